@@ -60,7 +60,7 @@ $(VENV)/.made:
 	    exit 1; \
 	fi; \
 	"$$found" -m venv --clear $(VENV)
-	@pwd > $@
+	@pwd -P > $@
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.made pyproject.toml setup.py $(VENV)/.postgres
 	@echo "==> installing pubsubpull[$(patsubst .%,%,$(@F))] into $(VENV)"

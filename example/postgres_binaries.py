@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -55,7 +56,7 @@ class Binaries:
 
     @property
     def major(self) -> int:
-        return int(self.version.split(".")[0])
+        return _numbers(self.version)[0]
 
 
 def find(bindir: Path | None = None, *, copies: Path) -> Binaries:
@@ -93,9 +94,8 @@ def system_bindir() -> Path | None:
         # A link such as /usr/local/bin/initdb does not have the server beside it.
         return Path(os.path.realpath(on_path)).parent
     folders = [Path(folder) for pattern in USUAL_FOLDERS for folder in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
-    versions = {folder: _version(folder) for folder in folders if (folder / "initdb").is_file()}
-    newest = max(versions, key=lambda folder: float(versions[folder] or 0), default=None)
-    return newest if newest and versions[newest] else None
+    versions = {folder: version for folder in folders if (version := _version(folder))}
+    return max(versions, key=lambda folder: _numbers(versions[folder]), default=None)
 
 
 def server_user() -> pwd.struct_passwd | None:
@@ -141,6 +141,11 @@ def _version(bindir: Path, *, user: pwd.struct_passwd | None = None) -> str | No
     # "postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"; a beta is "19beta1"
     words = ran.stdout.split()
     return words[2] if len(words) > 2 else None
+
+
+def _numbers(version: str) -> list[int]:
+    """Read 15.14 as [15, 14], and 19beta1 as [19, 1]."""
+    return [int(digits) for digits in re.findall(r"\d+", version)]
 
 
 def _copy(bindir: Path, target: Path) -> Path:

