@@ -1,0 +1,223 @@
+"""The feed: pages of changes after a cursor, complete and in order, while others write."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg import sql as psql
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+SCAN = 20_000
+"""How many ids a page looks at, at most; a page for a quiet model may so be empty and still say `more`."""
+
+EXPIRED = (
+    "Read all instances of the models you follow again, and go on from the cursor that comes with them; "
+    "or start with after=now and do without what lies between."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Present:
+    """The log at one moment. `top` is an id that no transaction of the snapshot goes beyond."""
+
+    epoch: int
+    seq: int
+    snapshot: Snapshot
+    top: int
+    restored: int
+    settled: int
+    dropped: int
+    standby: bool
+
+    def cursor(self) -> Cursor:
+        """Return the cursor of one who has seen everything up to now."""
+        return Cursor(epoch=self.epoch, seq=self.seq, floor=self.settled, snapshot=self.snapshot)
+
+    def start(self) -> Cursor:
+        """Return the cursor of one who has seen nothing, at the beginning of what the log keeps."""
+        return Cursor(epoch=self.epoch, seq=self.dropped, floor=self.dropped, snapshot=NOTHING)
+
+
+class Row(NamedTuple):
+    """A change with what decides who gets it; `item` is its JSON text. `op` is one of I U D T."""
+
+    version: int
+    model: str
+    op: str
+    item: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some changes as JSON text, items with commas between, and the cursor after them.
+
+    `more` says that the log had further changes, for this reader or others, when the page was read.
+    """
+
+    items: str
+    count: int
+    cursor: Cursor
+    more: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rows:
+    """As `Page`, but change by change."""
+
+    rows: tuple[Row, ...]
+    cursor: Cursor
+    more: bool
+
+
+def present(using: str = "default") -> Present:
+    """Read where the log is now. On the first call after a restore this starts a new epoch."""
+    ((epoch, seq, snapshot, top, restored, settled, dropped, standby),) = sql.run(
+        using, sql.template("queries/present")
+    )
+    return Present(
+        epoch=epoch,
+        seq=seq,
+        snapshot=Snapshot.parse(snapshot),
+        top=top,
+        restored=restored,
+        settled=min(settled, seq),
+        dropped=dropped,
+        standby=standby,
+    )
+
+
+def page(
+    after: Cursor | None,
+    *,
+    limit: int,
+    models: Collection[str] | None = None,
+    using: str = "default",
+    now: Present | None = None,
+) -> Page:
+    """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
+
+    `now` is the present, where the caller has just read it. Raises `CursorExpired`.
+    """
+    reading = _reading(after, now or present(using))
+    if reading is None:
+        assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
+        return Page(items="", count=0, cursor=after, more=False)
+    ((count, last, items),) = _read("queries/page", reading, limit=limit, models=models, using=using)
+    cursor, more = reading.next(last if count == limit else _reached(reading, empty=not count, using=using))
+    return Page(items=items, count=count, cursor=cursor, more=more)
+
+
+def rows(
+    after: Cursor | None,
+    *,
+    limit: int,
+    models: Collection[str] | None = None,
+    using: str = "default",
+    now: Present | None = None,
+) -> Rows:
+    """Return what `page` returns, change by change."""
+    reading = _reading(after, now or present(using))
+    if reading is None:
+        assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
+        return Rows(rows=(), cursor=after, more=False)
+    found = tuple(
+        Row(*row) for row in _read("queries/rows", reading, limit=limit, models=models, using=using)
+    )
+    cursor, more = reading.next(
+        found[-1].version if len(found) == limit else _reached(reading, empty=not found, using=using)
+    )
+    return Rows(rows=found, cursor=cursor, more=more)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """One query's worth of a window: from the cursor `since` to `window`, ids up to `high`."""
+
+    since: Cursor
+    window: Window
+    high: int
+    restored: int
+
+    def next(self, reached: int) -> tuple[Cursor, bool]:
+        """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""
+        if reached >= self.window.top:
+            return Cursor(
+                epoch=self.since.epoch,
+                seq=self.window.seq,
+                floor=self.window.floor,
+                snapshot=self.window.snapshot,
+            ), False
+        return dataclasses.replace(self.since, window=dataclasses.replace(self.window, last=reached)), True
+
+
+def _reading(after: Cursor | None, now: Present) -> _Reading | None:
+    """Decide what to read next; None where this server lags behind the cursor."""
+    since = after or now.start()
+    check(since, now)
+    upto = since.window or Window(seq=now.seq, floor=now.settled, snapshot=now.snapshot, last=0, top=now.top)
+    if not now.snapshot.covers(upto.snapshot if since.window else since.snapshot):
+        return None
+    low = max(upto.last, since.seq)
+    return _Reading(since=since, window=upto, high=min(upto.top, low + SCAN), restored=now.restored)
+
+
+def check(cursor: Cursor, now: Present) -> None:
+    """Raise `CursorExpired` where the log at hand cannot say what comes after the cursor."""
+    if cursor.epoch != now.epoch:
+        raise exceptions.CursorExpired(
+            f"This cursor is of another history of the log: the database was restored or replaced. {EXPIRED}"
+        )
+    latest = cursor.window.snapshot if cursor.window else cursor.snapshot
+    if not now.standby and not now.snapshot.covers(latest):
+        raise exceptions.CursorExpired(
+            f"This cursor has seen more than this log holds: the database went back to an earlier state. {EXPIRED}"
+        )
+    seen = max(cursor.seq, cursor.window.last if cursor.window else 0)
+    if seen < now.dropped:
+        raise exceptions.CursorExpired(f"This cursor is older than the changes that the log keeps. {EXPIRED}")
+
+
+def _reached(reading: _Reading, *, empty: bool, using: str) -> int:
+    """Return the id that a page with room left has reached: all it looked at, and after an empty one any gap that follows."""
+    if not empty or reading.high >= reading.window.top:
+        return reading.high
+    ((following,),) = sql.run(
+        using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top)
+    )
+    return reading.window.top if following is None else following - 1
+
+
+def _read(
+    name: str, reading: _Reading, *, limit: int, models: Collection[str] | None, using: str
+) -> list[tuple[Any, ...]]:
+    since, upto = reading.since, reading.window
+    low = max(upto.last, since.seq)
+    ended = sorted(set(since.snapshot.running) - set(upto.snapshot.running)) if upto.last < since.seq else []
+    window = sql.compose(
+        "queries/window",
+        ended=[str(xid) for xid in ended],
+        first=str(since.snapshot.xmax),
+        beyond=str(upto.snapshot.xmax if upto.last < since.seq else since.snapshot.xmax),
+        since=str(since.snapshot),
+        upto=str(upto.snapshot),
+        restored=reading.restored,
+        floor=since.floor,
+        seq=since.seq,
+        last=upto.last,
+        low=low,
+        high=reading.high,
+        limit=limit,
+        wanted=psql.SQL("true")
+        if models is None
+        else psql.SQL("model = ANY({})").format(psql.Literal(list(models))),
+    )
+    return sql.run(
+        using, sql.template(name).format(item=sql.template("queries/item").format(), window=window)
+    )

@@ -1,0 +1,52 @@
+"""The change log's tables as models. Capture functions write them; nobody else needs a right on them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Change(models.Model):
+    """One change of the log. Its id is the version: for one key, a higher one is always the later state."""
+
+    class Op(models.TextChoices):
+        """What happened. A truncate is one change for the whole table and has no key."""
+
+        INSERT = "I", "insert"
+        UPDATE = "U", "update"
+        DELETE = "D", "delete"
+        TRUNCATE = "T", "truncate"
+
+    id = models.BigIntegerField(primary_key=True)
+    xid = models.TextField()
+    at = models.DateTimeField()
+    model = models.TextField()
+    op = models.CharField(max_length=1, choices=Op)
+    key = models.TextField(null=True)  # noqa: DJ001  a truncate has none
+    request_id = models.UUIDField(null=True)
+    old = models.JSONField(null=True)
+    new = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "pubsubpull_change"
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.get_op_display()} {self.model} {self.key}"
+
+
+class Log(models.Model):
+    """What is known of the log as a whole; one row."""
+
+    epoch = models.BigIntegerField(primary_key=True)
+    started = models.DateTimeField()
+    system_identifier = models.BigIntegerField()
+    database = models.BigIntegerField()
+    restored = models.BigIntegerField()
+    settled = models.BigIntegerField()
+    dropped = models.BigIntegerField()
+
+    class Meta:
+        db_table = "pubsubpull_log"
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"

@@ -1,0 +1,66 @@
+"""A migration operation that runs files of `sql/schema/`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db.migrations.operations.base import Operation
+
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+    from django.db.migrations.state import ProjectState
+
+
+class RunFiles(Operation):
+    """Runs the named files, in order, on PostgreSQL; on any other database there is no log, and nothing is done.
+
+    `undo` names the file that takes all of it away again.
+    """
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, *files: str, undo: str) -> None:
+        self.files = files
+        self.undo = undo
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """Return how to make this operation again."""
+        return type(self).__name__, list(self.files), {"undo": self.undo}
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Do nothing: the models are separate operations."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Run the files."""
+        self._run(app_label, schema_editor, self.files)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        """Run the file that undoes them."""
+        self._run(app_label, schema_editor, [self.undo])
+
+    def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, files: Any) -> None:
+        from django.db import router  # noqa: PLC0415  settings must be there first
+
+        connection = schema_editor.connection
+        if connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label):
+            for file in files:
+                schema_editor.execute(sql.read(f"schema/{file}"), params=None)
+
+    def describe(self) -> str:
+        """Say what the operation does."""
+        return f"Run the SQL files {', '.join(self.files)}"

@@ -1,0 +1,173 @@
+"""What is published: which models, and what of each the log may hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from django.core import exceptions as django_exceptions
+from django.db import models
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Level = Literal["auto", "statement", "row"]
+LEVELS: tuple[Level, ...] = ("auto", "statement", "row")
+M = TypeVar("M", bound=type[models.Model])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A published model: fields are named as in the model, columns as in the database."""
+
+    model: type[models.Model]
+    exclude: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    level: Level = "auto"
+    using: tuple[str, ...] | None = None
+
+    @property
+    def label(self) -> str:
+        """The model's name on the wire, `app_label.modelname`."""
+        return self.model._meta.label_lower  # noqa: SLF001  Django's documented model API
+
+    @property
+    def table(self) -> tuple[str | None, str]:
+        """The table's schema, None for the search path's, and its name."""
+        return split_table(self.model._meta.db_table)  # noqa: SLF001
+
+    @property
+    def key_columns(self) -> list[str]:
+        """The primary key's columns, in its order."""
+        fields = getattr(self.model._meta, "pk_fields", None) or [self.model._meta.pk]  # noqa: SLF001
+        return [field.column for field in fields if field is not None]
+
+    @property
+    def excluded_columns(self) -> list[str]:
+        """The columns that never reach the log."""
+        return [self._column(name) for name in self.exclude]
+
+    @property
+    def masked_columns(self) -> list[str]:
+        """The columns that reach the log as a constant."""
+        return [self._column(name) for name in self.mask]
+
+    def _column(self, name: str) -> str:
+        column: str = self.model._meta.get_field(name).column  # type: ignore[union-attr]  # noqa: SLF001
+        return column
+
+
+def split_table(name: str) -> tuple[str | None, str]:
+    """Split a `db_table` into schema and name. Django quotes nothing that is quoted already: `"a"."b"` is a table b in a schema a."""
+    if name.startswith('"') and name.endswith('"'):
+        parts = name[1:-1].split('"."')
+        if len(parts) == 2:  # noqa: PLR2004  a schema and a name
+            return parts[0], parts[1]
+        return None, parts[0]
+    return None, name
+
+
+_publications: dict[str, Publication] = {}
+
+
+@overload
+def publish(
+    model: M,
+    /,
+    *,
+    exclude: Iterable[str] = ...,
+    mask: Iterable[str] = ...,
+    level: Level = ...,
+    using: str | Iterable[str] | None = ...,
+) -> M: ...
+@overload
+def publish(
+    *,
+    exclude: Iterable[str] = ...,
+    mask: Iterable[str] = ...,
+    level: Level = ...,
+    using: str | Iterable[str] | None = ...,
+) -> Callable[[M], M]: ...
+def publish(
+    model: Any = None,
+    /,
+    *,
+    exclude: Iterable[str] = (),
+    mask: Iterable[str] = (),
+    level: Level = "auto",
+    using: str | Iterable[str] | None = None,
+) -> Any:
+    """Publish a model: from the next `migrate` on, each change of its table goes into the change log.
+
+    `exclude` names fields that never reach the log, `mask` fields of which only a constant does. `level` is how changes are
+    captured: per `statement`, per `row`, or as the table needs it (`auto`). `using` limits it to some database aliases.
+    Use it as a call, `publish(Order)`, or as a decorator, `@publish(exclude=["note"])`. Raises `PublicationError`.
+    """
+    if model is None:
+        return lambda decorated: publish(decorated, exclude=exclude, mask=mask, level=level, using=using)
+    publication = Publication(
+        model=_concrete(model),
+        exclude=_names("exclude", exclude),
+        mask=_names("mask", mask),
+        level=level,
+        using=None if using is None else _names("using", [using] if isinstance(using, str) else using),
+    )
+    _check(publication)
+    _publications[publication.label] = publication
+    return model
+
+
+def unpublish(model: type[models.Model]) -> None:
+    """Stop publishing a model; its triggers go with the next `migrate` or `pubsubpull_triggers --sync`."""
+    _publications.pop(_concrete(model)._meta.label_lower, None)  # noqa: SLF001
+
+
+def all_publications() -> dict[str, Publication]:
+    """Return every publication by its model's label, sorted."""
+    return dict(sorted(_publications.items()))
+
+
+def get(label: str) -> Publication | None:
+    """Return the publication of a model's label, None where it is not published."""
+    return _publications.get(label)
+
+
+def _concrete(model: Any) -> type[models.Model]:
+    """Return the model that has the table: a proxy's changes are its concrete model's."""
+    if not (isinstance(model, type) and issubclass(model, models.Model)):
+        raise exceptions.PublicationError(f"publish() takes a model class, not {model!r}.")
+    if model._meta.abstract:  # noqa: SLF001
+        raise exceptions.PublicationError(
+            f"{model.__name__} is abstract and has no table; publish the models made from it."
+        )
+    return model._meta.concrete_model or model  # noqa: SLF001
+
+
+def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise exceptions.PublicationError(f'{argument} is a list of names, not the text "{names}".')
+    return tuple(names)
+
+
+def _check(publication: Publication) -> None:
+    label = publication.model._meta.label  # noqa: SLF001
+    if publication.level not in LEVELS:
+        raise exceptions.PublicationError(
+            f"{label}: level is one of {', '.join(LEVELS)}, not {publication.level!r}."
+        )
+    for name in (*publication.exclude, *publication.mask):
+        try:
+            publication._column(name)  # noqa: SLF001
+        except (django_exceptions.FieldDoesNotExist, AttributeError) as error:
+            raise exceptions.PublicationError(
+                f"{label} has no column for a field {name!r}; it cannot be excluded or masked."
+            ) from error
+    hidden = {*publication.excluded_columns, *publication.masked_columns} & set(publication.key_columns)
+    if hidden:
+        raise exceptions.PublicationError(
+            f"{label}: {', '.join(sorted(hidden))} is part of the primary key, which every change names."
+        )
+    if set(publication.exclude) & set(publication.mask):
+        raise exceptions.PublicationError(f"{label}: a field is excluded or masked, not both.")

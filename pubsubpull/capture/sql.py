@@ -1,0 +1,51 @@
+"""Reads the `.sql` files and runs the queries among them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import psycopg
+from django.db import connections
+from psycopg import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = "pubsubpull.sql"
+
+
+@functools.cache
+def read(name: str) -> str:
+    """Return the text of the file `name`, a path below `sql/` without its ending."""
+    *folders, file = name.split("/")
+    path = importlib.resources.files(FOLDER)
+    for folder in folders:
+        path = path.joinpath(folder)
+    return path.joinpath(f"{file}.sql").read_text("utf-8")
+
+
+@functools.cache
+def template(name: str) -> sql.SQL:
+    """Return a file as a template whose `{names}` psycopg fills in, quoted."""
+    return sql.SQL(cast("LiteralString", read(name)))
+
+
+def compose(file: str, /, **parts: Any) -> sql.Composed:
+    """Fill in the template `file`: what is no `psycopg.sql` object becomes a quoted literal."""
+    made = {k: v if isinstance(v, sql.Composable) else sql.Literal(v) for k, v in parts.items()}
+    return template(file).format(**made)
+
+
+def run(using: str, query: sql.Composable, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run `query` on the database `using` and return its rows, if it has any.
+
+    Values are sent as literals within the text, on a cursor of psycopg's own: a prepared statement could get a
+    generic plan, which looks at every partition of the log.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
+        cursor.execute(query, params)
+        return cursor.fetchall() if cursor.description else []

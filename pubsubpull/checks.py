@@ -1,0 +1,127 @@
+"""System checks: what is wrong with the settings or with what is published, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core import checks
+from django.db import connections
+
+from pubsubpull import conf
+from pubsubpull.capture import registry, triggers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.core.checks import CheckMessage
+
+MIDDLEWARE = "pubsubpull.middleware.RequestMiddleware"
+
+
+@checks.register("pubsubpull")
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """E001: a wrong setting. E002: the database of the log is not PostgreSQL."""
+    found: list[CheckMessage] = [
+        checks.Error(
+            f"{conf.NAME}: {name} {reason}.",
+            hint=f"See pubsubpull.conf.Settings for what {conf.NAME} may hold.",
+            id="pubsubpull.E001",
+        )
+        for name, reason in conf.problems(getattr(settings, conf.NAME, {}))
+    ]
+    if not found and connections[conf.get().DATABASE].vendor != "postgresql":
+        found.append(
+            checks.Error(
+                f"The database {conf.get().DATABASE!r} is not PostgreSQL.",
+                hint="pubsubpull captures with PostgreSQL's triggers: name the alias of a PostgreSQL database in PUBSUBPULL['DATABASE'].",
+                id="pubsubpull.E002",
+            )
+        )
+    return found
+
+
+@checks.register("pubsubpull")
+def check_middleware(**_: Any) -> list[CheckMessage]:
+    """W001: the middleware is missing."""
+    if MIDDLEWARE in settings.MIDDLEWARE:
+        return []
+    return [
+        checks.Warning(
+            "Changes will not name the request that made them.",
+            hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after the authentication middleware.",
+            id="pubsubpull.W001",
+        )
+    ]
+
+
+@checks.register("pubsubpull")
+def check_publications(**_: Any) -> list[CheckMessage]:
+    """W002: a published model's parent table is not published. W003: an unknown database alias."""
+    found: list[CheckMessage] = []
+    for publication in registry.all_publications().values():
+        for parent in publication.model._meta.parents:  # noqa: SLF001  Django's documented model API
+            if registry.get(parent._meta.label_lower) is None:  # noqa: SLF001
+                found.append(
+                    checks.Warning(
+                        f"{publication.label} is published, but its parent {parent._meta.label_lower} is not.",  # noqa: SLF001
+                        hint="The parent's fields are in the parent's table: publish it too, to have their changes.",
+                        obj=publication.model,
+                        id="pubsubpull.W002",
+                    )
+                )
+        for alias in publication.using or ():
+            if alias not in settings.DATABASES:
+                found.append(
+                    checks.Error(
+                        f"{publication.label} is published for a database {alias!r} that DATABASES does not have.",
+                        hint="Correct `using`.",
+                        obj=publication.model,
+                        id="pubsubpull.E003",
+                    )
+                )
+    return found
+
+
+@checks.register("pubsubpull", checks.Tags.database)
+def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """W004: triggers that differ from what is published. W005: a model without a table. W006: a level that does not fit."""
+    found: list[CheckMessage] = []
+    for using in databases or ():
+        plan = triggers.plan(using)
+        if plan is None:
+            continue
+        found += [
+            checks.Warning(
+                f"Database {using}: {action} is to do; the triggers do not capture what is published.",
+                hint="Run `manage.py migrate` or `manage.py pubsubpull_triggers --sync`.",
+                id="pubsubpull.W004",
+            )
+            for action in plan.actions
+        ]
+        found += [
+            checks.Warning(
+                f"{label} is published but has no table in the database {using}.",
+                hint="Migrate its app, create the table, or limit its publication with `using`.",
+                id="pubsubpull.W005",
+            )
+            for label in plan.without_table
+        ]
+        found += _levels(using)
+    return found
+
+
+def _levels(using: str) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for publication in triggers.publications(using):
+        table = triggers.facts(publication, using)
+        if table and publication.level == "statement" and table.reasons():
+            found.append(
+                checks.Warning(
+                    f"{publication.label} is captured per statement, but {'; '.join(table.reasons())}: changes may be missed or come in the wrong order.",
+                    hint="Publish it with level='auto' or level='row'.",
+                    obj=publication.model,
+                    id="pubsubpull.W006",
+                )
+            )
+    return found

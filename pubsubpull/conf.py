@@ -1,0 +1,102 @@
+"""The settings: one frozen object, read lazily from `settings.PUBSUBPULL`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from pubsubpull import exceptions
+
+NAME = "PUBSUBPULL"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The defaults, and what each setting means."""
+
+    SERVICE_NAME: str = "django"
+    """How this service calls itself to its consumers."""
+    DATABASE: str = "default"
+    """The alias of the database whose log the HTTP API and the delivery worker serve."""
+    TRUSTED_PROXIES: int = 0
+    """How many proxies of your own stand before the service and append to X-Forwarded-For; 0 takes the socket's peer."""
+    PAGE_LIMIT: int = 1000
+    """The most items that a page over HTTP may ask for."""
+    WAIT_LIMIT: float = 60.0
+    """The longest that a call may wait for changes, in seconds."""
+    DOCS: str = "staff"
+    """Who sees the API's documentation page: `staff`, `public` or `off`."""
+    POLL_INTERVAL: float = 0.02
+    """How often a busy worker looks at the log, in seconds."""
+    IDLE_INTERVAL: float = 0.25
+    """How often an idle worker looks at the log, at the least, in seconds."""
+    LEASE: float = 15.0
+    """How long a worker that is not heard of keeps its subscriptions, in seconds."""
+    CONNECT_TIMEOUT: float = 5.0
+    """How long a callback may take to accept a connection, in seconds."""
+    READ_TIMEOUT: float = 30.0
+    """How long a callback may take to answer a notification, in seconds."""
+    BACKOFF_FIRST: float = 1.0
+    """The first wait after a failed notification, in seconds; each further one doubles it."""
+    BACKOFF_LIMIT: float = 3600.0
+    """The longest wait between two attempts, in seconds."""
+    DISABLE_AFTER: float = 5 * 86400.0
+    """How long a subscription may keep failing before it is disabled, in seconds."""
+    DRAIN: float = 20.0
+    """How long a worker that is told to stop may finish what it has begun, in seconds."""
+
+
+DEFAULTS = Settings()
+
+
+def problems(given: Any) -> list[tuple[str, str]]:
+    """Return what is wrong with a PUBSUBPULL setting, each as the name and the reason."""
+    if not isinstance(given, dict):
+        return [(NAME, "must be a dict")]
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    found = []
+    for name, value in given.items():
+        if name not in fields:
+            found.append((str(name), f"is no setting; there are {', '.join(fields)}"))
+        elif reason := _wrong(name, value):
+            found.append((name, reason))
+    return found
+
+
+def _wrong(name: str, value: Any) -> str | None:
+    default = getattr(DEFAULTS, name)
+    if isinstance(default, str):
+        if not isinstance(value, str) or not value:
+            return f"must be a text, not {value!r}"
+        if name == "DOCS" and value not in {"staff", "public", "off"}:
+            return f"must be staff, public or off, not {value!r}"
+        if name == "DATABASE" and value not in django_settings.DATABASES:
+            return f"must be an alias of DATABASES, not {value!r}"
+        return None
+    wanted = int if isinstance(default, int) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        return f"must be a{' whole' if wanted is int else ''} number, not {value!r}"
+    if value < 0 or (value == 0 and default > 0):
+        return f"must be above 0, not {value!r}"
+    return None
+
+
+@functools.cache
+def get() -> Settings:
+    """Return the settings in force. A wrong one is a system check's error; here it raises `SettingsError`."""
+    given = getattr(django_settings, NAME, {})
+    for name, reason in problems(given):
+        raise exceptions.SettingsError(f"{NAME}: {name} {reason}.")
+    return Settings(**given)
+
+
+def _changed(*, setting: str, **_: Any) -> None:
+    if setting in {NAME, "DATABASES"}:
+        get.cache_clear()
+
+
+setting_changed.connect(_changed)

@@ -1,0 +1,75 @@
+"""Every error that pubsubpull raises on purpose.
+
+PubSubPullError
+├── PublicationError        a model cannot be published as asked
+├── SettingsError           a setting of PUBSUBPULL is wrong
+├── CursorError             a cursor cannot be used
+│   ├── CursorInvalid       it does not decode
+│   └── CursorExpired       it is of another history of the log, or older than what is kept
+├── InvalidKey              a key does not fit the model's primary key
+├── SubscriptionError       a subscription cannot be made as asked; names the field
+└── ServiceError            another service's answer to the client
+    ├── Unavailable         it could not be reached, or said so (may be retried)
+    └── Refused             it refused the call; carries its problem document
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class PubSubPullError(Exception):
+    """The root of the tree."""
+
+
+class PublicationError(PubSubPullError):
+    """A model cannot be published as asked."""
+
+
+class SettingsError(PubSubPullError):
+    """A setting of PUBSUBPULL is wrong."""
+
+
+class CursorError(PubSubPullError):
+    """A cursor cannot be used."""
+
+
+class CursorInvalid(CursorError):
+    """A text is no cursor."""
+
+
+class CursorExpired(CursorError):
+    """A cursor was good once, or elsewhere: all instances must be read again."""
+
+
+class InvalidKey(PubSubPullError):
+    """A key does not fit the model's primary key."""
+
+
+class SubscriptionError(PubSubPullError):
+    """A subscription cannot be made as asked."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ServiceError(PubSubPullError):
+    """Another service did not give what was asked for."""
+
+
+class Unavailable(ServiceError):
+    """The service could not be reached, or answered that it cannot serve now."""
+
+
+class Refused(ServiceError):
+    """The service refused the call.
+
+    `status` is the HTTP status, `problem` the problem document (RFC 9457), empty where the answer had none.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {problem.get('detail') or problem.get('title') or 'no reason given'}")
+        self.status = status
+        self.problem = problem

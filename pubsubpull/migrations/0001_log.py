@@ -1,0 +1,106 @@
+"""The change log and its functions. The SQL is in the files that are named here; the models only say what they made."""
+
+from django.db import migrations, models
+
+from pubsubpull.capture.operations import RunFiles
+
+
+class Migration(migrations.Migration):
+    initial = True
+    dependencies = ()
+    operations = (
+        RunFiles(
+            "change_sequence.1",
+            "change_table.1",
+            "change_default.1",
+            "request_table.1",
+            "log_table.1",
+            "key.1",
+            "mask.1",
+            "request_id.1",
+            "finish_request.1",
+            "log_row.1",
+            "capture_insert.1",
+            "capture_update.1",
+            "capture_delete.1",
+            "capture_row.1",
+            "capture_truncate.1",
+            "capture_truncate_partition.1",
+            "new_epoch.1",
+            "present.1",
+            "settle.1",
+            "instances.1",
+            "pin_search_path.1",
+            undo="drop.1",
+        ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.CreateModel(
+                    name="Change",
+                    fields=[
+                        ("id", models.BigIntegerField(primary_key=True, serialize=False)),
+                        ("xid", models.TextField()),
+                        ("at", models.DateTimeField()),
+                        ("model", models.TextField()),
+                        (
+                            "op",
+                            models.CharField(
+                                choices=[
+                                    ("I", "insert"),
+                                    ("U", "update"),
+                                    ("D", "delete"),
+                                    ("T", "truncate"),
+                                ],
+                                max_length=1,
+                            ),
+                        ),
+                        ("key", models.TextField(null=True)),
+                        ("request_id", models.UUIDField(null=True)),
+                        ("old", models.JSONField(null=True)),
+                        ("new", models.JSONField(null=True)),
+                    ],
+                    options={
+                        "db_table": "pubsubpull_change",
+                        "ordering": ("id",),
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Log",
+                    fields=[
+                        ("epoch", models.BigIntegerField(primary_key=True, serialize=False)),
+                        ("started", models.DateTimeField()),
+                        ("system_identifier", models.BigIntegerField()),
+                        ("database", models.BigIntegerField()),
+                        ("restored", models.BigIntegerField()),
+                        ("settled", models.BigIntegerField()),
+                        ("dropped", models.BigIntegerField()),
+                    ],
+                    options={
+                        "db_table": "pubsubpull_log",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Request",
+                    fields=[
+                        ("id", models.UUIDField(primary_key=True, serialize=False)),
+                        ("user_id", models.TextField(null=True)),
+                        ("user_name", models.TextField(null=True)),
+                        ("method", models.TextField(null=True)),
+                        ("path", models.TextField(null=True)),
+                        ("route", models.TextField(null=True)),
+                        ("ip", models.TextField(null=True)),
+                        ("user_agent", models.TextField(null=True)),
+                        ("correlation_id", models.TextField(null=True)),
+                        ("source", models.TextField()),
+                        ("started", models.DateTimeField()),
+                        ("duration", models.FloatField(null=True)),
+                        ("status", models.IntegerField(null=True)),
+                        ("metadata", models.JSONField(default=dict)),
+                    ],
+                    options={
+                        "db_table": "pubsubpull_request",
+                    },
+                ),
+            ]
+        ),
+    )

@@ -1,0 +1,100 @@
+"""Consumers, subscriptions and workers."""
+
+import uuid
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("pubsubpull", "0001_log"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Consumer",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.TextField(unique=True)),
+                ("token_hash", models.TextField(unique=True)),
+                ("granted", models.JSONField(default=list)),
+                ("may_audit", models.BooleanField(default=False)),
+                ("may_subscribe", models.BooleanField(default=False)),
+                ("active", models.BooleanField(default=True)),
+                ("created", models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                "db_table": "pubsubpull_consumer",
+                "ordering": ("name",),
+            },
+        ),
+        migrations.CreateModel(
+            name="Worker",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+                ("started", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("expires", models.DateTimeField()),
+            ],
+            options={
+                "db_table": "pubsubpull_worker",
+            },
+        ),
+        migrations.CreateModel(
+            name="Subscription",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("name", models.TextField()),
+                ("callback", models.TextField()),
+                ("wanted", models.JSONField()),
+                ("ops", models.JSONField()),
+                ("batch", models.IntegerField()),
+                ("secrets", models.JSONField()),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[
+                            ("active", "Active"),
+                            ("paused", "Paused"),
+                            ("failing", "Failing"),
+                            ("disabled", "Disabled"),
+                        ],
+                        default="active",
+                    ),
+                ),
+                ("cursor", models.TextField()),
+                ("created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("attempts", models.IntegerField(default=0)),
+                ("failing_since", models.DateTimeField(null=True)),
+                ("next_attempt", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(default="")),
+                ("last_delivered", models.DateTimeField(null=True)),
+                ("delivered", models.BigIntegerField(default=0)),
+                ("worker", models.UUIDField(null=True)),
+                ("lease", models.BigIntegerField(default=0)),
+                (
+                    "consumer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="subscriptions",
+                        to="pubsubpull.consumer",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "pubsubpull_subscription",
+                "ordering": ("name",),
+                "indexes": [models.Index(fields=["worker"], name="pubsubpull_subscription_holder")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("consumer", "name"), name="pubsubpull_subscription_name")
+                ],
+            },
+        ),
+    ]

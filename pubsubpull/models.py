@@ -1,0 +1,8 @@
+"""All of the app's models, from where each belongs."""
+
+from pubsubpull.audit.models import Request
+from pubsubpull.capture.models import Change, Log
+from pubsubpull.pull.models import Consumer
+from pubsubpull.subscribe.models import Subscription, Worker
+
+__all__ = ["Change", "Consumer", "Log", "Request", "Subscription", "Worker"]

@@ -1,0 +1,24 @@
+"""Consumers: who may read and subscribe."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Consumer(models.Model):
+    """An API client. Its token is kept as a hash only; what it may see is what it was granted."""
+
+    name = models.TextField(unique=True)
+    token_hash = models.TextField(unique=True)
+    granted = models.JSONField(default=list)
+    may_audit = models.BooleanField(default=False)
+    may_subscribe = models.BooleanField(default=False)
+    active = models.BooleanField(default=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "pubsubpull_consumer"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,71 @@
+"""Subscriptions and the workers that serve them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Worker(models.Model):
+    """A delivery process. While `expires` lies ahead, the subscriptions that name it are its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.TextField()
+    started = models.DateTimeField(db_default=Now())
+    expires = models.DateTimeField()
+
+    class Meta:
+        db_table = "pubsubpull_worker"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Subscription(models.Model):
+    """A cursor that is pushed on: where a consumer's callback is, and how it fares.
+
+    `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may write nothing.
+    """
+
+    class State(models.TextChoices):
+        """How delivery fares."""
+
+        ACTIVE = "active"
+        PAUSED = "paused"
+        FAILING = "failing"
+        DISABLED = "disabled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    consumer = models.ForeignKey(
+        "pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions"
+    )
+    name = models.TextField()
+    callback = models.TextField()
+    wanted = models.JSONField()
+    ops = models.JSONField()
+    batch = models.IntegerField()
+    secrets = models.JSONField()
+    state = models.TextField(choices=State, default=State.ACTIVE)
+    cursor = models.TextField()
+    created = models.DateTimeField(db_default=Now())
+    attempts = models.IntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    next_attempt = models.DateTimeField(null=True)
+    last_error = models.TextField(default="")
+    last_delivered = models.DateTimeField(null=True)
+    delivered = models.BigIntegerField(default=0)
+    worker = models.UUIDField(null=True)
+    lease = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "pubsubpull_subscription"
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["consumer", "name"], name="pubsubpull_subscription_name"),
+        )
+        indexes = (models.Index(fields=["worker"], name="pubsubpull_subscription_holder"),)
+
+    def __str__(self) -> str:
+        return self.name

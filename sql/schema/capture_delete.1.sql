@@ -1,0 +1,34 @@
+-- AFTER DELETE, once a statement. Arguments as for pubsubpull_capture_insert.
+CREATE FUNCTION pubsubpull_capture_delete() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+DECLARE
+    columns text[] := tg_argv[1];
+    excluded text[] := tg_argv[2];
+    masked text[] := tg_argv[3];
+    request uuid;
+BEGIN
+    IF NOT EXISTS (SELECT FROM old_rows) THEN
+        RETURN NULL;
+    END IF;
+    request := pubsubpull_request_id();
+    IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+        INSERT INTO pubsubpull_change (model, op, key, request_id, old)
+        SELECT tg_argv[0], 'D', j ->> columns[1], request, j
+        FROM (SELECT to_jsonb(o) AS j FROM old_rows o OFFSET 0) AS rows;
+    ELSE
+        INSERT INTO pubsubpull_change (model, op, key, request_id, old)
+        SELECT tg_argv[0], 'D', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
+        FROM (SELECT to_jsonb(o) AS j FROM old_rows o OFFSET 0) AS rows;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_capture_delete() FROM PUBLIC;

@@ -1,0 +1,35 @@
+-- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns (the last three as array literals).
+-- The settings are pinned so that a value has the same text whatever session wrote it.
+CREATE FUNCTION pubsubpull_capture_insert() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+DECLARE
+    columns text[] := tg_argv[1];
+    excluded text[] := tg_argv[2];
+    masked text[] := tg_argv[3];
+    request uuid;
+BEGIN
+    IF NOT EXISTS (SELECT FROM new_rows) THEN
+        RETURN NULL;
+    END IF;
+    request := pubsubpull_request_id();
+    IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+        INSERT INTO pubsubpull_change (model, op, key, request_id, new)
+        SELECT tg_argv[0], 'I', j ->> columns[1], request, j
+        FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
+    ELSE
+        INSERT INTO pubsubpull_change (model, op, key, request_id, new)
+        SELECT tg_argv[0], 'I', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
+        FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
+    END IF;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_capture_insert() FROM PUBLIC;

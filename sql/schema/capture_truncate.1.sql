@@ -1,0 +1,17 @@
+-- AFTER TRUNCATE: one change for the table, without a key.
+CREATE FUNCTION pubsubpull_capture_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+BEGIN
+    INSERT INTO pubsubpull_change (model, op, request_id) VALUES (tg_argv[0], 'T', pubsubpull_request_id());
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_capture_truncate() FROM PUBLIC;

@@ -1,0 +1,21 @@
+-- BEFORE TRUNCATE of one partition: the rest of the table stays, so each of the partition's rows is a delete.
+CREATE FUNCTION pubsubpull_capture_truncate_partition() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+BEGIN
+    EXECUTE format(
+        'INSERT INTO pubsubpull_change (model, op, key, request_id, old)
+         SELECT $1, ''D'', pubsubpull_key(j, $2), $5, pubsubpull_mask(j - $3, $4)
+         FROM (SELECT to_jsonb(r) AS j FROM ONLY %I.%I r OFFSET 0) AS rows', tg_table_schema, tg_table_name
+    ) USING tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[], pubsubpull_request_id();
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_capture_truncate_partition() FROM PUBLIC;

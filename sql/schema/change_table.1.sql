@@ -1,0 +1,20 @@
+-- The change log. The primary key orders it; (xid, id) finds what a transaction wrote, in order; (model, key, id) is
+-- the trail of one object. No foreign keys: a write must never wait for, or fail because of, another table.
+CREATE TABLE pubsubpull_change (
+    id bigint NOT NULL DEFAULT nextval('pubsubpull_change_id_seq'),
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    model text COLLATE "C" NOT NULL,
+    op "char" NOT NULL,
+    key text COLLATE "C",
+    request_id uuid,
+    old jsonb,
+    new jsonb,
+    PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+
+CREATE INDEX pubsubpull_change_xid ON pubsubpull_change (xid, id);
+CREATE INDEX pubsubpull_change_model_key ON pubsubpull_change (model, key, id);
+CREATE INDEX pubsubpull_change_request ON pubsubpull_change (request_id, id) WHERE request_id IS NOT NULL;
+
+ALTER SEQUENCE pubsubpull_change_id_seq OWNED BY pubsubpull_change.id;

@@ -1,0 +1,13 @@
+-- Takes the log away again, with every trigger that writes to it.
+DROP FUNCTION pubsubpull_capture_insert(), pubsubpull_capture_update(), pubsubpull_capture_delete(), pubsubpull_capture_row(),
+    pubsubpull_capture_truncate(), pubsubpull_capture_truncate_partition() CASCADE;
+DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], integer);
+DROP FUNCTION pubsubpull_present();
+DROP FUNCTION pubsubpull_settle();
+DROP FUNCTION pubsubpull_new_epoch(bigint, oid);
+DROP FUNCTION pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);
+DROP FUNCTION pubsubpull_finish_request(uuid, integer, double precision, text, text);
+DROP FUNCTION pubsubpull_request_id();
+DROP FUNCTION pubsubpull_mask(jsonb, text[]);
+DROP FUNCTION pubsubpull_key(jsonb, text[]);
+DROP TABLE pubsubpull_change, pubsubpull_request, pubsubpull_log;

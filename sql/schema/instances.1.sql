@@ -1,0 +1,33 @@
+-- A page of a table's rows by primary key, each with its key, the version of its latest change (0 if it has none) and its data, as JSON text.
+-- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
+-- past: the key columns of the last row of the page before, as text, or NULL; only: the key columns of the one row wanted, or NULL.
+CREATE FUNCTION pubsubpull_instances(
+    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], only_key text[], at_most integer,
+    OUT items text, OUT n bigint, OUT last_key text
+) LANGUAGE plpgsql STABLE
+SET jit = off
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+DECLARE
+    names text := (SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
+    bound text := (SELECT string_agg(format('%L', v), ', ' ORDER BY i)
+                   FROM unnest(coalesce(only_key, past)) WITH ORDINALITY AS u(v, i));
+    filter text := CASE WHEN only_key IS NOT NULL THEN format('WHERE ROW(%s) = ROW(%s)', names, bound)
+                        WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE '' END;
+BEGIN
+    EXECUTE format(
+        'SELECT coalesce(string_agg(
+                    ''{"key":'' || to_json(pubsubpull_key(j, $2))::text || '',"version":'' ||
+                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = pubsubpull_key(j, $2)), 0)::text ||
+                    '',"data":'' || pubsubpull_mask(j - $3, $4)::text || ''}'', '','' ORDER BY place), ''''),
+                count(*),
+                (array_agg(pubsubpull_key(j, $2) ORDER BY place DESC))[1]
+         FROM (SELECT to_jsonb(t) AS j, row_number() OVER (ORDER BY %1$s) AS place
+               FROM %2$s t %3$s ORDER BY %1$s LIMIT $5) AS rows', names, relation, filter)
+    INTO items, n, last_key USING label, columns, excluded, masked, at_most;
+END
+$$;

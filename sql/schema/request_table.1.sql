@@ -1,0 +1,23 @@
+-- One row a request and writing transaction, made by the first change of each. The transaction is part of the key so that two
+-- transactions of one request that run at the same time never wait for each other; readers take the first row.
+CREATE TABLE pubsubpull_request (
+    id uuid NOT NULL,
+    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    user_id text,
+    user_name text,
+    method text,
+    path text,
+    route text,
+    ip text,
+    user_agent text,
+    correlation_id text,
+    source text NOT NULL,
+    started timestamptz NOT NULL,
+    duration double precision,
+    status integer,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (id, xid)
+);
+
+CREATE INDEX pubsubpull_request_started ON pubsubpull_request (started);
+CREATE INDEX pubsubpull_request_user ON pubsubpull_request (user_id, started) WHERE user_id IS NOT NULL;

@@ -1,0 +1,2 @@
+-- Notes what the trigger was made from.
+COMMENT ON TRIGGER {name} ON {table} IS {fingerprint}

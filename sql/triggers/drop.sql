@@ -1,0 +1,2 @@
+-- Takes a trigger away.
+DROP TRIGGER IF EXISTS {name} ON {table}

@@ -1,0 +1,3 @@
+"""Fixtures that every tier shares. Fixtures of one concern stand beside its tests."""
+
+from __future__ import annotations

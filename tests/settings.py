@@ -1,0 +1,39 @@
+"""Settings of the test suite: two databases of one server, the shop's models, and everything of pubsubpull."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import dj_database_url
+
+from example import local_postgres
+
+# mypy reads these settings too, and needs no server for it.
+URL = os.environ.get("DATABASE_URL") or (
+    "postgresql://localhost/none" if "mypy" in sys.modules else local_postgres.ensure("tests")
+)
+SECRET_KEY = "only for tests"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "ninja",
+    "pubsubpull",
+    "tests.shop",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "pubsubpull.middleware.RequestMiddleware",
+]
+DATABASES = {
+    "default": dj_database_url.parse(URL),
+    "second": {**dj_database_url.parse(URL), "TEST": {"NAME": "test_second"}},
+}
+ROOT_URLCONF = "tests.urls"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+USE_TZ = True
+PUBSUBPULL = {"SERVICE_NAME": "shop"}
+LOGGING_CONFIG = None
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
