@@ -32,7 +32,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["PostgresError", "Server", "ensure", "main", "release"]
+__all__ = ["PostgresError", "Server", "ensure", "main", "own_server", "release"]
+
+
+@contextlib.contextmanager
+def own_server(name: str, settings: Mapping[str, object] | None = None, *, durable: bool = False) -> Iterator[Server]:
+    """Start a server, without data from earlier, that nobody else has; in the end stop and delete it.
+
+    It gets the first free of the names NAME-1, NAME-2, and so on. The lock on the name goes with its
+    holder, so that what a killed holder left is found and removed by the next.
+    """
+    for number in count(1):
+        # The lock file stays: were it deleted, two could hold a lock on files of the same name.
+        with (base_folder() / f"{name}-{number}-{clone_digest()}.lock").open("ab") as lock:
+            if not try_lock(lock):
+                continue
+            server = Server(f"{name}-{number}", settings, durable=durable)
+            server.destroy()
+            try:
+                server.start()
+                yield server
+            finally:
+                server.destroy()
+            return
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,33 +121,13 @@ def hold(name: str, settings: Mapping[str, object]) -> int:
     """Start a server, say where it is, and keep it until the other end of our input is closed."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        with _own_server(name, settings) as server:
-            print(json.dumps({"url": server.start()}), flush=True)
+        with own_server(name, settings) as server:
+            print(json.dumps({"url": server.url()}), flush=True)
             sys.stdin.read()
     except PostgresError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return 1
     return 0
-
-
-@contextlib.contextmanager
-def _own_server(name: str, settings: Mapping[str, object]) -> Iterator[Server]:
-    """Lease a server, without data from earlier, under the first free of NAME-1, NAME-2, and so on.
-
-    The lock goes with its holder, so that what a killed holder left is found and removed by the next.
-    """
-    for number in count(1):
-        # The lock file stays: were it deleted, two could hold a lock on files of the same name.
-        with (base_folder() / f"{name}-{number}-{clone_digest()}.lock").open("ab") as lock:
-            if not try_lock(lock):
-                continue
-            server = Server(f"{name}-{number}", settings)
-            server.destroy()
-            try:
-                yield server
-            finally:
-                server.destroy()
-            return
 
 
 def run(name: str, command: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -84,8 +85,10 @@ class Server:
         """Start the server unless it runs already; the URL of its database ``postgres``."""
         _make(self.folder)
         with _locked(self.folder / "lock"):
+            # One may be about to start or to end, and its launcher be gone already.
+            if not _wait(lambda: self.running() or not self._alive()):
+                raise PostgresError(f"an earlier server neither answers nor ends; see {self.log}")
             if not self.running():
-                self._wait_until_gone("an earlier server has not ended")
                 if not (self.data / "PG_VERSION").exists():
                     self._initialise()
                 self._launch()
@@ -96,6 +99,8 @@ class Server:
         if not self.folder.exists():
             return False
         with _locked(self.folder / "lock"):
+            if not _wait(lambda: self._pid_file() or not self._alive()):
+                raise PostgresError(f"a server has not got far enough to be stopped; see {self.log}")
             fields = self._pid_file()
             if not fields or not self._alive():
                 return False
@@ -134,7 +139,7 @@ class Server:
 
     def create_database(self, name: str) -> str:
         """Create the database unless there is one of that name; its URL."""
-        import psycopg  # noqa: PLC0415 - starting a server needs the standard library only
+        import psycopg
 
         with (
             psycopg.connect(self.url(), autocommit=True) as connection,
@@ -182,9 +187,7 @@ class Server:
             tail = self.log.read_text(errors="replace")
             if "could not create any TCP/IP sockets" not in tail:
                 break
-        raise PostgresError(
-            f"the server did not start; to begin anew delete {self.folder}. Its log:\n{tail[-2000:]}"
-        )
+        raise PostgresError(f"the server did not start; to begin anew delete {self.folder}. Its log:\n{tail[-2000:]}")
 
     def _spawn(self, port: int) -> subprocess.Popen[Any]:
         settings = self.settings | {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
@@ -208,15 +211,16 @@ class Server:
 
         if not _wait(settled):
             process.kill()
+            process.wait()
         return process.poll() is None
 
     def _pid_file(self) -> list[str] | None:
-        """Read postmaster.pid: the pid is line 0, the port line 3, the state line 7."""
+        """Read postmaster.pid: the pid is line 0, the port line 3, and, as it gets on, the state line 7."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return None
-        return lines if len(lines) >= 8 else None
+        return lines if len(lines) > 3 else None
 
     def _alive(self) -> bool:
         with (self.folder / "alive").open("ab") as alive:
@@ -231,11 +235,11 @@ class Server:
 
 
 def base_folder(base: Path | None = None) -> Path:
-    """Make the folder of all servers of this user: the given one, else one for throw-away files.
-
-    As root it must be open to the user who runs the servers, so a home folder will not do.
-    """
-    folder = base or Path(tempfile.gettempdir()) / f"pubsubpull-{os.geteuid()}"
+    """Make the folder of all servers of this user: the given one, else one for throw-away files."""
+    if base:
+        _make(base)
+        return base.resolve()
+    folder = _temporary_folder() / f"pubsubpull-{os.geteuid()}"
     _make(folder)
     # In a folder that all may write to, somebody else could have made it first.
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
@@ -243,11 +247,21 @@ def base_folder(base: Path | None = None) -> Path:
     return folder.resolve()
 
 
+def _temporary_folder() -> Path:
+    """Find a folder for what is thrown away; as root, one that the server's user can enter as well."""
+    folders = [Path(name).resolve() for name in (tempfile.gettempdir(), "/var/tmp", "/tmp")]  # noqa: S108 - see above
+    if os.geteuid() != 0:
+        return folders[0]
+    open_to_all = (f for f in folders if all(part.stat().st_mode & stat.S_IXOTH for part in (f, *f.parents)))
+    return next(open_to_all, folders[0])
+
+
 def _make(folder: Path) -> None:
-    as_root = os.geteuid() == 0
-    folder.mkdir(mode=0o755 if as_root else 0o700, parents=True, exist_ok=True)
-    if as_root and folder.stat().st_uid == 0:
-        folder.chmod(0o755)  # whatever our umask is, the server's user must pass through
+    """Make the folder and those above it: private, or as root such that the server's user can pass."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755 if os.geteuid() == 0 else 0o700)  # whatever the umask is
 
 
 def clone_digest() -> str:
@@ -272,7 +286,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _wait(event: Callable[[], bool]) -> bool:
+def _wait(event: Callable[[], object]) -> bool:
     end = time.monotonic() + LIMIT
     while not event():
         if time.monotonic() > end:
@@ -282,7 +296,7 @@ def _wait(event: Callable[[], bool]) -> bool:
 
 
 def _ready(pid_file: list[str] | None) -> TypeGuard[list[str]]:
-    return pid_file is not None and pid_file[7].strip() == "ready"
+    return pid_file is not None and len(pid_file) > 7 and pid_file[7].strip() == "ready"
 
 
 def _free_port() -> int:

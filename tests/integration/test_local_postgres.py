@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from example import local_postgres, postgres_binaries
+from example import local_postgres, postgres_binaries, postgres_server
 from example.local_postgres import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +34,9 @@ def place(monkeypatch):
 
 @pytest.fixture(scope="module")
 def server():
-    """One server for all tests that leave it running and whole."""
-    with tempfile.TemporaryDirectory(prefix="pubsubpull-test-") as folder:
-        Path(folder).chmod(0o755)
-        with Server("crash", durable=True, base=Path(folder)) as server:
-            yield server
+    """One server for all tests that leave its files whole."""
+    with local_postgres.own_server("crash", durable=True) as server:
+        yield server
 
 
 def launch(*arguments, **options):
@@ -122,7 +120,7 @@ def test_a_durable_server_loses_nothing_in_a_power_cut_and_a_throw_away_one_does
     names = ("fsync", "synchronous_commit", "full_page_writes")
     assert [ask(server.url(), f"show {name}") for name in names] == ["on", "on", "on"]
     assert {server.settings[name] for name in names} == {"on"}
-    assert {Server(base=server.folder.parent).settings[name] for name in names} == {"off"}
+    assert {Server("other").settings[name] for name in names} == {"off"}
 
 
 def test_a_database_is_created_once_whatever_its_name(server):
@@ -147,6 +145,22 @@ def test_eight_starts_at_once_give_one_server(place):
     assert output(launch("status", "--name", "eight")).startswith("running: postgresql://")
     assert output(launch("stop", "--name", "eight")) == "stopped"
     assert output(launch("stop", "--name", "eight")) == "was not running"
+
+
+@pytest.mark.parametrize("action", ["start", "stop"])
+def test_a_server_whose_launcher_was_killed_before_it_was_ready_is_found(place, action):
+    server = Server("orphan", base=place)
+    server.start()
+    server.kill()
+    (server.data / "postmaster.pid").unlink()
+    orphan = server._spawn(postgres_server._free_port())  # and nobody waits until it is ready
+    try:
+        if action == "start":
+            assert ask(server.start()) == "alive"
+            assert orphan.poll() is None
+        assert server.stop()
+    finally:
+        orphan.wait(LIMIT)
 
 
 def test_a_path_may_have_spaces_and_quotes_and_be_long(place):
@@ -176,6 +190,16 @@ def test_root_s_server_runs_as_a_user_without_rights(server):
     assert server.data.stat().st_uid != 0
     pid = (server.data / "postmaster.pid").read_text().split()[0]
     assert Path(f"/proc/{pid}").stat().st_uid == server.data.stat().st_uid
+
+
+@as_root
+def test_root_s_own_folder_for_temporary_files_is_not_used_where_no_other_user_may_enter_it(place, monkeypatch):
+    private = place / "private"
+    private.mkdir(mode=0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    with local_postgres.own_server("outside") as server:
+        assert ask(server.url()) == "alive"
+        assert not server.folder.is_relative_to(place)
 
 
 def test_an_odd_environment_does_not_matter(place):
