@@ -159,7 +159,7 @@ def _copy(bindir: Path, target: Path) -> Path:
             libraries = top.parent.with_name(f"{top.parent.name}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, new / libraries.name, symlinks=True)
-            subprocess.run(["chmod", "-R", "a+rX", new], check=True)  # noqa: S607 - wherever it lies
+            subprocess.run(["chmod", "-R", "a+rX", new], check=True)
     return copied
 
 

@@ -49,13 +49,9 @@ COMBINATIONS = [
 def find_python(version: str) -> Path | None:
     """Find the newest Python of that version, in pyenv's folder or on the PATH, that does run."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    by_age = sorted(
-        pyenv.glob(f"{version}.*"), key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)]
-    )
+    by_age = sorted(pyenv.glob(f"{version}.*"), key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
     on_path = shutil.which(f"python{version}")
-    candidates = [folder / "bin" / "python" for folder in reversed(by_age)] + (
-        [Path(on_path)] if on_path else []
-    )
+    candidates = [folder / "bin" / "python" for folder in reversed(by_age)] + ([Path(on_path)] if on_path else [])
     return next((python for python in candidates if _says(python) == version), None)
 
 
@@ -63,9 +59,7 @@ def _says(python: Path) -> str | None:
     """Ask a Python for its version: pyenv's shims are there for versions that are not switched on."""
     script = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        return subprocess.run(
-            [python, "-c", script], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return subprocess.run([python, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
