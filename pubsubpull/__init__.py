@@ -19,6 +19,6 @@ _LAZY = {"Client": "pubsubpull.pull.client", "context": "pubsubpull.audit.contex
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib  # noqa: PLC0415  only with the name that needs it
+    import importlib
 
     return getattr(importlib.import_module(_LAZY[name]), name)

@@ -12,9 +12,9 @@ class PubSubPullConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers and register the checks."""
-        from django.db.models.signals import post_migrate  # noqa: PLC0415  models must be loaded first
+        from django.db.models.signals import post_migrate
 
-        from pubsubpull import checks  # noqa: F401, PLC0415
-        from pubsubpull.capture import triggers  # noqa: PLC0415
+        from pubsubpull import checks  # noqa: F401
+        from pubsubpull.capture import triggers
 
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="pubsubpull.triggers")

@@ -60,11 +60,11 @@ def check_publications(**_: Any) -> list[CheckMessage]:
     """W002: a published model's parent table is not published. W003: an unknown database alias."""
     found: list[CheckMessage] = []
     for publication in registry.all_publications().values():
-        for parent in publication.model._meta.parents:  # noqa: SLF001  Django's documented model API
-            if registry.get(parent._meta.label_lower) is None:  # noqa: SLF001
+        for parent in publication.model._meta.parents:
+            if registry.get(parent._meta.label_lower) is None:
                 found.append(
                     checks.Warning(
-                        f"{publication.label} is published, but its parent {parent._meta.label_lower} is not.",  # noqa: SLF001
+                        f"{publication.label} is published, but its parent {parent._meta.label_lower} is not.",
                         hint="The parent's fields are in the parent's table: publish it too, to have their changes.",
                         obj=publication.model,
                         id="pubsubpull.W002",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pubsubpull import exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 FORMAT = 1
 """The first byte of an encoded cursor."""
@@ -47,7 +47,7 @@ class Snapshot:
         """Say whether every transaction that `earlier` has seen is seen here too."""
         unseen = set(earlier.running)
         missing = (x for x in self.running if x < earlier.xmax)
-        beyond: Iterable[int] = range(self.xmax, earlier.xmax)
+        beyond = range(self.xmax, earlier.xmax)
         if len(beyond) > len(unseen):
             return False
         return unseen.issuperset(missing) and unseen.issuperset(beyond)

@@ -127,9 +127,7 @@ def rows(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
-    found = tuple(
-        Row(*row) for row in _read("queries/rows", reading, limit=limit, models=models, using=using)
-    )
+    found = tuple(Row(*row) for row in _read("queries/rows", reading, limit=limit, models=models, using=using))
     cursor, more = reading.next(
         found[-1].version if len(found) == limit else _reached(reading, empty=not found, using=using)
     )
@@ -188,9 +186,7 @@ def _reached(reading: _Reading, *, empty: bool, using: str) -> int:
     """Return the id that a page with room left has reached: all it looked at, and after an empty one any gap that follows."""
     if not empty or reading.high >= reading.window.top:
         return reading.high
-    ((following,),) = sql.run(
-        using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top)
-    )
+    ((following,),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))
     return reading.window.top if following is None else following - 1
 
 
@@ -214,10 +210,6 @@ def _read(
         low=low,
         high=reading.high,
         limit=limit,
-        wanted=psql.SQL("true")
-        if models is None
-        else psql.SQL("model = ANY({})").format(psql.Literal(list(models))),
+        wanted=psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models))),
     )
-    return sql.run(
-        using, sql.template(name).format(item=sql.template("queries/item").format(), window=window)
-    )
+    return sql.run(using, sql.template(name).format(item=sql.template("queries/item").format(), window=window))

@@ -54,7 +54,7 @@ class RunFiles(Operation):
         self._run(app_label, schema_editor, [self.undo])
 
     def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, files: Any) -> None:
-        from django.db import router  # noqa: PLC0415  settings must be there first
+        from django.db import router
 
         connection = schema_editor.connection
         if connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label):

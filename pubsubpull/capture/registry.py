@@ -31,17 +31,17 @@ class Publication:
     @property
     def label(self) -> str:
         """The model's name on the wire, `app_label.modelname`."""
-        return self.model._meta.label_lower  # noqa: SLF001  Django's documented model API
+        return self.model._meta.label_lower
 
     @property
     def table(self) -> tuple[str | None, str]:
         """The table's schema, None for the search path's, and its name."""
-        return split_table(self.model._meta.db_table)  # noqa: SLF001
+        return split_table(self.model._meta.db_table)
 
     @property
     def key_columns(self) -> list[str]:
         """The primary key's columns, in its order."""
-        fields = getattr(self.model._meta, "pk_fields", None) or [self.model._meta.pk]  # noqa: SLF001
+        fields = getattr(self.model._meta, "pk_fields", None) or [self.model._meta.pk]
         return [field.column for field in fields if field is not None]
 
     @property
@@ -55,7 +55,7 @@ class Publication:
         return [self._column(name) for name in self.mask]
 
     def _column(self, name: str) -> str:
-        column: str = self.model._meta.get_field(name).column  # type: ignore[union-attr]  # noqa: SLF001
+        column: str = self.model._meta.get_field(name).column  # type: ignore[union-attr]
         return column
 
 
@@ -63,7 +63,7 @@ def split_table(name: str) -> tuple[str | None, str]:
     """Split a `db_table` into schema and name. Django quotes nothing that is quoted already: `"a"."b"` is a table b in a schema a."""
     if name.startswith('"') and name.endswith('"'):
         parts = name[1:-1].split('"."')
-        if len(parts) == 2:  # noqa: PLR2004  a schema and a name
+        if len(parts) == 2:
             return parts[0], parts[1]
         return None, parts[0]
     return None, name
@@ -121,7 +121,7 @@ def publish(
 
 def unpublish(model: type[models.Model]) -> None:
     """Stop publishing a model; its triggers go with the next `migrate` or `pubsubpull_triggers --sync`."""
-    _publications.pop(_concrete(model)._meta.label_lower, None)  # noqa: SLF001
+    _publications.pop(_concrete(model)._meta.label_lower, None)
 
 
 def all_publications() -> dict[str, Publication]:
@@ -138,11 +138,11 @@ def _concrete(model: Any) -> type[models.Model]:
     """Return the model that has the table: a proxy's changes are its concrete model's."""
     if not (isinstance(model, type) and issubclass(model, models.Model)):
         raise exceptions.PublicationError(f"publish() takes a model class, not {model!r}.")
-    if model._meta.abstract:  # noqa: SLF001
+    if model._meta.abstract:
         raise exceptions.PublicationError(
             f"{model.__name__} is abstract and has no table; publish the models made from it."
         )
-    return model._meta.concrete_model or model  # noqa: SLF001
+    return model._meta.concrete_model or model
 
 
 def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -152,14 +152,12 @@ def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check(publication: Publication) -> None:
-    label = publication.model._meta.label  # noqa: SLF001
+    label = publication.model._meta.label
     if publication.level not in LEVELS:
-        raise exceptions.PublicationError(
-            f"{label}: level is one of {', '.join(LEVELS)}, not {publication.level!r}."
-        )
+        raise exceptions.PublicationError(f"{label}: level is one of {', '.join(LEVELS)}, not {publication.level!r}.")
     for name in (*publication.exclude, *publication.mask):
         try:
-            publication._column(name)  # noqa: SLF001
+            publication._column(name)
         except (django_exceptions.FieldDoesNotExist, AttributeError) as error:
             raise exceptions.PublicationError(
                 f"{label} has no column for a field {name!r}; it cannot be excluded or masked."

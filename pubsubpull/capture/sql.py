@@ -38,7 +38,7 @@ def compose(file: str, /, **parts: Any) -> sql.Composed:
     return template(file).format(**made)
 
 
-def run(using: str, query: sql.Composable, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def run(using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """Run `query` on the database `using` and return its rows, if it has any.
 
     Values are sent as literals within the text, on a cursor of psycopg's own: a prepared statement could get a

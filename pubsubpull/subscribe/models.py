@@ -38,9 +38,7 @@ class Subscription(models.Model):
         DISABLED = "disabled"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    consumer = models.ForeignKey(
-        "pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions"
-    )
+    consumer = models.ForeignKey("pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions")
     name = models.TextField()
     callback = models.TextField()
     wanted = models.JSONField()
@@ -62,9 +60,7 @@ class Subscription(models.Model):
     class Meta:
         db_table = "pubsubpull_subscription"
         ordering = ("name",)
-        constraints = (
-            models.UniqueConstraint(fields=["consumer", "name"], name="pubsubpull_subscription_name"),
-        )
+        constraints = (models.UniqueConstraint(fields=["consumer", "name"], name="pubsubpull_subscription_name"),)
         indexes = (models.Index(fields=["worker"], name="pubsubpull_subscription_holder"),)
 
     def __str__(self) -> str:
