@@ -1,0 +1,50 @@
+"""`manage.py pubsubpull_triggers`: what captures the published models, and whether it is in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from pubsubpull.capture import triggers
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Lists, syncs or checks."""
+
+    help = (
+        "Lists the triggers that capture the published models, with what is to do until the database agrees with what is "
+        "published. --sync does it, as each migrate does; --check only looks, and fails where they differ."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="The database's alias."
+        )
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--sync", action="store_true", help="Create, replace and drop triggers as needed.")
+        what.add_argument("--check", action="store_true", help="End with an error where anything is to do.")
+
+    def handle(self, *, database: str, sync: bool, check: bool, **_: Any) -> None:
+        plan = triggers.plan(database)
+        if plan is None:
+            raise CommandError(
+                f"The database {database} has no change log. Run: manage.py migrate --database {database}"
+            )
+        if sync:
+            triggers.sync(database)
+        else:
+            for trigger in plan.wanted:
+                self.stdout.write(f"{trigger.schema}.{trigger.table}: {trigger.name}")
+        for action in plan.actions:
+            self.stdout.write(f"{'done' if sync else 'to do'}: {action}")
+        for label in plan.without_table:
+            self.stderr.write(f"{label} is published but has no table in the database {database}.")
+        if check and (plan.actions or plan.without_table):
+            raise CommandError("The triggers differ from what is published. Run: manage.py pubsubpull_triggers --sync")
+        if not plan.actions:
+            self.stdout.write(self.style.SUCCESS(f"All {len(plan.wanted)} triggers are in place."))

@@ -1,0 +1,255 @@
+"""The feed between two moments, shown with connections that are made to wait for each other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import psycopg
+import pytest
+from django.db import connection
+
+from pubsubpull import exceptions
+from pubsubpull.capture import feed
+from pubsubpull.capture.cursor import Cursor, Snapshot
+from tests.shop.models import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextlib.contextmanager
+def session():
+    """Give a connection of its own to the test database; each statement is a transaction unless one is opened."""
+    settings = connection.get_connection_params()
+    names = {key: settings[key] for key in ("dbname", "user", "password", "host", "port") if settings.get(key)}
+    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as other:
+        yield other
+
+
+def add(other, name):
+    other.execute("INSERT INTO shop_customer (name, email) VALUES (%s, '')", (name,))
+
+
+def names(page):
+    return [(item["new"] or item["old"])["name"] for item in json.loads(f"[{page.items}]") if item["op"] != "truncate"]
+
+
+def drain(cursor, limit=1000, models=None):
+    """Read pages until there is no more; return the names and the last cursor."""
+    found = []
+    for _ in range(1000):
+        page = feed.page(cursor, limit=limit, models=models)
+        found += names(page)
+        cursor = Cursor.decode(page.cursor.encode())
+        if not page.more:
+            return found, cursor
+    raise AssertionError("the feed does not end")
+
+
+def now():
+    return feed.present().cursor()
+
+
+def test_an_id_taken_before_and_committed_after_is_not_lost():
+    start = now()
+    with session() as slow, session() as quick:
+        slow.execute("BEGIN")
+        add(slow, "slow")
+        add(quick, "quick")
+        first, cursor = drain(start)
+        slow.execute("COMMIT")
+    second, _ = drain(cursor)
+    assert (first, second) == (["quick"], ["slow"])
+
+
+def test_a_running_transaction_above_the_snapshots_xmax_is_not_lost():
+    with session() as running:
+        running.execute("BEGIN")
+        add(running, "running")
+        cursor = now()
+        ((xid,),) = running.execute("SELECT pg_current_xact_id()::text::bigint").fetchall()
+        assert cursor.snapshot.xmax <= xid, "the transaction should be one that the snapshot does not list"
+        assert cursor.seq > 0
+        running.execute("COMMIT")
+    assert drain(cursor)[0] == ["running"]
+
+
+def test_a_transaction_left_open_holds_back_nothing():
+    cursor = now()
+    with session() as idle:
+        idle.execute("BEGIN")
+        add(idle, "open")
+        for n in range(5):
+            Customer.objects.create(name=str(n))
+            found, cursor = drain(cursor)
+            assert found == [str(n)]
+        idle.execute("COMMIT")
+    assert drain(cursor)[0] == ["open"]
+
+
+def test_a_transaction_is_never_split_between_two_reads():
+    cursor = now()
+    with session() as writer:
+        writer.execute("BEGIN")
+        add(writer, "a")
+        assert drain(cursor)[0] == []
+        add(writer, "b")
+        found, cursor = drain(cursor)
+        assert found == []
+        writer.execute("COMMIT")
+    assert drain(cursor)[0] == ["a", "b"]
+
+
+def test_what_a_rollback_took_back_never_appears():
+    cursor = now()
+    with session() as writer:
+        writer.execute("BEGIN")
+        add(writer, "a")
+        writer.execute("SAVEPOINT s")
+        add(writer, "b")
+        writer.execute("ROLLBACK TO s")
+        found, cursor = drain(cursor)
+        writer.execute("COMMIT")
+    assert drain(cursor)[0] == ["a"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+def test_pages_of_any_size_give_every_change_once_in_order(limit):
+    cursor = now()
+    with session() as slow:
+        slow.execute("BEGIN")
+        for n in range(4):
+            add(slow, f"slow {n}")
+            Customer.objects.create(name=f"quick {n}")
+        first, cursor = drain(cursor, limit)
+        add(slow, "slow 4")
+        slow.execute("COMMIT")
+    Customer.objects.create(name="late")
+    second, cursor = drain(cursor, limit)
+    assert first == [f"quick {n}" for n in range(4)]
+    assert second == [*(f"slow {n}" for n in range(5)), "late"]
+    assert drain(cursor, limit) == ([], now())
+
+
+def test_a_page_within_a_window_is_the_same_however_often_it_is_read():
+    start = now()
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(6))
+    first = feed.page(start, limit=2)
+    second = feed.page(first.cursor, limit=2)
+    Customer.objects.create(name="after")
+    assert feed.page(first.cursor, limit=2) == second
+    third = feed.page(second.cursor, limit=2)
+    assert names(third) == ["4", "5"]
+    assert drain(third.cursor)[0] == ["after"]
+
+
+def test_a_reader_of_a_quiet_model_gets_on_past_a_busy_one():
+    start = now()
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.SCAN + 5))
+    page = feed.page(start, limit=10, models=["shop.place"])
+    assert (page.count, page.more) == (0, True)
+    page = feed.page(page.cursor, limit=10, models=["shop.place"])
+    assert (page.count, page.more) == (0, False)
+
+
+def test_a_gap_in_the_ids_costs_one_look():
+    start = now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval('pubsubpull_change_id_seq', nextval('pubsubpull_change_id_seq') + 1000000000)")
+    Customer.objects.create(name="beyond")
+    page = feed.page(start, limit=10)
+    page = page if page.count else feed.page(page.cursor, limit=10)
+    assert names(page) == ["beyond"]
+
+
+def test_rows_give_the_same_as_a_page_change_by_change():
+    start = now()
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(5))
+    present = feed.present()
+    page, rows = feed.page(start, limit=3, now=present), feed.rows(start, limit=3, now=present)
+    assert ",".join(row.item for row in rows.rows) == page.items
+    assert (rows.cursor, rows.more) == (page.cursor, page.more)
+    assert {(row.model, row.op) for row in rows.rows} == {("shop.customer", "I")}
+
+
+def test_without_a_cursor_the_log_is_read_from_its_start():
+    Customer.objects.create(name="a")
+    assert "a" in drain(None)[0]
+
+
+def test_a_log_that_was_restored_elsewhere_starts_a_new_epoch_and_keeps_its_rows():
+    Customer.objects.create(name="before")
+    old = now()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pubsubpull_log SET system_identifier = 1")
+        cursor.execute("UPDATE pubsubpull_change SET xid = '9000000000'")
+    with pytest.raises(exceptions.CursorExpired, match="another history"):
+        feed.page(old, limit=1)
+    assert "before" in drain(None)[0]
+    cursor = now()
+    assert cursor.epoch != old.epoch
+    Customer.objects.create(name="after")
+    assert drain(cursor)[0] == ["after"]
+
+
+def test_a_new_epoch_does_not_start_while_a_transaction_writes():
+    with session() as writer:
+        writer.execute("BEGIN")
+        add(writer, "a")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE pubsubpull_log SET database = 1")
+        with pytest.raises(Exception, match="lock timeout"):
+            feed.present()
+        writer.execute("COMMIT")
+    assert drain(now())[0] == []
+
+
+def test_a_cursor_from_the_future_has_expired():
+    cursor = now()
+    ahead = Snapshot(xmin=cursor.snapshot.xmin, xmax=cursor.snapshot.xmax + 1000)
+    future = Cursor(epoch=cursor.epoch, seq=cursor.seq, floor=cursor.floor, snapshot=ahead)
+    with pytest.raises(exceptions.CursorExpired, match="went back"):
+        feed.page(future, limit=1)
+
+
+def test_a_cursor_older_than_the_log_has_expired():
+    cursor = now()
+    Customer.objects.create(name="dropped")
+    with connection.cursor() as other:
+        other.execute("DELETE FROM pubsubpull_change")
+        other.execute("UPDATE pubsubpull_log SET dropped = (SELECT last_value FROM pubsubpull_change_id_seq)")
+    Customer.objects.create(name="kept")
+    with pytest.raises(exceptions.CursorExpired, match="older than"):
+        feed.page(cursor, limit=1)
+    assert drain(None)[0] == ["kept"]
+
+
+def test_the_settled_id_moves_only_past_transactions_that_have_ended():
+    def settle():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pubsubpull_settle()")
+            return cursor.fetchone()[0]
+
+    start = now()
+    with session() as writer:
+        writer.execute("BEGIN")
+        add(writer, "slow")
+        reached = feed.present().seq
+        settle()
+        assert settle() < reached
+        cursor = now()
+        writer.execute("COMMIT")
+    settle()
+    assert settle() >= reached
+    assert drain(cursor)[0] == ["slow"], "a cursor goes by what was settled when it was taken"
+    assert drain(start)[0] == ["slow"]
+    assert drain(now())[0] == []
+
+
+def test_a_settled_row_that_was_seen_is_not_given_again():
+    cursor = now()
+    Customer.objects.create(name="a")
+    seen = Cursor(epoch=cursor.epoch, seq=cursor.seq, floor=cursor.floor, snapshot=now().snapshot)
+    with connection.cursor() as other:
+        other.execute("UPDATE pubsubpull_log SET settled = (SELECT last_value FROM pubsubpull_change_id_seq)")
+    assert drain(seen)[0] == []

@@ -1,0 +1,173 @@
+"""The feed against an oracle, the database itself: random transactions of many writers, and readers that poll all the while."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from pubsubpull.capture import feed, registry
+from pubsubpull.capture.cursor import Cursor
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRANSACTIONS = 400
+CUSTOMERS, ARTICLES = 12, 12
+
+
+class Abandoned(Exception):
+    """A writer changes its mind."""
+
+
+def write_one(session, dice):
+    """Make one random write of one of several tables: of one row or many, new, changed, moved, deleted."""
+    n, word = dice.randrange(CUSTOMERS), str(dice.random())
+    article = dice.randrange(ARTICLES)
+    statement, values = dice.choice(
+        [
+            (
+                "INSERT INTO shop_customer VALUES (%s, %s, '') ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+                (n, word),
+            ),
+            ("UPDATE shop_customer SET name = %s WHERE id = %s", (word, n)),
+            ("UPDATE shop_customer SET name = %s WHERE id BETWEEN %s AND %s", (word, n, n + 2)),
+            ("DELETE FROM shop_customer WHERE id = %s", (n,)),
+            ("INSERT INTO shop_stock VALUES ('w', %s, %s) ON CONFLICT DO NOTHING", (article, n)),
+            ("UPDATE shop_stock SET amount = amount + 1 WHERE article = %s", (article,)),
+            ("DELETE FROM shop_stock WHERE article = %s", (article,)),
+            (
+                "UPDATE shop_stock SET article = %s WHERE article = %s "
+                "AND NOT EXISTS (SELECT FROM shop_stock WHERE article = %s)",
+                (ARTICLES - 1 - article, article, ARTICLES - 1 - article),
+            ),
+            ("INSERT INTO shop_account (owner, number) VALUES (%s, '')", (word,)),
+        ]
+    )
+    session.execute(statement, values)
+
+
+def transaction_of(session, dice):
+    """Make some writes in one transaction, parts of it or all of it taken back now and then, some of it slow."""
+    with session.transaction():
+        for _ in range(dice.randint(1, 4)):
+            if dice.random() < 0.2:
+                session.execute("SELECT pg_current_xact_id()")
+            write_one(session, dice)
+            if dice.random() < 0.15:
+                session.execute("SELECT pg_sleep(%s)", (dice.random() / 50,))
+            if dice.random() < 0.2:
+                with contextlib.suppress(Abandoned), session.transaction():
+                    write_one(session, dice)
+                    raise Abandoned
+        if dice.random() < 0.15:
+            raise Abandoned
+
+
+def writer(names, seed, count):
+    dice = random.Random(seed)
+    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as session:
+        for _ in range(count):
+            with contextlib.suppress(Abandoned, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
+                if dice.random() < 0.3:
+                    write_one(session, dice)
+                else:
+                    transaction_of(session, dice)
+
+
+def long_writer(names, done):
+    """Keep one transaction open as long as the others write."""
+    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as session, session.transaction():
+        session.execute("INSERT INTO shop_place (name) VALUES ('before')")
+        done.wait(120)
+        session.execute("INSERT INTO shop_place (name) VALUES ('after')")
+
+
+class Reader:
+    """Polls with one page size; holds what it has read, and a replica built from it."""
+
+    def __init__(self, limit, start):
+        self.limit, self.cursor = limit, start
+        self.items, self.windows, self.replica = [], [set()], {}
+
+    def read(self):
+        """Read to the end of one window."""
+        more = True
+        while more:
+            page = feed.page(self.cursor, limit=self.limit)
+            self.cursor, more = Cursor.decode(page.cursor.encode()), page.more
+            for item in json.loads(f"[{page.items}]"):
+                self.apply(item)
+        self.windows.append(set())
+
+    def apply(self, item):
+        self.items.append((item["version"], item["model"], item["key"]))
+        self.windows[-1].add(item["transaction"])
+        self.replica[item["model"], item["key"]] = item["new"]
+
+    def poll(self, done):
+        try:
+            while not done.is_set():
+                self.read()
+            self.read()
+        finally:
+            connections.close_all()
+
+
+def tables():
+    """Return every published row as the log would tell it."""
+    found = {}
+    for publication in registry.all_publications().values():
+        name = ".".join(f'"{part}"' for part in publication.table if part)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT pubsubpull_key(to_jsonb(t), %s), to_jsonb(t) FROM {name} AS t", (publication.key_columns,)
+            )
+            found |= {(publication.label, key): json.loads(row) for key, row in cursor.fetchall()}
+    return found
+
+
+@pytest.mark.parametrize("writers", [8, 30])
+def test_nothing_is_lost_doubled_split_or_out_of_order_while_others_write(writers):
+    names = {
+        k: v
+        for k, v in connection.get_connection_params().items()
+        if k in {"dbname", "user", "password", "host", "port"}
+    }
+    start = feed.present().cursor()
+    readers = [Reader(limit, start) for limit in (1, 3, 1000)]
+    written, read = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(writers + 4) as pool:
+        polling = [pool.submit(reader.poll, read) for reader in readers]
+        long = pool.submit(long_writer, names, written)
+        writing = [pool.submit(writer, names, seed, TRANSACTIONS // writers) for seed in range(writers)]
+        try:
+            for task in writing:
+                task.result(120)
+            written.set()
+            long.result(30)
+        finally:
+            written.set()
+            read.set()
+        for task in polling:
+            task.result(120)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, model, key FROM pubsubpull_change WHERE id > %s ORDER BY id", (start.seq,))
+        truth = cursor.fetchall()
+    assert len(truth) > TRANSACTIONS / 2
+    for reader in readers:
+        assert sorted(reader.items) == truth, "each committed change once"
+        by_key = {}
+        for version, model, key in reader.items:
+            assert by_key.get((model, key), 0) < version, "a row's states in order"
+            by_key[model, key] = version
+        seen = set()
+        for window in reader.windows:
+            assert not window & seen, "a transaction in two reads"
+            seen |= window
+        assert {key: row for key, row in reader.replica.items() if row} == tables(), "the replica equals the tables"
