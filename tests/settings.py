@@ -13,6 +13,9 @@ from example import local_postgres
 URL = os.environ.get("DATABASE_URL") or (
     "postgresql://localhost/none" if "mypy" in sys.modules else local_postgres.ensure("tests")
 )
+if "mypy" not in sys.modules:
+    # Processes that the tests start use the same server.
+    os.environ.setdefault("DATABASE_URL", URL)
 SECRET_KEY = "only for tests"
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -55,8 +55,11 @@ class Publication:
         return [self._column(name) for name in self.mask]
 
     def _column(self, name: str) -> str:
-        column: str = self.model._meta.get_field(name).column  # type: ignore[union-attr]
-        return column
+        field = self.model._meta.get_field(name)
+        column = getattr(field, "column", None)
+        if column is None or field.many_to_many:  # a many-to-many field, or another model's field that points here
+            raise django_exceptions.FieldDoesNotExist(name)
+        return str(column)
 
 
 def split_table(name: str) -> tuple[str | None, str]:
@@ -158,7 +161,7 @@ def _check(publication: Publication) -> None:
     for name in (*publication.exclude, *publication.mask):
         try:
             publication._column(name)
-        except (django_exceptions.FieldDoesNotExist, AttributeError) as error:
+        except django_exceptions.FieldDoesNotExist as error:
             raise exceptions.PublicationError(
                 f"{label} has no column for a field {name!r}; it cannot be excluded or masked."
             ) from error

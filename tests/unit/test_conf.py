@@ -1,0 +1,88 @@
+"""The settings, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from django.core.management import call_command
+from django.test import override_settings
+
+from pubsubpull import checks, conf, exceptions
+
+
+def test_defaults_hold_where_nothing_is_set():
+    with override_settings(PUBSUBPULL={}):
+        assert conf.get() == conf.DEFAULTS
+
+
+def test_a_setting_is_read_once_and_again_when_it_changes():
+    with override_settings(PUBSUBPULL={"SERVICE_NAME": "a"}):
+        assert conf.get() is conf.get()
+        with override_settings(PUBSUBPULL={"SERVICE_NAME": "b"}):
+            assert conf.get().SERVICE_NAME == "b"
+        assert conf.get().SERVICE_NAME == "a"
+
+
+def test_the_settings_cannot_be_written():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        conf.get().SERVICE_NAME = "x"
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ([], "PUBSUBPULL must be a dict"),
+        ({"SERVICE": "x"}, "SERVICE is no setting; there are SERVICE_NAME"),
+        ({"SERVICE_NAME": ""}, "SERVICE_NAME must be a text"),
+        ({"SERVICE_NAME": 3}, "SERVICE_NAME must be a text, not 3"),
+        ({"DOCS": "everyone"}, "DOCS must be staff, public or off"),
+        ({"DATABASE": "nowhere"}, "DATABASE must be an alias of DATABASES"),
+        ({"PAGE_LIMIT": "10"}, "PAGE_LIMIT must be a whole number"),
+        ({"PAGE_LIMIT": 1.5}, "PAGE_LIMIT must be a whole number"),
+        ({"PAGE_LIMIT": True}, "PAGE_LIMIT must be a whole number"),
+        ({"PAGE_LIMIT": 0}, "PAGE_LIMIT must be above 0"),
+        ({"LEASE": -1}, "LEASE must be above 0"),
+        ({"LEASE": "1"}, "LEASE must be a number"),
+        ({"TRUSTED_PROXIES": -1}, "TRUSTED_PROXIES must be above 0"),
+    ],
+)
+def test_a_wrong_setting_is_a_check_that_names_it_and_stops_nothing_but_its_use(given, reason):
+    with override_settings(PUBSUBPULL=given):
+        (error,) = checks.check_settings()
+        assert error.id == "pubsubpull.E001"
+        assert reason in error.msg
+        with pytest.raises(exceptions.SettingsError, match=reason.split(";")[0]):
+            conf.get()
+
+
+def test_a_whole_number_serves_where_seconds_are_wanted_and_zero_where_it_is_the_default():
+    with override_settings(PUBSUBPULL={"LEASE": 10, "TRUSTED_PROXIES": 0}):
+        assert checks.check_settings() == []
+
+
+def test_a_database_that_is_not_postgresql_is_an_error():
+    from django.db import connections
+
+    class Other:
+        vendor = "sqlite"
+
+    real = connections["second"]
+    connections["second"] = Other()
+    try:
+        with override_settings(PUBSUBPULL={"DATABASE": "second"}):
+            (error,) = checks.check_settings()
+    finally:
+        connections["second"] = real
+    assert error.id == "pubsubpull.E002"
+
+
+def test_a_missing_middleware_is_a_warning():
+    assert checks.check_middleware() == []
+    with override_settings(MIDDLEWARE=[]):
+        (warning,) = checks.check_middleware()
+    assert warning.id == "pubsubpull.W001"
+
+
+def test_the_test_project_passes_its_checks():
+    call_command("check", fail_level="WARNING")
