@@ -34,7 +34,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         found.append(
             checks.Error(
                 f"The database {conf.get().DATABASE!r} is not PostgreSQL.",
-                hint="pubsubpull captures with PostgreSQL's triggers: name the alias of a PostgreSQL database in PUBSUBPULL['DATABASE'].",
+                hint="Changes are captured by PostgreSQL's triggers: name another alias in PUBSUBPULL['DATABASE'].",
                 id="pubsubpull.E002",
             )
         )
@@ -57,35 +57,36 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull")
 def check_publications(**_: Any) -> list[CheckMessage]:
-    """W002: a published model's parent table is not published. W003: an unknown database alias."""
+    """W002: a published model's parent table is not published. E003: an unknown database alias."""
     found: list[CheckMessage] = []
     for publication in registry.all_publications().values():
-        for parent in publication.model._meta.parents:
-            if registry.get(parent._meta.label_lower) is None:
-                found.append(
-                    checks.Warning(
-                        f"{publication.label} is published, but its parent {parent._meta.label_lower} is not.",
-                        hint="The parent's fields are in the parent's table: publish it too, to have their changes.",
-                        obj=publication.model,
-                        id="pubsubpull.W002",
-                    )
-                )
-        for alias in publication.using or ():
-            if alias not in settings.DATABASES:
-                found.append(
-                    checks.Error(
-                        f"{publication.label} is published for a database {alias!r} that DATABASES does not have.",
-                        hint="Correct `using`.",
-                        obj=publication.model,
-                        id="pubsubpull.E003",
-                    )
-                )
+        parents = [parent._meta.label_lower for parent in publication.model._meta.parents]
+        found += [
+            checks.Warning(
+                f"{publication.label} is published, but its parent {parent} is not.",
+                hint="The parent's fields are in the parent's table: publish it too, to have their changes.",
+                obj=publication.model,
+                id="pubsubpull.W002",
+            )
+            for parent in parents
+            if registry.get(parent) is None
+        ]
+        found += [
+            checks.Error(
+                f"{publication.label} is published for a database {alias!r} that DATABASES does not have.",
+                hint="Correct `using`.",
+                obj=publication.model,
+                id="pubsubpull.E003",
+            )
+            for alias in publication.using or ()
+            if alias not in settings.DATABASES
+        ]
     return found
 
 
 @checks.register("pubsubpull", checks.Tags.database)
 def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """W004: triggers that differ from what is published. W005: a model without a table. W006: a level that does not fit."""
+    """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit."""
     found: list[CheckMessage] = []
     for using in databases or ():
         plan = triggers.plan(using)
@@ -118,7 +119,8 @@ def _levels(using: str) -> list[CheckMessage]:
         if table and publication.level == "statement" and table.reasons():
             found.append(
                 checks.Warning(
-                    f"{publication.label} is captured per statement, but {'; '.join(table.reasons())}: changes may be missed or come in the wrong order.",
+                    f"{publication.label} is captured per statement, but {'; '.join(table.reasons())}: "
+                    "changes may be missed or come in the wrong order.",
                     hint="Publish it with level='auto' or level='row'.",
                     obj=publication.model,
                     id="pubsubpull.W006",

@@ -23,7 +23,7 @@ class Settings:
     DATABASE: str = "default"
     """The alias of the database whose log the HTTP API and the delivery worker serve."""
     TRUSTED_PROXIES: int = 0
-    """How many proxies of your own stand before the service and append to X-Forwarded-For; 0 takes the socket's peer."""
+    """How many proxies of your own append to X-Forwarded-For before the service; 0 takes the socket's peer."""
     PAGE_LIMIT: int = 1000
     """The most items that a page over HTTP may ask for."""
     WAIT_LIMIT: float = 60.0
@@ -70,18 +70,22 @@ def problems(given: Any) -> list[tuple[str, str]]:
 def _wrong(name: str, value: Any) -> str | None:
     default = getattr(DEFAULTS, name)
     if isinstance(default, str):
-        if not isinstance(value, str) or not value:
-            return f"must be a text, not {value!r}"
-        if name == "DOCS" and value not in {"staff", "public", "off"}:
-            return f"must be staff, public or off, not {value!r}"
-        if name == "DATABASE" and value not in django_settings.DATABASES:
-            return f"must be an alias of DATABASES, not {value!r}"
-        return None
+        return _wrong_text(name, value)
     wanted = int if isinstance(default, int) else (int, float)
     if isinstance(value, bool) or not isinstance(value, wanted):
         return f"must be a{' whole' if wanted is int else ''} number, not {value!r}"
     if value < 0 or (value == 0 and default > 0):
         return f"must be above 0, not {value!r}"
+    return None
+
+
+def _wrong_text(name: str, value: Any) -> str | None:
+    if not isinstance(value, str) or not value:
+        return f"must be a text, not {value!r}"
+    if name == "DOCS" and value not in {"staff", "public", "off"}:
+        return f"must be staff, public or off, not {value!r}"
+    if name == "DATABASE" and value not in django_settings.DATABASES:
+        return f"must be an alias of DATABASES, not {value!r}"
     return None
 
 

@@ -75,8 +75,8 @@ class Window:
 class Cursor:
     """What a reader has seen: the transactions of `snapshot`, and, within `window`, the ids up to its `last`.
 
-    `epoch` names the history of the log; `seq` is an id that the sequence had reached before the snapshot, and `floor` one at or below which
-    every transaction had ended at the snapshot.
+    `epoch` names the history of the log; `seq` is an id that the sequence had reached before the snapshot, and `floor`
+    one at or below which every transaction had ended at the snapshot.
     """
 
     epoch: int

@@ -183,7 +183,7 @@ def check(cursor: Cursor, now: Present) -> None:
 
 
 def _reached(reading: _Reading, *, empty: bool, using: str) -> int:
-    """Return the id that a page with room left has reached: all it looked at, and after an empty one any gap that follows."""
+    """Return the id that a page with room left has reached: after an empty one, beyond any gap that follows."""
     if not empty or reading.high >= reading.window.top:
         return reading.high
     ((following,),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))

@@ -63,7 +63,7 @@ class Publication:
 
 
 def split_table(name: str) -> tuple[str | None, str]:
-    """Split a `db_table` into schema and name. Django quotes nothing that is quoted already: `"a"."b"` is a table b in a schema a."""
+    """Split a `db_table` into schema and name; Django leaves what is quoted as it is: `"a"."b"` is b in a schema a."""
     if name.startswith('"') and name.endswith('"'):
         parts = name[1:-1].split('"."')
         if len(parts) == 2:
@@ -104,8 +104,9 @@ def publish(
 ) -> Any:
     """Publish a model: from the next `migrate` on, each change of its table goes into the change log.
 
-    `exclude` names fields that never reach the log, `mask` fields of which only a constant does. `level` is how changes are
-    captured: per `statement`, per `row`, or as the table needs it (`auto`). `using` limits it to some database aliases.
+    `exclude` names fields that never reach the log, `mask` fields of which only a constant does. `level` is how changes
+    are captured: per `statement`, per `row`, or as the table needs it (`auto`). `using` limits it to some database
+    aliases.
     Use it as a call, `publish(Order)`, or as a decorator, `@publish(exclude=["note"])`. Raises `PublicationError`.
     """
     if model is None:

@@ -225,6 +225,6 @@ def _do(action: Action, using: str) -> None:
 
 
 def _array(names: list[str]) -> str:
-    """Return names as a PostgreSQL array literal: [] → {}, ["a", 'b"'] → {"a","b\\""}."""
+    r"""Return names as a PostgreSQL array literal: [] → {}, ["a", 'b"'] → {"a","b\""}."""
     quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
     return "{" + ",".join(quoted) + "}"

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
-import psycopg
 import pytest
 from django.db import connection
 
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor, Snapshot
+from tests.sessions import session
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@contextlib.contextmanager
-def session():
-    """Give a connection of its own to the test database; each statement is a transaction unless one is opened."""
-    settings = connection.get_connection_params()
-    names = {key: settings[key] for key in ("dbname", "user", "password", "host", "port") if settings.get(key)}
-    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as other:
-        yield other
 
 
 def add(other, name):
@@ -108,7 +98,7 @@ def test_what_a_rollback_took_back_never_appears():
         writer.execute("SAVEPOINT s")
         add(writer, "b")
         writer.execute("ROLLBACK TO s")
-        found, cursor = drain(cursor)
+        _, cursor = drain(cursor)
         writer.execute("COMMIT")
     assert drain(cursor)[0] == ["a"]
 

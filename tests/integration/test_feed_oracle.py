@@ -1,4 +1,4 @@
-"""The feed against an oracle, the database itself: random transactions of many writers, and readers that poll all the while."""
+"""The feed against an oracle, the database itself: random transactions of many writers, while readers poll."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.db import connection, connections
 
 from pubsubpull.capture import feed, registry
 from pubsubpull.capture.cursor import Cursor
+from tests.sessions import names, session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +26,7 @@ class Abandoned(Exception):
     """A writer changes its mind."""
 
 
-def write_one(session, dice):
+def write_one(one, dice):
     """Make one random write of one of several tables: of one row or many, new, changed, moved, deleted."""
     n, word = dice.randrange(CUSTOMERS), str(dice.random())
     article = dice.randrange(ARTICLES)
@@ -49,43 +50,43 @@ def write_one(session, dice):
             ("INSERT INTO shop_account (owner, number) VALUES (%s, '')", (word,)),
         ]
     )
-    session.execute(statement, values)
+    one.execute(statement, values)
 
 
-def transaction_of(session, dice):
+def transaction_of(one, dice):
     """Make some writes in one transaction, parts of it or all of it taken back now and then, some of it slow."""
-    with session.transaction():
+    with one.transaction():
         for _ in range(dice.randint(1, 4)):
             if dice.random() < 0.2:
-                session.execute("SELECT pg_current_xact_id()")
-            write_one(session, dice)
+                one.execute("SELECT pg_current_xact_id()")
+            write_one(one, dice)
             if dice.random() < 0.15:
-                session.execute("SELECT pg_sleep(%s)", (dice.random() / 50,))
+                one.execute("SELECT pg_sleep(%s)", (dice.random() / 50,))
             if dice.random() < 0.2:
-                with contextlib.suppress(Abandoned), session.transaction():
-                    write_one(session, dice)
+                with contextlib.suppress(Abandoned), one.transaction():
+                    write_one(one, dice)
                     raise Abandoned
         if dice.random() < 0.15:
             raise Abandoned
 
 
-def writer(names, seed, count):
+def writer(given, seed, count):
     dice = random.Random(seed)
-    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as session:
+    with session(**given) as one:
         for _ in range(count):
             with contextlib.suppress(Abandoned, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
                 if dice.random() < 0.3:
-                    write_one(session, dice)
+                    write_one(one, dice)
                 else:
-                    transaction_of(session, dice)
+                    transaction_of(one, dice)
 
 
-def long_writer(names, done):
+def long_writer(given, done):
     """Keep one transaction open as long as the others write."""
-    with contextlib.closing(psycopg.connect(**names, autocommit=True)) as session, session.transaction():
-        session.execute("INSERT INTO shop_place (name) VALUES ('before')")
+    with session(**given) as one, one.transaction():
+        one.execute("INSERT INTO shop_place (name) VALUES ('before')")
         done.wait(120)
-        session.execute("INSERT INTO shop_place (name) VALUES ('after')")
+        one.execute("INSERT INTO shop_place (name) VALUES ('after')")
 
 
 class Reader:
@@ -134,18 +135,13 @@ def tables():
 
 @pytest.mark.parametrize("writers", [8, 30])
 def test_nothing_is_lost_doubled_split_or_out_of_order_while_others_write(writers):
-    names = {
-        k: v
-        for k, v in connection.get_connection_params().items()
-        if k in {"dbname", "user", "password", "host", "port"}
-    }
     start = feed.present().cursor()
     readers = [Reader(limit, start) for limit in (1, 3, 1000)]
     written, read = threading.Event(), threading.Event()
     with ThreadPoolExecutor(writers + 4) as pool:
         polling = [pool.submit(reader.poll, read) for reader in readers]
-        long = pool.submit(long_writer, names, written)
-        writing = [pool.submit(writer, names, seed, TRANSACTIONS // writers) for seed in range(writers)]
+        long = pool.submit(long_writer, names(), written)
+        writing = [pool.submit(writer, names(), seed, TRANSACTIONS // writers) for seed in range(writers)]
         try:
             for task in writing:
                 task.result(120)

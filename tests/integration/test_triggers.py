@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 
-import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -14,6 +13,7 @@ import pubsubpull
 from pubsubpull.capture import registry, triggers
 from pubsubpull.capture.models import Change
 from pubsubpull.checks import check_triggers
+from tests.sessions import session
 from tests.shop.models import Account, Customer, Event, Order, Secret, Tag
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,12 +156,11 @@ def test_syncing_twice_at_once_is_safe():
 
 
 def test_replacing_triggers_loses_no_write():
-    names = {k: v for k, v in connection.get_connection_params().items() if k in {"dbname", "user", "password", "host", "port"}}
     stop = threading.Event()
     written = []
 
     def write():
-        with psycopg.connect(**names, autocommit=True) as other:
+        with session() as other:
             while not stop.is_set():
                 ((key,),) = other.execute("INSERT INTO shop_tag (name) VALUES ('t') RETURNING id").fetchall()
                 written.append(str(key))
