@@ -61,7 +61,12 @@ def write(url, name):
 def program(server, name, *args, data=None):
     """Run one of PostgreSQL's programs against a server."""
     parts = urlsplit(server.url())
-    names = {"PGHOST": parts.hostname, "PGPORT": str(parts.port), "PGUSER": parts.username, "PGPASSWORD": parts.password}
+    names = {
+        "PGHOST": parts.hostname,
+        "PGPORT": str(parts.port),
+        "PGUSER": parts.username,
+        "PGPASSWORD": parts.password,
+    }
     found = shutil.which(name, path=server.binaries.bindir)
     if found is None:
         pytest.skip(f"this PostgreSQL has no {name}")

@@ -59,7 +59,9 @@ def test_each_sql_file_begins_with_what_it_is_for(name):
 def test_each_sql_file_is_used(name):
     """A schema file by a migration, any other by its name in the code."""
     short = name.split("/", 1)[1]
-    text = "".join(p.read_text() for folder in [ROOT / "pubsubpull", *map(pathlib.Path, migrations)] for p in folder.rglob("*.py"))
+    text = "".join(
+        p.read_text() for folder in [ROOT / "pubsubpull", *map(pathlib.Path, migrations)] for p in folder.rglob("*.py")
+    )
     assert f'"{name}"' in text or f'"{short}"' in text or f'f"{name.split("/")[0]}/{{kind}}"' in text
 
 
