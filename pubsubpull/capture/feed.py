@@ -74,13 +74,25 @@ class Rows:
     rows: tuple[Row, ...]
     cursor: Cursor
     more: bool
+    reading: _Reading | None = dataclasses.field(default=None, repr=False)
+
+    def cursor_after(self, version: int) -> Cursor:
+        """Return the cursor of one who has seen these changes up to the one of this version."""
+        if self.reading is None or not self.rows or version >= self.rows[-1].version:
+            return self.cursor
+        return self.reading.next(version)[0]
 
 
 def present(using: str = "default") -> Present:
     """Read where the log is now. On the first call after a restore this starts a new epoch."""
-    ((epoch, seq, snapshot, top, restored, settled, dropped, standby),) = sql.run(
-        using, sql.template("queries/present")
-    )
+    (row,) = sql.run(using, sql.template("queries/present"))
+    return as_present(*row)
+
+
+def as_present(
+    epoch: int, seq: int, snapshot: str, top: int, restored: int, settled: int, dropped: int, standby: bool
+) -> Present:
+    """Return what the columns of `pubsubpull_present()` say, for a query that reads more in the same round trip."""
     return Present(
         epoch=epoch,
         seq=seq,
@@ -131,7 +143,7 @@ def rows(
     cursor, more = reading.next(
         found[-1].version if len(found) == limit else _reached(reading, empty=not found, using=using)
     )
-    return Rows(rows=found, cursor=cursor, more=more)
+    return Rows(rows=found, cursor=cursor, more=more, reading=reading)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
