@@ -23,7 +23,10 @@ demo: $(VENV)/.demo ## see it work: an example service, its changes and who rece
 	@$(RUN) -m example.demo $(ARGS)
 
 test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
-	@$(WITH_POSTGRES) test $(RUN) -m pytest $(ARGS)
+	@rm -f .coverage .coverage.*
+	@$(WITH_POSTGRES) test $(RUN) -m coverage run -m pytest $(ARGS)
+	@$(RUN) -m coverage combine --quiet
+	@$(if $(ARGS),$(RUN) -m coverage report --fail-under=0 >/dev/null,$(RUN) -m coverage report)
 
 test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
 	@$(RUN) tests/all.py $(ARGS)
