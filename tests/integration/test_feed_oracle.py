@@ -121,9 +121,9 @@ class Reader:
 
 
 def tables():
-    """Return every published row as the log would tell it."""
+    """Return every row of the tables that are written here, as the log would tell it."""
     found = {}
-    for publication in registry.all_publications().values():
+    for publication in map(registry.get, ["shop.customer", "shop.stock", "shop.account", "shop.place"]):
         name = ".".join(f'"{part}"' for part in publication.table if part)
         with connection.cursor() as cursor:
             cursor.execute(
