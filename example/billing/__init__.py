@@ -1,0 +1,1 @@
+"""Billing: a service that follows the shop's customers and orders, and keeps copies of them."""

@@ -1,0 +1,39 @@
+"""The shop's settings. What pubsubpull needs: the app, its middleware, and its place in the URLs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import dj_database_url
+
+SECRET_KEY = os.environ.get("SECRET_KEY") or secrets.token_urlsafe(32)
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "ninja",
+    "pubsubpull",
+    "example.shop",
+]
+MIDDLEWARE = [
+    "pubsubpull.middleware.RequestMiddleware",
+    "example.shop.tokens.TokenMiddleware",
+]
+ROOT_URLCONF = "example.shop.urls"
+WSGI_APPLICATION = "example.shop.wsgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+DATABASES = {
+    "default": dj_database_url.parse(
+        os.environ.get("SHOP_DATABASE_URL", "postgresql://localhost/shop"), conn_max_age=600
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+PUBSUBPULL = {"SERVICE_NAME": "shop", "DOCS": "public"}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}
