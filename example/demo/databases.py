@@ -33,7 +33,7 @@ def databases() -> Iterator[dict[str, str]]:
     url = local_postgres.ensure("demo", SERVER_SETTINGS)
     # On a server of somebody's, names that nobody has: what is there already is not touched.
     mark = f"pubsubpull_demo_{secrets.token_hex(4)}_" if given else ""
-    urls = {name: urlsplit(url)._replace(path=f"/{mark}{name}").geturl() for name in NAMES}
+    urls = {name: _with_database(url, mark + name) for name in NAMES}
     try:
         _each(url, "CREATE DATABASE {}", mark)
         yield urls
@@ -51,5 +51,11 @@ def _each(url: str, statement: str, mark: str) -> None:
     except psycopg.Error as error:
         raise DemoError(
             f"The PostgreSQL server does not do what is asked: {error}".strip(),
-            advice="DATABASE_URL must name a server where its user may create databases; unset, the demo starts its own.",
+            advice="DATABASE_URL must name a server where its user may create databases; unset, one is started.",
         ) from error
+
+
+def _with_database(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}/{name}{query}"

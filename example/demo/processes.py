@@ -76,9 +76,25 @@ class Processes:
         self._wait_for_answer(name, url)
         return url
 
+    def start_module(self, name: str, *arguments: str) -> None:
+        """Start a module that stays."""
+        self.start(name, _python(*arguments))
+
     def run(self, name: str, *arguments: str) -> str:
         """Run a module to its end; what it printed."""
-        process = self.start(name, _python(*arguments))
+        self.log(name).unlink(missing_ok=True)
+        self.start_module(name, *arguments)
+        return self._finish(name)
+
+    def run_all(self, modules: Mapping[str, Sequence[str]]) -> None:
+        """Run modules to their ends, at the same time."""
+        for name, arguments in modules.items():
+            self.start_module(name, *arguments)
+        for name in modules:
+            self._finish(name)
+
+    def _finish(self, name: str) -> str:
+        process = self._running[name]
         try:
             code = process.wait(LIMIT * 2)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,2 @@
+-- The orders there are.
+SELECT id FROM shop_order ORDER BY id
