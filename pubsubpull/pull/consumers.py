@@ -1,0 +1,115 @@
+"""Consumers and their tokens: who may call the API, and what each was granted."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpResponse
+from ninja.security import HttpBearer
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import registry
+from pubsubpull.pull import problems
+from pubsubpull.pull.models import Consumer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest
+
+ALL = "*"
+"""Granted in place of models: every published model, also those that are published later."""
+
+
+def consumers() -> QuerySet[Consumer]:
+    """Return the consumers of the log that is served."""
+    return Consumer.objects.using(conf.get().DATABASE)
+
+
+def new_token() -> str:
+    """Return a token of 256 random bits."""
+    return "psp_" + secrets.token_urlsafe(32)
+
+
+def hashed(token: str) -> str:
+    """Return what is kept of a token. It is random and long, so a plain hash gives nothing away."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def add(
+    name: str, models: Iterable[str], *, may_audit: bool = False, may_subscribe: bool = False
+) -> tuple[Consumer, str]:
+    """Make a consumer; return it with its token, which is not kept. Raises `PublicationError` for an unknown model."""
+    granted = checked(models)
+    token = new_token()
+    consumer = consumers().create(
+        name=name, token_hash=hashed(token), granted=granted, may_audit=may_audit, may_subscribe=may_subscribe
+    )
+    return consumer, token
+
+
+def rotate(consumer: Consumer) -> str:
+    """Give a consumer a new token; the old one ends at once."""
+    token = new_token()
+    consumer.token_hash = hashed(token)
+    consumer.save()
+    return token
+
+
+def checked(models: Iterable[str]) -> list[str]:
+    """Return model labels in lower case, each once. Raises `PublicationError` for one that is not published."""
+    labels = sorted({label.strip().lower() for label in models} - {""})
+    for label in labels:
+        if label != ALL and registry.get(label) is None:
+            known = ", ".join(registry.all_publications()) or "none"
+            raise exceptions.PublicationError(f"{label} is not published. Published are: {known}.")
+    return labels
+
+
+def authenticate(token: str) -> Consumer | None:
+    """Return the consumer whose token this is, looked up by its hash; None where there is none, or it is not active."""
+    return consumers().filter(token_hash=hashed(token), active=True).first()
+
+
+def granted(consumer: Consumer) -> list[str]:
+    """Return the published models that a consumer may read."""
+    labels = registry.all_publications()
+    return [label for label in labels if ALL in consumer.granted or label in consumer.granted]
+
+
+def chosen(consumer: Consumer, models: str | Iterable[str] | None) -> list[str]:
+    """Return the models that a call asks for; all granted ones where it names none.
+
+    A model that was not granted gets the same answer as one that does not exist.
+    """
+    may = granted(consumer)
+    if models is None:
+        return may
+    names = models.split(",") if isinstance(models, str) else models
+    labels = sorted({name.strip().lower() for name in names})
+    for label in labels:
+        if label not in may:
+            raise problems.not_found(f"{label[:100]!r} is not a model that you may read.", "models")
+    return labels
+
+
+class Token(HttpBearer):
+    """The API's authentication: `request.auth` is the consumer."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Consumer | None:
+        """Return whose token it is."""
+        return authenticate(token)
+
+
+def may_see_docs(request: HttpRequest) -> HttpResponse | None:
+    """Return None where the caller may see the API's documentation, else the answer that refuses it."""
+    mode = conf.get().DOCS
+    if mode == "off":
+        return problems.response(problems.not_found("This service does not show its documentation."))
+    user: Any = getattr(request, "user", None)
+    if mode == "public" or getattr(user, "is_staff", False) or Token()(request):
+        return None
+    return problems.response(problems.unauthorized())

@@ -1,0 +1,170 @@
+"""Problem documents (RFC 9457): every error that the API answers with."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import OperationalError
+from django.http import HttpResponse
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+    from ninja import NinjaAPI
+
+PREFIX = "urn:pubsubpull:problem:"
+
+
+class Problem(Exception):
+    """An answer that is an error. `type` is a stable word for programs, `field` the part of the call that is wrong."""
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        type: str,  # noqa: A002  the standard's name
+        title: str,
+        detail: str,
+        field: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.type = type
+        self.title = title
+        self.detail = detail
+        self.field = field
+        self.headers = headers or {}
+
+
+def response(problem: Problem) -> HttpResponse:
+    """Return the problem as an answer of its own media type."""
+    body: dict[str, Any] = {
+        "type": PREFIX + problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.field is not None:
+        body["field"] = problem.field
+    return HttpResponse(
+        json.dumps(body), status=problem.status, content_type="application/problem+json", headers=problem.headers
+    )
+
+
+def invalid(field: str, detail: str) -> Problem:
+    """Return the problem of a part of the call that cannot be taken."""
+    return Problem(status=400, type="invalid", title="The call is not valid", detail=f"{field}: {detail}", field=field)
+
+
+def not_found(detail: str, field: str | None = None) -> Problem:
+    """Return the problem of something that is not there, or not for this consumer."""
+    return Problem(status=404, type="not-found", title="Not found", detail=detail, field=field)
+
+
+def unauthorized() -> Problem:
+    """Return the problem of a call without a token that is known."""
+    return Problem(
+        status=401,
+        type="unauthorized",
+        title="Not authorized",
+        detail="Send a valid token, as in: Authorization: Bearer psp_…",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def forbidden(detail: str) -> Problem:
+    """Return the problem of a consumer who was not granted what it takes."""
+    return Problem(status=403, type="forbidden", title="Not granted", detail=detail)
+
+
+def expired(error: exceptions.CursorExpired) -> Problem:
+    """Return the problem of a cursor that cannot be gone on from."""
+    return Problem(
+        status=410, type="cursor-expired", title="The cursor has expired", detail=str(error), field="after"
+    )
+
+
+def from_error(error: Exception) -> Problem | None:
+    """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
+    match error:
+        case Problem():
+            return error
+        case exceptions.CursorInvalid():
+            return invalid("after", str(error))
+        case exceptions.CursorExpired():
+            return expired(error)
+        case exceptions.SubscriptionError():
+            return invalid(error.field, error.reason)
+        case AuthenticationError():
+            return unauthorized()
+        case ValidationError():
+            return _validation(error)
+        case HttpError():
+            return Problem(status=error.status_code, type="invalid", title="The call is not valid", detail=str(error))
+        case OperationalError():
+            return Problem(
+                status=503,
+                type="unavailable",
+                title="Not available now",
+                detail="The database does not answer. Try again.",
+                headers={"Retry-After": "1"},
+            )
+    return None
+
+
+def install(api: NinjaAPI) -> None:
+    """Let the API answer every error that is meant with its problem document."""
+
+    def handle(_request: HttpRequest, error: Any) -> HttpResponse:
+        problem = from_error(error)
+        if problem is None:
+            raise error
+        return response(problem)
+
+    for kind in (
+        Problem,
+        exceptions.CursorError,
+        exceptions.SubscriptionError,
+        AuthenticationError,
+        ValidationError,
+        HttpError,
+        OperationalError,
+    ):
+        api.add_exception_handler(kind, handle)
+
+
+def as_problems(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Wrap a view so that its 405 is a problem document too."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = view(request, *args, **kwargs)
+        if answer.status_code != 405:
+            return answer
+        allowed = answer.headers.get("Allow", "")
+        return response(
+            Problem(
+                status=405,
+                type="method-not-allowed",
+                title="Method not allowed",
+                detail=f"This address takes {allowed}.",
+                headers={"Allow": allowed},
+            )
+        )
+
+    return wrapped
+
+
+def _validation(error: ValidationError) -> Problem:
+    """Name the first field that does not validate."""
+    first = error.errors[0]
+    place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "payload"}]
+    field = ".".join(place) or "body"
+    return invalid(field, str(first["msg"]))
