@@ -6,11 +6,17 @@ import dataclasses
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 
 from example.billing.models import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pubsubpull.pull.client import Instance
 
 SOURCE = "shop"
 
@@ -41,15 +47,14 @@ def apply(body: str) -> Gap | None:
     return None
 
 
-def load(model: str, items: list[dict[str, Any]]) -> None:
-    """Apply a page of instances, as if each had just been written; the cursor stays."""
+def load(model: str, rows: Iterable[Instance]) -> None:
+    """Apply rows as they are, as if each had just been inserted; the cursor stays."""
     changes = [
-        {"version": item["version"], "model": model, "key": item["key"], "op": "insert", "new": item["data"]}
-        for item in items
+        {"version": row.version, "model": model, "key": row.key, "op": "insert", "new": row.data} for row in rows
     ]
+    body = json.dumps({"items": changes}, cls=DjangoJSONEncoder)
     with transaction.atomic(), connection.cursor() as run:
         cursor = Source.objects.select_for_update().get(name=SOURCE).cursor
-        body = json.dumps({"items": changes})
         run.execute(_sql("apply"), {"body": body, "cursor": cursor, "kind": "instances"})
 
 

@@ -47,11 +47,11 @@ class Processes:
             start_new_session=True,
         )
 
-    def start(self, name: str, command: Sequence[str], *, handed: Sequence[int] = ()) -> subprocess.Popen[bytes]:
-        """Start a process that stays; its output goes to NAME.log."""
+    def start(self, name: str, *arguments: str, handed: Sequence[int] = ()) -> None:
+        """Start a Python module, with its arguments; its output goes to NAME.log."""
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -62,7 +62,6 @@ class Processes:
             )
         self._running[name] = process
         self._tell_guard(f"+{process.pid}")
-        return process
 
     def serve(self, name: str, application: str, *, threads: int) -> str:
         """Serve a WSGI application under gunicorn on a free port; its URL, once it answers."""
@@ -72,24 +71,20 @@ class Processes:
                 *("--bind", f"fd://{listener.fileno()}", "--worker-class", "gthread", "--threads", str(threads)),
                 *("--keep-alive", "75", "--graceful-timeout", "3", "--no-control-socket", "--log-level", "warning"),
             ]
-            self.start(name, _python("gunicorn", *options, application), handed=[listener.fileno()])
+            self.start(name, "gunicorn", *options, application, handed=[listener.fileno()])
         self._wait_for_answer(name, url)
         return url
-
-    def start_module(self, name: str, *arguments: str) -> None:
-        """Start a module that stays."""
-        self.start(name, _python(*arguments))
 
     def run(self, name: str, *arguments: str) -> str:
         """Run a module to its end; what it printed."""
         self.log(name).unlink(missing_ok=True)
-        self.start_module(name, *arguments)
+        self.start(name, *arguments)
         return self._finish(name)
 
     def run_all(self, modules: Mapping[str, Sequence[str]]) -> None:
         """Run modules to their ends, at the same time."""
         for name, arguments in modules.items():
-            self.start_module(name, *arguments)
+            self.start(name, *arguments)
         for name in modules:
             self._finish(name)
 
@@ -154,10 +149,6 @@ class Processes:
                 return
             time.sleep(TICK)
         raise self.failure(name, f"did not answer within {LIMIT:.0f} seconds")
-
-
-def _python(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", *arguments]
 
 
 def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:

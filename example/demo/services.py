@@ -1,0 +1,87 @@
+"""The two services, their delivery worker, and how to talk to them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from example.demo.processes import DemoError
+
+if TYPE_CHECKING:
+    from example.demo.display import Display
+    from example.demo.processes import Processes
+
+MODELS = ("shop.customer", "shop.order", "shop.item")
+USERS = ("anna", "ben")
+BEFORE = 200
+"""How many customers the shop has before billing comes along."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Services:
+    """Where everything is: addresses, the users' tokens, and the token that billing was given."""
+
+    shop: str
+    billing: str
+    users: list[str]
+    token: str
+
+    def curl(self, path: str) -> str:
+        """Return a command, in two lines, that gets something of the shop's changes."""
+        proxy = "--noproxy '*' " if urllib.request.getproxies().get("http") else ""
+        header = shlex.quote(f"Authorization: Bearer {self.token}")
+        return f"curl -s {proxy}-H {header} \\\n  {shlex.quote(f'{self.shop}/pubsubpull/{path}')}"
+
+    def get(self, path: str) -> Any:
+        """Get something of the shop's changes."""
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy stands between us and the loopback address
+            answer = session.get(
+                f"{self.shop}/pubsubpull/{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=30
+            )
+        if not answer.ok:
+            raise DemoError(f"GET {path} was answered {answer.status_code}: {answer.text[:300]}")
+        return answer.json()
+
+
+def start(processes: Processes, show: Display) -> Services:
+    """Start both services and a delivery worker, and let billing follow the shop."""
+    show.chapter("Two services, each with a database of its own")
+    migrate = ("migrate", "--verbosity", "0")
+    processes.run_all({"shop-migrate": ["example.shop", *migrate], "billing-migrate": ["example.billing", *migrate]})
+    show.outcome("tables made; in the shop's, triggers write each change into a change log")
+    users = processes.run("shop-users", "example.shop", "shop_user", *USERS).split()
+    processes.run("shop-import", "example.shop", "import_customers", str(BEFORE))
+    shop = processes.serve("shop", "example.shop.wsgi", threads=8)
+    show.outcome(f"shop    {shop}  has customers and orders, and publishes them")
+    billing = processes.serve("billing", "example.billing.wsgi", threads=4)
+    show.outcome(f"billing {billing}  wants copies of them")
+    processes.start("delivery", "example.shop", "pubsubpull_deliver")
+    show.outcome("a delivery worker: pushes what is new in the log to those who subscribed")
+    services = Services(shop=shop, billing=billing, users=users, token=_consumer(processes))
+    _follow(services, processes, show)
+    return services
+
+
+def _consumer(processes: Processes) -> str:
+    said = processes.run(
+        *("shop-consumer", "example.shop", "pubsubpull_consumer", "add", "billing"),
+        *("--models", ",".join(MODELS), "--audit", "--subscribe"),
+    )
+    found = re.search(r"\bpsp_[\w-]+", said)
+    if not found:
+        raise processes.failure("shop-consumer", "has printed no token")
+    return found[0]
+
+
+def _follow(services: Services, processes: Processes, show: Display) -> None:
+    show.chapter("Billing begins to follow the shop")
+    processes.environment |= {"SHOP_URL": f"{services.shop}/pubsubpull/", "SHOP_TOKEN": services.token}
+    rows = processes.run("billing-follow", "example.billing", "follow_shop", f"{services.billing}/changes/")
+    show.outcome(f"pulled the {rows} rows that the shop had already")
+    show.outcome("registered its callback: PUT /pubsubpull/subscriptions/billing/")
