@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from django.db import DataError
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
@@ -29,7 +30,7 @@ def changes(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"detail": "The signature is wrong, or too old."}, status=401)
     try:
         gap = receive.apply(request.body.decode())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, DataError) as error:
         return JsonResponse({"detail": f"This is no page of changes: {error!r}"}, status=400)
     if gap:
         return JsonResponse({"cursor": gap.cursor}, status=409)
