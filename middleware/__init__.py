@@ -1,5 +1,56 @@
-"""placeholder"""
+"""The middleware that ties changes to the request that made them."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
+from pubsubpull.audit import context as audit
+from pubsubpull.audit import requests
+
+from . import streams
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from pubsubpull.audit.context import Context
 
 
 class RequestMiddleware:
-    pass
+    """Opens a context for each request; nothing is written unless a change is. Put it after the authentication."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:  # noqa: D102
+        if self.is_async:
+            return self._later(request)
+        made = requests.opened(request)
+        with audit.entered(made):
+            return _watched(self.get_response(request), made)
+
+    async def _later(self, request: HttpRequest) -> HttpResponseBase:
+        made = requests.opened(request)
+        with audit.entered(made):
+            return _watched(await self.get_response(request), made)
+
+
+def _watched(response: HttpResponseBase, made: Context) -> HttpResponseBase:
+    """Have the request's end noted when the answer has been sent, and keep the context while it streams."""
+    streams.keep(response, made)
+    # Closers run after the last byte, and before Django closes its connections.
+    response._resource_closers.append(  # type: ignore[attr-defined]
+        functools.partial(requests.finish, made, response.status_code)
+    )
+    return response

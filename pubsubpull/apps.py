@@ -12,9 +12,12 @@ class PubSubPullConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers and register the checks."""
+        from django.db.backends.signals import connection_created
         from django.db.models.signals import post_migrate
 
         from pubsubpull import checks  # noqa: F401
+        from pubsubpull.audit import wrapper
         from pubsubpull.capture import triggers
 
+        connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="pubsubpull.triggers")

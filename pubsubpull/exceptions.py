@@ -6,6 +6,7 @@ PubSubPullError
 ├── CursorError             a cursor cannot be used
 │   ├── CursorInvalid       it does not decode
 │   └── CursorExpired       it is of another history of the log, or older than what is kept
+├── ContextError            the metadata of a context is not JSON
 ├── InvalidKey              a key does not fit the model's primary key
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
 └── ServiceError            another service's answer to the client
@@ -40,6 +41,10 @@ class CursorInvalid(CursorError):
 
 class CursorExpired(CursorError):
     """A cursor was good once, or elsewhere: all instances must be read again."""
+
+
+class ContextError(PubSubPullError):
+    """The metadata of a context is not JSON."""
 
 
 class InvalidKey(PubSubPullError):

@@ -1,0 +1,1 @@
+"""The HTTP API, its consumers, and the client."""

@@ -86,12 +86,10 @@ def forbidden(detail: str) -> Problem:
 
 def expired(error: exceptions.CursorExpired) -> Problem:
     """Return the problem of a cursor that cannot be gone on from."""
-    return Problem(
-        status=410, type="cursor-expired", title="The cursor has expired", detail=str(error), field="after"
-    )
+    return Problem(status=410, type="cursor-expired", title="The cursor has expired", detail=str(error), field="after")
 
 
-def from_error(error: Exception) -> Problem | None:
+def from_error(error: Exception) -> Problem | None:  # noqa: PLR0911  a table
     """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
     match error:
         case Problem():

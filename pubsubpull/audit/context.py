@@ -1,0 +1,182 @@
+"""The context of a change: the request, command or job that is being worked on, in a ContextVar."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TEXT_LIMIT = 2000
+"""Characters kept of a path, a user agent and the like."""
+
+SERVING = {"runserver", "test", "testserver", "pubsubpull_deliver"}
+"""Commands that do other people's work, and so are no context themselves."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Who:
+    """A user, as text: what identifies it, and its name."""
+
+    id: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Context:
+    """What makes changes. `late` tells what is known only when the first change is written: the user, the route.
+
+    `sent` holds the database aliases that were told of it.
+    """
+
+    id: uuid.UUID
+    source: str
+    started: float
+    given: dict[str, Any]
+    metadata: dict[str, Any]
+    who: Callable[[], Who | None]
+    late: Callable[[], dict[str, Any]] = dict
+    sent: set[str] = dataclasses.field(default_factory=set)
+
+    def setting(self, who: Who | None) -> str:
+        """Return what the trigger reads: the id's 36 characters, and the rest as JSON."""
+        data = {
+            **self.given,
+            **self.late(),
+            "source": self.source,
+            "started": self.started,
+            "metadata": self.metadata,
+            "user_id": who and who.id,
+            "user_name": who and who.name,
+        }
+        return f"{self.id}{json.dumps(clean(data), ensure_ascii=False, allow_nan=False)}"
+
+
+_current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("pubsubpull", default=None)
+_reading_user: contextvars.ContextVar[bool] = contextvars.ContextVar("pubsubpull.user", default=False)
+
+
+def uuid7(now_ms: int | None = None, random: bytes | None = None) -> uuid.UUID:
+    """Return a UUID that sorts by time (RFC 9562, version 7): 48 bits of milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    data = bytearray(milliseconds.to_bytes(6, "big") + (os.urandom(10) if random is None else random))
+    data[6] = data[6] & 0x0F | 0x70
+    data[8] = data[8] & 0x3F | 0x80
+    return uuid.UUID(bytes=bytes(data))
+
+
+def clean(value: Any, limit: int | None = TEXT_LIMIT) -> Any:
+    """Return JSON data that PostgreSQL takes: without NUL characters and lone surrogates, and long texts cut."""
+    if isinstance(value, str):
+        text = value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+        return text if limit is None else text[:limit]
+    if isinstance(value, dict):
+        return {clean(k): clean(v, limit) for k, v in value.items()}
+    if isinstance(value, list):
+        return [clean(v, limit) for v in value]
+    return value
+
+
+@contextlib.contextmanager
+def context(source: str = "command", user: Any = None, **metadata: Any) -> Iterator[Context]:
+    """Tie the changes made within to a job of your own.
+
+    `user` is a user object or a name, `metadata` whatever JSON can hold; other metadata raises `ContextError`.
+    Also a decorator: `@pubsubpull.context(source="task")`.
+    """
+    who = as_who(user)
+    made = Context(
+        id=uuid7(), source=source, started=time.time(), given={}, metadata=as_json(metadata), who=lambda: who
+    )
+    with entered(made):
+        yield made
+
+
+@contextlib.contextmanager
+def entered(made: Context | None) -> Iterator[None]:
+    """Make a context the current one within the block, for this thread or task alone."""
+    token = _current.set(made)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Context | None:
+    """Return the context at hand; in a management command there is always one."""
+    return _current.get() or _command(tuple(sys.argv))
+
+
+def reading_user() -> bool:
+    """Say whether the user is being read right now: its queries are not to ask for it again."""
+    return _reading_user.get()
+
+
+def who(at_hand: Context) -> Who | None:
+    """Return who is behind a context. A user that cannot be read is logged, and no reason for a write to fail."""
+    token = _reading_user.set(True)
+    try:
+        return at_hand.who()
+    except Exception as error:  # noqa: BLE001  the application's user may be anything
+        logger.warning("pubsubpull: the user of a change cannot be read: %s", type(error).__name__)
+        return None
+    finally:
+        _reading_user.reset(token)
+
+
+def as_who(user: Any) -> Who | None:
+    """Return a user object or a name as text; None for nobody and for an anonymous user."""
+    if user is None or isinstance(user, str):
+        return Who(id=user, name=user) if user else None
+    if not getattr(user, "is_authenticated", True):
+        return None
+    name = user.get_username() if hasattr(user, "get_username") else str(user)
+    return Who(id=str(user.pk), name=str(name))
+
+
+def as_json(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata as plain JSON data. Raises `ContextError`, where it is made rather than where it is written."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(metadata, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise exceptions.ContextError(f"The metadata of a context must be JSON: {error}.") from error
+    return plain
+
+
+_commands: dict[tuple[str, ...], Context | None] = {}
+
+
+def _command(argv: tuple[str, ...]) -> Context | None:
+    """Return the context of the management command that this process is, None where it is something else."""
+    if argv not in _commands:
+        _commands[argv] = _made_command(argv)
+    return _commands[argv]
+
+
+def _made_command(argv: tuple[str, ...]) -> Context | None:
+    program = pathlib.PurePath(argv[0] if argv else "")
+    is_django = program.name in {"manage.py", "django-admin"} or program.parts[-2:] == ("django", "__main__.py")
+    if not is_django or len(argv) < 2 or argv[1] in SERVING or argv[1].startswith("-"):
+        return None
+    return Context(
+        id=uuid7(),
+        source="command",
+        started=time.time(),
+        given={},
+        metadata={"command": argv[1]},
+        who=lambda: None,
+    )

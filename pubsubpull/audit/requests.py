@@ -1,0 +1,91 @@
+"""HTTP requests as contexts, and how they ended."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, connections
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit import context as audit
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from pubsubpull.audit.context import Context
+
+logger = logging.getLogger("pubsubpull")
+
+
+def opened(request: HttpRequest) -> Context:
+    """Return the context of a request. Who makes it is read when the first change is written."""
+    return audit.Context(
+        id=audit.uuid7(),
+        source="http",
+        started=time.time(),
+        given={
+            "method": request.method,
+            "path": request.path,
+            "ip": ip(request),
+            "user_agent": request.headers.get("User-Agent"),
+            "correlation_id": correlation_id(request),
+        },
+        metadata={},
+        who=functools.partial(_who, request),
+        late=functools.partial(_route, request),
+    )
+
+
+def ip(request: HttpRequest) -> str | None:
+    """Return the caller's address: the one that the outermost of one's own proxies saw, never what the caller wrote."""
+    try:
+        proxies = conf.get().TRUSTED_PROXIES
+    except exceptions.SettingsError:  # a system check tells of it; a request must not fail for it
+        proxies = 0
+    seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    if proxies and len(seen) >= proxies and seen[-proxies]:
+        return seen[-proxies]
+    return request.META.get("REMOTE_ADDR")
+
+
+def correlation_id(request: HttpRequest) -> str | None:
+    """Return the id by which other services know this request: X-Request-ID, or the trace id of traceparent."""
+    given = request.headers.get("X-Request-ID")
+    parts = request.headers.get("traceparent", "").split("-")
+    return given or (parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None)
+
+
+def finish(at_hand: Context, status: int) -> None:
+    """Note the status and the duration of a request, in each database that may hold changes of it."""
+    seconds = time.time() - at_hand.started
+    for alias in sorted(at_hand.sent):
+        if connections[alias].needs_rollback:
+            continue
+        who = audit.who(at_hand)
+        try:
+            sql.run(
+                alias,
+                sql.compose(
+                    "queries/finish_request",
+                    request=str(at_hand.id),
+                    status=status,
+                    seconds=seconds,
+                    user_id=audit.clean(who.id) if who else None,
+                    user_name=audit.clean(who.name) if who else None,
+                ),
+            )
+        except Error as error:
+            logger.warning("pubsubpull: how request %s ended is not noted: %s", at_hand.id, type(error).__name__)
+
+
+def _who(request: Any) -> audit.Who | None:
+    return audit.as_who(getattr(request, "user", None))
+
+
+def _route(request: HttpRequest) -> dict[str, Any]:
+    match = getattr(request, "resolver_match", None)
+    return {"route": (match.view_name or match.route) if match else None}

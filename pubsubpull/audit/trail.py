@@ -1,0 +1,59 @@
+"""The trail: what happened to an object, and what a request did. PostgreSQL writes the JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Collection
+
+LATEST = 2**63 - 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrailPage:
+    """Some of an object's changes, newest first, as JSON text; `last` is the version of the last."""
+
+    items: str
+    count: int
+    last: int | None
+
+
+def page(label: str, key: str, *, before: int | None = None, limit: int = 100, using: str = "default") -> TrailPage:
+    """Return at most `limit` changes of one object that are older than the version `before`."""
+    query = sql.compose(
+        "queries/trail",
+        request=sql.template("queries/request_json").format(),
+        model=label,
+        key=key,
+        before=LATEST if before is None else before,
+        limit=limit,
+    )
+    ((count, last, items),) = sql.run(using, query)
+    return TrailPage(items=items, count=count, last=last)
+
+
+def request(
+    id: uuid.UUID,  # noqa: A002  what it is
+    *,
+    models: Collection[str],
+    after: int | None = None,
+    limit: int = 100,
+    using: str = "default",
+) -> str | None:
+    """Return a request and at most `limit` of its changes in `models` as JSON text; None where it made none there."""
+    query = sql.compose(
+        "queries/request",
+        request=sql.template("queries/request_json").format(),
+        item=sql.template("queries/item").format(),
+        id=id,
+        models=list(models),
+        after=after or 0,
+        limit=limit,
+    )
+    found = sql.run(using, query)
+    return found[0][0] if found and (found[0][1] or after) else None

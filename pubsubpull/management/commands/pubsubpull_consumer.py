@@ -1,0 +1,69 @@
+"""`manage.py pubsubpull_consumer`: who may use the API, and what each was granted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
+
+from pubsubpull import exceptions
+from pubsubpull.pull import consumers
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from pubsubpull.pull.models import Consumer
+
+
+class Command(BaseCommand):
+    """Adds, lists, renews and removes."""
+
+    help = (
+        "Adds a consumer of the HTTP API and prints its token, once: only a hash of it is kept. "
+        "Also lists consumers, gives one a new token, and removes one with its subscriptions."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        add = actions.add_parser("add", help="Add a consumer, and print its token.")
+        add.add_argument("name")
+        add.add_argument("--models", required=True, help="What it may read: labels with commas between, or * for all.")
+        add.add_argument("--audit", action="store_true", help="It may read who changed what.")
+        add.add_argument("--subscribe", action="store_true", help="It may have changes pushed to it.")
+        actions.add_parser("list", help="List the consumers and what each was granted.")
+        for name, text in (("rotate", "Print a new token; the old one ends."), ("remove", "Remove a consumer.")):
+            actions.add_parser(name, help=text).add_argument("name")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        getattr(self, "show" if action == "list" else action)(**options)
+
+    def add(self, *, name: str, models: str, audit: bool, subscribe: bool, **_: Any) -> None:
+        """Make a consumer."""
+        try:
+            _, token = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe)
+        except exceptions.PublicationError as error:
+            raise CommandError(str(error)) from error
+        except IntegrityError as error:
+            raise CommandError(f"There is a consumer {name} already. `rotate` gives it a new token.") from error
+        self.stdout.write(token)
+
+    def show(self, **_: Any) -> None:
+        """List the consumers."""
+        for consumer in consumers.consumers():
+            rights = [right for right in ("audit", "subscribe") if getattr(consumer, f"may_{right}")]
+            self.stdout.write(f"{consumer.name}: {', '.join(consumer.granted)} {' '.join(rights)}".rstrip())
+
+    def rotate(self, *, name: str, **_: Any) -> None:
+        """Give a consumer a new token."""
+        self.stdout.write(consumers.rotate(self._named(name)))
+
+    def remove(self, *, name: str, **_: Any) -> None:
+        """Remove a consumer, and its subscriptions with it."""
+        self._named(name).delete()
+
+    def _named(self, name: str) -> Consumer:
+        consumer = consumers.consumers().filter(name=name).first()
+        if consumer is None:
+            raise CommandError(f"There is no consumer {name}. `list` shows those there are.")
+        return consumer

@@ -1,0 +1,216 @@
+"""The pull API: models, instances, changes and the trail. GET only; each answer shows what the consumer was granted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid  # noqa: TC003  ninja reads the annotations
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit import trail
+from pubsubpull.capture import feed, registry
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.pull import changes, columns, consumers, health, instances, problems, schemas
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+
+router = Router()
+DEFAULT_LIMIT = 500
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+
+
+@router.get("/", url_name="service", response={200: schemas.Service, **ERRORS}, summary="What this service publishes")
+def service(request: HttpRequest) -> HttpResponse:
+    """Name the service, its epoch, and the models that the consumer may read."""
+    base = request.build_absolute_uri(request.path)
+    return _json(
+        {
+            "service": conf.get().SERVICE_NAME,
+            "epoch": feed.present(_using()).epoch,
+            "models": [
+                {"model": label, "url": f"{base}models/{label}/"} for label in consumers.granted(_consumer(request))
+            ],
+            "links": {
+                "changes": f"{base}changes/",
+                "subscriptions": f"{base}subscriptions/",
+                "health": f"{base}health/",
+            },
+        }
+    )
+
+
+@router.get("/models/{model}/", response={200: schemas.Model, **ERRORS}, summary="A model's key and columns")
+def model_(request: HttpRequest, model: str) -> HttpResponse:
+    """Describe a model: its key's columns and, as JSON Schema, its rows."""
+    publication = _publication(request, model)
+    base = request.build_absolute_uri(request.path)
+    return _json(
+        {
+            "model": publication.label,
+            "key": publication.key_columns,
+            "columns": columns.schema(publication),
+            "links": {"instances": f"{base}instances/"},
+        }
+    )
+
+
+@router.get("/models/{model}/instances/", response={200: schemas.Instances, **ERRORS}, summary="All rows, by key")
+def instances_(
+    request: HttpRequest, model: str, limit: int = DEFAULT_LIMIT, after: str | None = None, cursor: str | None = None
+) -> HttpResponse:
+    """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it."""
+    publication, limit = _publication(request, model), _limit(limit)
+    taken = _cursor(cursor, "cursor") if cursor else feed.present(_using()).cursor()
+    try:
+        page = instances.page(publication, after=after, limit=limit, using=_using())
+    except exceptions.InvalidKey as error:
+        raise problems.invalid("after", str(error)) from error
+    following = None
+    if page.count == limit:
+        query = urlencode({"limit": limit, "after": page.last, "cursor": taken.encode()})
+        following = f"{request.build_absolute_uri(request.path)}?{query}"
+    return _text(
+        f'{{"model":{json.dumps(publication.label)},"items":[{page.items}],'
+        f'"next":{json.dumps(following)},"cursor":"{taken.encode()}"}}'
+    )
+
+
+@router.get(
+    "/models/{model}/instances/{path:key}/audit/", response={200: schemas.Audit, **ERRORS}, summary="A row's trail"
+)
+def audit(
+    request: HttpRequest, model: str, key: str, limit: int = DEFAULT_LIMIT, before: int | None = None
+) -> HttpResponse:
+    """Tell who changed what of one object, when, and by which request; newest first."""
+    _may_audit(request)
+    publication, limit = _publication(request, model), _limit(limit)
+    if before is not None and not 0 < before < 2**63:
+        raise problems.invalid("before", "is a version.")
+    if "\0" in key:
+        raise problems.not_found("There is no such object.", "key")
+    page = trail.page(publication.label, key, before=before, limit=limit, using=_using())
+    following = None
+    if page.count == limit:
+        following = f"{request.build_absolute_uri(request.path)}?{urlencode({'limit': limit, 'before': page.last})}"
+    return _text(f'{{"items":[{page.items}],"next":{json.dumps(following)}}}')
+
+
+@router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **ERRORS}, summary="One row")
+def instance(request: HttpRequest, model: str, key: str) -> HttpResponse:
+    """Return one row. A composite key is a JSON array."""
+    publication = _publication(request, model)
+    try:
+        item = instances.one(publication, key, using=_using())
+    except exceptions.InvalidKey as error:
+        raise problems.not_found(str(error), "key") from error
+    if item is None:
+        raise problems.not_found(f"{publication.label} has no row with this key.", "key")
+    return _text(item)
+
+
+@router.get("/changes/", response={200: schemas.Changes, **ERRORS}, summary="The changes after a cursor")
+def changes_(
+    request: HttpRequest,
+    models: str | None = None,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+    wait: float = 0,
+) -> HttpResponse:
+    """Return a page of changes; without `after` from the log's start, with `after=now` an empty page and the cursor.
+
+    `wait` holds the call until there is something, at most so many seconds.
+    """
+    chosen, limit = consumers.chosen(_consumer(request), models), _limit(limit)
+    if not 0 <= wait <= conf.get().WAIT_LIMIT:
+        raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
+    cursor = feed.present(_using()).cursor() if after == "now" else _cursor(after, "after") if after else None
+    tag = _tag(cursor, chosen, limit)
+    if tag and request.headers.get("If-None-Match") == tag and cursor:
+        feed.check(cursor, feed.present(_using()))
+        return HttpResponse(status=304, headers={"ETag": tag})
+    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=_using())
+    answer = _text(
+        f'{{"items":[{page.items}],"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
+    )
+    if tag:
+        answer.headers["ETag"] = tag
+    return answer
+
+
+@router.get("/requests/{request_id}/", response={200: schemas.Request, **ERRORS}, summary="What a request changed")
+def request_(
+    request: HttpRequest, request_id: uuid.UUID, limit: int = DEFAULT_LIMIT, after: int | None = None
+) -> HttpResponse:
+    """Return a request, and what it changed of the models that the consumer may read."""
+    _may_audit(request)
+    if after is not None and not 0 <= after < 2**63:
+        raise problems.invalid("after", "is a version.")
+    models = consumers.granted(_consumer(request))
+    found = trail.request(request_id, models=models, after=after, limit=_limit(limit), using=_using())
+    if found is None:
+        raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
+    return _text(found)
+
+
+@router.get("/health/", response={200: schemas.Check, 503: schemas.Check, 401: schemas.Problem}, summary="The state")
+def health_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
+    """Say whether all is well, check by check."""
+    found = health.checks(_using())
+    well = set(found.values()) == {health.OK}
+    return _json({"status": "ok" if well else "failing", "checks": found}, status=200 if well else 503)
+
+
+def _using() -> str:
+    return conf.get().DATABASE
+
+
+def _consumer(request: HttpRequest) -> Any:
+    return request.auth  # type: ignore[attr-defined]
+
+
+def _publication(request: HttpRequest, model: str) -> Publication:
+    (label,) = consumers.chosen(_consumer(request), [model])
+    publication = registry.get(label)
+    assert publication is not None  # noqa: S101  chosen() gives published models only
+    return publication
+
+
+def _may_audit(request: HttpRequest) -> None:
+    if not _consumer(request).may_audit:
+        raise problems.forbidden("This consumer was not granted the audit trail.")
+
+
+def _limit(limit: int) -> int:
+    most = conf.get().PAGE_LIMIT
+    if not 1 <= limit <= most:
+        raise problems.invalid("limit", f"is a number from 1 to {most}.")
+    return limit
+
+
+def _cursor(text: str, field: str) -> Cursor:
+    try:
+        return Cursor.decode(text)
+    except exceptions.CursorInvalid as error:
+        raise problems.invalid(field, str(error)) from error
+
+
+def _tag(cursor: Cursor | None, models: list[str], limit: int) -> str | None:
+    """Return the ETag of a page between two fixed snapshots, which never changes; None for any other."""
+    if cursor is None or cursor.window is None:
+        return None
+    text = "\n".join([cursor.encode(), str(limit), *models])
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def _text(body: str) -> HttpResponse:
+    return HttpResponse(body, content_type="application/json")
+
+
+def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(body), content_type="application/json", status=status)

@@ -1,0 +1,40 @@
+"""Long polling: a page of changes, waited for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pubsubpull.capture import feed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pubsubpull.capture.cursor import Cursor
+
+FIRST, LONGEST = 0.01, 0.25
+"""Seconds between two looks at the log, from the first to the longest."""
+
+
+def page(
+    after: Cursor | None,
+    *,
+    models: Collection[str],
+    limit: int,
+    wait: float,
+    using: str,
+    sleep: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> feed.Page:
+    """Return the first page with something in it, or what there is after `wait` seconds."""
+    end = clock() + wait
+    pause = FIRST
+    while True:
+        found = feed.page(after, models=models, limit=limit, using=using)
+        left = end - clock()
+        if found.count or left <= 0:
+            return found
+        after = found.cursor
+        if not found.more:
+            sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST)

@@ -1,0 +1,214 @@
+"""The client: another service's models, changes and subscriptions, over HTTP."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urljoin
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+TRIES = 5
+"""How often a call is repeated, after no answer and after 429, 502, 503 and 504; each may be made twice."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """One change. `op` is insert, update, delete or truncate, which has no key. Numbers with a point are Decimal."""
+
+    version: int
+    transaction: str
+    model: str
+    key: str | None
+    op: str
+    at: str
+    request: str | None
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some changes, the cursor after them, and whether there were more."""
+
+    items: tuple[Change, ...]
+    cursor: str
+    more: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Instance:
+    """A row as it is. `version` is that of its latest change, 0 where the log has none."""
+
+    key: str
+    version: int
+    data: dict[str, Any]
+
+
+class Instances:
+    """All rows of a model, page by page as they are iterated over. `cursor` is that of the changes to go on with."""
+
+    def __init__(self, client: Client, url: str) -> None:
+        self._client = client
+        self._first = client.get(url)
+        self.cursor: str = self._first["cursor"]
+
+    def __iter__(self) -> Iterator[Instance]:
+        page = self._first
+        while True:
+            for item in page["items"]:
+                yield Instance(**item)
+            if page["next"] is None:
+                return
+            page = self._client.get(page["next"])
+
+
+class Client:
+    """Calls the pubsubpull API of another service.
+
+    `url` is where the API is mounted, `token` what the other service gave, `timeout` the seconds to wait for an answer.
+    Every error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/") + "/"
+        self.timeout = timeout
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {token}"
+        retry = Retry(
+            total=TRIES,
+            backoff_factor=0.2,
+            backoff_jitter=0.2,
+            status_forcelist=(429, 502, 503, 504),
+            allowed_methods=("GET", "PUT", "DELETE"),
+            respect_retry_after_header=True,
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def __repr__(self) -> str:
+        return f"<Client {self.url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def service(self) -> dict[str, Any]:
+        """Return what the service publishes for this consumer."""
+        return self.get("")
+
+    def instances(self, model: str, *, limit: int = 500) -> Instances:
+        """Return all rows of a model; its `cursor` is the place to pull changes from afterwards."""
+        return Instances(self, f"models/{quote(model)}/instances/?limit={limit}")
+
+    def instance(self, model: str, key: str) -> Instance:
+        """Return one row. Raises `Refused` with status 404 where there is none."""
+        return Instance(**self.get(f"models/{quote(model)}/instances/{quote(key, safe='')}/"))
+
+    def changes(
+        self, models: Iterable[str] | None = None, after: str | None = None, *, limit: int = 500, wait: float = 0
+    ) -> Page:
+        """Return a page of changes after a cursor: from the log's start without one, the present with `now`.
+
+        `wait` is how many seconds the service may hold the call until there is something.
+        """
+        given = {"models": ",".join(models) if models is not None else None, "after": after, "limit": limit}
+        found = self.get("changes/", params=given | ({"wait": wait} if wait else {}), timeout=self.timeout + wait)
+        items = tuple(Change(**item) for item in found["items"])
+        return Page(items=items, cursor=found["cursor"], more=found["more"])
+
+    def follow(
+        self, models: Iterable[str] | None = None, after: str | None = None, *, limit: int = 500, wait: float = 30
+    ) -> Iterator[Page]:
+        """Give page after page of changes, without end, as they come; pages without a change are left out.
+
+        Store each page's `cursor` with what you made of the page, and begin with it the next time.
+        """
+        models = None if models is None else list(models)
+        while True:
+            page = self.changes(models, after, limit=limit, wait=wait)
+            after = page.cursor
+            if page.items:
+                yield page
+
+    def audit(self, model: str, key: str, *, limit: int = 100) -> Iterator[dict[str, Any]]:
+        """Give the trail of one object, newest first."""
+        url: str | None = f"models/{quote(model)}/instances/{quote(key, safe='')}/audit/?limit={limit}"
+        while url is not None:
+            page = self.get(url)
+            yield from page["items"]
+            url = page["next"]
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        """Return a request and what it changed."""
+        return self.get(f"requests/{quote(request_id)}/")
+
+    def subscribe(self, name: str, callback: str, models: Iterable[str], **options: Any) -> dict[str, Any]:
+        """Make or replace a subscription; the answer holds its secret when it is made.
+
+        `options` are those of the resource: `ops`, `batch`, `after`, `secret`, `paused`.
+        """
+        body = {"callback": callback, "models": list(models), **options}
+        return self._call("PUT", f"subscriptions/{quote(name, safe='')}/", json=body)
+
+    def unsubscribe(self, name: str) -> None:
+        """Delete a subscription."""
+        self._call("DELETE", f"subscriptions/{quote(name, safe='')}/")
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """Return this consumer's subscriptions and how they fare."""
+        found: list[dict[str, Any]] = self.get("subscriptions/")["items"]
+        return found
+
+    def subscription(self, name: str) -> dict[str, Any]:
+        """Return one subscription and how it fares."""
+        return self.get(f"subscriptions/{quote(name, safe='')}/")
+
+    def get(self, url: str, **options: Any) -> dict[str, Any]:
+        """GET a path below the API, or a link that the API gave."""
+        return self._call("GET", url, **options)
+
+    def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
+        address = urljoin(self.url, url)
+        if not address.startswith(self.url):
+            raise exceptions.ServiceError(f"{address} is not below {self.url}: the token is not sent there.")
+        options.setdefault("timeout", self.timeout)
+        try:
+            answer = self._session.request(method, address, allow_redirects=False, **options)
+        except requests.RequestException as error:
+            raise exceptions.Unavailable(f"{self.url} does not answer: {type(error).__name__}.") from error
+        return _result(answer)
+
+
+def _result(answer: requests.Response) -> dict[str, Any]:
+    """Return the answer's body, or raise the error that it is."""
+    if answer.status_code == 204:
+        return {}
+    try:
+        body = json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        body = {}
+    if answer.status_code < 300 and isinstance(body, dict) and body:
+        return body
+    problem = body if isinstance(body, dict) else {}
+    if answer.status_code == 410 and str(problem.get("type", "")).endswith(":cursor-expired"):
+        raise exceptions.CursorExpired(problem.get("detail") or "The cursor has expired.")
+    if answer.status_code in {429, 502, 503, 504}:
+        raise exceptions.Unavailable(f"{answer.status_code}: {problem.get('detail') or answer.reason}")
+    raise exceptions.Refused(answer.status_code, problem)

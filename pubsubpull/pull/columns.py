@@ -1,0 +1,43 @@
+"""A published model's columns as JSON Schema: what the data of a row looks like on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+
+TYPES: dict[str, dict[str, Any]] = {
+    "BooleanField": {"type": "boolean"},
+    "FloatField": {"type": "number"},
+    "DecimalField": {"type": "number"},
+    "DateTimeField": {"type": "string", "format": "date-time"},
+    "DateField": {"type": "string", "format": "date"},
+    "TimeField": {"type": "string", "format": "time"},
+    "UUIDField": {"type": "string", "format": "uuid"},
+    "BinaryField": {"type": "string", "description": "hexadecimal, after \\x"},
+    "DurationField": {"type": "string", "description": "an interval as PostgreSQL writes it"},
+    "JSONField": {},
+    "ArrayField": {"type": "array"},
+}
+
+
+def schema(publication: Publication) -> dict[str, Any]:
+    """Return the JSON Schema of a row: by column name, excluded columns left out, masked ones as text."""
+    excluded = set(publication.excluded_columns)
+    fields = publication.model._meta.local_concrete_fields
+    properties = {field.column: _column(field, publication) for field in fields if field.column not in excluded}
+    return {"type": "object", "properties": properties}
+
+
+def _column(field: Any, publication: Publication) -> dict[str, Any]:
+    if field.column in publication.masked_columns:
+        return {"const": "***"}
+    target = field
+    while target.is_relation:
+        target = target.target_field
+    kind = target.get_internal_type()
+    found = dict(TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"}))
+    if field.null and "type" in found:
+        found["type"] = [found["type"], "null"]
+    return found

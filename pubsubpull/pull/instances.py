@@ -1,0 +1,71 @@
+"""The rows of a published table, as they are now."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from django.db import DataError
+from psycopg import sql as psql
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Instances:
+    """Some rows as JSON text, items with commas between. `last` is the last one's key, None where there is none."""
+
+    items: str
+    count: int
+    last: str | None
+
+
+def page(publication: Publication, *, after: str | None, limit: int, using: str) -> Instances:
+    """Return at most `limit` rows by primary key, after the key `after`. Raises `InvalidKey`."""
+    return _read(publication, past=after, only=None, limit=limit, using=using)
+
+
+def one(publication: Publication, key: str, *, using: str) -> str | None:
+    """Return one row's item, None where there is no such row. Raises `InvalidKey`."""
+    found = _read(publication, past=None, only=key, limit=1, using=using)
+    return found.items if found.count else None
+
+
+def parts(publication: Publication, key: str) -> list[str]:
+    """Return the text of each of a key's columns; a composite key is a JSON array. Raises `InvalidKey`."""
+    columns = publication.key_columns
+    if "\0" in key:
+        raise exceptions.InvalidKey("A key holds no NUL character.")
+    if len(columns) == 1:
+        return [key]
+    try:
+        values = json.loads(key, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.") from error
+    if not isinstance(values, list) or len(values) != len(columns):
+        raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.")
+    return [value if isinstance(value, str) else json.dumps(value) for value in values]
+
+
+def _read(publication: Publication, *, past: str | None, only: str | None, limit: int, using: str) -> Instances:
+    query = sql.compose(
+        "queries/instances",
+        relation=psql.Identifier(*filter(None, publication.table)).as_string(),
+        label=publication.label,
+        columns=publication.key_columns,
+        excluded=publication.excluded_columns,
+        masked=publication.masked_columns,
+        past=None if past is None else parts(publication, past),
+        only=None if only is None else parts(publication, only),
+        limit=limit,
+    )
+    try:
+        ((items, count, last),) = sql.run(using, query)
+    except (DataError, UnicodeEncodeError) as error:
+        raise exceptions.InvalidKey(f"The key does not fit {', '.join(publication.key_columns)}.") from error
+    return Instances(items=items, count=count, last=last)

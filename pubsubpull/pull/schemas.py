@@ -1,0 +1,114 @@
+"""What the API's answers look like, for its OpenAPI document. The answers themselves are PostgreSQL's own text."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import uuid  # noqa: TC003
+from typing import Any, Literal
+
+from ninja import Schema
+
+
+class Link(Schema):
+    """A model and where it is."""
+
+    model: str
+    url: str
+
+
+class Service(Schema):
+    """The service, and what the consumer may read of it."""
+
+    service: str
+    epoch: int
+    models: list[Link]
+    links: dict[str, str]
+
+
+class Model(Schema):
+    """A model: its key's columns, and its rows as JSON Schema."""
+
+    model: str
+    key: list[str]
+    columns: dict[str, Any]
+    links: dict[str, str]
+
+
+class Instance(Schema):
+    """A row as it is now. `version` is that of its latest change, 0 where the log has none."""
+
+    key: str
+    version: int
+    data: dict[str, Any]
+
+
+class Instances(Schema):
+    """A page of rows. `cursor` was taken before the first page: go on with the changes after it."""
+
+    model: str
+    items: list[Instance]
+    next: str | None
+    cursor: str
+
+
+class Change(Schema):
+    """One change. A truncate has no key."""
+
+    version: int
+    transaction: str
+    model: str
+    key: str | None
+    op: Literal["insert", "update", "delete", "truncate"]
+    at: dt.datetime
+    request: uuid.UUID | None
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+
+class Changes(Schema):
+    """A page of changes, and the cursor to go on from; `more` says that there are some already."""
+
+    items: list[Change]
+    cursor: str
+    more: bool
+
+
+class AuditEntry(Schema):
+    """One change of an object, as columns that changed from one value to another, and the request that made it."""
+
+    version: int
+    op: Literal["insert", "update", "delete"]
+    at: dt.datetime
+    changed: dict[str, list[Any]]
+    request: dict[str, Any] | None
+
+
+class Audit(Schema):
+    """An object's trail, newest first."""
+
+    items: list[AuditEntry]
+    next: str | None
+
+
+class Request(Schema):
+    """A request and what it changed."""
+
+    id: uuid.UUID
+    changes: list[dict[str, Any]]
+
+
+class Check(Schema):
+    """The state of the service: `ok` for each check that holds, a reason for one that does not."""
+
+    status: Literal["ok", "failing"]
+    checks: dict[str, str]
+
+
+class Problem(Schema):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None

@@ -1,0 +1,57 @@
+"""The URLs of the API: `path("pubsubpull/", include("pubsubpull.urls"))`."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from django.urls import re_path
+from ninja import NinjaAPI
+
+import pubsubpull
+from pubsubpull.pull import api as pull
+from pubsubpull.pull import consumers, problems
+from pubsubpull.subscribe import api as subscribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+
+def documented(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let only those see the documentation whom the setting DOCS names."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return consumers.may_see_docs(request) or view(request, *args, **kwargs)
+
+    return wrapped
+
+
+def nowhere(_request: HttpRequest) -> HttpResponse:
+    """Answer for every address below the API that is none."""
+    return problems.response(
+        problems.not_found("There is nothing at this address. See the API's root for what there is.")
+    )
+
+
+nowhere.csrf_exempt = True  # type: ignore[attr-defined]  # it does nothing, whoever asks
+
+api = NinjaAPI(
+    title="pubsubpull",
+    version=pubsubpull.__version__,
+    description="The changes of this service: pulled in pages, or pushed to a callback.",
+    auth=consumers.Token(),
+    docs_decorator=documented,
+    urls_namespace="pubsubpull",
+)
+problems.install(api)
+api.add_router("", pull.router, tags=["pull"])
+api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
+
+patterns, _, _ = api.urls
+for pattern in patterns:
+    pattern.callback = problems.as_problems(pattern.callback)  # type: ignore[arg-type]
+app_name = "pubsubpull"
+urlpatterns = [*patterns, re_path("", nowhere)]

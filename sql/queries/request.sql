@@ -1,0 +1,9 @@
+-- A request, what it changed of the given models, and the version to go on after where there is more.
+SELECT json_build_object('request', {request}, 'changes', changes, 'next', CASE WHEN n = {limit} THEN last END)::text, n
+FROM (SELECT * FROM pubsubpull_request WHERE id = {id} ORDER BY xid LIMIT 1) AS r CROSS JOIN (
+    SELECT count(*) AS n, max(id) AS last, coalesce(json_agg(item::json ORDER BY id), '[]') AS changes FROM (
+        SELECT id, {item} AS item FROM (
+            SELECT * FROM pubsubpull_change
+            WHERE request_id = {id} AND id > {after} AND model = ANY({models}::text[]) ORDER BY id LIMIT {limit}) AS c
+    ) AS items
+) AS made

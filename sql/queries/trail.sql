@@ -1,0 +1,20 @@
+-- The trail of one object, newest first, as the JSON text of its items: what changed column by column, and who did it. A masked column never
+-- differs. A truncate has taken the object with all others.
+SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC), '') FROM (
+    SELECT c.id, json_build_object(
+        'version', c.id,
+        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' ELSE 'truncate' END,
+        'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
+        'changed', (
+            SELECT coalesce(json_object_agg(name, json_build_array(c.old -> name, c.new -> name) ORDER BY name), '{{}}')
+            FROM jsonb_object_keys(coalesce(c.old, '{{}}') || coalesce(c.new, '{{}}')) AS name
+            WHERE coalesce((c.old -> name)::text, 'null') <> coalesce((c.new -> name)::text, 'null')),
+        'request', (SELECT {request} FROM pubsubpull_request r WHERE r.id = c.request_id ORDER BY r.xid LIMIT 1)
+    )::text AS item
+    FROM (
+        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
+        UNION ALL
+        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before} ORDER BY id DESC LIMIT {limit})
+        ORDER BY id DESC LIMIT {limit}
+    ) AS c
+) AS items
