@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 from rich.syntax import Syntax
 from rich.table import Table
@@ -82,13 +83,15 @@ class Display:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int | None = None) -> None:
         """Show a table; the columns from `numbers` on are set to the right."""
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, safe_box=True)
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
         for place, name in enumerate(columns):
             right = numbers is not None and place >= numbers
-            table.add_column(name, justify="right" if right else "left", overflow="fold")
+            table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
         for row in rows:
             table.add_row(*row)
-        self.console.print(table)
+        self.console.print()
+        self.console.print(Padding(table, (0, 0, 0, 3)))
+        self.console.print()
 
     def error(self, text: str, *, advice: str = "", log: str = "") -> None:
         """Say why the demo ends early, and what can be done."""

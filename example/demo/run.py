@@ -115,7 +115,10 @@ def _errors_explained(processes: Processes) -> Iterator[None]:
     """Where a call to a process failed because the process did, say that instead."""
     try:
         yield
-    except (psycopg.Error, requests.RequestException, OSError) as error:
+    except requests.RequestException as error:
+        processes.check()
+        raise processes.failure("shop", f"did not do what was asked: {error}") from error
+    except (psycopg.Error, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
         processes.check()

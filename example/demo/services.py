@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from example.demo.processes import DemoError
-
 if TYPE_CHECKING:
     from example.demo.display import Display
     from example.demo.processes import Processes
@@ -45,7 +43,7 @@ class Services:
                 f"{self.shop}/pubsubpull/{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=30
             )
         if not answer.ok:
-            raise DemoError(f"GET {path} was answered {answer.status_code}: {answer.text[:300]}")
+            raise requests.HTTPError(f"it answered GET {path} with {answer.status_code}: {answer.text[:300]}")
         return answer.json()
 
 

@@ -13,7 +13,6 @@ import psycopg
 import requests
 
 from example.demo import sql
-from example.demo.processes import DemoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ class Caller:
         """Make a call; the id of what it made, 0 for none."""
         answer = self._session.request(method, self._shop + path, json=body, timeout=30)
         if not answer.ok:
-            raise DemoError(f"{method} {path} was answered {answer.status_code}: {answer.text[:300]}")
+            raise requests.HTTPError(f"it answered {method} {path} with {answer.status_code}")
         return int(answer.json()["id"]) if answer.content else 0
 
 

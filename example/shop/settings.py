@@ -17,8 +17,8 @@ INSTALLED_APPS = [
     "example.shop",
 ]
 MIDDLEWARE = [
-    "pubsubpull.middleware.RequestMiddleware",
     "example.shop.tokens.TokenMiddleware",
+    "pubsubpull.middleware.RequestMiddleware",
 ]
 ROOT_URLCONF = "example.shop.urls"
 WSGI_APPLICATION = "example.shop.wsgi.application"

@@ -29,13 +29,13 @@ def _api(*methods: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @csrf_exempt
         @functools.wraps(view)
-        def call(request: HttpRequest, *args: Any) -> HttpResponse:
+        def call(request: HttpRequest, **place: Any) -> HttpResponse:
             if not request.user.is_authenticated:
                 return JsonResponse({"detail": "Send a user's token: Authorization: Bearer …"}, status=401)
             if request.method not in methods:
                 return JsonResponse({"detail": f"This takes {', '.join(methods)}."}, status=405)
             try:
-                return view(request, *args)
+                return view(request, **place)
             except (KeyError, ValueError, TypeError, AttributeError, InvalidOperation, DataError) as error:
                 return JsonResponse({"detail": f"The body is not what is wanted here: {error!r}"}, status=400)
 
