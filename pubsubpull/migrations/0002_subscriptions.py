@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("cursor", models.TextField()),
+                ("told", models.TextField()),
                 ("created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("attempts", models.IntegerField(default=0)),
                 ("failing_since", models.DateTimeField(null=True)),

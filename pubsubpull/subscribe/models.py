@@ -26,7 +26,9 @@ class Worker(models.Model):
 class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 
-    `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may write nothing.
+    `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only changes pass that the
+    subscription does not want. `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may
+    write nothing.
     """
 
     class State(models.TextChoices):
@@ -47,6 +49,7 @@ class Subscription(models.Model):
     secrets = models.JSONField()
     state = models.TextField(choices=State, default=State.ACTIVE)
     cursor = models.TextField()
+    told = models.TextField()
     created = models.DateTimeField(db_default=Now())
     attempts = models.IntegerField(default=0)
     failing_since = models.DateTimeField(null=True)

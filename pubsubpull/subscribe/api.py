@@ -1,0 +1,122 @@
+"""The subscriptions resource: PUT, GET and DELETE. A consumer sees its own only."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import json
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+from pydantic import ConfigDict, StrictBool, StrictInt, StrictStr
+
+from pubsubpull import conf
+from pubsubpull.capture import feed
+from pubsubpull.pull import problems, schemas
+from pubsubpull.subscribe import subscriptions
+
+router = Router()
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+
+
+class Wish(Schema):
+    """What to send where. `after` is a cursor, `now` or `start`; a new subscription begins now, another stays where it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    callback: StrictStr
+    models: list[StrictStr]
+    ops: list[StrictStr] | None = None
+    batch: StrictInt = 100
+    after: StrictStr | None = None
+    secret: StrictStr | None = None
+    paused: StrictBool = False
+
+
+class Lag(Schema):
+    """At most how many changes lie between the cursor and the present, and how long the first of them has waited."""
+
+    changes: int
+    seconds: float
+
+
+class Subscription(Schema):
+    """A subscription and how it fares. `secret` is in the answer that made it, and never again."""
+
+    name: str
+    callback: str
+    models: list[str]
+    ops: list[Literal["insert", "update", "delete", "truncate"]]
+    batch: int
+    state: Literal["active", "paused", "failing", "disabled"]
+    cursor: str
+    lag: Lag
+    delivered: int
+    last_delivered: dt.datetime | None
+    attempts: int
+    failing_since: dt.datetime | None
+    next_attempt: dt.datetime | None
+    last_error: str | None
+    created: dt.datetime
+    secret: str | None = None
+
+
+class Subscriptions(Schema):
+    """All subscriptions of the consumer, by name."""
+
+    items: list[Subscription]
+
+
+@router.get("/", response={200: Subscriptions, **ERRORS}, summary="All subscriptions")
+def list_(request: HttpRequest) -> HttpResponse:
+    """Return the consumer's subscriptions, and how each fares."""
+    now = _present()
+    found = [subscriptions.describe(one, now) for one in subscriptions.all_of(_consumer(request))]
+    return _json({"items": found})
+
+
+@router.put("/{name}/", response={200: Subscription, 201: Subscription, **ERRORS}, summary="Subscribe")
+def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
+    """Make a subscription, or replace it; the same call twice is as good as once."""
+    wish = subscriptions.Wish(**payload.dict())
+    made, new = subscriptions.put(_consumer(request), name, wish)
+    answer = subscriptions.describe(made, _present())
+    if new:
+        answer["secret"] = made.secrets[0]
+    return _json(answer, status=201 if new else 200)
+
+
+@router.get("/{name}/", response={200: Subscription, **ERRORS}, summary="One subscription")
+def get(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a subscription and how it fares."""
+    found = subscriptions.get(_consumer(request), name)
+    if found is None:
+        raise _unknown()
+    return _json(subscriptions.describe(found, _present()))
+
+
+@router.delete("/{name}/", response={204: None, **ERRORS}, summary="Unsubscribe")
+def delete(request: HttpRequest, name: str) -> HttpResponse:
+    """End a subscription."""
+    if not subscriptions.delete(_consumer(request), name):
+        raise _unknown()
+    return HttpResponse(status=204)
+
+
+def _consumer(request: HttpRequest) -> Any:
+    consumer = request.auth  # type: ignore[attr-defined]
+    if not consumer.may_subscribe:
+        raise problems.forbidden("This consumer was not granted subscribing.")
+    return consumer
+
+
+def _present() -> feed.Present:
+    return feed.present(conf.get().DATABASE)
+
+
+def _unknown() -> problems.Problem:
+    return problems.not_found("There is no subscription of this name.", "name")
+
+
+def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(body), content_type="application/json", status=status)

@@ -1,0 +1,200 @@
+"""Delivers what waits for a subscription: one notification after the other, each until it is accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from pubsubpull import __version__, exceptions
+from pubsubpull.capture import feed
+from pubsubpull.subscribe import backoff, signing
+from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.conf import Settings
+    from pubsubpull.subscribe.held import Groups, Held
+    from pubsubpull.subscribe.notification import Notification
+    from pubsubpull.subscribe.transport import Transport
+
+State = Subscription.State
+HEADERS = {"content-type": "application/json", "user-agent": f"pubsubpull/{__version__}"}
+UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
+
+logger = logging.getLogger("pubsubpull")
+
+
+class Delivery:
+    """What all deliveries of a worker share.
+
+    `note` has a subscription's progress recorded; `room` is called when one may read further; `alive` waits until the worker may be sure that
+    its leases are its own; `present` gives the log's present.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        transport: Transport,
+        groups: Groups,
+        note: Callable[[Held], None],
+        room: Callable[[Held], None],
+        alive: Callable[[], asyncio.Event],
+        present: Callable[[], feed.Present],
+    ) -> None:
+        self.settings = settings
+        self.transport = transport
+        self.groups = groups
+        self.note = note
+        self.room = room
+        self.alive = alive
+        self.present = present
+        self.stopping = asyncio.Event()
+        self.delivered = 0
+
+    def start(self, held: Held) -> None:
+        """Deliver what waits for the subscription, unless that is under way."""
+        if held.task is None and not self.stopping.is_set():
+            held.task = asyncio.create_task(self._run(held), name=f"deliver {held}")
+
+    async def _run(self, held: Held) -> None:
+        try:
+            if held.before is not None:
+                await asyncio.wait([held.before])
+                held.before = None
+            while not self._over(held) and (notification := held.next()):
+                if not await self._due(held):
+                    return
+                result = await self._send(held, notification)
+                if held.dropped:
+                    return
+                self._settle(held, notification, result)
+        except Exception:
+            logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", held)
+            self._failed(held, Retry(error="The worker met an unexpected error; see its log."))
+        finally:
+            held.task = None
+            if held.pending.count or held.current:
+                asyncio.get_running_loop().call_soon(self._again, held)
+
+    def _again(self, held: Held) -> None:
+        if not self._over(held):
+            self.start(held)
+
+    def _over(self, held: Held) -> bool:
+        return self.stopping.is_set() or held.ending.is_set() or held.state == State.DISABLED
+
+    async def _due(self, held: Held) -> bool:
+        """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
+        if held.next_attempt is not None:
+            await self._first(held, held.next_attempt - time.time())
+        alive = self.alive()
+        while not alive.is_set() and not self._over(held):
+            await self._first(held, 1.0, alive)
+            alive = self.alive()
+        return not self._over(held)
+
+    async def _first(self, held: Held, seconds: float, *events: asyncio.Event) -> None:
+        """Wait so long, or until the worker stops, the subscription is taken away, or an event comes."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.stopping, held.ending, *events)]
+        await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _send(self, held: Held, notification: Notification) -> Outcome:
+        now = time.time()
+        headers = signing.headers(
+            held.secrets, notification=notification.id, timestamp=int(now), body=notification.body
+        )
+        try:
+            response = await self.transport.put(held.callback, notification.body, {**HEADERS, **headers})
+        except exceptions.Unavailable as error:
+            return Retry(error=f"The receiver could not be reached: {error}.")
+        return outcome(response, now=time.time())
+
+    def _settle(self, held: Held, notification: Notification, result: Outcome) -> None:
+        match result:
+            case Delivered():
+                self._moved(held, notification.cursor, notification.text)
+                held.rewound = False
+                held.delivered += notification.count
+                held.last_delivered = time.time()
+                self.delivered += notification.count
+                if held.group is None:
+                    self.room(held)
+            case Rewind(cursor=cursor):
+                self._rewind(held, cursor)
+            case Gone():
+                self.disable(held, UNSUBSCRIBED)
+            case Retry():
+                self._failed(held, result)
+
+    def _moved(self, held: Held, cursor: Cursor, text: str) -> None:
+        """Note that the receiver is at the cursor, and well."""
+        if held.failing:
+            logger.info("pubsubpull: subscription %s has recovered after %s failed attempts", held, held.attempts)
+        held.cursor, held.told, held.current = cursor, text, None
+        held.state, held.attempts, held.failing_since, held.next_attempt = State.ACTIVE.value, 0, None, None
+        held.last_error = ""
+        self.note(held)
+
+    def _rewind(self, held: Held, cursor: Cursor) -> None:
+        """Go on from where the receiver says it is."""
+        try:
+            feed.check(cursor, self.present())
+        except exceptions.CursorExpired as error:
+            self._failed(held, Retry(error=f"The receiver answered 409 with a cursor that cannot be used. {error}"))
+            return
+        if held.rewound:
+            self._failed(held, Retry(error="The receiver answered 409 again, to the page that follows its own cursor."))
+            return
+        logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
+        held.rewound = True
+        self._read_on_from(held, cursor)
+        self._moved(held, cursor, cursor.encode())
+        self.room(held)
+
+    def _failed(self, held: Held, result: Retry) -> None:
+        now = time.time()
+        held.attempts += 1
+        held.rewound = False
+        held.last_error = result.error
+        if held.failing_since is None:
+            held.failing_since = now
+            logger.warning("pubsubpull: subscription %s is failing: %s", held, result.error)
+        if now - held.failing_since > self.settings.DISABLE_AFTER:
+            self.disable(held, f"Disabled after failing for too long. PUT it again to go on. Last: {result.error}")
+            return
+        wait = backoff.delay(
+            held.attempts,
+            first=self.settings.BACKOFF_FIRST,
+            limit=self.settings.BACKOFF_LIMIT,
+            random=random.random,
+        )
+        held.state = State.FAILING.value
+        held.next_attempt = now + max(wait, result.after)
+        # What was read ahead would only take up memory for as long as the receiver is away.
+        if held.current is not None:
+            self._read_on_from(held, held.current.cursor)
+        self.note(held)
+
+    def disable(self, held: Held, reason: str) -> None:
+        """Deliver no more until the subscription is PUT again; the cursor stays."""
+        logger.error("pubsubpull: subscription %s is disabled: %s", held, reason)
+        held.state, held.last_error, held.next_attempt = State.DISABLED.value, reason, None
+        held.failing_since = held.failing_since or time.time()
+        held.pending.clear()
+        held.current = None
+        self.groups.leave(held)
+        self.note(held)
+
+    def _read_on_from(self, held: Held, cursor: Cursor) -> None:
+        held.pending.clear()
+        self.groups.leave(held)
+        held.read = cursor

@@ -1,0 +1,186 @@
+"""Subscriptions in a worker's hands, and who of them read the log together."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.notification import Pending
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterable
+
+    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.capture.feed import Present, Row, Rows
+    from pubsubpull.subscribe.notification import Notification
+
+ROOM = 1000
+"""A subscription with this many changes waiting reads no further until half of them are gone."""
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Held:
+    """A subscription that this worker holds: what it is, how it fares, and what waits for it. Times are unix seconds.
+
+    `read` is the cursor that it has read up to, while it is in no group; `before` is the task of its earlier self, which may still have
+    a notification on its way. `ending` says that nothing more is to be sent, `dropped` that nothing more is to be recorded either.
+    """
+
+    id: uuid.UUID
+    lease: int
+    name: str
+    consumer: str
+    callback: str
+    models: frozenset[str]
+    ops: frozenset[str]
+    batch: int
+    secrets: tuple[str, ...]
+    state: str
+    cursor: Cursor
+    told: str
+    attempts: int
+    failing_since: float | None
+    next_attempt: float | None
+    last_error: str
+    consumer_id: int
+    granted: frozenset[str]
+
+    last_delivered: float | None = None
+    delivered: int = 0
+    pending: Pending = dataclasses.field(default_factory=Pending)
+    current: Notification | None = None
+    group: Group | None = None
+    task: asyncio.Task[None] | None = None
+    before: asyncio.Task[None] | None = None
+    ending: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    dropped: bool = False
+    rewound: bool = False
+    read: Cursor | None = None
+    recorded_seq: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.consumer}"
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether everything read for it has been delivered."""
+        return self.task is None and not self.pending.count and self.group is not None
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last attempt failed."""
+        return self.state == Subscription.State.FAILING
+
+    def next(self) -> Notification | None:
+        """Return the notification to send now: the one that was not yet delivered, or the next."""
+        if self.current is None and self.pending.count:
+            self.current = self.pending.cut(
+                batch=self.batch, subscription=str(self.id), name=self.name, previous=self.told
+            )
+        return self.current
+
+
+class Group:
+    """Subscriptions that have read the log up to the same cursor."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.members: set[Held] = set()
+        self.by_model: dict[str, set[Held]] = {}
+
+    def add(self, held: Held) -> None:
+        """Let a subscription join."""
+        self.members.add(held)
+        held.group = self
+        for model in held.models:
+            self.by_model.setdefault(model, set()).add(held)
+
+    def remove(self, held: Held) -> None:
+        """Let a subscription go, with the cursor that it has read up to."""
+        self.members.remove(held)
+        held.group = None
+        for model in held.models:
+            self.by_model[model].remove(held)
+            if not self.by_model[model]:
+                del self.by_model[model]
+
+    def hand_out(self, read: Rows) -> list[Held]:
+        """Give each member its part of what was read; return those that got any."""
+        parts: dict[Held, list[Row]] = {}
+        for row in read.rows:
+            for held in self.by_model.get(row.model, ()):
+                if row.op in held.ops:
+                    parts.setdefault(held, []).append(row)
+        for held, rows in parts.items():
+            held.pending.add(read, rows)
+        return list(parts)
+
+
+class Groups:
+    """All groups, by cursor; the one that was read longest ago comes first."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Cursor, Group] = {}
+
+    def join(self, held: Held, cursor: Cursor) -> None:
+        """Let a subscription read on from the cursor, with those that are there already."""
+        if cursor not in self._groups:
+            self._groups[cursor] = Group(cursor)
+        self._groups[cursor].add(held)
+
+    def leave(self, held: Held) -> None:
+        """Let a subscription read no further for now."""
+        if held.group is None:
+            return
+        group = held.group
+        held.read = group.cursor
+        group.remove(held)
+        if not group.members and self._groups.get(group.cursor) is group:
+            del self._groups[group.cursor]
+
+    def due(self, now: Present, *, at_most: int) -> list[Group]:
+        """Return the groups to read for now: the foremost, and of the others at most so many, so that who lags keeps nobody else waiting."""
+        behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
+        if not behind:
+            return []
+        front = max(behind, key=lambda group: _place(group.cursor))
+        return [front, *[group for group in behind if group is not front][:at_most]]
+
+    def begin(self, group: Group) -> bool:
+        """Take a group aside for a read: who joins its cursor meanwhile is not served by it. False where it is gone."""
+        if self._groups.get(group.cursor) is not group:
+            return False
+        del self._groups[group.cursor]
+        return True
+
+    def put_back(self, group: Group, cursor: Cursor) -> None:
+        """Put a group back, at the cursor that it has read up to; groups that meet become one."""
+        group.cursor = cursor
+        there = self._groups.pop(cursor, None)
+        if there is not None and len(there.members) > len(group.members):
+            group, there = there, group
+        for held in list(there.members) if there is not None else ():
+            there.remove(held)  # type: ignore[union-attr]
+            group.add(held)
+        if group.members:
+            self._groups[cursor] = group
+
+    def any_behind(self) -> bool:
+        """Whether some have more to read right away."""
+        return any(group.cursor.window is not None for group in self._groups.values())
+
+
+def full(members: Iterable[Held]) -> list[Held]:
+    """Return those that have as much waiting as they may."""
+    return [held for held in members if held.pending.count >= ROOM]
+
+
+def _has_more(cursor: Cursor, now: Present) -> bool:
+    return cursor.window is not None or cursor.snapshot != now.snapshot or cursor.seq != now.seq
+
+
+def _place(cursor: Cursor) -> int:
+    return cursor.window.last if cursor.window else cursor.seq

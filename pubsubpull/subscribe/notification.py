@@ -1,0 +1,106 @@
+"""Notifications: what waits to be sent to a subscription, cut into pages."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.capture.feed import Row, Rows
+
+SIZE = 1_000_000
+"""How many characters of items a notification holds; one change may be larger by itself."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Notification:
+    """A page to be pushed: its id, its body, how many changes it has, and the cursor after it."""
+
+    id: str
+    body: bytes
+    count: int
+    cursor: Cursor
+    text: str
+
+
+@dataclasses.dataclass(slots=True)
+class _Part:
+    """A subscription's part of one read of the log, from the place `next` on."""
+
+    read: Rows
+    rows: list[Row]
+    next: int = 0
+
+
+class Pending:
+    """The changes that have been read for a subscription and not yet been cut, in order."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._parts: collections.deque[_Part] = collections.deque()
+
+    def add(self, read: Rows, rows: list[Row]) -> None:
+        """Put a part of a read behind the others; it has at least one change."""
+        self._parts.append(_Part(read, rows))
+        self.count += len(rows)
+
+    def cut(self, *, batch: int, subscription: str, name: str, previous: str) -> Notification:
+        """Take at most `batch` changes off and make a notification of them. There must be some.
+
+        `subscription` is the id, of which with the versions the notification's own id is made: the same changes have the same id
+        whenever and by whomever they are sent, and others another.
+        """
+        rows, cursor = self._take(batch)
+        text = cursor.encode()
+        more = bool(self._parts) or cursor.window is not None
+        items = ",".join([row.item for row in rows])
+        body = (
+            f'{{"subscription":{json.dumps(name)},"previous":"{previous}","cursor":"{text}",'
+            f'"more":{"true" if more else "false"},"items":[{items}]}}'
+        )
+        return Notification(
+            id=identify(subscription, [row.version for row in rows]),
+            body=body.encode(),
+            count=len(rows),
+            cursor=cursor,
+            text=text,
+        )
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.count = 0
+        self._parts.clear()
+
+    def _take(self, batch: int) -> tuple[list[Row], Cursor]:
+        taken: list[Row] = []
+        size = 0
+        while True:
+            part = self._parts[0]
+            while part.next < len(part.rows) and len(taken) < batch:
+                row = part.rows[part.next]
+                size += len(row.item)
+                if taken and size > SIZE:
+                    break
+                taken.append(row)
+                part.next += 1
+            finished = part.next == len(part.rows)
+            if finished:
+                self._parts.popleft()
+            if not finished or not self._parts or len(taken) >= batch:
+                break
+            first = self._parts[0].rows[0]
+            if size + len(first.item) > SIZE:
+                break
+        self.count -= len(taken)
+        cursor = part.read.cursor if finished else part.read.cursor_after(taken[-1].version)
+        return taken, cursor
+
+
+def identify(subscription: str, versions: list[int]) -> str:
+    """Return a notification's id, made of the subscription's and the versions in it."""
+    digest = hashlib.sha256(f"{subscription}:{','.join(map(str, versions))}".encode())
+    return f"msg_{digest.hexdigest()[:32]}"

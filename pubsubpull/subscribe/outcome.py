@@ -1,0 +1,87 @@
+"""What a receiver's answer means."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import json
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+from pubsubpull.capture.cursor import Cursor
+
+if TYPE_CHECKING:
+    from pubsubpull.subscribe.transport import Response
+
+HOLD_LIMIT = 86_400.0
+"""The longest that a Retry-After is honoured, in seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """The receiver has it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rewind:
+    """The receiver is elsewhere: go on from its cursor."""
+
+    cursor: Cursor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gone:
+    """The receiver wants no more."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retry:
+    """It failed; try again, at the earliest `after` seconds from now."""
+
+    error: str
+    after: float = 0.0
+
+
+Outcome = Delivered | Rewind | Gone | Retry
+
+
+def outcome(response: Response, *, now: float) -> Outcome:
+    """Say what an answer means; `now` is the clock, in unix seconds."""
+    if 200 <= response.status < 300:
+        return Delivered()
+    if response.status == 409:
+        return _conflict(response)
+    if response.status == 410:
+        return Gone()
+    error = f"The receiver answered {response.status}."
+    if response.status in {429, 503}:
+        return Retry(error=error, after=retry_after(response.headers.get("retry-after", ""), now=now))
+    if 300 <= response.status < 400:
+        error += " A redirect is not followed: register the address that it leads to."
+    return Retry(error=error)
+
+
+def retry_after(value: str, *, now: float) -> float:
+    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing of use."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), HOLD_LIMIT)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
+        return 0.0
+    return min(max(date.timestamp() - now, 0.0), HOLD_LIMIT)
+
+
+def _conflict(response: Response) -> Rewind | Retry:
+    try:
+        answer = json.loads(response.body_start)
+        text = answer["cursor"]
+        if not isinstance(text, str):
+            raise TypeError(text)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Retry(error='The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.')
+    try:
+        return Rewind(cursor=Cursor.decode(text))
+    except exceptions.CursorInvalid:
+        return Retry(error="The receiver answered 409 with a cursor that is none.")

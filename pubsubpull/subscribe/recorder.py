@@ -1,0 +1,83 @@
+"""Records progress in the background: all that has changed in a moment in one statement, so that no delivery waits for a commit."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.store import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pubsubpull.subscribe.held import Held
+
+INTERVAL = 0.03
+"""How long progress is gathered before it is written, in seconds."""
+
+
+class Recorder:
+    """Gathers what is to be recorded.
+
+    `write` writes records and returns the ids of those that were accepted; `lost` is called with each subscription that was refused, and
+    with each that was disabled and so is this worker's no more.
+    """
+
+    def __init__(
+        self, *, write: Callable[[list[Record]], Awaitable[set[object]]], lost: Callable[[Held], None]
+    ) -> None:
+        self._write = write
+        self._lost = lost
+        self._dirty: set[Held] = set()
+        self._some = asyncio.Event()
+
+    def note(self, held: Held) -> None:
+        """Have the subscription's progress recorded soon."""
+        self._dirty.add(held)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Record for ever."""
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(INTERVAL)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Record what there is now. Where that fails, it is still to be recorded."""
+        self._some.clear()
+        batch, self._dirty = self._dirty, set()
+        batch = {held for held in batch if not held.dropped}
+        if not batch:
+            return
+        counts = {held: held.delivered for held in batch}
+        written = [(held, record(held)) for held in batch]
+        try:
+            accepted = await self._write([row for _, row in written])
+        except BaseException:
+            self._dirty |= batch
+            self._some.set()
+            raise
+        for held, row in written:
+            held.delivered -= counts[held]
+            held.recorded_seq = held.cursor.seq
+            if held.id not in accepted or row.state == Subscription.State.DISABLED:
+                self._lost(held)
+
+
+def record(held: Held) -> Record:
+    """Return how a subscription fares."""
+    return Record(
+        id=held.id,
+        lease=held.lease,
+        cursor=held.cursor.encode(),
+        told=held.told,
+        state=held.state,
+        attempts=held.attempts,
+        failing_since=held.failing_since,
+        next_attempt=held.next_attempt,
+        last_error=held.last_error,
+        last_delivered=held.last_delivered,
+        delivered=held.delivered,
+    )

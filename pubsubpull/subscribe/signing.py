@@ -1,0 +1,82 @@
+"""Signatures of notifications, as the Standard Webhooks specification (https://www.standardwebhooks.com) has them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets as random_secrets
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PREFIX = "whsec_"
+SIZES = range(24, 65)
+"""How many bytes a secret may have."""
+VERSION = "v1"
+TOLERANCE = 300.0
+"""How far a notification's time may be from the receiver's clock, in seconds, either way."""
+
+
+def new_secret() -> str:
+    """Return a new secret of 32 random bytes, as `whsec_` and base64."""
+    return PREFIX + base64.b64encode(random_secrets.token_bytes(32)).decode("ascii")
+
+
+def key(secret: str) -> bytes:
+    """Return the bytes of a secret; raises `SubscriptionError` for what is none. The error does not show it."""
+    try:
+        data = base64.b64decode(secret.removeprefix(PREFIX).encode("ascii"), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise exceptions.SubscriptionError("secret", f"is not {PREFIX} followed by base64.") from error
+    if not secret.startswith(PREFIX) or len(data) not in SIZES:
+        raise exceptions.SubscriptionError(
+            "secret", f"must be {PREFIX} followed by the base64 of {SIZES[0]} to {SIZES[-1]} random bytes."
+        )
+    return data
+
+
+def sign(secrets: Sequence[str], *, notification: str, timestamp: int, body: bytes) -> str:
+    """Return the header `webhook-signature`: one signature for each secret, a space between."""
+    signed = f"{notification}.{timestamp}.".encode() + body
+    return " ".join(f"{VERSION},{_signature(key(secret), signed)}" for secret in secrets)
+
+
+def headers(secrets: Sequence[str], *, notification: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the three headers that a signed notification carries."""
+    return {
+        "webhook-id": notification,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(secrets, notification=notification, timestamp=timestamp, body=body),
+    }
+
+
+def verify(
+    secrets: Sequence[str], *, headers: Mapping[str, str], body: bytes, now: float, tolerance: float = TOLERANCE
+) -> bool:
+    """Say whether one of the secrets signed this body with these headers (their names in lower case), and not too long ago.
+
+    `now` is the receiver's clock, in unix seconds.
+    """
+    notification, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not notification or not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 15:
+        return False
+    if abs(now - int(timestamp)) > tolerance:
+        return False
+    signed = f"{notification}.{timestamp}.".encode() + body
+    given = [
+        mark.encode()
+        for version, _, mark in (part.partition(",") for part in headers.get("webhook-signature", "").split(" "))
+        if version == VERSION
+    ]
+    right = [_signature(key(secret), signed).encode() for secret in secrets]
+    # Each pair is compared, so that the time says nothing of which one fits.
+    return any([hmac.compare_digest(one, other) for one in given for other in right])  # noqa: C419  a generator would stop early
+
+
+def _signature(secret: bytes, signed: bytes) -> str:
+    return base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode("ascii")

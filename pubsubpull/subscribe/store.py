@@ -1,0 +1,160 @@
+"""What a worker reads and writes in the database. Every write but a claim is refused where its lease is no more."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull.capture import feed, sql
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.capture.models import Change
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe.held import Held
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Collection, Iterable
+
+OPS = {label: value for value, label in Change.Op.choices}
+"""The letter in the log of each operation's name on the wire."""
+
+COLUMNS = (
+    "id",
+    "lease",
+    "cursor",
+    "told",
+    "state",
+    "attempts",
+    "failing_since",
+    "next_attempt",
+    "last_error",
+    "last_delivered",
+    "delivered",
+)
+"""What `record` writes, in the names of `Record`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a worker sees: the log's present, how many subscriptions name it, and whether there are some to be had."""
+
+    present: feed.Present
+    mine: int
+    free: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """How a subscription fares, to be recorded. `delivered` is how many changes came to be delivered since the last record."""
+
+    id: uuid.UUID
+    lease: int
+    cursor: str
+    told: str
+    state: str
+    attempts: int
+    failing_since: float | None
+    next_attempt: float | None
+    last_error: str
+    last_delivered: float | None
+    delivered: int
+
+
+class Store:
+    """The database `using` for the worker of this id."""
+
+    def __init__(self, *, using: str, worker: uuid.UUID) -> None:
+        self.using = using
+        self.worker = worker
+
+    def look(self) -> Look:
+        """Look at the log and at what there is to do."""
+        ((*present, mine, free),) = self._run("look")
+        return Look(present=feed.as_present(*present), mine=mine, free=free)
+
+    def read(self, after: Cursor, *, limit: int, models: Collection[str], now: feed.Present) -> feed.Rows:
+        """Read the log after a cursor."""
+        return feed.rows(after, limit=limit, models=models, using=self.using, now=now)
+
+    def renew(self, *, name: str, lease: float) -> None:
+        """Say that the worker lives."""
+        self._run("renew", name=name, lease=lease)
+        self._run("bury")
+
+    def standing(self) -> tuple[int, int]:
+        """Return how many workers live and how many subscriptions there are."""
+        ((workers, subscriptions),) = self._run("standing")
+        return workers, subscriptions
+
+    def claim(self, at_most: int) -> list[tuple[Any, ...]]:
+        """Take at most so many subscriptions; give them as rows for `held`."""
+        return self._run("claim", at_most=at_most)
+
+    def mine(self) -> dict[uuid.UUID, int]:
+        """Return the leases of the subscriptions that name the worker."""
+        return dict(self._run("mine"))
+
+    def grants(self) -> dict[int, frozenset[str]]:
+        """Return what the consumers of the worker's subscriptions may have."""
+        return {consumer: frozenset(json.loads(granted or "[]")) for consumer, granted in self._run("grants")}
+
+    def record(self, records: Iterable[Record]) -> set[uuid.UUID]:
+        """Write how subscriptions fare; return those that were the worker's to write."""
+        rows = list(records)
+        columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+        return {found for (found,) in self._run("record", **columns)}
+
+    def move(self, cursor: str, leases: Collection[tuple[uuid.UUID, int]]) -> None:
+        """Write a cursor that subscriptions have come to without wanting anything."""
+        self._run("move", cursor=cursor, id=[a for a, _ in leases], lease=[b for _, b in leases])
+
+    def release(self, ids: list[uuid.UUID] | None = None) -> None:
+        """Let subscriptions go: these, or all."""
+        self._run("release", id=ids)
+
+    def leave(self) -> None:
+        """Let everything go and take the worker off the list."""
+        self.release()
+        self._run("leave")
+
+    def settle(self) -> None:
+        """Do the log's little maintenance."""
+        self._run("settle")
+
+    def _run(self, query: str, /, **parts: Any) -> list[tuple[Any, ...]]:
+        return sql.run(self.using, sql.compose(f"queries/subscribe/{query}", worker=self.worker, **parts))
+
+
+def held(row: tuple[Any, ...]) -> Held:
+    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`."""
+    (id_, lease, name, consumer, callback, wanted, ops, batch, secrets, state, cursor, told, *fares, by, granted) = row
+    attempts, failing_since, next_attempt, last_error = fares
+    grants = frozenset(json.loads(granted))
+    place = Cursor.decode(cursor)
+    return Held(
+        id=id_,
+        lease=lease,
+        name=name,
+        consumer=consumer,
+        callback=callback,
+        models=_allowed(frozenset(json.loads(wanted)), grants),
+        ops=frozenset(OPS[op] for op in json.loads(ops)),
+        batch=batch,
+        secrets=tuple(json.loads(secrets)),
+        state=state,
+        cursor=place,
+        told=told,
+        attempts=attempts,
+        failing_since=failing_since,
+        next_attempt=next_attempt,
+        last_error=last_error,
+        consumer_id=by,
+        granted=grants,
+        recorded_seq=place.seq,
+    )
+
+
+def _allowed(wanted: frozenset[str], granted: frozenset[str]) -> frozenset[str]:
+    """Return the models that are wanted, less what is no longer granted."""
+    return wanted if consumers.ALL in granted else wanted & granted

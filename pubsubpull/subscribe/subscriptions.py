@@ -1,0 +1,241 @@
+"""Subscriptions as consumers make, see and end them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import feed, sql
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe import signing
+from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.store import OPS
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from pubsubpull.pull.models import Consumer
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
+BATCH = range(1, 1001)
+"""How many changes a notification may have at most."""
+CALLBACK_LIMIT = 2000
+SECRETS = 2
+"""How many secrets sign at the same time, while a receiver changes from one to the next."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a consumer asks for. `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one."""
+
+    callback: str
+    models: list[str]
+    ops: list[str] | None = None
+    batch: int = 100
+    after: str | None = None
+    secret: str | None = None
+    paused: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lag:
+    """How far a subscription is behind: at most so many changes, the first of which has waited for so many seconds.
+
+    `changes` counts the versions that were given out since its cursor was recorded, for whatever model, rolled back ones included.
+    """
+
+    changes: int
+    seconds: float
+
+
+def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
+    """Make the subscription, or replace it; return it and whether it is new.
+
+    Its worker lets go of it, so that what is asked for holds at once. Raises `SubscriptionError`, with nothing changed, and `CursorExpired`.
+    """
+    using = conf.get().DATABASE
+    fields = _checked(consumer, name, wish)
+    cursor = _cursor(wish.after, using)
+    if cursor is not None:
+        fields |= {"cursor": cursor, "told": cursor}
+    with transaction.atomic(using=using):
+        there = _own(consumer).select_for_update().filter(name=name).first()
+        if there is not None:
+            return _replace(there, fields, wish.secret), False
+        cursor = cursor or feed.present(using).cursor().encode()
+        # Whoever makes the same one at the same time wins, and is replaced.
+        made, new = Subscription.objects.using(using).get_or_create(
+            consumer_id=consumer.pk,
+            name=name,
+            defaults={**fields, "cursor": cursor, "told": cursor, "secrets": [wish.secret or signing.new_secret()]},
+        )
+        if not new:
+            made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish.secret)
+    return made, new
+
+
+def all_of(consumer: Consumer) -> QuerySet[Subscription]:
+    """Return a consumer's subscriptions, by name."""
+    return _own(consumer).order_by("name")
+
+
+def get(consumer: Consumer, name: str) -> Subscription | None:
+    """Return a consumer's subscription, None where it has none of this name."""
+    return _own(consumer).filter(name=name).first()
+
+
+def delete(consumer: Consumer, name: str) -> bool:
+    """End a subscription; say whether there was one. Its worker sees it with its next look."""
+    deleted, _ = _own(consumer).filter(name=name).delete()
+    return bool(deleted)
+
+
+def lag(subscription: Subscription, now: feed.Present) -> Lag:
+    """Return how far a subscription is behind, estimated from the ids."""
+    try:
+        cursor = Cursor.decode(subscription.cursor)
+    except exceptions.CursorInvalid:
+        return Lag(changes=0, seconds=0.0)
+    seen = cursor.window.last if cursor.window else cursor.seq
+    if now.seq <= seen:
+        return Lag(changes=0, seconds=0.0)
+    ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/subscribe/lag", seen=seen))
+    return Lag(changes=now.seq - seen, seconds=seconds)
+
+
+def _own(consumer: Consumer) -> QuerySet[Subscription]:
+    return Subscription.objects.using(conf.get().DATABASE).filter(consumer_id=consumer.pk)
+
+
+def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) -> Subscription:
+    """Give a locked subscription other fields, and take it from its worker."""
+    for field, value in fields.items():
+        setattr(there, field, value)
+    if secret is not None:
+        there.secrets = [secret, *(s for s in there.secrets if s != secret)][:SECRETS]
+    there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
+    there.worker = None
+    there.lease += 1
+    there.save()
+    return there
+
+
+def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
+    """Return the fields that the wish comes to; raises `SubscriptionError` for the first that is wrong."""
+    if not NAME.fullmatch(name):
+        raise exceptions.SubscriptionError(
+            "name", "must be 1 to 100 letters, digits, '.', '_', '~' or '-', and begin with a letter or digit."
+        )
+    if wish.secret is not None:
+        signing.key(wish.secret)
+    if wish.batch not in BATCH:
+        raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
+    return {
+        "callback": _callback(wish.callback),
+        "wanted": _models(consumer, wish.models),
+        "ops": _ops(wish.ops),
+        "batch": wish.batch,
+        "state": Subscription.State.PAUSED if wish.paused else Subscription.State.ACTIVE,
+    }
+
+
+def _models(consumer: Consumer, models: list[str]) -> list[str]:
+    if not models:
+        raise exceptions.SubscriptionError("models", "must name at least one model.")
+    may = consumers.granted(consumer)
+    for model in models:
+        if model not in may:
+            raise exceptions.SubscriptionError(
+                "models", f"{model[:200]!r} is not a published model that this consumer may read."
+            )
+    return sorted(set(models))
+
+
+def _ops(ops: list[str] | None) -> list[str]:
+    if ops is None:
+        return list(OPS)
+    if not ops or not set(ops) <= set(OPS):
+        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(OPS)}.")
+    return [op for op in OPS if op in ops]
+
+
+def _callback(callback: str) -> str:
+    reason = _wrong_callback(callback)
+    if reason:
+        raise exceptions.SubscriptionError("callback", reason)
+    return callback
+
+
+def _wrong_callback(callback: str) -> str | None:
+    if len(callback) > CALLBACK_LIMIT:
+        return f"must be at most {CALLBACK_LIMIT} characters long."
+    if not callback.isascii() or not callback.isprintable() or set(callback) & set(' "<>\\^`{|}'):
+        return "holds characters that no URL has: write them percent-encoded, and a host's name as xn--…."
+    try:
+        url = urllib.parse.urlsplit(callback)
+        port = url.port
+    except ValueError:
+        return "is not a URL."
+    if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
+        return "must be an http or https URL with a host."
+    if "@" in url.netloc:
+        return "must not hold a user name or password; notifications are signed instead."
+    if "#" in callback:
+        return "must not have a fragment."
+    return None
+
+
+def _cursor(after: str | None, using: str) -> str | None:
+    """Return the cursor that `after` means; raises `SubscriptionError` for what is none, `CursorExpired` for what is too old."""
+    if after is None:
+        return None
+    present = feed.present(using)
+    if after == "now":
+        return present.cursor().encode()
+    if after == "start":
+        return present.start().encode()
+    try:
+        cursor = Cursor.decode(after)
+    except exceptions.CursorInvalid as error:
+        raise exceptions.SubscriptionError("after", 'must be a cursor, "now" or "start".') from error
+    feed.check(cursor, present)
+    return after
+
+
+def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
+    """Return what a consumer is told of its subscription; never the secret."""
+    behind = lag(subscription, now)
+    return {
+        "name": subscription.name,
+        "callback": subscription.callback,
+        "models": subscription.wanted,
+        "ops": subscription.ops,
+        "batch": subscription.batch,
+        "state": subscription.state,
+        "cursor": subscription.cursor,
+        "lag": {"changes": behind.changes, "seconds": round(behind.seconds, 3)},
+        "delivered": subscription.delivered,
+        "last_delivered": _time(subscription.last_delivered),
+        "attempts": subscription.attempts,
+        "failing_since": _time(subscription.failing_since),
+        "next_attempt": _time(subscription.next_attempt),
+        "last_error": subscription.last_error or None,
+        "created": _time(subscription.created),
+    }
+
+
+def _time(moment: Any) -> str | None:
+    """Return a time as RFC 3339 in UTC, None for none."""
+    if moment is None:
+        return None
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    return str(moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z"))

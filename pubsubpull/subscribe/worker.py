@@ -1,0 +1,387 @@
+"""The delivery worker: takes its share of the subscriptions, reads the log for them, and sends."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, connections
+
+from pubsubpull import exceptions
+from pubsubpull.subscribe import store as stores
+from pubsubpull.subscribe.delivery import Delivery
+from pubsubpull.subscribe.held import ROOM, Groups, Held, full
+from pubsubpull.subscribe.recorder import Recorder
+from pubsubpull.subscribe.transport import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pubsubpull.capture.feed import Present
+    from pubsubpull.conf import Settings
+    from pubsubpull.subscribe.held import Group
+    from pubsubpull.subscribe.transport import Transport
+
+T = TypeVar("T")
+
+LAGGING_AT_ONCE = 4
+"""How many groups of subscriptions that lag are read between two looks at the log."""
+MOVE_INTERVAL = 10.0
+"""How often the cursors of subscriptions that wanted nothing are recorded, in seconds."""
+SETTLE_INTERVAL = 60.0
+"""How often the log's settled id is moved on, in seconds."""
+AWAY_LIMIT = 5.0
+"""The longest wait between two attempts to reach the database, in seconds."""
+HURRY = 0.2
+"""The shortest time between two attempts to take subscriptions, in seconds."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+def share(*, subscriptions: int, workers: int) -> int:
+    """Return how many subscriptions a worker may hold: 10 for 3 workers → 4."""
+    return math.ceil(subscriptions / max(workers, 1))
+
+
+class Database:
+    """Runs functions of the database in a thread of its own, which has a connection of its own."""
+
+    def __init__(self, using: str, name: str) -> None:
+        self._using = using
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"pubsubpull-{name}")
+
+    async def __call__(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Run it. After an error the next call has a new connection."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, function, arguments, named)
+
+    def _call(self, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]) -> T:
+        try:
+            return function(*arguments, **named)
+        except DatabaseError:
+            connections[self._using].close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        await self(lambda: connections[self._using].close())
+        self._thread.shutdown()
+
+
+class Worker:
+    """One delivery process. `run` until `stop`, or `run_once`."""
+
+    def __init__(self, *, settings: Settings, name: str | None = None, transport: Transport | None = None) -> None:
+        self.settings = settings
+        self.id = uuid.uuid4()
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.transport = transport or HttpTransport(connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT)
+        self.store = stores.Store(using=settings.DATABASE, worker=self.id)
+        self.held: dict[uuid.UUID, Held] = {}
+        self.groups = Groups()
+        self.present: Present | None = None
+
+    async def run(self) -> None:
+        """Deliver until `stop` is called, then finish what has begun."""
+        async with self._ready():
+            logger.info("pubsubpull: the delivery worker %s has started", self.name)
+            loops = [self._loop(self._keep), self._loop(self._read_on), self._loop(self.recorder.run)]
+            tasks = [asyncio.create_task(loop) for loop in loops]
+            stopped = asyncio.create_task(self.delivery.stopping.wait())
+            try:
+                await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self.stop()
+                for task in (*tasks, stopped):
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
+
+    async def run_once(self) -> int:
+        """Deliver what there is now, as far as receivers accept it at the first attempt; return how many changes were delivered."""
+        async with self._ready():
+            await self._take_share()
+            while not self.delivery.stopping.is_set():
+                behind = await self._tick()
+                busy = [held.task for held in self.held.values() if held.task and not held.attempts]
+                if busy:
+                    await asyncio.wait(busy, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                elif not behind:
+                    break
+            self.stop()
+        return self.delivery.delivered
+
+    def stop(self) -> None:
+        """Begin nothing more, and end as soon as what has begun is done."""
+        self.delivery.stopping.set()
+        self._wake.set()
+        self._hurry.set()
+
+    @contextlib.asynccontextmanager
+    async def _ready(self) -> Any:
+        """Make what belongs to a running loop; in the end finish, record, and let go."""
+        self._wake, self._hurry, self._alive = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._alive_until = self._moved_at = self._settled_at = 0.0
+        self._handed = 0
+        self._reads, self._writes = (Database(self.settings.DATABASE, name) for name in ("reads", "writes"))
+        self.recorder = Recorder(write=self._record, lost=self._drop)
+        self.delivery = Delivery(
+            settings=self.settings,
+            transport=self.transport,
+            groups=self.groups,
+            note=self.recorder.note,
+            room=self._room,
+            alive=self._is_alive,
+            present=lambda: self.present,  # type: ignore[arg-type, return-value]
+        )
+        try:
+            with _signals(self.stop):
+                yield
+                await self._drain()
+        finally:
+            await self.transport.close()
+            for database in (self._reads, self._writes):
+                await database.close()
+
+    # What it holds
+
+    async def _keep(self) -> None:
+        """Keep the leases, and the share of the subscriptions fair."""
+        while True:
+            await self._take_share()
+            self._hurry.clear()
+            await asyncio.sleep(min(HURRY, self.settings.LEASE / 3))
+            await _set_within(self._hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
+
+    async def _take_share(self) -> None:
+        """Say that this worker lives, drop what is no more its own, and take or release what makes its share."""
+        await self._renew()
+        await self._compare()
+        workers, subscriptions = await self._writes(self.store.standing)
+        surplus = len(self.held) - share(subscriptions=subscriptions, workers=workers)
+        if surplus > 0:
+            await self._release(list(self.held.values())[-surplus:])
+        elif surplus < 0:
+            for row in await self._writes(self.store.claim, -surplus):
+                self._take(row)
+        if time.monotonic() - self._settled_at > SETTLE_INTERVAL:
+            self._settled_at = time.monotonic()
+            await self._writes(self.store.settle)
+
+    async def _renew(self) -> None:
+        asked = time.monotonic()
+        await self._writes(self.store.renew, name=self.name, lease=self.settings.LEASE)
+        self._alive_until = asked + self.settings.LEASE
+        self._alive.set()
+
+    def _is_alive(self) -> asyncio.Event:
+        """Return the event of a lease that is sure; it is taken back where the lease has not been renewed in time."""
+        if time.monotonic() >= self._alive_until:
+            self._alive.clear()
+        return self._alive
+
+    async def _compare(self) -> None:
+        """Drop what others have changed or taken, and what its consumer may no longer have."""
+        mine = await self._writes(self.store.mine)
+        for held in list(self.held.values()):
+            if mine.get(held.id) != held.lease:
+                self._drop(held)
+        if unknown := [id_ for id_ in mine if id_ not in self.held]:
+            await self._writes(self.store.release, unknown)
+        if self.held:
+            grants = await self._writes(self.store.grants)
+            await self._release([held for held in self.held.values() if grants.get(held.consumer_id) != held.granted])
+
+    def _take(self, row: tuple[Any, ...]) -> None:
+        held = stores.held(row)
+        if earlier := self.held.get(held.id):
+            self._drop(earlier)
+            held.before = earlier.task
+        self.held[held.id] = held
+        self.groups.join(held, held.cursor)
+        self._wake.set()
+
+    def _drop(self, held: Held) -> None:
+        """Forget a subscription that is no more this worker's."""
+        held.dropped = True
+        held.ending.set()
+        self.groups.leave(held)
+        if self.held.get(held.id) is held:
+            del self.held[held.id]
+
+    async def _release(self, surplus: list[Held]) -> None:
+        """Finish what is on its way for these, and let them go."""
+        if not surplus:
+            return
+        for held in surplus:
+            held.ending.set()
+            self.groups.leave(held)
+        if tasks := [held.task for held in surplus if held.task]:
+            await asyncio.wait(tasks, timeout=self.settings.LEASE / 3)
+        await self.recorder.flush()
+        for held in surplus:
+            self._drop(held)
+        await self._writes(self.store.release, [held.id for held in surplus])
+
+    # What it reads
+
+    async def _read_on(self) -> None:
+        """Look at the log: every POLL_INTERVAL while there is something, less often while there is not."""
+        pause = self.settings.POLL_INTERVAL
+        while True:
+            self._wake.clear()
+            before = self._handed
+            behind = await self._tick()
+            await self._move_cursors()
+            if behind:
+                continue
+            busy = self._handed != before
+            pause = self.settings.POLL_INTERVAL if busy else min(pause * 1.5, self.settings.IDLE_INTERVAL)
+            await _set_within(self._wake, pause)
+
+    async def _tick(self) -> bool:
+        """Look once, read what is new, and hand it out. Say whether some can read on right away."""
+        look = await self._reads(self.store.look)
+        self.present = look.present
+        if look.free or look.mine != len(self.held):
+            self._hurry.set()
+        for group in self.groups.due(look.present, at_most=LAGGING_AT_ONCE):
+            await self._read(group, look.present)
+        return self.groups.any_behind()
+
+    async def _read(self, group: Group, now: Present) -> None:
+        if not self.groups.begin(group):
+            return
+        cursor = group.cursor
+        try:
+            read = await self._reads(self.store.read, cursor, limit=ROOM, models=sorted(group.by_model), now=now)
+        except exceptions.CursorExpired as error:
+            for held in list(group.members):
+                self.delivery.disable(held, str(error))
+            return
+        except BaseException:
+            self.groups.put_back(group, cursor)
+            raise
+        handed = group.hand_out(read)
+        self._handed += len(handed)
+        self.groups.put_back(group, read.cursor)
+        for held in full(handed):
+            self.groups.leave(held)
+        for held in handed:
+            self.delivery.start(held)
+
+    def _room(self, held: Held) -> None:
+        """Let a subscription read on, once it has room."""
+        if held.group is None and held.read is not None and held.pending.count <= ROOM // 2:
+            self.groups.join(held, held.read)
+            self._wake.set()
+
+    # What it records
+
+    async def _record(self, records: list[stores.Record]) -> set[object]:
+        return set(await self._writes(self.store.record, records))
+
+    async def _move_cursors(self, *, at_once: bool = False) -> None:
+        """Record where those are that have wanted nothing for a while."""
+        if not at_once and time.monotonic() - self._moved_at < MOVE_INTERVAL:
+            return
+        self._moved_at = time.monotonic()
+        moved: dict[Group, list[Held]] = {}
+        for held in self.held.values():
+            if held.at_rest and held.group is not None and held.group.cursor.seq != held.recorded_seq:
+                moved.setdefault(held.group, []).append(held)
+        for group, members in moved.items():
+            cursor = group.cursor
+            for held in members:
+                held.cursor, held.recorded_seq = cursor, cursor.seq
+            await self._writes(self.store.move, cursor.encode(), [(held.id, held.lease) for held in members])
+
+    # How it ends
+
+    async def _drain(self) -> None:
+        """Finish what is on its way, within the limit; record it; let everything go."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.DRAIN):
+                if tasks := [held.task for held in self.held.values() if held.task]:
+                    await asyncio.wait(tasks)
+        for held in self.held.values():
+            if held.task:
+                held.task.cancel()
+        try:
+            await self.recorder.flush()
+            await self._move_cursors(at_once=True)
+            await self._writes(self.store.leave)
+        except DatabaseError as error:
+            logger.warning(
+                "pubsubpull: the database is away (%s); other workers take over when the lease ends", _first_line(error)
+            )
+
+    async def _loop(self, work: Callable[[], Any]) -> None:
+        """Do the work for ever; where the database is away, wait for it."""
+        wait = 0.1
+        while True:
+            began = time.monotonic()
+            try:
+                await work()
+            except (DatabaseError, InterfaceError) as error:
+                if time.monotonic() - began > AWAY_LIMIT:
+                    wait = 0.1
+                logger.warning("pubsubpull: the database is away (%s); the worker waits for it", _first_line(error))
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, AWAY_LIMIT)
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, but not longer. Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the event."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Stop at SIGTERM and SIGINT; afterwards the handlers are those of before."""
+    loop = asyncio.get_running_loop()
+    before = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(
+                ValueError, RuntimeError, NotImplementedError
+            ):  # not in the main thread, or on Windows
+                previous = signal.getsignal(number)
+                loop.add_signal_handler(number, stop)
+                before[number] = previous
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def run(worker: Worker, *, once: bool = False) -> int:
+    """Run a worker in a loop of its own, uvloop's where it is installed; return how many changes it delivered."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(worker.run_once() if once else worker.run())
+    return worker.delivery.delivered

@@ -1,0 +1,2 @@
+-- Takes the worker off the list.
+DELETE FROM pubsubpull_worker WHERE id = {worker}

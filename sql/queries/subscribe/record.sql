@@ -1,0 +1,14 @@
+-- Records how delivery fares, for many subscriptions at once; only where the worker still holds them. One that is disabled is let go.
+-- Times are unix seconds.
+UPDATE pubsubpull_subscription s
+SET cursor = v.cursor, told = v.told, state = v.state, attempts = v.attempts, failing_since = to_timestamp(v.failing_since),
+    next_attempt = to_timestamp(v.next_attempt), last_error = v.last_error, last_delivered = coalesce(to_timestamp(v.last_delivered), s.last_delivered),
+    delivered = s.delivered + v.delivered,
+    worker = CASE WHEN v.state <> 'disabled' THEN s.worker END,
+    lease = s.lease + CASE WHEN v.state = 'disabled' THEN 1 ELSE 0 END
+FROM unnest(
+    {id}::uuid[], {lease}::bigint[], {cursor}::text[], {told}::text[], {state}::text[], {attempts}::int[], {failing_since}::double precision[],
+    {next_attempt}::double precision[], {last_error}::text[], {last_delivered}::double precision[], {delivered}::bigint[]
+) AS v (id, lease, cursor, told, state, attempts, failing_since, next_attempt, last_error, last_delivered, delivered)
+WHERE s.id = v.id AND s.worker = {worker} AND s.lease = v.lease
+RETURNING s.id

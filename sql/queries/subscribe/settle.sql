@@ -1,0 +1,2 @@
+-- Moves the log's settled id on.
+SELECT pubsubpull_settle()
