@@ -1,3 +1,19 @@
 """The URLs of the test suite."""
 
-urlpatterns: list = []
+from __future__ import annotations
+
+from django.urls import include, path
+
+from tests import views
+
+urlpatterns = [
+    path("pubsubpull/", include("pubsubpull.urls")),
+    path("read/", views.read),
+    path("write/<name>/", views.write, name="write"),
+    path("write-later/<name>/", views.write_later),
+    path("fail/<name>/", views.fail),
+    path("stream/<name>/", views.stream),
+    path("stream-later/<name>/", views.stream_later),
+    path("late-user/<name>/", views.late_user),
+    path("broken-user/<name>/", views.broken_user),
+]

@@ -61,25 +61,29 @@ def correlation_id(request: HttpRequest) -> str | None:
 
 def finish(at_hand: Context, status: int) -> None:
     """Note the status and the duration of a request, in each database that may hold changes of it."""
-    seconds = time.time() - at_hand.started
     for alias in sorted(at_hand.sent):
-        if connections[alias].needs_rollback:
-            continue
-        who = audit.who(at_hand)
-        try:
-            sql.run(
-                alias,
-                sql.compose(
-                    "queries/finish_request",
-                    request=str(at_hand.id),
-                    status=status,
-                    seconds=seconds,
-                    user_id=audit.clean(who.id) if who else None,
-                    user_name=audit.clean(who.name) if who else None,
-                ),
-            )
-        except Error as error:
-            logger.warning("pubsubpull: how request %s ended is not noted: %s", at_hand.id, type(error).__name__)
+        if not connections[alias].needs_rollback:
+            _finish(at_hand, status, alias)
+
+
+def _finish(at_hand: Context, status: int, alias: str) -> None:
+    who = audit.who(at_hand)
+    was_open = connections[alias].connection is not None
+    query = sql.compose(
+        "queries/finish_request",
+        request=str(at_hand.id),
+        status=status,
+        seconds=time.time() - at_hand.started,
+        user_id=audit.clean(who.id) if who else None,
+        user_name=audit.clean(who.name) if who else None,
+    )
+    try:
+        sql.run(alias, query)
+    except Error as error:
+        logger.warning("pubsubpull: how request %s ended is not noted: %s", at_hand.id, type(error).__name__)
+    finally:
+        if not was_open:  # closers may run in a thread of their own, where nobody would close it
+            connections[alias].close()
 
 
 def _who(request: Any) -> audit.Who | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from django.db import connections
@@ -29,7 +29,7 @@ def read(name: str) -> str:
 @functools.cache
 def template(name: str) -> sql.SQL:
     """Return a file as a template whose `{names}` psycopg fills in, quoted."""
-    return sql.SQL(cast("LiteralString", read(name)))
+    return sql.SQL(read(name))
 
 
 def compose(file: str, /, **parts: Any) -> sql.Composed:

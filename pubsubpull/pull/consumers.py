@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse
 from ninja.security import HttpBearer
 
 from pubsubpull import conf, exceptions
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db.models import QuerySet
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
 ALL = "*"
 """Granted in place of models: every published model, also those that are published later."""

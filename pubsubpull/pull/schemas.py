@@ -77,7 +77,7 @@ class AuditEntry(Schema):
     """One change of an object, as columns that changed from one value to another, and the request that made it."""
 
     version: int
-    op: Literal["insert", "update", "delete"]
+    op: Literal["insert", "update", "delete", "truncate"]
     at: dt.datetime
     changed: dict[str, list[Any]]
     request: dict[str, Any] | None

@@ -14,7 +14,8 @@ SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC), '') F
     FROM (
         (SELECT * FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
         UNION ALL
-        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before} ORDER BY id DESC LIMIT {limit})
+        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before}
+             AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key = {key}) ORDER BY id DESC LIMIT {limit})
         ORDER BY id DESC LIMIT {limit}
     ) AS c
 ) AS items

@@ -41,7 +41,7 @@ class Command(BaseCommand):
     def add(self, *, name: str, models: str, audit: bool, subscribe: bool, **_: Any) -> None:
         """Make a consumer."""
         try:
-            _, token = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe)
+            token = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe)[1]
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error
         except IntegrityError as error:

@@ -1,0 +1,449 @@
+"""The pull API: what each call gives, and to whom."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from urllib.parse import quote
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import override_settings
+from django.urls import get_resolver
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pubsubpull.capture import feed
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.pull import changes, consumers
+from tests.shop.models import Customer, Order, Quoted, Stock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BASE = "/pubsubpull/"
+
+
+@pytest.fixture
+def token():
+    return consumers.add("all", ["*"], may_audit=True, may_subscribe=True)[1]
+
+
+@pytest.fixture
+def customers_only():
+    return consumers.add("customers", ["shop.customer"])[1]
+
+
+@pytest.fixture
+def get(client, token):
+    def call(path, status=200, token=token, **headers):
+        address = path if path.startswith(("http", "/")) else BASE + path
+        answer = client.get(address, headers={"Authorization": f"Bearer {token}", **headers})
+        assert answer.status_code == status, answer.content
+        return answer
+
+    return call
+
+
+def problem(answer):
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body = answer.json()
+    assert body["type"].startswith("urn:pubsubpull:problem:")
+    assert body["status"] == answer.status_code
+    return body["type"].rsplit(":", 1)[1], body.get("field")
+
+
+def now():
+    return feed.present().cursor().encode()
+
+
+def test_the_root_names_the_service_and_what_the_consumer_may_read(get, customers_only):
+    body = get("").json()
+    assert (body["service"], body["epoch"]) == ("shop", feed.present().epoch)
+    assert "shop.order_tags" in [model["model"] for model in body["models"]]
+    body = get("", token=customers_only).json()
+    assert [model["model"] for model in body["models"]] == ["shop.customer"]
+    assert get(body["models"][0]["url"], token=customers_only).json()["key"] == ["id"]
+
+
+def test_a_model_tells_its_key_and_its_columns_without_the_excluded(get):
+    body = get("models/shop.order/").json()
+    columns = body["columns"]["properties"]
+    assert body["key"] == ["id"]
+    assert "internal_note" not in columns
+    assert columns["card"] == {"const": "***"}
+    assert columns["customer_id"] == {"type": ["integer", "null"]}
+    assert columns["total"] == {"type": "number"}
+    assert columns["placed"] == {"type": ["string", "null"], "format": "date-time"}
+    assert get("models/shop.stock/").json()["key"] == ["warehouse", "article"]
+    assert set(get("models/shop.restaurant/").json()["columns"]["properties"]) == {"place_ptr_id", "seats"}
+
+
+def test_all_instances_come_by_key_in_pages_and_the_cursor_leads_to_what_comes_after(get):
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(7))
+    page = get("models/shop.customer/instances/?limit=3").json()
+    Customer.objects.create(name="late")
+    cursor, seen = page["cursor"], list(page["items"])
+    while page["next"]:
+        page = get(page["next"]).json()
+        assert page["cursor"] == cursor
+        seen += page["items"]
+    keys = [item["key"] for item in seen]
+    assert keys == sorted(keys, key=int)
+    assert len(seen) == 8
+    assert seen[0]["data"]["name"] == "0"
+    changed = get(f"changes/?after={cursor}").json()["items"]
+    assert [item["new"]["name"] for item in changed] == ["late"]
+    assert changed[0]["version"] == seen[-1]["version"]
+
+
+def test_an_instances_version_is_its_latest_change_or_0(get):
+    customer = Customer.objects.create(name="a")
+    customer.name = "b"
+    customer.save()
+    last = json.loads(f"[{feed.page(None, limit=1000).items}]")[-1]["version"]
+    assert get(f"models/shop.customer/instances/{customer.pk}/").json() == {
+        "key": str(customer.pk),
+        "version": last,
+        "data": {"id": customer.pk, "name": "b", "email": ""},
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE pubsubpull_change")
+    assert get(f"models/shop.customer/instances/{customer.pk}/").json()["version"] == 0
+
+
+def test_instances_hide_what_the_log_hides(get):
+    order = Order.objects.create(internal_note="hidden", card="4111")
+    data = get(f"models/shop.order/instances/{order.pk}/").json()["data"]
+    assert ("internal_note" in data, data["card"]) == (False, "***")
+
+
+def test_composite_and_quoted_keys_are_found(get):
+    for article in (1, 2, 10):
+        Stock.objects.create(warehouse="a/b", article=article)
+    found = get("models/shop.stock/instances/?limit=2").json()
+    assert [item["key"] for item in found["items"]] == ['["a/b", 1]', '["a/b", 2]']
+    assert [item["key"] for item in get(found["next"]).json()["items"]] == ['["a/b", 10]']
+    key = quote('["a/b",10]', safe="")
+    item = get(f"models/shop.stock/instances/{key}/").json()
+    assert item["key"] == '["a/b", 10]'
+    row = Quoted.objects.create(value="%s")
+    assert get(f"models/shop.quoted/instances/{row.pk}/").json()["data"]["it's The Value"] == "%s"
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("shop.customer", "0"),
+        ("shop.customer", "x"),
+        ("shop.customer", "9" * 40),
+        ("shop.customer", "%00"),
+        ("shop.stock", "1"),
+        ("shop.stock", "[1]"),
+        ("shop.stock", '["w", "x"]'),
+        ("shop.stock", '["w", true]'),
+        ("shop.stock", "[" * 50),
+    ],
+)
+def test_a_key_that_is_not_there_or_does_not_fit_is_not_found(get, model, key):
+    assert problem(get(f"models/{model}/instances/{quote(key, safe='%')}/", 404)) == ("not-found", "key")
+
+
+def test_changes_are_paged_from_the_start_from_now_and_after_a_cursor(get):
+    cursor = get("changes/?after=now").json()
+    assert (cursor["items"], cursor["more"]) == ([], False)
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(3))
+    Order.objects.create()
+    page = get(f"changes/?after={cursor['cursor']}&limit=2&models=shop.customer").json()
+    assert ([item["new"]["name"] for item in page["items"]], page["more"]) == (["0", "1"], True)
+    page = get(f"changes/?after={page['cursor']}&limit=2&models=shop.customer,shop.order").json()
+    assert [item["model"] for item in page["items"]] == ["shop.customer", "shop.order"]
+    first = get("changes/?models=shop.order&limit=1000").json()["items"][-1]
+    assert set(first) == {"version", "transaction", "model", "key", "op", "at", "request", "old", "new"}
+    assert first["at"].endswith("Z")
+
+
+def test_a_page_between_two_snapshots_may_be_cached(get):
+    start = now()
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(5))
+    first = get(f"changes/?after={start}&limit=2")
+    assert "ETag" not in first.headers
+    address = f"changes/?after={first.json()['cursor']}&limit=2"
+    second = get(address)
+    assert get(address, 304, **{"If-None-Match": second.headers["ETag"]}).content == b""
+    assert get(f"{address}&models=shop.customer").headers["ETag"] != second.headers["ETag"]
+
+
+def test_a_call_that_waits_answers_as_soon_as_there_is_something():
+    start = feed.present().cursor()
+    time, pauses = [0.0], []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        time[0] += seconds
+        if len(pauses) == 3:
+            Customer.objects.create(name="awaited")
+
+    page = changes.page(
+        start, models=["shop.customer"], limit=10, wait=30, using="default", sleep=sleep, clock=lambda: time[0]
+    )
+    assert (page.count, len(pauses)) == (1, 3)
+    assert pauses == sorted(pauses)
+
+
+def test_a_call_that_waits_in_vain_ends_in_time_and_moves_the_cursor_on():
+    start = feed.present().cursor()
+    Order.objects.create()
+    time = [0.0]
+
+    def sleep(seconds):
+        time[0] += seconds
+
+    page = changes.page(
+        start, models=["shop.customer"], limit=10, wait=2, using="default", sleep=sleep, clock=lambda: time[0]
+    )
+    assert (page.count, page.more) == (0, False)
+    assert page.cursor.seq > start.seq
+    assert time[0] == pytest.approx(2)
+
+
+def test_the_trail_tells_who_changed_what_newest_first(get, client):
+    client.force_login(User.objects.create(username="ann"))
+    client.get("/write/a/")
+    customer = Customer.objects.get()
+    customer.email = "b@x.org"
+    customer.save()
+    key = str(customer.pk)
+    customer.delete()
+    page = get(f"models/shop.customer/instances/{key}/audit/?limit=2").json()
+    older = get(page["next"]).json()
+    entries = page["items"] + older["items"]
+    assert [entry["op"] for entry in entries] == ["delete", "update", "insert"]
+    assert entries[1]["changed"] == {"email": ["", "b@x.org"]}
+    assert entries[2]["changed"]["name"] == [None, "a"]
+    assert entries[0]["request"] is None
+    request = entries[2]["request"]
+    assert (request["user_name"], request["path"], request["status"]) == ("ann", "/write/a/", 201)
+    whole = get(f"requests/{request['id']}/").json()
+    assert whole["request"] == request
+    assert [change["new"]["name"] for change in whole["changes"]] == ["a"]
+
+
+def test_a_truncate_ends_the_trail_of_each_object_that_was_there(get):
+    customer = Customer.objects.create(name="a")
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE shop_customer CASCADE")
+    items = get(f"models/shop.customer/instances/{customer.pk}/audit/").json()["items"]
+    assert [item["op"] for item in items] == ["truncate", "insert"]
+    assert items[0]["changed"] == {}
+
+
+def test_the_trail_needs_its_grant_and_shows_only_granted_models(get, client, customers_only):
+    client.get("/write/a/")
+    item = get("changes/").json()["items"][-1]
+    assert problem(get(f"requests/{item['request']}/", 403, customers_only))[0] == "forbidden"
+    assert problem(get(f"models/shop.customer/instances/{item['key']}/audit/", 403, customers_only))[0] == "forbidden"
+    orders = consumers.add("orders", ["shop.order"], may_audit=True)[1]
+    assert problem(get(f"requests/{item['request']}/", 404, orders))[0] == "not-found"
+    assert problem(get(f"models/shop.customer/instances/{item['key']}/audit/", 404, orders))[0] == "not-found"
+    assert problem(get(f"requests/{uuid.uuid4()}/", 404))[0] == "not-found"
+
+
+def test_a_consumer_sees_only_what_it_was_granted(get, customers_only):
+    Customer.objects.create(name="a")
+    Order.objects.create()
+    Customer.objects.create(name="b")
+    models = {item["model"] for item in get("changes/", token=customers_only).json()["items"]}
+    assert models == {"shop.customer"}
+    unknown = get("changes/?models=shop.nothing", 404, customers_only)
+    ungranted = get("changes/?models=shop.order", 404, customers_only)
+    assert problem(unknown) == problem(ungranted) == ("not-found", "models")
+    assert unknown.json()["detail"].replace("nothing", "order") == ungranted.json()["detail"]
+    for path in ("models/shop.order/", "models/shop.order/instances/", "models/shop.order/instances/1/"):
+        assert problem(get(path, 404, customers_only)) == ("not-found", "models")
+
+
+PATHS = {
+    "",
+    "models/{model}/",
+    "models/{model}/instances/",
+    "models/{model}/instances/{path:key}/",
+    "models/{model}/instances/{path:key}/audit/",
+    "changes/",
+    "requests/{request_id}/",
+    "health/",
+}
+
+
+def routes():
+    """Return every pull route of the OpenAPI document."""
+    from pubsubpull.urls import api
+
+    return {path.removeprefix(BASE) for path in api.get_openapi_schema()["paths"] if "subscriptions" not in path}
+
+
+def test_every_route_is_in_the_table_of_these_tests():
+    assert routes() == {path.replace("path:", "") for path in PATHS}
+    assert get_resolver().resolve(BASE + "changes/")
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Bearer ", "Basic x", "Bearer psp_\udcff"])
+@pytest.mark.parametrize("path", [*sorted(PATHS), "openapi.json", "docs"])
+def test_without_a_token_every_route_says_no(client, path, header):
+    address = BASE + path
+    for name, value in {"{model}": "shop.customer", "{path:key}": "1", "{request_id}": str(uuid.uuid4())}.items():
+        address = address.replace(name, value)
+    answer = client.get(address, headers={"Authorization": header} if header else {})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert problem(answer)[0] == "unauthorized"
+
+
+def test_a_consumer_that_is_not_active_or_has_a_new_token_is_refused(get, token):
+    consumer = consumers.authenticate(token)
+    new = consumers.rotate(consumer)
+    get("", 401)
+    get("", token=new)
+    consumer.active = False
+    consumer.save()
+    get("", 401, new)
+
+
+def test_a_token_is_kept_as_a_hash_only(token):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT c::text FROM pubsubpull_consumer c")
+        assert token not in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("after=nonsense", "after"),
+        ("after=%00", "after"),
+        ("after=%ff", "after"),
+        ("wait=-1", "wait"),
+        ("wait=61", "wait"),
+        ("wait=nan", "wait"),
+        ("wait=x", "wait"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(get, query, field):
+    assert problem(get(f"changes/?{query}", 400)) == ("invalid", field)
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("models/shop.customer/instances/?limit=0", "limit"),
+        ("models/shop.customer/instances/?after=x", "after"),
+        ("models/shop.customer/instances/?after=%00", "after"),
+        ("models/shop.customer/instances/?cursor=x", "cursor"),
+        ("models/shop.stock/instances/?after=1", "after"),
+        ("models/shop.customer/instances/1/audit/?before=0", "before"),
+        (f"models/shop.customer/instances/1/audit/?before={2**63}", "before"),
+        ("requests/x/", "request_id"),
+        (f"requests/{uuid.UUID(int=1)}/?after=-1", "after"),
+    ],
+)
+def test_a_wrong_value_of_any_route_is_refused_by_name(get, path, field):
+    assert problem(get(path, 400)) == ("invalid", field)
+
+
+def test_a_nul_in_an_audited_key_is_not_found(get):
+    assert problem(get("models/shop.customer/instances/%00/audit/", 404)) == ("not-found", "key")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(min_size=1, max_size=40) | st.binary(min_size=1, max_size=40))
+def test_any_text_as_a_cursor_is_refused_and_never_an_error(get, client, text, token):
+    answer = client.get(f"{BASE}changes/?after={quote(text)}", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code in {400, 410}
+
+
+def test_a_cursor_that_has_expired_says_how_to_go_on(get):
+    cursor = Cursor.decode(now())
+    other = Cursor(epoch=cursor.epoch + 1, seq=cursor.seq, floor=cursor.floor, snapshot=cursor.snapshot)
+    answer = get(f"changes/?after={other.encode()}", 410)
+    assert problem(answer) == ("cursor-expired", "after")
+    assert "Read all instances" in answer.json()["detail"]
+
+
+def test_other_methods_and_other_addresses_are_problems_too(client, token, get):
+    for method in ("post", "put", "patch", "delete"):
+        answer = getattr(client, method)(BASE + "changes/", headers={"Authorization": f"Bearer {token}"})
+        assert problem(answer)[0] == "method-not-allowed"
+        assert answer.headers["Allow"] == "GET"
+    assert problem(get("nothing/here", 404))[0] == "not-found"
+
+
+def test_a_database_that_does_not_answer_is_a_503(get):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pubsubpull_log SET database = 1")
+        cursor.execute("ALTER FUNCTION pubsubpull_new_epoch SET lock_timeout = '10ms'")
+    from tests.sessions import session
+
+    try:
+        with session() as other:
+            other.execute("BEGIN")
+            other.execute("INSERT INTO shop_customer (name, email) VALUES ('a', '')")
+            answer = get("changes/", 503)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER FUNCTION pubsubpull_new_epoch SET lock_timeout = '200ms'")
+    assert problem(answer)[0] == "unavailable"
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_health_names_the_check_that_fails(get):
+    assert get("health/").json() == {"status": "ok", "checks": {"database": "ok", "triggers": "ok"}}
+    with connection.cursor() as cursor:
+        cursor.execute('ALTER TABLE shop_customer DISABLE TRIGGER "00_pubsubpull_insert"')
+    try:
+        assert "pubsubpull_triggers --sync" in get("health/", 503).json()["checks"]["triggers"]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute('ALTER TABLE shop_customer ENABLE TRIGGER "00_pubsubpull_insert"')
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER FUNCTION pubsubpull_present RENAME TO gone")
+    try:
+        assert set(get("health/", 503).json()["checks"]) == {"database"}
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER FUNCTION gone RENAME TO pubsubpull_present")
+
+
+def test_the_documentation_is_for_those_whom_the_setting_names(client, get):
+    schema = get("openapi.json").json()
+    assert schema["openapi"].startswith("3.1")
+    assert "swagger" in get("docs").content.decode().lower()
+    client.force_login(User.objects.create(username="staff", is_staff=True))
+    assert client.get(BASE + "openapi.json").status_code == 200
+    client.logout()
+    with override_settings(PUBSUBPULL={"DOCS": "public"}):
+        assert client.get(BASE + "docs").status_code == 200
+    with override_settings(PUBSUBPULL={"DOCS": "off"}):
+        assert problem(get("docs", 404))[0] == "not-found"
+
+
+def test_the_command_adds_lists_renews_and_removes(capsys, get):
+    def call(*args):
+        call_command("pubsubpull_consumer", *args)
+        return capsys.readouterr().out.strip()
+
+    token = call("add", "billing", "--models", "shop.order, Shop.Customer", "--audit", "--subscribe")
+    assert len(get("", token=token).json()["models"]) == 2
+    assert "billing: shop.customer, shop.order audit subscribe" in call("list")
+    with pytest.raises(CommandError, match="shop.nothing is not published"):
+        call("add", "x", "--models", "shop.nothing")
+    with pytest.raises(CommandError, match="already"):
+        call("add", "billing", "--models", "*")
+    new = call("rotate", "billing")
+    get("", 401, token)
+    get("", token=new)
+    call("remove", "billing")
+    get("", 401, new)
+    with pytest.raises(CommandError, match="no consumer billing"):
+        call("remove", "billing")
