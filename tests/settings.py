@@ -39,4 +39,5 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 USE_TZ = True
 PUBSUBPULL = {"SERVICE_NAME": "shop"}
 LOGGING_CONFIG = None
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

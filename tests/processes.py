@@ -1,0 +1,116 @@
+"""Real processes for the acceptance tests: started, waited for, and always ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from django.db import connection
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def free_port():
+    """Return a port of the loopback address that nobody has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_database_url():
+    """Return the URL of the test database, for other processes."""
+    given = connection.get_connection_params()
+    password = f":{given['password']}" if given.get("password") else ""
+    return f"postgresql://{given['user']}{password}@{given['host']}:{given['port']}/{given['dbname']}"
+
+
+test_database_url.__test__ = False
+
+
+@contextlib.contextmanager
+def running(*command, log, **env):
+    """Run a command as a process group of its own; end it at the end, by its group."""
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": test_database_url()} | env
+    with open(log, "ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+
+
+@contextlib.contextmanager
+def gunicorn(tmp_path, *, application="tests.wsgi", port=None, workers=1, **env):
+    """Serve the test project under gunicorn; yield its URL once it answers."""
+    port = port or free_port()
+    log = tmp_path / f"gunicorn-{port}.log"
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        application,
+        "-b",
+        f"127.0.0.1:{port}",
+        "-w",
+        str(workers),
+        "--threads",
+        "4",
+    ]
+    with running(*command, log=log, **env):
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(url), log=log)
+        yield url
+
+
+def answers(url):
+    """Say whether there is any HTTP answer at the address."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
+
+
+def until(condition, *, limit=30.0, log=None):
+    """Wait until the condition holds; fail after `limit` seconds, with the end of the log."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"it did not come about in {limit} s: {log.read_text()[-2000:] if log else ''}")
+        time.sleep(0.01)
+
+
+def require(program, *folders):
+    """Return a program's path; skip the test where it is missing, or fail it where everything must be there."""
+    import shutil
+
+    found = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), *folders]))
+    if found is None:
+        reason = f"{program} is not installed"
+        (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)(reason)
+    return found
