@@ -25,7 +25,7 @@ SERVER_SETTINGS = {"track_commit_timestamp": "on"}
 @contextlib.contextmanager
 def databases() -> Iterator[dict[str, str]]:
     """Make an empty database for each service; their URLs. In the end they are dropped, and the server is stopped."""
-    given = "DATABASE_URL" in os.environ and bool(os.environ["DATABASE_URL"])
+    given = bool(os.environ.get("DATABASE_URL"))
     if not given:
         # They are meant for other servers, and would change how ours is reached.
         for name in [name for name in os.environ if name.startswith("PG")]:
@@ -41,6 +41,12 @@ def databases() -> Iterator[dict[str, str]]:
         if given:
             _each(url, "DROP DATABASE IF EXISTS {} WITH (FORCE)", mark)
         local_postgres.release("demo")
+
+
+def shown(url: str) -> str:
+    """Return the URL as it may be shown: without the password, where the server is somebody's."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password and os.environ.get("DATABASE_URL") else url
 
 
 def _each(url: str, statement: str, mark: str) -> None:

@@ -38,7 +38,8 @@ class Display:
 
     def title(self) -> None:
         """Say what this is."""
-        self.console.print("\n[bold]pubsubpull[/]: a shop, and billing that follows it")
+        self.console.print("\n[bold]pubsubpull[/]: a shop, and billing that follows it\n")
+        self.console.print("   shop's tables -> triggers -> change log -> delivery worker -> billing's copies")
 
     def restore(self) -> None:
         """Give the terminal back as it was, wherever the story broke off."""
@@ -129,10 +130,10 @@ class Display:
 
     def _bar(self) -> Progress:
         return Progress(
-            TextColumn("  "),
+            TextColumn(" "),
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=10),
             TaskProgressColumn(),
             TextColumn("[dim]{task.fields[words]}[/]"),
             console=self.console,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shlex
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +31,8 @@ class Services:
     def curl(self, path: str) -> str:
         """Return a command, in two lines, that gets something of the shop's changes."""
         proxy = "--noproxy '*' " if urllib.request.getproxies().get("http") else ""
-        header = shlex.quote(f"Authorization: Bearer {self.token}")
-        return f"curl -s {proxy}-H {header} \\\n  {shlex.quote(f'{self.shop}/pubsubpull/{path}')}"
+        header = f"Authorization: Bearer {self.token}"
+        return f"curl -s {proxy}-H '{header}' \\\n  '{self.shop}/pubsubpull/{path}'"
 
     def get(self, path: str) -> Any:
         """Get something of the shop's changes."""
@@ -56,9 +55,9 @@ def start(processes: Processes, show: Display) -> Services:
     users = processes.run("shop-users", "example.shop", "shop_user", *USERS).split()
     processes.run("shop-import", "example.shop", "import_customers", str(BEFORE))
     shop = processes.serve("shop", "example.shop.wsgi", threads=8)
-    show.outcome(f"shop    {shop}  has customers and orders, and publishes them")
+    show.outcome(f"shop    {shop}  publishes customers and orders")
     billing = processes.serve("billing", "example.billing.wsgi", threads=4)
-    show.outcome(f"billing {billing}  wants copies of them")
+    show.outcome(f"billing {billing}  keeps copies of them")
     processes.start("delivery", "example.shop", "pubsubpull_deliver")
     show.outcome("a delivery worker: pushes what is new in the log to those who subscribed")
     services = Services(shop=shop, billing=billing, users=users, token=_consumer(processes))
@@ -79,6 +78,7 @@ def _consumer(processes: Processes) -> str:
 
 def _follow(services: Services, processes: Processes, show: Display) -> None:
     show.chapter("Billing begins to follow the shop")
+    show.say("It was given a token. With it, over HTTP, it has:")
     processes.environment |= {"SHOP_URL": f"{services.shop}/pubsubpull/", "SHOP_TOKEN": services.token}
     rows = processes.run("billing-follow", "example.billing", "follow_shop", f"{services.billing}/changes/")
     show.outcome(f"pulled the {rows} rows that the shop had already")

@@ -9,7 +9,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from example.demo import acts, proof, services
+from example.demo import acts, databases, proof, services
 from example.demo.measure import Databases
 from example.demo.processes import DemoError
 
@@ -44,16 +44,16 @@ class Story:
         """Tell all of it, with about so many changes."""
         self._services = made = services.start(self._processes, self._show)
         with (
-            contextlib.closing(Databases(self._urls)) as databases,
+            contextlib.closing(Databases(self._urls)) as both,
             contextlib.closing(Databases(self._urls)) as watcher,
         ):
-            start = databases.progress().last_version
-            stage = acts.Stage(show=self._show, processes=self._processes, databases=databases, watcher=watcher)
+            start = both.progress().last_version
+            stage = acts.Stage(show=self._show, processes=self._processes, databases=both, watcher=watcher)
             played, order = acts.play_all(stage, made, self._urls["shop"], count)
             self.problems += [act.problem for act in played if act.problem]
             self._pull(made)
             self._audit(made, order)
-            self.problems += proof.tell(self._show, played, databases.compare(), databases.delivery(start))
+            self.problems += proof.tell(self._show, played, both.compare(), both.delivery(start))
         self.told = True
 
     def farewell(self) -> None:
@@ -63,8 +63,8 @@ class Story:
         show = self._show
         show.link("shop: its changes' API", f"{self._services.shop}/pubsubpull/docs")
         show.link("billing: what it has", f"{self._services.billing}/")
-        show.link("the shop's database", self._urls["shop"])
-        show.link("billing's database", self._urls["billing"])
+        show.link("the shop's database", databases.shown(self._urls["shop"]))
+        show.link("billing's database", databases.shown(self._urls["billing"]))
         show.command(self._services.curl("subscriptions/billing/"))
 
     def _pull(self, made: Services) -> None:
@@ -77,6 +77,7 @@ class Story:
             show.say("(There is no curl here: this is the same call, made by Python.)")
         if [item["model"] for item in page["items"]] != ["shop.order"]:
             self.problems.append("the page pulled is not the one change of an order that was asked for")
+        show.say("The card is masked, and the internal note never reached the log: the model says so.")
         show.json(json.dumps(page, indent=2, ensure_ascii=False))
 
     def _audit(self, made: Services, order: int) -> None:
@@ -84,10 +85,11 @@ class Story:
         show.chapter(f"Who did that? The trail of order {order}")
         trail = made.get(f"models/shop.order/instances/{order}/audit/")["items"]
         rows = [_trail_row(entry) for entry in reversed(trail)]
+        show.say("Each change names the request that made it; one made by SQL had none.")
         show.table(("time", "change", "who", "by", "what"), rows)
         who = [row[2] for row in rows]
-        if who != [*services.USERS, "nobody known"]:
-            self.problems.append(f"the trail of order {order} should name anna and ben, then nobody; it names {who}")
+        if who != [*services.USERS, "unknown"]:
+            self.problems.append(f"the trail of order {order} should name anna and ben, then none; it names {who}")
 
 
 def _run(command: str) -> str:
@@ -105,5 +107,5 @@ def _trail_row(entry: dict[str, Any]) -> tuple[str, ...]:
         for name, (old, new) in entry["changed"].items()
         if name in TRAIL_COLUMNS
     )
-    by = f"{request['method']} {request['path']}" if request.get("method") else "SQL by hand"
-    return entry["at"][11:23], entry["op"], request.get("user_name") or "nobody known", by, what
+    by = f"{request['method']} {request['path']}" if request.get("method") else "SQL, no request"
+    return entry["at"][11:23], entry["op"], request.get("user_name") or "unknown", by, what

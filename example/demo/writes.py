@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HTTP_CLIENTS = 4
-TILLS = 4
+CLIENTS = 4
 ROLLED_BACK = 0.1
-"""The share of a till's transactions that are taken back before they are committed."""
+"""The share of a client's transactions that are taken back before they are committed."""
 
 
 class Caller:
@@ -91,13 +91,13 @@ def by_copy(url: str, count: int) -> int:
     return count
 
 
-def by_tills(url: str, seconds: float) -> int:
+def by_clients(url: str, seconds: float) -> int:
     """Make small transactions from several connections at once; some are rolled back."""
     with psycopg.connect(url) as connection:
         orders = _orders(connection)
     end = time.monotonic() + seconds
 
-    def till(number: int) -> int:
+    def client(number: int) -> int:
         chance = random.Random(number)  # noqa: S311 - which order is bought is no secret
         changes = 0
         with psycopg.connect(url) as connection:
@@ -112,7 +112,7 @@ def by_tills(url: str, seconds: float) -> int:
                     changes += 2
         return changes
 
-    return sum(_at_once(till, range(TILLS)))
+    return sum(_at_once(client, range(CLIENTS)))
 
 
 def _orders(connection: psycopg.Connection[Any]) -> list[int]:

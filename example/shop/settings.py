@@ -12,6 +12,7 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
     "ninja",
     "pubsubpull",
     "example.shop",
@@ -28,6 +29,7 @@ DATABASES = {
         os.environ.get("SHOP_DATABASE_URL", "postgresql://localhost/shop"), conn_max_age=600
     )
 }
+STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 PUBSUBPULL = {"SERVICE_NAME": "shop", "DOCS": "public"}

@@ -1,5 +1,6 @@
 """The shop's own API, and pubsubpull's beside it."""
 
+from django.contrib.staticfiles.views import serve
 from django.urls import include, path
 
 from example.shop import views
@@ -11,4 +12,6 @@ urlpatterns = [
     path("orders/", views.orders, name="orders"),
     path("orders/<int:pk>/", views.order, name="order"),
     path("pubsubpull/", include("pubsubpull.urls")),
+    # For the page that documents the API; in production a web server serves these files.
+    path("static/<path:path>", serve, {"insecure": True}),
 ]
