@@ -15,7 +15,7 @@ from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.conf import Settings
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 State = Subscription.State
 HEADERS = {"content-type": "application/json", "user-agent": f"pubsubpull/{__version__}"}
 UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
+REWINDS = 3
+"""How often in a row a receiver may say that it is elsewhere before that is a failure."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -46,7 +48,7 @@ class Delivery:
         note: Callable[[Held], None],
         room: Callable[[Held], None],
         alive: Callable[[], asyncio.Event],
-        present: Callable[[], feed.Present],
+        present: Callable[[], Awaitable[feed.Present]],
     ) -> None:
         self.settings = settings
         self.transport = transport
@@ -74,7 +76,7 @@ class Delivery:
                 result = await self._send(held, notification)
                 if held.dropped:
                     return
-                self._settle(held, notification, result)
+                await self._settle(held, notification, result)
         except Exception:
             logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", held)
             self._failed(held, Retry(error="The worker met an unexpected error; see its log."))
@@ -118,18 +120,18 @@ class Delivery:
             return Retry(error=f"The receiver could not be reached: {error}.")
         return outcome(response, now=time.time())
 
-    def _settle(self, held: Held, notification: Notification, result: Outcome) -> None:
+    async def _settle(self, held: Held, notification: Notification, result: Outcome) -> None:
         match result:
             case Delivered():
                 self._moved(held, notification.cursor, notification.text)
-                held.rewound = False
+                held.rewinds = 0
                 held.delivered += notification.count
                 held.last_delivered = time.time()
                 self.delivered += notification.count
                 if held.group is None:
                     self.room(held)
             case Rewind(cursor=cursor):
-                self._rewind(held, cursor)
+                await self._rewind(held, cursor)
             case Gone():
                 self.disable(held, UNSUBSCRIBED)
             case Retry():
@@ -144,18 +146,18 @@ class Delivery:
         held.last_error = ""
         self.note(held)
 
-    def _rewind(self, held: Held, cursor: Cursor) -> None:
+    async def _rewind(self, held: Held, cursor: Cursor) -> None:
         """Go on from where the receiver says it is."""
         try:
-            feed.check(cursor, self.present())
+            feed.check(cursor, await self.present())
         except exceptions.CursorExpired as error:
             self._failed(held, Retry(error=f"The receiver answered 409 with a cursor that cannot be used. {error}"))
             return
-        if held.rewound:
-            self._failed(held, Retry(error="The receiver answered 409 again, to the page that follows its own cursor."))
+        if held.rewinds == REWINDS:
+            self._failed(held, Retry(error="The receiver answers 409 again and again, to pages that follow its own cursor."))
             return
         logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
-        held.rewound = True
+        held.rewinds += 1
         self._read_on_from(held, cursor)
         self._moved(held, cursor, cursor.encode())
         self.room(held)
@@ -163,7 +165,7 @@ class Delivery:
     def _failed(self, held: Held, result: Retry) -> None:
         now = time.time()
         held.attempts += 1
-        held.rewound = False
+        held.rewinds = 0
         held.last_error = result.error
         if held.failing_since is None:
             held.failing_since = now

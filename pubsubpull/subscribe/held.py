@@ -57,7 +57,7 @@ class Held:
     before: asyncio.Task[None] | None = None
     ending: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     dropped: bool = False
-    rewound: bool = False
+    rewinds: int = 0
     read: Cursor | None = None
     recorded_seq: int = 0
 

@@ -155,6 +155,23 @@ def held(row: tuple[Any, ...]) -> Held:
     )
 
 
+def broken(row: tuple[Any, ...]) -> Record:
+    """Return the record that disables a subscription whose cursor is none."""
+    return Record(
+        id=row[0],
+        lease=row[1],
+        cursor=row[10],
+        told=row[11],
+        state="disabled",
+        attempts=row[12],
+        failing_since=row[13],
+        next_attempt=None,
+        last_error="What is stored is no cursor. PUT the subscription again with after.",
+        last_delivered=None,
+        delivered=0,
+    )
+
+
 def _allowed(wanted: frozenset[str], granted: frozenset[str]) -> frozenset[str]:
     """Return the models that are wanted, less what is no longer granted."""
     return wanted if consumers.ALL in granted else wanted & granted

@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, connections
 
 from pubsubpull import exceptions
+from pubsubpull.capture import feed
 from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe.delivery import Delivery
 from pubsubpull.subscribe.held import ROOM, Groups, Held, full
@@ -88,40 +89,46 @@ class Worker:
         self.store = stores.Store(using=settings.DATABASE, worker=self.id)
         self.held: dict[uuid.UUID, Held] = {}
         self.groups = Groups()
-        self.present: Present | None = None
 
     async def run(self) -> None:
         """Deliver until `stop` is called, then finish what has begun."""
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
-            loops = [self._loop(self._keep), self._loop(self._read_on), self._loop(self.recorder.run)]
-            tasks = [asyncio.create_task(loop) for loop in loops]
-            stopped = asyncio.create_task(self.delivery.stopping.wait())
-            try:
-                await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self.stop()
-                for task in (*tasks, stopped):
-                    task.cancel()
-                results = await asyncio.gather(*tasks, return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+            await self._beside(self._keep, self.recorder.run, self._read_on, until=self.delivery.stopping.wait)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
-        """Deliver what there is now, as far as receivers accept it at the first attempt; return how many changes were delivered."""
+        """Deliver what there is now, as far as it is accepted at the first attempt; return how many changes were delivered."""
         async with self._ready():
             await self._take_share()
-            while not self.delivery.stopping.is_set():
-                behind = await self._tick()
-                busy = [held.task for held in self.held.values() if held.task and not held.attempts]
-                if busy:
-                    await asyncio.wait(busy, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
-                elif not behind:
-                    break
-            self.stop()
+            await self._beside(self._keep, self.recorder.run, until=self._catch_up)
         return self.delivery.delivered
+
+    async def _beside(self, *loops: Callable[[], Any], until: Callable[[], Any]) -> None:
+        """Run the loops until `until` is done, or one of them fails in a way that nobody expected."""
+        tasks = [asyncio.create_task(self._loop(loop)) for loop in loops]
+        last = asyncio.create_task(until())
+        try:
+            await asyncio.wait([*tasks, last], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.stop()
+            for task in (*tasks, last):
+                task.cancel()
+            results = await asyncio.gather(*tasks, last, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _catch_up(self) -> None:
+        """Deliver what there is at the moment of the call."""
+        look = await self._reads(self.store.look)
+        while True:
+            behind = await self._tick(look.present)
+            due = time.time()
+            if busy := [h.task for h in self.held.values() if h.task and (h.next_attempt or 0) <= due]:
+                await asyncio.wait(busy, timeout=self.settings.POLL_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
+            elif not behind:
+                return
 
     def stop(self) -> None:
         """Begin nothing more, and end as soon as what has begun is done."""
@@ -135,6 +142,7 @@ class Worker:
         self._wake, self._hurry, self._alive = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._alive_until = self._moved_at = self._settled_at = 0.0
         self._handed = 0
+        self._leaving: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._reads, self._writes = (Database(self.settings.DATABASE, name) for name in ("reads", "writes"))
         self.recorder = Recorder(write=self._record, lost=self._drop)
         self.delivery = Delivery(
@@ -144,7 +152,7 @@ class Worker:
             note=self.recorder.note,
             room=self._room,
             alive=self._is_alive,
-            present=lambda: self.present,  # type: ignore[arg-type, return-value]
+            present=self._present,
         )
         try:
             with _signals(self.stop):
@@ -174,8 +182,7 @@ class Worker:
         if surplus > 0:
             await self._release(list(self.held.values())[-surplus:])
         elif surplus < 0:
-            for row in await self._writes(self.store.claim, -surplus):
-                self._take(row)
+            await self._take(await self._writes(self.store.claim, -surplus))
         if time.monotonic() - self._settled_at > SETTLE_INTERVAL:
             self._settled_at = time.monotonic()
             await self._writes(self.store.settle)
@@ -204,22 +211,39 @@ class Worker:
             grants = await self._writes(self.store.grants)
             await self._release([held for held in self.held.values() if grants.get(held.consumer_id) != held.granted])
 
-    def _take(self, row: tuple[Any, ...]) -> None:
-        held = stores.held(row)
+    async def _take(self, rows: list[tuple[Any, ...]]) -> None:
+        broken = []
+        for row in rows:
+            try:
+                self._hold(stores.held(row))
+            except exceptions.CursorInvalid:
+                broken.append(stores.broken(row))
+        if broken:
+            logger.error("pubsubpull: subscriptions disabled, as what is stored of them is no cursor: %s", len(broken))
+            await self._writes(self.store.record, broken)
+
+    def _hold(self, held: Held) -> None:
         if earlier := self.held.get(held.id):
             self._drop(earlier)
-            held.before = earlier.task
+        held.before = self._leaving.pop(held.id, None)
         self.held[held.id] = held
         self.groups.join(held, held.cursor)
         self._wake.set()
 
     def _drop(self, held: Held) -> None:
-        """Forget a subscription that is no more this worker's."""
+        """Forget a subscription that is no more this worker's, but for what it has on its way."""
         held.dropped = True
         held.ending.set()
         self.groups.leave(held)
+        if held.task:
+            self._leaving[held.id] = held.task
+            held.task.add_done_callback(lambda task: self._left(held.id, task))
         if self.held.get(held.id) is held:
             del self.held[held.id]
+
+    def _left(self, id_: uuid.UUID, task: asyncio.Task[None]) -> None:
+        if self._leaving.get(id_) is task:
+            del self._leaving[id_]
 
     async def _release(self, surplus: list[Held]) -> None:
         """Finish what is on its way for these, and let them go."""
@@ -251,14 +275,14 @@ class Worker:
             pause = self.settings.POLL_INTERVAL if busy else min(pause * 1.5, self.settings.IDLE_INTERVAL)
             await _set_within(self._wake, pause)
 
-    async def _tick(self) -> bool:
-        """Look once, read what is new, and hand it out. Say whether some can read on right away."""
+    async def _tick(self, upto: Present | None = None) -> bool:
+        """Look once, read what is new (up to `upto`, or now), and hand it out. Say whether some can read on right away."""
         look = await self._reads(self.store.look)
-        self.present = look.present
         if look.free or look.mine != len(self.held):
             self._hurry.set()
-        for group in self.groups.due(look.present, at_most=LAGGING_AT_ONCE):
-            await self._read(group, look.present)
+        now = upto or look.present
+        for group in self.groups.due(now, at_most=LAGGING_AT_ONCE):
+            await self._read(group, now)
         return self.groups.any_behind()
 
     async def _read(self, group: Group, now: Present) -> None:
@@ -267,9 +291,8 @@ class Worker:
         cursor = group.cursor
         try:
             read = await self._reads(self.store.read, cursor, limit=ROOM, models=sorted(group.by_model), now=now)
-        except exceptions.CursorExpired as error:
-            for held in list(group.members):
-                self.delivery.disable(held, str(error))
+        except exceptions.CursorExpired:
+            await self._expired(group)
             return
         except BaseException:
             self.groups.put_back(group, cursor)
@@ -281,6 +304,19 @@ class Worker:
             self.groups.leave(held)
         for held in handed:
             self.delivery.start(held)
+
+    async def _expired(self, group: Group) -> None:
+        """Disable who cannot read on, unless the cursor is only newer than the look that it was read with."""
+        self.groups.put_back(group, group.cursor)
+        cursor, now = group.cursor, await self._present()
+        try:
+            feed.check(cursor, now)
+        except exceptions.CursorExpired as error:
+            for held in [held for held in group.members if group.cursor == cursor]:
+                self.delivery.disable(held, str(error))
+
+    async def _present(self) -> Present:
+        return await self._reads(feed.present, self.settings.DATABASE)
 
     def _room(self, held: Held) -> None:
         """Let a subscription read on, once it has room."""
@@ -312,13 +348,14 @@ class Worker:
 
     async def _drain(self) -> None:
         """Finish what is on its way, within the limit; record it; let everything go."""
+        if tasks := self._under_way():
+            logger.info("pubsubpull: the delivery worker %s finishes %s notifications", self.name, len(tasks))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.DRAIN):
-                if tasks := [held.task for held in self.held.values() if held.task]:
+                if tasks := self._under_way():
                     await asyncio.wait(tasks)
-        for held in self.held.values():
-            if held.task:
-                held.task.cancel()
+        for task in self._under_way():
+            task.cancel()
         try:
             await self.recorder.flush()
             await self._move_cursors(at_once=True)
@@ -327,6 +364,9 @@ class Worker:
             logger.warning(
                 "pubsubpull: the database is away (%s); other workers take over when the lease ends", _first_line(error)
             )
+
+    def _under_way(self) -> list[asyncio.Task[None]]:
+        return [held.task for held in self.held.values() if held.task] + list(self._leaving.values())
 
     async def _loop(self, work: Callable[[], Any]) -> None:
         """Do the work for ever; where the database is away, wait for it."""

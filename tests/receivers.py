@@ -1,0 +1,90 @@
+"""A receiver of notifications: a real HTTP server in a thread, which answers as it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import threading
+import time
+
+from standardwebhooks import Webhook
+
+
+class Receiver:
+    """Keeps what came, in order. `answer(notification)` gives the status, headers and body; `secret` verifies each if set."""
+
+    def __init__(self):
+        self.came = []
+        self.answer = lambda _: (204, {}, b"")
+        self.secret = None
+        self.failures = []
+        self.condition = threading.Condition()
+        self.port = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/callback"
+
+    def take(self, headers, body):
+        page = json.loads(body)
+        page["id"] = headers["webhook-id"]
+        page["time"] = time.monotonic()
+        with self.condition:
+            if self.secret:
+                try:
+                    Webhook(self.secret).verify(body, {k.lower(): v for k, v in headers.items()})
+                except Exception as error:  # noqa: BLE001  the test fails with it
+                    self.failures.append(repr(error))
+            self.came.append(page)
+            self.condition.notify_all()
+        return self.answer(page)
+
+    def wait(self, until, limit=20):
+        """Wait until `until(pages)` is true of what came."""
+        with self.condition:
+            assert self.condition.wait_for(lambda: until(self.came), limit), f"came: {self.names()}"
+            assert not self.failures
+            return list(self.came)
+
+    def names(self):
+        """Return the name in each change that came, in order."""
+        return [(item["new"] or item["old"])["name"] for page in self.came for item in page["items"]]
+
+    def wait_names(self, names, limit=20):
+        self.wait(lambda _: self.names() == names, limit)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status, headers, answer = self.server.receiver.take(self.headers, body)
+        with contextlib.suppress(OSError):  # who asked may be gone
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(receiver, port=0):
+    """Let the receiver listen on loopback."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    server.receiver = receiver
+    receiver.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
