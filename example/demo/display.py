@@ -91,7 +91,7 @@ class Display:
         for row in rows:
             table.add_row(*row)
         self.console.print()
-        self.console.print(Padding(table, (0, 0, 0, 3)))
+        self.console.print(Padding(table, (0, 0, 0, 3), expand=False))
         self.console.print()
 
     def error(self, text: str, *, advice: str = "", log: str = "") -> None:

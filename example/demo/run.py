@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 WATCH = 0.25
 """Seconds between two looks at whether everything still runs."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+    SIGNALS.append(signal.SIGHUP)
 
 
 class Stopped(BaseException):

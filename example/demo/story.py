@@ -77,7 +77,7 @@ class Story:
             show.say("(There is no curl here: this is the same call, made by Python.)")
         if [item["model"] for item in page["items"]] != ["shop.order"]:
             self.problems.append("the page pulled is not the one change of an order that was asked for")
-        show.say("The card is masked, and the internal note never reached the log: the model says so.")
+        show.say("The model has its card masked, and its internal note kept from the log.")
         show.json(json.dumps(page, indent=2, ensure_ascii=False))
 
     def _audit(self, made: Services, order: int) -> None:
