@@ -40,7 +40,7 @@ test_database_url.__test__ = False
 def running(*command, log, **env):
     """Run a command as a process group of its own; end it at the end, by its group."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": test_database_url()} | env
-    with open(log, "ab") as output:
+    with pathlib.Path(log).open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=ROOT,

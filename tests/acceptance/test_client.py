@@ -101,6 +101,9 @@ def test_a_server_that_is_away_is_waited_for_and_one_that_stays_away_is_unavaila
 
 
 def test_what_is_no_json_is_refused(tmp_path, token):
-    with processes.gunicorn(tmp_path) as url, Client(f"{url}/read/", token) as client:
-        with pytest.raises(exceptions.Refused, match="200"):
-            client.service()
+    with (
+        processes.gunicorn(tmp_path) as url,
+        Client(f"{url}/read/", token) as client,
+        pytest.raises(exceptions.Refused, match="200"),
+    ):
+        client.service()
