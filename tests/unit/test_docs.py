@@ -1,0 +1,79 @@
+"""The documents say what is there."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import pathlib
+import re
+import textwrap
+
+import pytest
+
+from pubsubpull import conf
+from pubsubpull.pull import problems
+from pubsubpull.subscribe import signing
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def settings_page():
+    """Return docs/settings.md as the settings have it."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(conf.Settings))).body[0].body
+    words = {
+        field.target.id: text.value.value
+        for field, text in zip(source, source[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+    rows = [f"| `{f.name}` | `{f.default!r}` | {words[f.name]} |" for f in dataclasses.fields(conf.Settings)]
+    head = [
+        "# Settings",
+        "",
+        "All in one dict, `PUBSUBPULL`; each has a default, and a wrong one is a system check's error.",
+        "",
+        "| name | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def test_every_setting_is_documented():
+    assert (ROOT / "docs" / "settings.md").read_text() == settings_page()
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_python_examples_compile(path):
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+        compile(block, str(path), "exec")
+
+
+def test_every_problem_type_is_in_the_wire_format():
+    text = (ROOT / "docs" / "wire-format.md").read_text()
+    used = set()
+    for path in (ROOT / "pubsubpull").rglob("*.py"):
+        used |= set(re.findall(r'type="([a-z-]+)"', path.read_text()))
+    assert used
+    assert used == set(re.findall(rf"`{problems.PREFIX}([a-z-]+)`", text))
+
+
+def test_the_signature_of_the_wire_format_is_right():
+    text = (ROOT / "docs" / "wire-format.md").read_text()
+    secret, *rest = re.search(
+        r"`(whsec_\S+)`, the id `(\S+)`, the timestamp `(\d+)` and the body\n`(.+?)`, the signature is `(\S+)`", text
+    ).groups()
+    notification, timestamp, body, signature = rest
+    assert signing.sign([secret], notification=notification, timestamp=int(timestamp), body=body.encode()) == signature
+
+
+def test_the_commands_of_the_readme_come_first():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert [line.split("#")[0].strip() for line in lines[4:6]] == ["make demo", "make test"]
