@@ -37,13 +37,14 @@ test_database_url.__test__ = False
 
 
 @contextlib.contextmanager
-def running(*command, log, **env):
+def running(*command, log, cwd=ROOT, **env):
     """Run a command as a process group of its own; end it at the end, by its group."""
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": test_database_url()} | env
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"} | env
+    environment["DATABASE_URL"] = env.get("DATABASE_URL") or test_database_url()
     with pathlib.Path(log).open("ab") as output:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdout=output,
             stderr=output,

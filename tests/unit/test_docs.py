@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import itertools
 import pathlib
 import re
 import textwrap
@@ -24,7 +25,7 @@ def settings_page():
     source = ast.parse(textwrap.dedent(inspect.getsource(conf.Settings))).body[0].body
     words = {
         field.target.id: text.value.value
-        for field, text in zip(source, source[1:], strict=False)
+        for field, text in itertools.pairwise(source)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
     rows = [f"| `{f.name}` | `{f.default!r}` | {words[f.name]} |" for f in dataclasses.fields(conf.Settings)]
