@@ -12,7 +12,10 @@ from standardwebhooks import Webhook
 
 
 class Receiver:
-    """Keeps what came, in order. `answer(notification)` gives the status, headers and body; `secret` verifies each if set."""
+    """Keeps what came, in order.
+
+    `answer(notification)` gives the status, headers and body; `secret`, if set, verifies each.
+    """
 
     def __init__(self):
         self.came = []

@@ -89,7 +89,7 @@ def present(using: str = "default") -> Present:
     return as_present(*row)
 
 
-def as_present(
+def as_present(  # noqa: PLR0917  the columns, in their order
     epoch: int, seq: int, snapshot: str, top: int, restored: int, settled: int, dropped: int, standby: bool
 ) -> Present:
     """Return what the columns of `pubsubpull_present()` say, for a query that reads more in the same round trip."""

@@ -1,0 +1,1 @@
+"""Publish and subscribe: changes are pushed to who wants them."""

@@ -20,7 +20,10 @@ ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.P
 
 
 class Wish(Schema):
-    """What to send where. `after` is a cursor, `now` or `start`; a new subscription begins now, another stays where it is."""
+    """What to send where.
+
+    `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

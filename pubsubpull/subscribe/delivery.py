@@ -35,8 +35,8 @@ logger = logging.getLogger("pubsubpull")
 class Delivery:
     """What all deliveries of a worker share.
 
-    `note` has a subscription's progress recorded; `room` is called when one may read further; `alive` waits until the worker may be sure that
-    its leases are its own; `present` gives the log's present.
+    `note` has a subscription's progress recorded; `room` is called when one may read further; `alive` gives an
+    event that is set while the worker's leases are sure to be its own; `present` reads the log's present.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Delivery:
             self._failed(held, Retry(error=f"The receiver answered 409 with a cursor that cannot be used. {error}"))
             return
         if held.rewinds == REWINDS:
-            self._failed(held, Retry(error="The receiver answers 409 again and again, to pages that follow its own cursor."))
+            self._failed(held, Retry(error="The receiver answers 409 again and again, to pages from its own cursor."))
             return
         logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
         held.rewinds += 1

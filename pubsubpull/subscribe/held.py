@@ -25,8 +25,9 @@ ROOM = 1000
 class Held:
     """A subscription that this worker holds: what it is, how it fares, and what waits for it. Times are unix seconds.
 
-    `read` is the cursor that it has read up to, while it is in no group; `before` is the task of its earlier self, which may still have
-    a notification on its way. `ending` says that nothing more is to be sent, `dropped` that nothing more is to be recorded either.
+    `read` is the cursor that it has read up to, while it is in no group. `before` is the task of its earlier self,
+    which may still have a notification on its way. `ending` says that nothing more is to be sent, `dropped` that
+    nothing more is to be recorded either.
     """
 
     id: uuid.UUID
@@ -142,7 +143,10 @@ class Groups:
             del self._groups[group.cursor]
 
     def due(self, now: Present, *, at_most: int) -> list[Group]:
-        """Return the groups to read for now: the foremost, and of the others at most so many, so that who lags keeps nobody else waiting."""
+        """Return the groups to read for now: the foremost, and of the others at most so many.
+
+        So who lags keeps nobody else waiting for long.
+        """
         behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
         if not behind:
             return []

@@ -26,9 +26,9 @@ class Worker(models.Model):
 class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 
-    `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only changes pass that the
-    subscription does not want. `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may
-    write nothing.
+    `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only
+    changes pass that the subscription does not want. `lease` grows each time the subscription changes hands or is
+    changed: a worker whose number is old may write nothing.
     """
 
     class State(models.TextChoices):

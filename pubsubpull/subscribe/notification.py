@@ -51,8 +51,8 @@ class Pending:
     def cut(self, *, batch: int, subscription: str, name: str, previous: str) -> Notification:
         """Take at most `batch` changes off and make a notification of them. There must be some.
 
-        `subscription` is the id, of which with the versions the notification's own id is made: the same changes have the same id
-        whenever and by whomever they are sent, and others another.
+        `subscription` is its id, of which with the versions the notification's own id is made: the same changes
+        have the same id whenever and by whomever they are sent, and others another.
         """
         rows, cursor = self._take(batch)
         text = cursor.encode()

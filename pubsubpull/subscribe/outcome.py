@@ -76,10 +76,10 @@ def retry_after(value: str, *, now: float) -> float:
 def _conflict(response: Response) -> Rewind | Retry:
     try:
         answer = json.loads(response.body_start)
-        text = answer["cursor"]
-        if not isinstance(text, str):
-            raise TypeError(text)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
+        answer = None
+    text = answer.get("cursor") if isinstance(answer, dict) else None
+    if not isinstance(text, str):
         return Retry(error='The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.')
     try:
         return Rewind(cursor=Cursor.decode(text))

@@ -1,4 +1,4 @@
-"""Records progress in the background: all that has changed in a moment in one statement, so that no delivery waits for a commit."""
+"""Records progress in the background, many at once, so that no delivery waits for a commit."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ INTERVAL = 0.03
 class Recorder:
     """Gathers what is to be recorded.
 
-    `write` writes records and returns the ids of those that were accepted; `lost` is called with each subscription that was refused, and
-    with each that was disabled and so is this worker's no more.
+    `write` writes records and returns the ids of those that were accepted; `lost` is called with each subscription that
+    was refused, and with each that was disabled and so is this worker's no more.
     """
 
     def __init__(

@@ -58,9 +58,9 @@ def headers(secrets: Sequence[str], *, notification: str, timestamp: int, body: 
 def verify(
     secrets: Sequence[str], *, headers: Mapping[str, str], body: bytes, now: float, tolerance: float = TOLERANCE
 ) -> bool:
-    """Say whether one of the secrets signed this body with these headers (their names in lower case), and not too long ago.
+    """Say whether one of the secrets signed this body with these headers, and not too long ago.
 
-    `now` is the receiver's clock, in unix seconds.
+    The headers' names are in lower case. `now` is the receiver's clock, in unix seconds.
     """
     notification, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not notification or not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 15:

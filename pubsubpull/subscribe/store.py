@@ -46,7 +46,7 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """How a subscription fares, to be recorded. `delivered` is how many changes came to be delivered since the last record."""
+    """How a subscription fares, to be recorded. `delivered` is how many changes were since the last record."""
 
     id: uuid.UUID
     lease: int

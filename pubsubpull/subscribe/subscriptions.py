@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ class Wish:
 class Lag:
     """How far a subscription is behind: at most so many changes, the first of which has waited for so many seconds.
 
-    `changes` counts the versions that were given out since its cursor was recorded, for whatever model, rolled back ones included.
+    `changes` counts the versions that were given out since its cursor was recorded, for whatever model, and those of
+    transactions that were rolled back.
     """
 
     changes: int
@@ -59,7 +60,8 @@ class Lag:
 def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
     """Make the subscription, or replace it; return it and whether it is new.
 
-    Its worker lets go of it, so that what is asked for holds at once. Raises `SubscriptionError`, with nothing changed, and `CursorExpired`.
+    Its worker lets go of it, so that what is asked for holds at once. Raises `SubscriptionError` and
+    `CursorExpired`, with nothing changed.
     """
     using = conf.get().DATABASE
     fields = _checked(consumer, name, wish)
@@ -186,15 +188,13 @@ def _wrong_callback(callback: str) -> str | None:
         return "is not a URL."
     if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
         return "must be an http or https URL with a host."
-    if "@" in url.netloc:
-        return "must not hold a user name or password; notifications are signed instead."
-    if "#" in callback:
-        return "must not have a fragment."
+    if "@" in url.netloc or "#" in callback:
+        return "must not hold a user name, a password or a fragment."
     return None
 
 
 def _cursor(after: str | None, using: str) -> str | None:
-    """Return the cursor that `after` means; raises `SubscriptionError` for what is none, `CursorExpired` for what is too old."""
+    """Return the cursor that `after` means; raises `SubscriptionError` or `CursorExpired`."""
     if after is None:
         return None
     present = feed.present(using)
@@ -238,4 +238,4 @@ def _time(moment: Any) -> str | None:
         return None
     if timezone.is_naive(moment):
         moment = timezone.make_aware(moment)
-    return str(moment.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z"))
+    return str(moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))

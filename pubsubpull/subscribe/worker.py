@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
 import math
 import os
-import signal
 import socket
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, connections
 
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.subscribe import store as stores
+from pubsubpull.subscribe import threads
 from pubsubpull.subscribe.delivery import Delivery
 from pubsubpull.subscribe.held import ROOM, Groups, Held, full
 from pubsubpull.subscribe.recorder import Recorder
 from pubsubpull.subscribe.transport import HttpTransport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
     from pubsubpull.subscribe.held import Group
     from pubsubpull.subscribe.transport import Transport
-
-T = TypeVar("T")
 
 LAGGING_AT_ONCE = 4
 """How many groups of subscriptions that lag are read between two looks at the log."""
@@ -52,30 +48,6 @@ logger = logging.getLogger("pubsubpull")
 def share(*, subscriptions: int, workers: int) -> int:
     """Return how many subscriptions a worker may hold: 10 for 3 workers → 4."""
     return math.ceil(subscriptions / max(workers, 1))
-
-
-class Database:
-    """Runs functions of the database in a thread of its own, which has a connection of its own."""
-
-    def __init__(self, using: str, name: str) -> None:
-        self._using = using
-        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix=f"pubsubpull-{name}")
-
-    async def __call__(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Run it. After an error the next call has a new connection."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, function, arguments, named)
-
-    def _call(self, function: Callable[..., T], arguments: tuple[Any, ...], named: dict[str, Any]) -> T:
-        try:
-            return function(*arguments, **named)
-        except DatabaseError:
-            connections[self._using].close()
-            raise
-
-    async def close(self) -> None:
-        """Close the connection and end the thread."""
-        await self(lambda: connections[self._using].close())
-        self._thread.shutdown()
 
 
 class Worker:
@@ -98,7 +70,7 @@ class Worker:
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
-        """Deliver what there is now, as far as it is accepted at the first attempt; return how many changes were delivered."""
+        """Deliver what there is now, as far as it is accepted at once; return how many changes that was."""
         async with self._ready():
             await self._take_share()
             await self._beside(self._keep, self.recorder.run, until=self._catch_up)
@@ -143,7 +115,7 @@ class Worker:
         self._alive_until = self._moved_at = self._settled_at = 0.0
         self._handed = 0
         self._leaving: dict[uuid.UUID, asyncio.Task[None]] = {}
-        self._reads, self._writes = (Database(self.settings.DATABASE, name) for name in ("reads", "writes"))
+        self._reads, self._writes = (threads.Database(self.settings.DATABASE, name) for name in ("reads", "writes"))
         self.recorder = Recorder(write=self._record, lost=self._drop)
         self.delivery = Delivery(
             settings=self.settings,
@@ -155,7 +127,7 @@ class Worker:
             present=self._present,
         )
         try:
-            with _signals(self.stop):
+            with threads.signals(self.stop):
                 yield
                 await self._drain()
         finally:
@@ -171,12 +143,13 @@ class Worker:
             await self._take_share()
             self._hurry.clear()
             await asyncio.sleep(min(HURRY, self.settings.LEASE / 3))
-            await _set_within(self._hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
+            await threads.set_within(self._hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
 
     async def _take_share(self) -> None:
         """Say that this worker lives, drop what is no more its own, and take or release what makes its share."""
-        await self._renew()
-        await self._compare()
+        asked = time.monotonic()
+        await self._writes(self.store.renew, name=self.name, lease=self.settings.LEASE)
+        await self._compare(asked)
         workers, subscriptions = await self._writes(self.store.standing)
         surplus = len(self.held) - share(subscriptions=subscriptions, workers=workers)
         if surplus > 0:
@@ -187,24 +160,23 @@ class Worker:
             self._settled_at = time.monotonic()
             await self._writes(self.store.settle)
 
-    async def _renew(self) -> None:
-        asked = time.monotonic()
-        await self._writes(self.store.renew, name=self.name, lease=self.settings.LEASE)
-        self._alive_until = asked + self.settings.LEASE
-        self._alive.set()
-
     def _is_alive(self) -> asyncio.Event:
         """Return the event of a lease that is sure; it is taken back where the lease has not been renewed in time."""
         if time.monotonic() >= self._alive_until:
             self._alive.clear()
         return self._alive
 
-    async def _compare(self) -> None:
-        """Drop what others have changed or taken, and what its consumer may no longer have."""
+    async def _compare(self, renewed: float) -> None:
+        """Drop what others have changed or taken, and what its consumer may no longer have.
+
+        Only then are the leases sure: a worker that was not heard of for a while may have lost some before it renewed.
+        """
         mine = await self._writes(self.store.mine)
         for held in list(self.held.values()):
             if mine.get(held.id) != held.lease:
                 self._drop(held)
+        self._alive_until = renewed + self.settings.LEASE
+        self._alive.set()
         if unknown := [id_ for id_ in mine if id_ not in self.held]:
             await self._writes(self.store.release, unknown)
         if self.held:
@@ -273,10 +245,10 @@ class Worker:
                 continue
             busy = self._handed != before
             pause = self.settings.POLL_INTERVAL if busy else min(pause * 1.5, self.settings.IDLE_INTERVAL)
-            await _set_within(self._wake, pause)
+            await threads.set_within(self._wake, pause)
 
     async def _tick(self, upto: Present | None = None) -> bool:
-        """Look once, read what is new (up to `upto`, or now), and hand it out. Say whether some can read on right away."""
+        """Look, read what is new (up to `upto`, or now) and hand it out; say whether some can read on right away."""
         look = await self._reads(self.store.look)
         if look.free or look.mine != len(self.held):
             self._hurry.set()
@@ -362,7 +334,7 @@ class Worker:
             await self._writes(self.store.leave)
         except DatabaseError as error:
             logger.warning(
-                "pubsubpull: the database is away (%s); other workers take over when the lease ends", _first_line(error)
+                "pubsubpull: the database is away (%s); others take over when the lease ends", threads.first_line(error)
             )
 
     def _under_way(self) -> list[asyncio.Task[None]]:
@@ -375,43 +347,14 @@ class Worker:
             began = time.monotonic()
             try:
                 await work()
-            except (DatabaseError, InterfaceError) as error:
+            except DatabaseError as error:
                 if time.monotonic() - began > AWAY_LIMIT:
                     wait = 0.1
-                logger.warning("pubsubpull: the database is away (%s); the worker waits for it", _first_line(error))
+                logger.warning(
+                    "pubsubpull: the database is away (%s); the worker waits for it", threads.first_line(error)
+                )
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, AWAY_LIMIT)
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but not longer. Not `wait_for`: before Python 3.12 it may lose a cancellation that comes with the event."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
-
-
-@contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Stop at SIGTERM and SIGINT; afterwards the handlers are those of before."""
-    loop = asyncio.get_running_loop()
-    before = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(
-                ValueError, RuntimeError, NotImplementedError
-            ):  # not in the main thread, or on Windows
-                previous = signal.getsignal(number)
-                loop.add_signal_handler(number, stop)
-                before[number] = previous
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 def run(worker: Worker, *, once: bool = False) -> int:

@@ -43,9 +43,8 @@ def test_verify_takes_what_was_signed_and_nothing_else():
     assert not signing.verify([signing.new_secret()], headers=headers, body=b"body", now=NOW)
     assert not signing.verify([one], headers=headers, body=b"another", now=NOW)
     assert not signing.verify([one], headers={**headers, "webhook-id": "msg_2"}, body=b"body", now=NOW)
-    assert not signing.verify(
-        [one], headers={**headers, "webhook-signature": headers["webhook-signature"].replace("v1", "v2")}, body=b"body", now=NOW
-    )
+    later = {**headers, "webhook-signature": headers["webhook-signature"].replace("v1", "v2")}
+    assert not signing.verify([one], headers=later, body=b"body", now=NOW)
     for name in headers:
         assert not signing.verify([one], headers={**headers, name: ""}, body=b"body", now=NOW)
 

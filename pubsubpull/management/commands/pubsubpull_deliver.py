@@ -18,15 +18,13 @@ class Command(BaseCommand):
     """Runs a worker until it is told to stop."""
 
     help = (
-        "Delivers changes to subscriptions, until SIGTERM or SIGINT. Run as many as you like, on as many machines: they share "
-        "the subscriptions among them, and each takes over from one that dies."
+        "Delivers changes to subscriptions, until SIGTERM or SIGINT. Run as many as you like, on as many machines: "
+        "they share the subscriptions among them, and each takes over from one that dies."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="Deliver what there is now, and end.")
-        parser.add_argument(
-            "--name", help="How the worker is called in the database; the host and process id otherwise."
-        )
+        parser.add_argument("--name", help="How the worker is called in the database; else host and process id.")
 
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
         try:
