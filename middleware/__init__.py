@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -49,8 +48,8 @@ class RequestMiddleware:
 def _watched(response: HttpResponseBase, made: Context) -> HttpResponseBase:
     """Have the request's end noted when the answer has been sent, and keep the context while it streams."""
     streams.keep(response, made)
-    # Closers run after the last byte, and before Django closes its connections.
+    # Closers run after the last byte, and before Django closes its connections. An outer middleware may set the status.
     response._resource_closers.append(  # type: ignore[attr-defined]
-        functools.partial(requests.finish, made, response.status_code)
+        lambda: requests.finish(made, response.status_code)
     )
     return response

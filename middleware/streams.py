@@ -17,8 +17,11 @@ END = object()
 
 
 def keep(response: Any, made: Context) -> None:
-    """Let a streaming response's iterator run within the context; leave any other response alone."""
-    if not isinstance(response, StreamingHttpResponse):
+    """Let a streaming response's iterator run within the context; leave any other response alone.
+
+    A file that the server itself sends is one of those: it runs no code of the application's.
+    """
+    if not isinstance(response, StreamingHttpResponse) or getattr(response, "file_to_stream", None) is not None:
         return
     if response.is_async:
         response.streaming_content = _later(aiter(response.streaming_content), made)  # type: ignore[arg-type]

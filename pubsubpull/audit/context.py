@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
+import functools
+import inspect
 import json
 import logging
 import os
@@ -24,6 +26,12 @@ TEXT_LIMIT = 2000
 
 SERVING = {"runserver", "test", "testserver", "pubsubpull_deliver"}
 """Commands that do other people's work, and so are no context themselves."""
+
+METADATA_LIMIT = 100_000
+"""Characters of JSON that the metadata of one context may have: each transaction is told of them."""
+
+METADATA_DEPTH = 32
+"""How deep metadata may be nested."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -79,11 +87,10 @@ def uuid7(now_ms: int | None = None, random: bytes | None = None) -> uuid.UUID:
     return uuid.UUID(bytes=bytes(data))
 
 
-def clean(value: Any, limit: int | None = TEXT_LIMIT) -> Any:
+def clean(value: Any, limit: int = TEXT_LIMIT) -> Any:
     """Return JSON data that PostgreSQL takes: without NUL characters and lone surrogates, and long texts cut."""
     if isinstance(value, str):
-        text = value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
-        return text if limit is None else text[:limit]
+        return value[:limit].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
         return {clean(k): clean(v, limit) for k, v in value.items()}
     if isinstance(value, list):
@@ -91,19 +98,57 @@ def clean(value: Any, limit: int | None = TEXT_LIMIT) -> Any:
     return value
 
 
-@contextlib.contextmanager
-def context(source: str = "command", user: Any = None, **metadata: Any) -> Iterator[Context]:
+class Block(contextlib.ContextDecorator):
+    """A block of code, or with `@` a function or coroutine function, whose changes belong to one context.
+
+    As a decorator it opens a new context at each call.
+    """
+
+    def __init__(self, source: str, user: Any, metadata: dict[str, Any]) -> None:
+        self._given = (source, user, metadata)
+        self._token: contextvars.Token[Context | None] | None = None
+
+    def _recreate_cm(self) -> Block:
+        return Block(*self._given)
+
+    def __call__(self, func: Any) -> Any:  # noqa: D102  as the class says
+        if not inspect.iscoroutinefunction(func):
+            return super().__call__(func)
+
+        @functools.wraps(func)
+        async def within(*args: Any, **kwargs: Any) -> Any:
+            with self._recreate_cm():
+                return await func(*args, **kwargs)
+
+        return within
+
+    def __enter__(self) -> Context:
+        if self._token is not None:
+            raise exceptions.ContextError("This context is open already: call pubsubpull.context() again for another.")
+        made = _job(*self._given)
+        self._token = _current.set(made)
+        return made
+
+    def __exit__(self, *error: object) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+        self._token = None
+
+
+def context(source: str = "command", user: Any = None, **metadata: Any) -> Block:
     """Tie the changes made within to a job of your own.
 
-    `user` is a user object or a name, `metadata` whatever JSON can hold; other metadata raises `ContextError`.
-    Also a decorator: `@pubsubpull.context(source="task")`.
+    `user` is a user object or a name, `metadata` whatever JSON can hold; other metadata raises `ContextError` when the
+    block is entered. Also a decorator, of functions and of coroutine functions: `@pubsubpull.context(source="task")`.
     """
-    who = as_who(user)
-    made = Context(
-        id=uuid7(), source=source, started=time.time(), given={}, metadata=as_json(metadata), who=lambda: who
+    return Block(source, user, metadata)
+
+
+def _job(source: str, user: Any, metadata: dict[str, Any]) -> Context:
+    known = as_who(user)
+    return Context(
+        id=uuid7(), source=source, started=time.time(), given={}, metadata=as_json(metadata), who=lambda: known
     )
-    with entered(made):
-        yield made
 
 
 @contextlib.contextmanager
@@ -144,17 +189,31 @@ def as_who(user: Any) -> Who | None:
         return Who(id=user, name=user) if user else None
     if not getattr(user, "is_authenticated", True):
         return None
-    name = user.get_username() if hasattr(user, "get_username") else str(user)
-    return Who(id=str(user.pk), name=str(name))
+    name = user.get_username() if hasattr(user, "get_username") else user
+    return Who(id=str(getattr(user, "pk", user)), name=str(name))
 
 
 def as_json(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata as plain JSON data. Raises `ContextError`, where it is made rather than where it is written."""
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(metadata, allow_nan=False))
+        text = json.dumps(metadata, allow_nan=False)
+        plain: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise exceptions.ContextError(f"The metadata of a context must be JSON: {error}.") from error
-    return plain
+    if len(text) > METADATA_LIMIT:
+        raise exceptions.ContextError(
+            f"The metadata of a context may have {METADATA_LIMIT} characters as JSON, not {len(text)}."
+        )
+    if _depth(plain) > METADATA_DEPTH:
+        raise exceptions.ContextError(f"The metadata of a context may be nested {METADATA_DEPTH} deep, not deeper.")
+    cleaned: dict[str, Any] = clean(plain)
+    return cleaned
+
+
+def _depth(value: Any, limit: int = METADATA_DEPTH) -> int:
+    """Return how deep JSON data is nested, and never look far below the limit."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max((_depth(v, limit - 1) for v in inner), default=0) if limit >= 0 else 1
 
 
 _commands: dict[tuple[str, ...], Context | None] = {}
@@ -169,7 +228,7 @@ def _command(argv: tuple[str, ...]) -> Context | None:
 
 def _made_command(argv: tuple[str, ...]) -> Context | None:
     program = pathlib.PurePath(argv[0] if argv else "")
-    is_django = program.name in {"manage.py", "django-admin"} or program.parts[-2:] == ("django", "__main__.py")
+    is_django = program.stem in {"manage", "django-admin"} or program.parts[-2:] == ("django", "__main__.py")
     if not is_django or len(argv) < 2 or argv[1] in SERVING or argv[1].startswith("-"):
         return None
     return Context(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.db import Error, connections
+from django.db import connections, transaction
+from django.utils import functional
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import context as audit
-from pubsubpull.capture import sql
+from pubsubpull.capture import sql, triggers
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -61,33 +63,46 @@ def correlation_id(request: HttpRequest) -> str | None:
 
 def finish(at_hand: Context, status: int) -> None:
     """Note the status and the duration of a request, in each database that may hold changes of it."""
+    seconds = time.time() - at_hand.started
     for alias in sorted(at_hand.sent):
-        if not connections[alias].needs_rollback:
-            _finish(at_hand, status, alias)
+        if not any(triggers.publications(alias)) or connections[alias].needs_rollback:
+            continue
+        try:
+            _finish(alias, at_hand, status, seconds)
+        except Exception as error:  # noqa: BLE001  the answer has gone: nothing may fail for this
+            logger.warning("pubsubpull: how request %s ended is not noted: %s", at_hand.id, type(error).__name__)
 
 
-def _finish(at_hand: Context, status: int, alias: str) -> None:
+def _finish(alias: str, at_hand: Context, status: int, seconds: float) -> None:
     who = audit.who(at_hand)
-    was_open = connections[alias].connection is not None
     query = sql.compose(
         "queries/finish_request",
         request=str(at_hand.id),
         status=status,
-        seconds=time.time() - at_hand.started,
+        seconds=seconds,
         user_id=audit.clean(who.id) if who else None,
         user_name=audit.clean(who.name) if who else None,
     )
+    connection = connections[alias]
+    found_open = connection.connection is not None
     try:
         sql.run(alias, query)
-    except Error as error:
-        logger.warning("pubsubpull: how request %s ended is not noted: %s", at_hand.id, type(error).__name__)
     finally:
-        if not was_open:  # closers may run in a thread of their own, where nobody would close it
-            connections[alias].close()
+        # The answer may be closed in another thread than wrote, where no one would close a connection.
+        if not found_open:
+            connection.close()
 
 
 def _who(request: Any) -> audit.Who | None:
-    return audit.as_who(getattr(request, "user", None))
+    user = getattr(request, "user", None)
+    if not (isinstance(user, functional.LazyObject) and user._wrapped is functional.empty):
+        return audit.as_who(user)
+    # It is read from a database now. Where that fails, what is open there must live on.
+    with contextlib.ExitStack() as stack:
+        for connection in connections.all(initialized_only=True):
+            if connection.in_atomic_block:
+                stack.enter_context(transaction.atomic(using=connection.alias))
+        return audit.as_who(user)
 
 
 def _route(request: HttpRequest) -> dict[str, Any]:

@@ -1,35 +1,67 @@
 """Tells the database which request a statement belongs to, in the round trip of the statement itself.
 
 The setting is local to the transaction, so nothing is left on the session, and a transaction pooler does no harm.
+
+It is done by the class of the connection's cursors, below Django's execute wrappers: in a pipeline a result, or an
+error, is known only once the pipeline is left, and a wrapper further in would see neither.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
+import re
+import uuid
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql as psycopg_sql
 from psycopg.pq import TransactionStatus
 
 from pubsubpull.audit import context as audit
 from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from pubsubpull.audit.context import Context, Who
-
-WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "WITH")
+WRITES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "WITH"}
 """What carries the context in autocommit. Of the others some must be a transaction by themselves, as VACUUM must."""
 
-Stamp = tuple["Context | None", "Who | None"]
-NOTHING: Stamp = (None, None)
+UNTOLD = {"SET", "LOCK", "SAVEPOINT", "RELEASE", "ROLLBACK", "COMMIT", "BEGIN", "START", "SHOW"}
+"""What writes nothing. Some must come before a transaction's first query, which the telling would be: SET TRANSACTION
+would fail after it, and LOCK would come after the snapshot of a transaction that has only one."""
 
-_told: weakref.WeakKeyDictionary[psycopg.Connection[Any], Stamp] = weakref.WeakKeyDictionary()
-_owners: weakref.WeakKeyDictionary[psycopg.Connection[Any], BaseDatabaseWrapper] = weakref.WeakKeyDictionary()
+FIRST_WORD = re.compile(r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL)
+
+Stamp = tuple["uuid.UUID | None", "audit.Who | None"]
+NOTHING: Stamp = (None, None)
+LEFT: Stamp = (None, audit.Who(id="", name=""))
+UNKNOWN: Stamp = (uuid.UUID(int=0), None)
+"""Told nothing yet; told that the context was left; told something that a rollback to a savepoint may have undone."""
+
+
+@dataclasses.dataclass
+class Told:
+    """What the running transaction of a connection was last told. Ids only: a context holds a request."""
+
+    alias: str
+    stamp: Stamp = NOTHING
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Due:
+    """What a transaction is to be told before its next statement."""
+
+    stamp: Stamp
+    at_hand: audit.Context | None = None
+    alone: bool = False
+
+
+_told: weakref.WeakKeyDictionary[psycopg.Connection[Any], Told] = weakref.WeakKeyDictionary()
 
 
 def connect(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -37,94 +69,120 @@ def connect(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if connection.vendor != "postgresql":
         return
     pg = connection.connection
-    _owners[pg] = connection
-    pg.cursor_factory = _copying(pg.cursor_factory)
-    if tell not in connection.execute_wrappers:
+    _told[pg] = Told(connection.alias)
+    pg.cursor_factory = telling(pg.cursor_factory)
+    if watch not in connection.execute_wrappers:
         # First, since Django's own execute_wrapper() takes away the last.
-        connection.execute_wrappers.insert(0, tell)
+        connection.execute_wrappers.insert(0, watch)
 
 
-def tell(execute: Callable[..., Any], query: Any, params: Any, many: bool, state: dict[str, Any]) -> Any:
-    """Run a statement, with the context before it where the transaction has not been told of it yet."""
-    connection, cursor = state["connection"], state["cursor"].cursor
-    pg = connection.connection
-    if audit.reading_user() or isinstance(cursor, psycopg.ServerCursor):
-        return execute(query, params, many, state)
-    stamp = _due(pg, query)
-    if stamp is None:
-        result = execute(query, params, many, state)
-    elif _alone(query):
-        _send(connection, pg, stamp)
-        result = execute(query, params, many, state)
-    else:
-        with connection.wrap_database_errors, pg.pipeline():
-            _send(connection, pg, stamp)
-            result = execute(query, params, many, state)
-    if cursor.statusmessage == "ROLLBACK":
-        _told.pop(pg, None)  # a rollback to a savepoint may have undone it
-    return result
-
-
-def _due(pg: psycopg.Connection[Any], query: Any) -> Stamp | None:
-    """Return what the transaction is to be told before the statement; None for nothing."""
-    status = pg.info.transaction_status
-    if status == TransactionStatus.IDLE:
-        _told.pop(pg, None)
-    elif status != TransactionStatus.INTRANS:
-        return None
-    at_hand = audit.current()
-    told = _told.get(pg, NOTHING)
-    if at_hand is None:
-        return None if told[0] is None else NOTHING
-    word = _first_word(query)
-    if status == TransactionStatus.IDLE and pg.autocommit and (word not in WRITES or _several(query)):
-        return None
-    # A SELECT is no reason to read the user; where it calls a function that writes, its request is known all the same.
-    known = told[1] if told[0] is at_hand else None
-    who = known if word == "SELECT" else audit.who(at_hand)
-    stamp = (at_hand, who)
-    return None if stamp == told else stamp
-
-
-def _send(connection: BaseDatabaseWrapper, pg: psycopg.Connection[Any], stamp: Stamp) -> None:
-    at_hand, who = stamp
-    with psycopg.ClientCursor(pg) as cursor:
-        cursor.execute(sql.compose("queries/set_request", request=at_hand.setting(who) if at_hand else ""))
-    _told[pg] = stamp
-    if at_hand:
-        at_hand.sent.add(connection.alias)
-
-
-def _alone(query: Any) -> bool:
-    """Say whether the statement must go by itself: several in one text do not go through a pipeline."""
-    return _several(query) or not psycopg.Pipeline.is_supported()
-
-
-def _several(query: Any) -> bool:
-    return ";" in str(query).rstrip().rstrip(";")
-
-
-def _first_word(query: Any) -> str:
-    text = query if isinstance(query, str) else query.as_string() if hasattr(query, "as_string") else str(query)
-    return text.lstrip("( \n\t\r")[:8].split(maxsplit=1)[0].upper() if text.strip() else ""
+def watch(execute: Callable[..., Any], query: Any, params: Any, many: bool, state: dict[str, Any]) -> Any:
+    """See a transaction begin, whatever begins it: named cursors are of another class and carry nothing."""
+    _status(state["connection"].connection)
+    return execute(query, params, many, state)
 
 
 @functools.cache
-def _copying(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
-    """Return a class of cursors whose COPY, too, is told of the context: it does not pass Django's wrappers."""
-    if getattr(factory, "tells_of_the_context", False):
+def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
+    """Return a class of cursors that tell the transaction of the context before their statement."""
+    if hasattr(factory, "client_side"):
         return factory
 
-    class Copying(factory):  # type: ignore[valid-type, misc]
-        tells_of_the_context = True
+    class Telling(factory):  # type: ignore[valid-type, misc]
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            with _before(self.connection, query):
+                super().execute(query, *args, **kwargs)
+            if self.statusmessage == "ROLLBACK":
+                _undone(self.connection)
+            return self
+
+        def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
+            with _before(self.connection, query):
+                super().executemany(query, *args, **kwargs)
 
         def copy(self, *args: Any, **kwargs: Any) -> Any:
-            pg = self.connection
-            connection = _owners.get(pg)
-            if connection is not None and not pg.autocommit and not isinstance(self, psycopg.ServerCursor):
-                stamp = _due(pg, "COPY")
-                if stamp is not None:
-                    _send(connection, pg, stamp)
+            # COPY takes no part in a pipeline, and in autocommit it is a transaction by itself.
+            due = _due(self.connection, "COPY")
+            if due:
+                _send(self.connection, due)
             return super().copy(*args, **kwargs)
 
-    return Copying
+    Telling.client_side = Telling if issubclass(factory, psycopg.ClientCursor) else telling(psycopg.ClientCursor)
+    return Telling
+
+
+def _before(pg: psycopg.Connection[Any], query: Any) -> contextlib.AbstractContextManager[None]:
+    due = _due(pg, query)
+    return NO_BLOCK if due is None else _block(pg, due)
+
+
+NO_BLOCK: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _block(pg: psycopg.Connection[Any], due: Due) -> Iterator[None]:
+    """Send what is due, and let the statement follow in the same round trip where that can be."""
+    with contextlib.ExitStack() as stack:
+        if not due.alone:
+            stack.enter_context(pg.pipeline())
+        elif pg.autocommit and _status(pg) == TransactionStatus.IDLE:
+            stack.enter_context(pg.transaction())
+        _send(pg, due)
+        yield
+
+
+def _status(pg: psycopg.Connection[Any]) -> int:
+    status = pg.pgconn.transaction_status
+    if status == TransactionStatus.IDLE and pg in _told:
+        _told[pg].stamp = NOTHING
+    return status
+
+
+def _undone(pg: psycopg.Connection[Any]) -> None:
+    """Note a rollback to a savepoint: the setting may again be what it was before."""
+    if pg in _told and _told[pg].stamp != NOTHING:
+        _told[pg].stamp = UNKNOWN
+
+
+def _due(pg: psycopg.Connection[Any], query: Any) -> Due | None:
+    status = _status(pg)
+    told = _told.get(pg)
+    if told is None or status not in {TransactionStatus.IDLE, TransactionStatus.INTRANS} or audit.reading_user():
+        return None
+    at_hand = audit.current()
+    if at_hand is None and told.stamp in {NOTHING, LEFT}:
+        return None
+    text = _text(pg, query)
+    found = FIRST_WORD.match(text)
+    word = found[1].upper() if found else None
+    if word is None or word in UNTOLD:
+        return None
+    if at_hand is None:
+        return Due(stamp=LEFT, alone=_alone(text))
+    if status == TransactionStatus.IDLE and pg.autocommit and word not in WRITES:
+        return None
+    # A SELECT is no reason to read the user. A function that it calls may write: its request is known all the same.
+    known = told.stamp[1] if told.stamp[0] == at_hand.id else None
+    stamp = (at_hand.id, known if word == "SELECT" else audit.who(at_hand))
+    return None if stamp == told.stamp else Due(stamp=stamp, at_hand=at_hand, alone=_alone(text))
+
+
+def _alone(text: str) -> bool:
+    """Say whether a text must go by itself: one that may hold several statements takes no part in a pipeline."""
+    return ";" in text.rstrip("; \n\r\t") or not psycopg.Pipeline.is_supported()
+
+
+def _send(pg: psycopg.Connection[Any], due: Due) -> None:
+    setting = due.at_hand.setting(due.stamp[1]) if due.at_hand else ""
+    with psycopg.ClientCursor(pg) as cursor:
+        cursor.execute(sql.compose("queries/set_request", request=setting))
+    told = _told[pg]
+    told.stamp = due.stamp
+    if due.at_hand:
+        due.at_hand.sent.add(told.alias)
+
+
+def _text(pg: psycopg.Connection[Any], query: Any) -> str:
+    if isinstance(query, psycopg_sql.Composable):
+        return query.as_string(pg)
+    return query.decode("utf-8", "replace") if isinstance(query, bytes) else str(query)

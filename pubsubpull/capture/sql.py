@@ -46,6 +46,9 @@ def run(using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | N
     """
     connection = connections[using]
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
+    pg = connection.connection
+    # The audit's cursors know of every statement that begins a transaction.
+    cursor_class = getattr(pg.cursor_factory, "client_side", psycopg.ClientCursor)
+    with connection.wrap_database_errors, cursor_class(pg) as cursor:
         cursor.execute(query, params)
         return cursor.fetchall() if cursor.description else []
