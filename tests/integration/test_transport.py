@@ -1,0 +1,138 @@
+"""The transports: against a real server, and the one that only records."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+
+import pytest
+
+from pubsubpull import exceptions
+from pubsubpull.subscribe.transport import ANSWER_LIMIT, HttpTransport, RecordingTransport, Response
+from tests.receivers import Receiver, serving
+
+
+@pytest.fixture
+def receiver():
+    with serving(Receiver()) as found:
+        yield found
+
+
+def put(url, times=1, **given):
+    """PUT through one transport, several times; return the last answer."""
+
+    async def main():
+        transport = HttpTransport(**{"connect": 2, "read": 2, **given})
+        try:
+            for _ in range(times):
+                answer = await transport.put(url, b'{"items": []}', {"webhook-id": "msg_1", "x-extra": "1"})
+        finally:
+            await transport.close()
+        return answer
+
+    return asyncio.run(main())
+
+
+def test_status_headers_and_body_are_given_as_they_came(receiver):
+    receiver.answer = lambda _: (418, {"Retry-After": "5"}, b"short")
+    answer = put(receiver.url, times=2)
+    assert (answer.status, answer.headers["retry-after"], answer.body_start) == (418, "5", b"short")
+    assert [page["items"] for page in receiver.came] == [[], []]
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(receiver):
+    receiver.answer = lambda _: (307, {"Location": receiver.url}, b"")
+    assert put(receiver.url).status == 307
+    assert len(receiver.came) == 1
+
+
+def test_an_answer_is_read_up_to_a_limit(receiver):
+    receiver.answer = lambda _: (200, {}, b"x" * (ANSWER_LIMIT * 20))
+    assert len(put(receiver.url, times=2).body_start) == ANSWER_LIMIT
+
+
+def test_an_answer_that_does_not_come_is_unavailable(receiver):
+    done = threading.Event()
+    receiver.answer = lambda _: (done.wait(5), (200, {}, b""))[-1]
+    with pytest.raises(exceptions.Unavailable, match="no answer in time"):
+        put(receiver.url, read=0.2)
+    done.set()
+
+
+def test_who_is_not_there_is_unavailable():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(exceptions.Unavailable, match="no connection"):
+            put(f"http://127.0.0.1:{taken.getsockname()[1]}/hook?token=hidden")
+
+
+@contextlib.contextmanager
+def saying(data):
+    """Serve connections that say this, whatever is asked, and end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ended = threading.Event()
+
+        def serve():
+            while not ended.is_set():
+                connection, _ = server.accept()
+                with connection:
+                    if not ended.is_set():
+                        connection.recv(65536)
+                        connection.sendall(data)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        yield f"http://127.0.0.1:{port}/hook?token=hidden"
+        ended.set()
+        socket.create_connection(("127.0.0.1", port)).close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"", "closed before the answer"),
+        (b"nonsense\r\n\r\n", "broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "broke off"),
+    ],
+)
+def test_an_exchange_that_breaks_off_is_unavailable_and_the_url_is_not_told(said, reason):
+    with saying(said) as url, pytest.raises(exceptions.Unavailable, match=reason) as caught:
+        put(url)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_url_that_aiohttp_does_not_take_is_unavailable():
+    with pytest.raises(exceptions.Unavailable, match="address"):
+        put("http:///x")
+
+
+def test_a_server_that_does_not_speak_tls_is_unavailable(receiver):
+    with pytest.raises(exceptions.Unavailable, match=r"no connection|broke off"):
+        put(receiver.url.replace("http:", "https:"))
+
+
+def test_the_recording_transport_keeps_what_it_is_given_and_answers_as_told():
+    async def later(_):
+        return Response(status=503)
+
+    async def main():
+        transport = RecordingTransport()
+        assert (await transport.put("http://a/", b"1", {"x": "y"})).status == 204
+        transport.answer = later
+        assert (await transport.put("http://a/", b"2", {})).status == 503
+        transport.answer = lambda sent: Response(status=200, body_start=sent.body)
+        waiting = asyncio.create_task(transport.arrived(3))
+        await asyncio.sleep(0)
+        assert (await transport.put("http://a/", b"3", {})).body_start == b"3"
+        assert [sent.body for sent in await waiting] == [b"1", b"2", b"3"]
+        assert transport.sent[0].headers == {"x": "y"}
+        with pytest.raises(TimeoutError):
+            await transport.arrived(4, limit=0.01)
+        await transport.close()
+        assert transport.closed
+
+    asyncio.run(main())
