@@ -17,8 +17,8 @@ class Command(BaseCommand):
     """Lists, syncs or checks."""
 
     help = (
-        "Lists the triggers that capture the published models, with what is to do until the database agrees with what is "
-        "published. --sync does it, as each migrate does; --check only looks, and fails where they differ."
+        "Lists the triggers that capture the published models, and what is to do until the database agrees with what "
+        "is published. --sync does it, as each migrate does; --check only looks, and fails where they differ."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -3,7 +3,9 @@
 from django.db import migrations
 
 EVENTS = """
-CREATE TABLE shop_event (region text NOT NULL, number integer NOT NULL, text text NOT NULL, PRIMARY KEY (region, number))
+CREATE TABLE shop_event (
+    region text NOT NULL, number integer NOT NULL, text text NOT NULL, PRIMARY KEY (region, number)
+)
 PARTITION BY LIST (region);
 CREATE TABLE shop_event_north PARTITION OF shop_event FOR VALUES IN ('north');
 CREATE TABLE shop_event_rest PARTITION OF shop_event DEFAULT;
