@@ -1,0 +1,1 @@
+"""What pubsubpull costs and how fast it is, beside what others offer. Run by `make bench`."""

@@ -1,0 +1,32 @@
+"""Settings of the benchmarks' service, and of the processes that they start."""
+
+from __future__ import annotations
+
+import os
+
+import dj_database_url
+
+URL = os.environ.get("BENCH_DATABASE_URL") or os.environ.get("DATABASE_URL") or "postgresql://localhost/none"
+"""The benchmark's own database, where one has been made; else the server that it is made on."""
+SECRET_KEY = "only for benchmarks"
+ALLOWED_HOSTS = ["127.0.0.1"]
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "ninja",
+    "rest_framework",
+    "pgtrigger",
+    "pghistory",
+    "pubsubpull",
+    "benchmarks",
+]
+MIDDLEWARE: list[str] = []
+ROOT_URLCONF = "benchmarks.urls"
+WSGI_APPLICATION = "benchmarks.wsgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+DATABASES = {"default": dj_database_url.parse(URL, conn_max_age=600)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+PGTRIGGER_INSTALL_ON_MIGRATE = True
+PUBSUBPULL = {"SERVICE_NAME": "bench"}
+REST_FRAMEWORK = {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]}

@@ -1,0 +1,2 @@
+-- Every row of the table in one statement.
+DELETE FROM {table}

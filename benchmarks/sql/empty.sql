@@ -1,0 +1,2 @@
+-- As on the first day: no rows, no log.
+TRUNCATE {tables} RESTART IDENTITY CASCADE

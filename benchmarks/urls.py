@@ -1,0 +1,5 @@
+"""The API under test."""
+
+from django.urls import include, path
+
+urlpatterns = [path("pubsubpull/", include("pubsubpull.urls"))]
