@@ -117,12 +117,15 @@ def page(
 
     `now` is the present, where the caller has just read it. Raises `CursorExpired`.
     """
-    reading = _reading(after, now or present(using))
+    now = now or present(using)
+    reading = _reading(after, now)
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Page(items="", count=0, cursor=after, more=False)
     ((count, last, items),) = _read("queries/page", reading, limit=limit, models=models, using=using)
     cursor, more = reading.next(last if count == limit else _reached(reading, empty=not count, using=using))
+    if more and reading.is_gap_before(cursor):
+        return page(cursor, limit=limit, models=models, using=using, now=now)
     return Page(items=items, count=count, cursor=cursor, more=more)
 
 
@@ -135,7 +138,8 @@ def rows(
     now: Present | None = None,
 ) -> Rows:
     """Return what `page` returns, change by change."""
-    reading = _reading(after, now or present(using))
+    now = now or present(using)
+    reading = _reading(after, now)
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
@@ -143,6 +147,8 @@ def rows(
     cursor, more = reading.next(
         found[-1].version if len(found) == limit else _reached(reading, empty=not found, using=using)
     )
+    if more and reading.is_gap_before(cursor):
+        return rows(cursor, limit=limit, models=models, using=using, now=now)
     return Rows(rows=found, cursor=cursor, more=more, reading=reading)
 
 
@@ -154,6 +160,10 @@ class _Reading:
     window: Window
     high: int
     restored: int
+
+    def is_gap_before(self, cursor: Cursor) -> bool:
+        """Say whether the cursor after this reading has skipped ids that are not there."""
+        return cursor.window is not None and cursor.window.last > self.high
 
     def next(self, reached: int) -> tuple[Cursor, bool]:
         """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""

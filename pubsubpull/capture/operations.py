@@ -9,6 +9,8 @@ from django.db.migrations.operations.base import Operation
 from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
@@ -22,13 +24,13 @@ class RunFiles(Operation):
     reduces_to_sql = True
     reversible = True
 
-    def __init__(self, *files: str, undo: str) -> None:
-        self.files = files
+    def __init__(self, files: Sequence[str], *, undo: str) -> None:
+        self.files = list(files)
         self.undo = undo
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         """Return how to make this operation again."""
-        return type(self).__name__, list(self.files), {"undo": self.undo}
+        return type(self).__name__, [self.files], {"undo": self.undo}
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Do nothing: the models are separate operations."""

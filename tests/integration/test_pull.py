@@ -191,6 +191,14 @@ def test_a_call_that_waits_answers_as_soon_as_there_is_something():
     assert pauses == sorted(pauses)
 
 
+def test_a_call_that_waits_does_not_pause_while_there_is_more_to_look_at():
+    start = feed.present().cursor()
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.SCAN + 1))
+    Order.objects.create()
+    page = changes.page(start, models=["shop.order"], limit=10, wait=30, using="default", sleep=pytest.fail)
+    assert page.count == 1
+
+
 def test_a_call_that_waits_in_vain_ends_in_time_and_moves_the_cursor_on():
     start = feed.present().cursor()
     Order.objects.create()

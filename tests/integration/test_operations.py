@@ -1,0 +1,71 @@
+"""The migrations: what they say of themselves, and where they do nothing."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, migrations
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.writer import MigrationWriter
+
+from pubsubpull import models
+from pubsubpull.capture import feed, triggers
+from pubsubpull.capture.operations import RunFiles
+from pubsubpull.pull import consumers
+from tests.shop.models import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_migrations_say_all_that_the_models_say():
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+def test_the_operation_can_be_written_down_and_described():
+    operation = RunFiles(["key.1", "mask.1"], undo="drop.1")
+    assert operation.deconstruct() == ("RunFiles", [["key.1", "mask.1"]], {"undo": "drop.1"})
+    assert operation.describe() == "Run the SQL files key.1, mask.1"
+    migration = type("Migration", (migrations.Migration,), {"operations": [operation], "dependencies": []})(
+        "0009_x", "pubsubpull"
+    )
+    assert "RunFiles" in MigrationWriter(migration, include_header=False).as_string()
+
+
+def test_sqlmigrate_shows_the_sql(capsys):
+    call_command("sqlmigrate", "pubsubpull", "0001")
+    assert "CREATE TABLE pubsubpull_change" in capsys.readouterr().out
+
+
+def test_on_another_database_there_is_no_log_and_nothing_to_do():
+    class Editor:
+        """What a schema editor of another database would be asked for."""
+
+        class connection:  # noqa: N801  an attribute
+            vendor, alias = "sqlite", "default"
+
+        def execute(self, *_args, **_options):
+            raise AssertionError("nothing is to be run")
+
+    state = MigrationLoader(connection).project_state()
+    RunFiles(["key.1"], undo="drop.1").database_forwards("pubsubpull", Editor(), state, state)
+
+
+def test_the_models_have_names_for_people():
+    Customer.objects.create(name="a")
+    change = models.Change.objects.last()
+    assert str(change) == f"{change.id} insert shop.customer {change.key}"
+    feed.present()
+    assert str(models.Log.objects.get()).startswith("epoch ")
+    assert str(consumers.add("billing", [])[0]) == "billing"
+    assert str(models.Request(source="http", method="GET", path="/x")) == "http GET /x"
+    assert str(models.Request(source="command")) == "command"
+    assert str(models.Worker(name="w")) == "w"
+    assert str(models.Subscription(name="s")) == "s"
+
+
+def test_after_migrate_within_a_transaction_starts_no_epoch():
+    from django.db import transaction
+
+    with transaction.atomic():
+        triggers.after_migrate(using="default")
+    assert triggers.plan().actions == ()
