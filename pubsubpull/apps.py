@@ -16,8 +16,9 @@ class PubSubPullConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from pubsubpull import checks  # noqa: F401
-        from pubsubpull.audit import wrapper
+        from pubsubpull.audit import tasks, wrapper
         from pubsubpull.capture import triggers
 
         connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
+        tasks.connect()
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="pubsubpull.triggers")

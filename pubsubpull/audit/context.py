@@ -125,13 +125,13 @@ class Block(contextlib.ContextDecorator):
     def __enter__(self) -> Context:
         if self._token is not None:
             raise exceptions.ContextError("This context is open already: call pubsubpull.context() again for another.")
-        made = _job(*self._given)
-        self._token = _current.set(made)
+        made = job(*self._given)
+        self._token = enter(made)
         return made
 
     def __exit__(self, *error: object) -> None:
         if self._token is not None:
-            _current.reset(self._token)
+            leave(self._token)
         self._token = None
 
 
@@ -144,21 +144,32 @@ def context(source: str = "command", user: Any = None, **metadata: Any) -> Block
     return Block(source, user, metadata)
 
 
-def _job(source: str, user: Any, metadata: dict[str, Any]) -> Context:
+def job(source: str, user: Any, metadata: dict[str, Any]) -> Context:
+    """Return a new context of a job; `context()` says what it takes."""
     known = as_who(user)
     return Context(
         id=uuid7(), source=source, started=time.time(), given={}, metadata=as_json(metadata), who=lambda: known
     )
 
 
+def enter(made: Context) -> contextvars.Token[Context | None]:
+    """Make a context the current one, until `leave` is given the token."""
+    return _current.set(made)
+
+
+def leave(token: contextvars.Token[Context | None]) -> None:
+    """Go back to the context before. Raises `ValueError` in another thread or task than `enter` was called in."""
+    _current.reset(token)
+
+
 @contextlib.contextmanager
-def entered(made: Context | None) -> Iterator[None]:
+def entered(made: Context) -> Iterator[None]:
     """Make a context the current one within the block, for this thread or task alone."""
-    token = _current.set(made)
+    token = enter(made)
     try:
         yield
     finally:
-        _current.reset(token)
+        leave(token)
 
 
 def current() -> Context | None:

@@ -1,0 +1,163 @@
+"""The parts of a context that need no database."""
+
+from __future__ import annotations
+
+import contextvars
+import io
+from types import SimpleNamespace
+
+import pytest
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
+
+import pubsubpull
+from pubsubpull.audit import context as audit
+from pubsubpull.audit import tasks, wrapper
+from pubsubpull.middleware import streams
+
+
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (("manage.py", "import_orders", "x.csv"), "import_orders"),
+        (("/srv/app/manage.py", "migrate"), "migrate"),
+        (("/usr/bin/django-admin", "shell"), "shell"),
+        (("C:/venv/django-admin.exe", "shell"), "shell"),
+        (("/lib/django/__main__.py", "shell"), "shell"),
+        (("manage.py", "runserver"), None),
+        (("manage.py", "test"), None),
+        (("manage.py", "pubsubpull_deliver"), None),
+        (("manage.py", "--help"), None),
+        (("manage.py",), None),
+        (("gunicorn", "shop.wsgi"), None),
+        (("/lib/other/__main__.py", "shell"), None),
+        ((), None),
+    ],
+)
+def test_a_management_command_is_known_by_what_was_started(argv, command):
+    made = audit._made_command(argv)
+    assert (made and made.metadata["command"]) == command
+    assert made is None or (made.source, made.who()) == ("command", None)
+
+
+def test_one_process_is_one_command():
+    argv = ("manage.py", "import_orders")
+    assert audit._command(argv) is audit._command(argv) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a\0b", "a\ufffdb"),
+        ("\ud800", "?"),
+        ("x" * 3000, "x" * 2000),
+        ({"k\0": ["\0", {"x": "\udfff"}]}, {"k\ufffd": ["\ufffd", {"x": "?"}]}),
+        (7, 7),
+        (None, None),
+    ],
+)
+def test_text_is_made_fit_for_postgresql(given, expected):
+    assert audit.clean(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("ann", ("ann", "ann")),
+        (7, ("7", "7")),
+        (SimpleNamespace(is_authenticated=False), None),
+        (SimpleNamespace(pk=3, get_username=lambda: "bob"), ("3", "bob")),
+    ],
+)
+def test_a_user_is_its_key_and_its_name(user, expected):
+    found = audit.as_who(user)
+    assert (found and (found.id, found.name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("insert into x", "insert"),
+        ("  ((SELECT 1))", "SELECT"),
+        ("/* a */ /* b\n */UPDATE x", "UPDATE"),
+        ("-- a\n-- b\nDELETE", "DELETE"),
+        ("/* never closed INSERT", None),
+        ("", None),
+        (";", None),
+    ],
+)
+def test_the_first_word_of_a_statement_is_found_behind_comments(text, word):
+    found = wrapper.FIRST_WORD.match(text)
+    assert (found and found[1]) == word
+
+
+def result(number):
+    return SimpleNamespace(id=number, task=SimpleNamespace(module_path="shop.tasks.bill"))
+
+
+def test_a_task_is_a_context_from_its_start_to_its_end():
+    with pubsubpull.context(user="ann") as outer:
+        tasks.started(task_result=result("1"))
+        assert (audit.current().source, audit.current().metadata) == (
+            "task",
+            {"task": "shop.tasks.bill", "task_id": "1"},
+        )
+        tasks.started(task_result=result("2"))
+        assert audit.current().metadata["task_id"] == "2"
+        tasks.finished(task_result=result("2"))
+        assert audit.current().metadata["task_id"] == "1"
+        tasks.finished(task_result=result("1"))
+        assert audit.current() is outer
+
+
+def test_the_end_of_a_task_that_did_not_begin_here_ends_nothing():
+    with pubsubpull.context() as outer:
+        contextvars.copy_context().run(tasks.started, task_result=result("3"))
+        tasks.finished(task_result=result("3"))
+        tasks.finished(task_result=result("4"))
+        assert audit.current() is outer
+
+
+def test_a_task_of_djangos_runs_in_its_context():
+    django_tasks = pytest.importorskip("django.tasks", reason="Django has tasks from version 6 on")
+    assert sees.__name__ == "sees"
+    answer = django_tasks.task(sees).enqueue()
+    assert answer.return_value == ["task", "tests.unit.test_context_parts.sees"]
+    assert audit.current() is None
+
+
+def sees():
+    made = audit.current()
+    return [made.source, made.metadata["task"]]
+
+
+def test_a_file_that_the_server_can_send_by_itself_stays_one():
+    file = io.BytesIO(b"x")
+    answer = FileResponse(file)
+    streams.keep(answer, None)
+    assert answer.file_to_stream is file
+    answer.close()
+
+
+def test_an_answer_of_one_piece_is_left_alone():
+    answer = HttpResponse("x")
+    streams.keep(answer, None)
+    assert answer.content == b"x"
+
+
+def test_each_chunk_of_a_stream_is_made_within_the_context_and_sent_outside_of_it():
+    seen = []
+
+    def chunks():
+        for number in range(2):
+            seen.append(audit.current())
+            yield str(number)
+
+    with pubsubpull.context() as made:
+        pass
+    answer = StreamingHttpResponse(chunks())
+    streams.keep(answer, made)
+    for _ in answer:
+        assert audit.current() is None
+    assert seen == [made, made]
