@@ -79,9 +79,11 @@ def test_a_rollback_to_a_savepoint_takes_nothing_of_it_away():
             Customer.objects.create(name="lost")
             run("SELECT 1 / 0")
         Customer.objects.create(name="kept")
-        savepoint = transaction.savepoint()
+        # Django 6.1 renamed it.
+        savepoint = getattr(transaction, "savepoint_create", None) or transaction.savepoint
+        made = savepoint()
         Customer.objects.create(name="lost too")
-        transaction.savepoint_rollback(savepoint)
+        transaction.savepoint_rollback(made)
         Customer.objects.create(name="kept too")
     assert log() == [("kept", "ann"), ("kept too", "ann")]
     assert Request.objects.count() == 1
