@@ -142,16 +142,16 @@ class Groups:
         if not group.members and self._groups.get(group.cursor) is group:
             del self._groups[group.cursor]
 
-    def due(self, now: Present, *, at_most: int) -> list[Group]:
-        """Return the groups to read for now: the foremost, and of the others at most so many.
+    def due(self, now: Present) -> list[Group]:
+        """Return the groups that have something to read for now: the foremost, then the others, longest unread first.
 
-        So who lags keeps nobody else waiting for long.
+        Who reads only some of them before the next look so keeps nobody waiting for those that lag.
         """
         behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
         if not behind:
             return []
         front = max(behind, key=lambda group: _place(group.cursor))
-        return [front, *[group for group in behind if group is not front][:at_most]]
+        return [front, *[group for group in behind if group is not front]]
 
     def begin(self, group: Group) -> bool:
         """Take a group aside for a read: who joins its cursor meanwhile is not served by it. False where it is gone."""

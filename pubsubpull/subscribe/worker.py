@@ -253,9 +253,10 @@ class Worker:
         if look.free or look.mine != len(self.held):
             self._hurry.set()
         now = upto or look.present
-        for group in self.groups.due(now, at_most=LAGGING_AT_ONCE):
+        due = self.groups.due(now)
+        for group in due[: LAGGING_AT_ONCE + 1]:
             await self._read(group, now)
-        return self.groups.any_behind()
+        return len(due) > LAGGING_AT_ONCE + 1 or self.groups.any_behind()
 
     async def _read(self, group: Group, now: Present) -> None:
         if not self.groups.begin(group):

@@ -342,3 +342,16 @@ def test_a_rows_cursor_after_its_last_version_is_the_cursor_of_all():
     rest = feed.rows(Cursor.decode(read.cursor_after(read.rows[0].version).encode()), limit=10)
     assert rest.rows == read.rows[1:]
     assert rest.cursor == read.cursor
+
+
+def test_many_that_start_at_different_cursors_soon_read_together(subscribe):
+    for n in range(12):
+        Customer.objects.create(name=str(n))
+        subscribe(f"s{n}", models=["shop.order"])
+
+    def work(one, _):
+        until(lambda: len(one.held) == 12)
+        until(lambda: len({held.group for held in list(one.held.values())}) == 1)
+
+    # They do not wait for the next poll, which is far away.
+    run(work, IDLE_INTERVAL=60.0, POLL_INTERVAL=60.0)
