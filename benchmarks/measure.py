@@ -1,4 +1,4 @@
-"""Rounds, medians, and what comes out: a line that says what was measured, against what, and whether the target is met."""
+"""Rounds, medians, and what comes out: what was measured, against what, and whether the target is met."""
 
 from __future__ import annotations
 

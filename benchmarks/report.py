@@ -58,7 +58,8 @@ def machine(server: str) -> str:
     versions = [f"Python {platform.python_version()}", f"PostgreSQL {row[0] if row else '?'}"]
     versions += [f"{package} {importlib.metadata.version(package)}" for package in PACKAGES]
     return (
-        f"{dt.datetime.now(tz=dt.UTC).date()}, {os.cpu_count()} cores ({_processor()}), {platform.system()} {platform.machine()}. "
+        f"{dt.datetime.now(tz=dt.UTC).date()}, {os.cpu_count()} cores ({_processor()}), "
+        f"{platform.system()} {platform.machine()}. "
         f"{', '.join(versions)}."
     )
 
