@@ -48,7 +48,7 @@ class Who:
 class Context:
     """What makes changes. `late` tells what is known only when the first change is written: the user, the route.
 
-    `sent` holds the database aliases that were told of it.
+    `given` and `metadata` are clean JSON data. `sent` holds the database aliases that were told of it.
     """
 
     id: uuid.UUID
@@ -62,16 +62,10 @@ class Context:
 
     def setting(self, who: Who | None) -> str:
         """Return what the trigger reads: the id's 36 characters, and the rest as JSON."""
-        data = {
-            **self.given,
-            **self.late(),
-            "source": self.source,
-            "started": self.started,
-            "metadata": self.metadata,
-            "user_id": who and who.id,
-            "user_name": who and who.name,
-        }
-        return f"{self.id}{json.dumps(clean(data), ensure_ascii=False, allow_nan=False)}"
+        known = {"user_id": who.id, "user_name": who.name} if who else {}
+        named = clean({"source": self.source, **self.late(), **known})
+        data = {**self.given, **named, "started": self.started, "metadata": self.metadata}
+        return f"{self.id}{json.dumps(data, ensure_ascii=False)}"
 
 
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("pubsubpull", default=None)

@@ -25,17 +25,18 @@ logger = logging.getLogger("pubsubpull")
 
 def opened(request: HttpRequest) -> Context:
     """Return the context of a request. Who makes it is read when the first change is written."""
+    given = {
+        "method": request.method,
+        "path": request.path,
+        "ip": ip(request),
+        "user_agent": request.headers.get("User-Agent"),
+        "correlation_id": correlation_id(request),
+    }
     return audit.Context(
         id=audit.uuid7(),
         source="http",
         started=time.time(),
-        given={
-            "method": request.method,
-            "path": request.path,
-            "ip": ip(request),
-            "user_agent": request.headers.get("User-Agent"),
-            "correlation_id": correlation_id(request),
-        },
+        given=audit.clean(given),
         metadata={},
         who=functools.partial(_who, request),
         late=functools.partial(_route, request),

@@ -122,11 +122,13 @@ NO_BLOCK: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
 @contextlib.contextmanager
 def _block(pg: psycopg.Connection[Any], due: Due) -> Iterator[None]:
     """Send what is due, and let the statement follow in the same round trip where that can be."""
-    with contextlib.ExitStack() as stack:
-        if not due.alone:
-            stack.enter_context(pg.pipeline())
-        elif pg.autocommit and _status(pg) == TransactionStatus.IDLE:
-            stack.enter_context(pg.transaction())
+    if not due.alone:
+        around: contextlib.AbstractContextManager[Any] = pg.pipeline()
+    elif pg.autocommit and _status(pg) == TransactionStatus.IDLE:
+        around = pg.transaction()
+    else:
+        around = NO_BLOCK
+    with around:
         _send(pg, due)
         yield
 

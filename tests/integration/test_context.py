@@ -300,11 +300,26 @@ def test_a_context_decorates_a_function():
     assert log() == [("a", "ann"), ("a", "ann")]
 
 
-def test_a_setting_made_by_hand_that_is_no_request_harms_nothing():
+ID = "0192f0c1-2d3e-7abc-8def-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    "setting", ["nonsense", ID, f"{ID}{{", f'{ID}{{"started": "x"}}', f'{ID}{{"started": 1e300}}', f"x{ID}{{}}"]
+)
+def test_a_setting_made_by_hand_that_is_no_request_harms_nothing(setting):
     with transaction.atomic():
-        run("SET LOCAL pubsubpull.request = 'nonsense'")
+        run("SELECT set_config('pubsubpull.request', %s, true)", (setting,))
         Customer.objects.create(name="a")
     assert log() == [("a", None)]
+    assert Change.objects.get(model="shop.customer").request_id is None
+
+
+def test_a_setting_made_by_hand_that_is_a_request_is_one():
+    with transaction.atomic():
+        run("SELECT set_config('pubsubpull.request', %s, true)", (f'{ID}{{"user_name": "psql"}}',))
+        Customer.objects.create(name="a")
+    assert log() == [("a", "psql")]
+    assert Request.objects.get().source == "unknown"
 
 
 def test_django_debugging_wrappers_and_ours_do_not_disturb_each_other():
