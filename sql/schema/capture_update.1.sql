@@ -1,9 +1,11 @@
 -- AFTER UPDATE, once a statement. Arguments as for pubsubpull_capture_insert. Old and new rows are paired by key; what is left over
 -- has moved its key. One row takes a path without a join: a session caches the join's plan with its first statement's size.
+-- The join's hash table holds one side of the rows; with the default's memory it would go to disk from 10,000 rows on.
 CREATE FUNCTION pubsubpull_capture_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET hash_mem_multiplier = 8
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'
@@ -14,30 +16,36 @@ DECLARE
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
     masked text[] := tg_argv[3];
-    plain boolean := tg_argv[2] = '{}' AND tg_argv[3] = '{}';
-    single boolean := cardinality(columns) = 1;
     affected integer := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2) AS first);
     request uuid;
+    transaction xid8;
+    moment timestamptz;
 BEGIN
     IF affected = 1 THEN
         PERFORM pubsubpull_log_row(
             tg_argv[0], columns, excluded, masked, (SELECT to_jsonb(o) FROM old_rows o), (SELECT to_jsonb(n) FROM new_rows n)
         );
+    ELSIF affected > 1 AND excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+        request := pubsubpull_request_id();
+        transaction := pg_current_xact_id();
+        moment := clock_timestamp();
+        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
+        SELECT transaction, moment, tg_argv[0], CASE WHEN n.j IS NULL THEN 'D' WHEN o.j IS NULL THEN 'I' ELSE 'U' END::"char", key, request, o.j, n.j
+        FROM (SELECT j, j ->> columns[1] AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
+        FULL JOIN (SELECT j, j ->> columns[1] AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
+        WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     ELSIF affected > 1 THEN
         request := pubsubpull_request_id();
-        INSERT INTO pubsubpull_change (model, op, key, request_id, old, new)
-        SELECT tg_argv[0], CASE WHEN n.j IS NULL THEN 'D' WHEN o.j IS NULL THEN 'I' ELSE 'U' END::"char", key, request,
-               CASE WHEN plain THEN o.j ELSE pubsubpull_mask(o.j, masked) END,
-               CASE WHEN plain THEN n.j ELSE pubsubpull_mask(n.j, masked) END
+        transaction := pg_current_xact_id();
+        moment := clock_timestamp();
+        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
+        SELECT transaction, moment, tg_argv[0], CASE WHEN n.j IS NULL THEN 'D' WHEN o.j IS NULL THEN 'I' ELSE 'U' END::"char", key, request,
+               pubsubpull_mask(o.j, masked), pubsubpull_mask(n.j, masked)
         FROM (
-            SELECT CASE WHEN plain THEN j ELSE j - excluded END AS j,
-                   CASE WHEN single THEN j ->> columns[1] ELSE pubsubpull_key(j, columns) END AS key
-            FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
         ) AS o
         FULL JOIN (
-            SELECT CASE WHEN plain THEN j ELSE j - excluded END AS j,
-                   CASE WHEN single THEN j ->> columns[1] ELSE pubsubpull_key(j, columns) END AS key
-            FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
         ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     END IF;
