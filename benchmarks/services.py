@@ -88,6 +88,7 @@ def changes(count: int) -> None:
         sql.run(sql.compose("empty", tables=psql.SQL(tables)))
     sql.run(sql.compose("insert_rows", table=TABLE, count=count // 2))
     sql.run(sql.compose("update_rows", table=TABLE))
+    sql.run(sql.compose("analyze"))
 
 
 def consumer() -> tuple[Consumer, str]:

@@ -1,0 +1,2 @@
+-- Statistics as autovacuum would have them a minute later.
+ANALYZE pubsubpull_change
