@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import re
 import time
 from typing import TYPE_CHECKING
@@ -15,45 +16,47 @@ if TYPE_CHECKING:
 
 CURSOR = re.compile(rb'"cursor": ?"([^"]+)", ?"more": ?(true|false)\}$')
 NEXT = re.compile(rb'^\{"next":"([^"]+)"')
-ITEM = re.compile(rb'"op": ?"')
+ITEM = b'"op":'
+READERS = 4
 
 
 def run(bench: Bench) -> measure.Outcome:
-    """Read the same log through pubsubpull's API and through Django REST framework's."""
+    """Read the same log through pubsubpull's API and through Django REST framework's, one reader and several at once."""
     count, rounds = (2_000, 1) if bench.quick else (20_000, 7)
     services.changes(count)
     _, token = services.consumer()
-    with services.processes() as running:
-        url = running.serve("service", "benchmarks.wsgi", threads=2)
-        found = measure.medians(
-            measure.interleaved(
-                {
-                    "pubsubpull": lambda: _read(lambda: _ours(url, token), count),
-                    "rest": lambda: _read(lambda: _rest(url), count),
-                },
-                rounds=rounds,
-                say=bench.say,
-            )
-        )
-    ours, theirs = found["pubsubpull"]["rate"], found["rest"]["rate"]
-    line = measure.Line(
-        what="read the log in pages of 1,000, against Django REST framework",
+    with services.processes() as running, concurrent.futures.ThreadPoolExecutor(READERS) as threads:
+        url = running.serve("service", "benchmarks.wsgi", threads=READERS)
+        apis = {"pubsubpull": lambda: _ours(url, token), "rest": lambda: _rest(url)}
+        variants = {
+            f"{api} {readers}": lambda read=read, readers=readers: _read(threads, read, count, readers)  # type: ignore[misc]
+            for api, read in apis.items()
+            for readers in (1, READERS)
+        }
+        found = measure.medians(measure.interleaved(variants, rounds=rounds, say=bench.say))
+    rates = {name: figures["rate"] for name, figures in found.items()}
+    return measure.Outcome(lines=(_line(rates, 1), _line(rates, READERS)))
+
+
+def _line(rates: dict[str, float], readers: int) -> measure.Line:
+    ours, theirs = rates[f"pubsubpull {readers}"], rates[f"rest {readers}"]
+    return measure.Line(
+        what=f"read the log, {readers} reader{'s' * (readers > 1)} at once, against Django REST framework",
         ours=f"{ours:,.0f}/s",
         theirs=f"{theirs:,.0f}/s",
         value=ours / theirs,
         bound="at least",
         target=10,
     )
-    return measure.Outcome(lines=(line,))
 
 
-def _read(pages: Callable[[], int], count: int) -> measure.Figures:
+def _read(threads: concurrent.futures.Executor, read: Callable[[], int], count: int, readers: int) -> measure.Figures:
     began = time.perf_counter()
-    got = pages()
+    got = [task.result() for task in [threads.submit(read) for _ in range(readers)]]
     seconds = time.perf_counter() - began
-    if got != count:
+    if got != [count] * readers:
         raise AssertionError(f"{got} changes were read of {count}")
-    return {"rate": count / seconds}
+    return {"rate": count * readers / seconds}
 
 
 def _get(url: str, **headers: str) -> bytes:
@@ -67,8 +70,8 @@ def _ours(url: str, token: str) -> int:
     got, after, more = 0, "", True
     while more:
         body = _get(f"{url}/pubsubpull/changes/?limit=1000{after}", Authorization=f"Bearer {token}")
-        got += len(ITEM.findall(body))
-        found = CURSOR.search(body)
+        got += body.count(ITEM)
+        found = CURSOR.search(body, body.rindex(b'"cursor"'))
         assert found
         after, more = f"&after={found[1].decode()}", found[2] == b"true"
     return got
@@ -78,7 +81,7 @@ def _rest(url: str) -> int:
     got, following = 0, f"{url}/rest/"
     while following:
         body = _get(following)
-        got += len(ITEM.findall(body))
+        got += body.count(ITEM)
         found = NEXT.search(body)
         following = found[1].decode() if found else ""
     return got

@@ -11,22 +11,29 @@ SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
 DECLARE
+    label text := tg_argv[0];
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
     masked text[] := tg_argv[3];
+    key_column text := columns[1];
     request uuid;
+    transaction xid8;
+    moment timestamptz;
 BEGIN
     IF NOT EXISTS (SELECT FROM new_rows) THEN
         RETURN NULL;
     END IF;
     request := pubsubpull_request_id();
+    -- Once a statement: what is volatile would be asked for each row.
+    transaction := pg_current_xact_id();
+    moment := clock_timestamp();
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
-        INSERT INTO pubsubpull_change (model, op, key, request_id, new)
-        SELECT tg_argv[0], 'I', j ->> columns[1], request, j
+        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
+        SELECT transaction, moment, label, 'I', j ->> key_column, request, j
         FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
-        INSERT INTO pubsubpull_change (model, op, key, request_id, new)
-        SELECT tg_argv[0], 'I', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
+        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
+        SELECT transaction, moment, label, 'I', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
         FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
     END IF;
     RETURN NULL;

@@ -13,33 +13,36 @@ SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
 DECLARE
+    label text := tg_argv[0];
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
     masked text[] := tg_argv[3];
     affected integer := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2) AS first);
+    key_column text := columns[1];
     request uuid;
     transaction xid8;
     moment timestamptz;
 BEGIN
     IF affected = 1 THEN
         PERFORM pubsubpull_log_row(
-            tg_argv[0], columns, excluded, masked, (SELECT to_jsonb(o) FROM old_rows o), (SELECT to_jsonb(n) FROM new_rows n)
+            label, columns, excluded, masked, (SELECT to_jsonb(o) FROM old_rows o), (SELECT to_jsonb(n) FROM new_rows n)
         );
     ELSIF affected > 1 AND excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         request := pubsubpull_request_id();
+        -- Once a statement: what is volatile would be asked for each row.
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
-        SELECT transaction, moment, tg_argv[0], CASE WHEN n.j IS NULL THEN 'D' WHEN o.j IS NULL THEN 'I' ELSE 'U' END::"char", key, request, o.j, n.j
-        FROM (SELECT j, j ->> columns[1] AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
-        FULL JOIN (SELECT j, j ->> columns[1] AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
+        SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request, o.j, n.j
+        FROM (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
+        FULL JOIN (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     ELSIF affected > 1 THEN
         request := pubsubpull_request_id();
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
-        SELECT transaction, moment, tg_argv[0], CASE WHEN n.j IS NULL THEN 'D' WHEN o.j IS NULL THEN 'I' ELSE 'U' END::"char", key, request,
+        SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request,
                pubsubpull_mask(o.j, masked), pubsubpull_mask(n.j, masked)
         FROM (
             SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
