@@ -21,7 +21,7 @@ READERS = 4
 
 
 def run(bench: Bench) -> measure.Outcome:
-    """Read the same log through pubsubpull's API and through Django REST framework's, one reader and several at once."""
+    """Read the same log through pubsubpull's API and through Django REST framework's, one reader and several."""
     count, rounds = (2_000, 1) if bench.quick else (20_000, 7)
     services.changes(count)
     _, token = services.consumer()
