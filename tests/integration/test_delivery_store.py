@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
+import time
 import uuid
 
 import pytest
@@ -280,9 +281,9 @@ def test_a_worker_sends_nothing_while_its_lease_is_not_sure(subscribe):
         with session() as other:
             other.execute("BEGIN")
             other.execute("LOCK TABLE pubsubpull_worker IN SHARE MODE")
-            until(lambda: one._alive_until < worker.time.monotonic())
+            until(lambda: one.shares.alive_until < time.monotonic())
             Customer.objects.create(name="a")
-            until(lambda: any(h.pending.count or h.current for h in list(one.held.values())))
+            until(lambda: any(h.pending.count or h.current for h in list(one.shares.held.values())))
             assert not transport.sent
             other.execute("ROLLBACK")
         until(lambda: transport.sent)
@@ -350,8 +351,8 @@ def test_many_that_start_at_different_cursors_soon_read_together(subscribe):
         subscribe(f"s{n}", models=["shop.order"])
 
     def work(one, _):
-        until(lambda: len(one.held) == 12)
-        until(lambda: len({held.group for held in list(one.held.values())}) == 1)
+        until(lambda: len(one.shares.held) == 12)
+        until(lambda: len({held.group for held in list(one.shares.held.values())}) == 1)
 
     # They do not wait for the next poll, which is far away.
     run(work, IDLE_INTERVAL=60.0, POLL_INTERVAL=60.0)

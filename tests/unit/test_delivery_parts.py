@@ -14,8 +14,8 @@ from pubsubpull.capture.cursor import Cursor, Snapshot, Window
 from pubsubpull.capture.feed import Row, Rows, _Reading
 from pubsubpull.subscribe import backoff, notification, signing
 from pubsubpull.subscribe.outcome import HOLD_LIMIT, Delivered, Gone, Retry, Rewind, outcome, retry_after
+from pubsubpull.subscribe.shares import share
 from pubsubpull.subscribe.transport import Response
-from pubsubpull.subscribe.worker import share
 
 NOW = 1_700_000_000.0
 CURSOR = Cursor(epoch=1, seq=10, floor=0, snapshot=Snapshot(xmin=5, xmax=5))
