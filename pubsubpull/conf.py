@@ -44,6 +44,10 @@ class Settings:
     """The first wait after a failed notification, in seconds; each further one doubles it."""
     BACKOFF_LIMIT: float = 3600.0
     """The longest wait between two attempts, in seconds."""
+    BREAKER_FAILURES: int = 5
+    """After how many failures in a row, without an answer in between, a callback's host is tried by one alone."""
+    BREAKER_LIMIT: float = 60.0
+    """The longest wait between two attempts to reach a host that does not answer, in seconds."""
     DISABLE_AFTER: float = 5 * 86400.0
     """How long a subscription may keep failing before it is disabled, in seconds."""
     DRAIN: float = 20.0

@@ -3,6 +3,6 @@
 from pubsubpull.audit.models import Request
 from pubsubpull.capture.models import Change, Log
 from pubsubpull.pull.models import Consumer
-from pubsubpull.subscribe.models import Subscription, Worker
+from pubsubpull.subscribe.models import Host, Subscription, Worker
 
-__all__ = ["Change", "Consumer", "Log", "Request", "Subscription", "Worker"]
+__all__ = ["Change", "Consumer", "Host", "Log", "Request", "Subscription", "Worker"]

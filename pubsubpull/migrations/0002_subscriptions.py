@@ -46,6 +46,20 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Host",
+            fields=[
+                ("host", models.TextField(primary_key=True, serialize=False)),
+                ("failures", models.IntegerField()),
+                ("since", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("began", models.DateTimeField()),
+                ("retry_at", models.DateTimeField()),
+                ("error", models.TextField()),
+            ],
+            options={
+                "db_table": "pubsubpull_host",
+            },
+        ),
+        migrations.CreateModel(
             name="Subscription",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),

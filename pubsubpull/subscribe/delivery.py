@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.conf import Settings
+    from pubsubpull.subscribe.breaker import Breaker
     from pubsubpull.subscribe.held import Groups, Held
     from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.transport import Transport
@@ -45,6 +46,7 @@ class Delivery:
         settings: Settings,
         transport: Transport,
         groups: Groups,
+        breaker: Breaker,
         note: Callable[[Held], None],
         room: Callable[[Held], None],
         alive: Callable[[], asyncio.Event],
@@ -53,6 +55,7 @@ class Delivery:
         self.settings = settings
         self.transport = transport
         self.groups = groups
+        self.breaker = breaker
         self.note = note
         self.room = room
         self.alive = alive
@@ -96,11 +99,18 @@ class Delivery:
         """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
         if held.next_attempt is not None:
             await self._first(held, held.next_attempt - time.time())
-        alive = self.alive()
-        while not alive.is_set() and not self._over(held):
-            await self._first(held, 1.0, alive)
+        while not self._over(held):
             alive = self.alive()
-        return not self._over(held)
+            if not alive.is_set():
+                await self._first(held, 1.0, alive)
+            elif wait := await self.breaker.wait(held.host, failing=bool(held.attempts)):
+                self._held_back(held, wait)
+                await self._first(held, wait, self.breaker.news(held.host))
+            elif self._over(held):
+                await self.breaker.give_back(held.host)
+            else:
+                return True
+        return False
 
     async def _first(self, held: Held, seconds: float, *events: asyncio.Event) -> None:
         """Wait so long, or until the worker stops, the subscription is taken away, or an event comes."""
@@ -111,14 +121,21 @@ class Delivery:
 
     async def _send(self, held: Held, notification: Notification) -> Outcome:
         now = time.time()
+        began = time.monotonic()
         headers = signing.headers(
             held.secrets, notification=notification.id, timestamp=int(now), body=notification.body
         )
         try:
             response = await self.transport.put(held.callback, notification.body, {**HEADERS, **headers})
         except exceptions.Unavailable as error:
-            return Retry(error=f"The receiver could not be reached: {error}.")
-        return outcome(response, now=time.time())
+            result: Outcome = Retry(error=f"The receiver could not be reached: {error}.", away=True)
+        else:
+            result = outcome(response, now=time.time())
+        if isinstance(result, Retry) and result.away:
+            await self.breaker.failed(held.host, began=began, error=result.error)
+        else:
+            await self.breaker.answered(held.host)
+        return result
 
     async def _settle(self, held: Held, notification: Notification, result: Outcome) -> None:
         match result:
@@ -163,24 +180,33 @@ class Delivery:
         self.room(held)
 
     def _failed(self, held: Held, result: Retry) -> None:
-        now = time.time()
         held.attempts += 1
         held.rewinds = 0
-        held.last_error = result.error
-        if held.failing_since is None:
-            held.failing_since = now
-            logger.warning("pubsubpull: subscription %s is failing: %s", held, result.error)
-        if now - held.failing_since > self.settings.DISABLE_AFTER:
-            self.disable(held, f"Disabled after failing for too long. PUT it again to go on. Last: {result.error}")
-            return
         wait = backoff.delay(
             held.attempts,
             first=self.settings.BACKOFF_FIRST,
             limit=self.settings.BACKOFF_LIMIT,
             random=random.random,
         )
-        held.state = State.FAILING.value
-        held.next_attempt = now + max(wait, result.after)
+        self._put_off(held, max(wait, result.after), result.error)
+
+    def _held_back(self, held: Held, wait: float) -> None:
+        """Note that the subscription waits for its host, which others have found not to answer."""
+        sick = self.breaker.given_up(held.host)
+        error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
+        if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
+            self._put_off(held, wait, error)
+
+    def _put_off(self, held: Held, wait: float, error: str) -> None:
+        """Note that the subscription is failing; nothing is sent for so long."""
+        now = time.time()
+        if held.failing_since is None:
+            held.failing_since = now
+            logger.warning("pubsubpull: subscription %s is failing: %s", held, error)
+        if now - held.failing_since > self.settings.DISABLE_AFTER:
+            self.disable(held, f"Disabled after failing for too long. PUT it again to go on. Last: {error}")
+            return
+        held.state, held.last_error, held.next_attempt = State.FAILING.value, error, now + wait
         # What was read ahead would only take up memory for as long as the receiver is away.
         if held.current is not None:
             self._read_on_from(held, held.current.cursor)

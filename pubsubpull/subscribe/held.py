@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pubsubpull.subscribe import hosts
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.notification import Pending
 
@@ -64,6 +65,11 @@ class Held:
 
     def __str__(self) -> str:
         return f"{self.name} of {self.consumer}"
+
+    @property
+    def host(self) -> str:
+        """The host and port of its callback."""
+        return hosts.host(self.callback)
 
     @property
     def at_rest(self) -> bool:

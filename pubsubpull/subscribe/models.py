@@ -23,6 +23,26 @@ class Worker(models.Model):
         return self.name
 
 
+class Host(models.Model):
+    """A callback's host that does not answer; all workers share what they know of it.
+
+    `began` is when the last exchange that failed was begun; nobody is to try before `retry_at`.
+    """
+
+    host = models.TextField(primary_key=True)
+    failures = models.IntegerField()
+    since = models.DateTimeField(db_default=Now())
+    began = models.DateTimeField()
+    retry_at = models.DateTimeField()
+    error = models.TextField()
+
+    class Meta:
+        db_table = "pubsubpull_host"
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 

@@ -17,6 +17,10 @@ HOLD_LIMIT = 86_400.0
 """The longest that a Retry-After is honoured, in seconds."""
 
 
+AWAY = {502, 503, 504}
+"""What a gateway answers for a receiver that does not."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Delivered:
     """The receiver has it."""
@@ -36,10 +40,11 @@ class Gone:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Retry:
-    """It failed; try again, at the earliest `after` seconds from now."""
+    """It failed; try again, at the earliest `after` seconds from now. `away` says that the host did not answer."""
 
     error: str
     after: float = 0.0
+    away: bool = False
 
 
 Outcome = Delivered | Rewind | Gone | Retry
@@ -54,11 +59,12 @@ def outcome(response: Response, *, now: float) -> Outcome:
     if response.status == 410:
         return Gone()
     error = f"The receiver answered {response.status}."
+    away = response.status in AWAY
     if response.status in {429, 503}:
-        return Retry(error=error, after=retry_after(response.headers.get("retry-after", ""), now=now))
+        return Retry(error=error, after=retry_after(response.headers.get("retry-after", ""), now=now), away=away)
     if 300 <= response.status < 400:
         error += " A redirect is not followed: register the address that it leads to."
-    return Retry(error=error)
+    return Retry(error=error, away=away)
 
 
 def retry_after(value: str, *, now: float) -> float:

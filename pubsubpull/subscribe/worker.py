@@ -15,6 +15,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe import threads
+from pubsubpull.subscribe.breaker import Breaker
 from pubsubpull.subscribe.delivery import Delivery
 from pubsubpull.subscribe.held import Groups
 from pubsubpull.subscribe.reader import Reader
@@ -50,8 +51,9 @@ class Worker:
         """Deliver until `stop` is called, then finish what has begun."""
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
+            stopping = self.delivery.stopping.wait
             await self._beside(
-                self.shares.keep, self.recorder.run, self.reader.read_on, until=self.delivery.stopping.wait
+                self.shares.keep, self.recorder.run, self.breaker.watch, self.reader.read_on, until=stopping
             )
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
@@ -59,7 +61,7 @@ class Worker:
         """Deliver what there is now, as far as it is accepted at once; return how many changes that was."""
         async with self._ready():
             await self.shares.take()
-            await self._beside(self.shares.keep, self.recorder.run, until=self._catch_up)
+            await self._beside(self.shares.keep, self.recorder.run, self.breaker.watch, until=self._catch_up)
         return self.delivery.delivered
 
     def stop(self) -> None:
@@ -108,10 +110,12 @@ class Worker:
             flush=self.recorder.flush,
             wake=wake,
         )
+        self.breaker = Breaker(settings=self.settings, writes=writes)
         self.delivery = Delivery(
             settings=self.settings,
             transport=self.transport,
             groups=groups,
+            breaker=self.breaker,
             note=self.recorder.note,
             room=room,
             alive=self.shares.alive,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import threading
 import time
 import uuid
 
@@ -12,20 +11,18 @@ import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 
-from pubsubpull import conf, exceptions
+from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import recorder, store, subscriptions, worker
+from pubsubpull.subscribe import recorder, store, subscriptions
 from pubsubpull.subscribe.transport import RecordingTransport, Response
+from tests.delivering import run, until
 from tests.sessions import session
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SETTINGS = conf.Settings(
-    LEASE=3, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02
-)
 
 
 @pytest.fixture
@@ -131,39 +128,6 @@ def test_a_cursor_that_is_none_disables_the_subscription(subscribe):
         store.held(row)
     assert holder.record([store.broken(row)]) == {made.pk}
     assert (now(made).state, now(made).worker) == ("disabled", None)
-
-
-def run(work, transport=None, **settings):
-    """Run a worker in a thread while `work(worker, transport)` does something; return the worker."""
-    transport = transport or RecordingTransport()
-    one = worker.Worker(settings=dataclasses.replace(SETTINGS, **settings), name="test", transport=transport)
-    loops, started = [], threading.Event()
-
-    async def main():
-        loops.append(asyncio.get_running_loop())
-        asyncio.get_running_loop().call_soon(started.set)
-        await one.run()
-
-    thread = threading.Thread(target=asyncio.run, args=[main()])
-    thread.start()
-    assert started.wait(10)
-    try:
-        work(one, transport)
-    finally:
-        loops[0].call_soon_threadsafe(one.stop)
-        thread.join(20)
-    assert not thread.is_alive()
-    assert transport.closed
-    return one
-
-
-def until(condition, limit=10):
-    event = threading.Event()
-    for _ in range(int(limit / 0.02)):
-        if found := condition():
-            return found
-        event.wait(0.02)
-    raise AssertionError("it did not come to be in time")
 
 
 def test_each_gets_what_it_wants_of_one_read(subscribe):

@@ -1,0 +1,2 @@
+-- Has nobody try a host for so many seconds.
+UPDATE pubsubpull_host SET retry_at = clock_timestamp() + make_interval(secs => {seconds}) WHERE host = {host}

@@ -1,0 +1,2 @@
+-- Forgets that a host was sick.
+DELETE FROM pubsubpull_host WHERE host = {host}

@@ -1,0 +1,311 @@
+"""The breaker on PostgreSQL: what workers share of hosts that do not answer, and who may try one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import threading
+import time
+
+import pytest
+from django.db import connections
+from django.db.utils import OperationalError
+
+from pubsubpull import exceptions
+from pubsubpull.models import Host, Subscription
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe import breaker, hosts, subscriptions
+from pubsubpull.subscribe.transport import RecordingTransport, Response
+from tests.delivering import SETTINGS, run, until
+from tests.sessions import session
+from tests.shop.models import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+QUICK = dataclasses.replace(SETTINGS, BREAKER_FAILURES=3, BREAKER_LIMIT=0.2, BACKOFF_FIRST=0.1, BACKOFF_LIMIT=60)
+NAME = "sick.example:80"
+
+
+@pytest.fixture
+def subscribe():
+    consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
+
+    def make(name, host="sick.example"):
+        wish = subscriptions.Wish(callback=f"http://{host}/{name}", models=["shop.customer"])
+        return subscriptions.put(consumer, name, wish)[0]
+
+    return make
+
+
+def fail(times, store=None, pause=60.0, **given):
+    store = store or hosts.Store("default")
+    named = {"took": 0.0, "error": "no", "limit": 3, "probe": False, "pause": lambda _: pause, **given}
+    return [store.failed(NAME, **named) for _ in range(times)]
+
+
+def sick():
+    return hosts.Store("default").sick().get(NAME)
+
+
+def test_failures_are_counted_until_the_host_is_given_up_and_then_only_a_probes():
+    assert fail(5) == [1, 2, 3, None, None]
+    assert 55 < sick().wait < 61
+    assert fail(2, probe=True, pause=30.0) == [4, 5]
+    assert 25 < sick().wait < 31
+    hosts.Store("default").well(NAME)
+    assert sick() is None
+    assert fail(1) == [1]
+
+
+def waits_for_a_lock():
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        return cursor.fetchone()
+
+
+def test_one_alone_gets_the_probe_even_if_two_ask_in_the_same_moment():
+    fail(3, pause=-1.0)
+    got = []
+    with session() as other:
+        other.execute("BEGIN")
+        other.execute("UPDATE pubsubpull_host SET retry_at = clock_timestamp() + interval '1 min'")
+
+        def ask():
+            with contextlib.closing(connections["default"]):
+                got.append(hosts.Store("default").probe(NAME, 60))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(waits_for_a_lock)
+        other.execute("COMMIT")
+        asking.join()
+    assert got == [False]
+
+
+def test_a_probe_that_nobody_ended_is_given_again_after_its_time():
+    fail(3, pause=-1.0)
+    store = hosts.Store("default")
+    assert store.probe(NAME, 60)
+    assert not store.probe(NAME, 60)
+    Host.objects.update(retry_at="2000-01-01T00:00Z")
+    assert store.probe(NAME, 60)
+    store.well(NAME)
+    assert not store.probe(NAME, 60)
+
+
+def test_a_host_that_nobody_has_tried_for_a_day_is_forgotten():
+    fail(3)
+    Host.objects.update(began="2000-01-01T00:00Z")
+    assert sick() is None
+    assert sick() is None
+    assert not Host.objects.exists()
+
+
+async def direct(function, *arguments, **named):
+    return await asyncio.to_thread(_closing, function, arguments, named)
+
+
+def _closing(function, arguments, named):
+    try:
+        return function(*arguments, **named)
+    finally:
+        connections["default"].close()
+
+
+def make(settings=QUICK, writes=direct):
+    return breaker.Breaker(settings=settings, writes=writes)
+
+
+def failing(one, times=1, began=None):
+    async def main():
+        for _ in range(times):
+            await one.failed(NAME, began=time.monotonic() if began is None else began, error="no")
+
+    return main()
+
+
+def test_what_one_worker_finds_the_others_know():
+    async def main():
+        one, other = make(), make(dataclasses.replace(QUICK, BREAKER_LIMIT=60, BACKOFF_FIRST=60))
+        await failing(one, 2)
+        assert await one.wait(NAME, failing=True) == 0
+        await failing(other)
+        assert await other.wait(NAME, failing=False) > 1
+        await one.look()
+        assert await one.wait(NAME, failing=False) > 1
+        assert await one.wait("well.example:80", failing=False) == 0
+        news = one.news(NAME)
+        await other.answered(NAME)
+        assert await other.wait(NAME, failing=False) == 0
+        await one.look()
+        assert news.is_set()
+        assert await one.wait(NAME, failing=False) == 0
+
+    asyncio.run(main())
+
+
+def test_a_failure_while_the_host_answered_another_is_not_the_hosts():
+    async def main():
+        one = make()
+        began = time.monotonic()
+        await one.answered(NAME)
+        await failing(one, 5, began=began)
+        assert not await direct(Host.objects.exists)
+
+    asyncio.run(main())
+
+
+def test_who_has_had_an_answer_since_the_last_failure_began_says_that_the_host_is_well():
+    async def main():
+        one, other = make(), make()
+        began = time.monotonic() - 1
+        await other.answered(NAME)
+        await failing(one, 3, began=began)
+        assert await one.wait(NAME, failing=False) > 0
+        await other.look()
+        assert await other.wait(NAME, failing=False) == 0
+        assert not await direct(Host.objects.exists)
+
+    asyncio.run(main())
+
+
+def test_when_the_pause_is_over_one_alone_tries_and_its_failure_makes_the_next_pause_longer():
+    async def main():
+        one, other = make(), make()
+        await failing(one, 3)
+        await asyncio.sleep(await one.wait(NAME, failing=False))
+        await other.look()
+        asked = await asyncio.gather(*(each.wait(NAME, failing=False) for each in (one, one, other, other)))
+        assert sorted(wait == 0 for wait in asked) == [False, False, False, True]
+        prober = one if 0 in asked[:2] else other
+        await failing(prober)
+        assert prober.given_up(NAME).failures == 4
+        assert await prober.wait(NAME, failing=False) > 0
+
+    asyncio.run(main())
+
+
+def test_what_was_on_its_way_when_the_host_was_given_up_is_not_taken_for_the_probe():
+    async def main():
+        one = make()
+        began = time.monotonic()
+        await failing(one, 3)
+        await asyncio.sleep(await one.wait(NAME, failing=False))
+        assert await one.wait(NAME, failing=False) == 0
+        await failing(one, began=began)
+        assert one.given_up(NAME).failures == 3
+        await failing(one)
+        assert one.given_up(NAME).failures == 4
+
+    asyncio.run(main())
+
+
+def test_who_has_failed_itself_leaves_the_probe_to_who_has_not():
+    async def main():
+        one = make()
+        await failing(one, 3)
+        await asyncio.sleep(await one.wait(NAME, failing=False))
+        assert await one.wait(NAME, failing=True) > 0
+        assert await one.wait(NAME, failing=False) == 0
+
+    asyncio.run(main())
+
+
+def test_a_probe_that_is_given_back_is_had_by_another_at_once():
+    async def main():
+        one, other = make(), make()
+        await failing(one, 3)
+        await asyncio.sleep(await one.wait(NAME, failing=False))
+        assert await one.wait(NAME, failing=False) == 0
+        await one.give_back(NAME)
+        await one.give_back(NAME)
+        await other.look()
+        assert await other.wait(NAME, failing=False) == 0
+
+    asyncio.run(main())
+
+
+def test_while_the_database_is_away_nothing_breaks_and_a_host_that_is_given_up_is_not_tried():
+    away = False
+
+    async def writes(function, *arguments, **named):
+        if away:
+            raise OperationalError("away")
+        return await direct(function, *arguments, **named)
+
+    async def main():
+        nonlocal away
+        one = make(writes=writes)
+        await failing(one, 3)
+        await asyncio.sleep(await one.wait(NAME, failing=False))
+        assert await one.wait(NAME, failing=False) == 0
+        away = True
+        await failing(one)
+        await one.give_back(NAME)
+        assert await one.wait(NAME, failing=False) > 0
+        await one.answered(NAME)
+        away = False
+        await one.look()
+        assert one.given_up(NAME) is None
+        assert not await direct(Host.objects.exists)
+
+    asyncio.run(main())
+
+
+def test_a_sick_host_is_tried_by_one_alone_and_when_it_is_back_all_get_everything(subscribe, caplog):
+    caplog.set_level("INFO")
+    for n in range(10):
+        subscribe(f"s{n}")
+    subscribe("well", host="well.example")
+    down, inside, most = [True], [0], [0]
+
+    async def answer(sent):
+        if "sick.example" not in sent.url:
+            return Response(status=204)
+        if down[0]:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            await asyncio.sleep(0.01)
+            inside[0] -= 1
+            raise exceptions.Unavailable("no connection")
+        return Response(status=204)
+
+    def work(_, transport):
+        until(lambda: Subscription.objects.filter(worker=None).count() == 0)
+        Customer.objects.create(name="a")
+        until(lambda: Host.objects.filter(failures__gte=3).exists())
+        most[0] = 0
+        tried = len(transport.sent)
+        until(lambda: Host.objects.filter(failures__gte=5).exists())
+        assert most[0] <= 1, "of ten subscriptions one alone tries at a time"
+        assert len(transport.sent) - tried <= 4
+        waiting = until(
+            lambda: (
+                Subscription.objects.filter(name__startswith="s", state="failing").count() == 10
+                and Subscription.objects.filter(last_error__contains="tried by one alone").first()
+            )
+        )
+        assert waiting.next_attempt
+        assert Subscription.objects.get(name="well").delivered == 1
+        down[0] = False
+        until(lambda: Subscription.objects.filter(state="active", delivered=1).count() == 11)
+
+    run(work, RecordingTransport(answer), BREAKER_FAILURES=3, BREAKER_LIMIT=0.1, BACKOFF_FIRST=0.05, BACKOFF_LIMIT=60)
+    assert not Host.objects.exists()
+    assert [r.message for r in caplog.records if "does not answer (" in r.message]
+    assert [r.message for r in caplog.records if "answers again" in r.message]
+
+
+def test_who_only_waits_for_its_host_for_too_long_is_disabled_too(subscribe):
+    made = subscribe("s")
+    Subscription.objects.update(state="failing", failing_since="2000-01-01T00:00Z")
+    fail(3)
+
+    def work(one, transport):
+        until(lambda: one.breaker.given_up(NAME))
+        Customer.objects.create(name="a")
+        until(lambda: Subscription.objects.get(pk=made.pk).state == "disabled")
+        assert not transport.sent
+
+    run(work, BREAKER_FAILURES=3)
+    assert "tried by one alone" in Subscription.objects.get(pk=made.pk).last_error
