@@ -56,12 +56,12 @@ class Row(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
-    """Some changes as JSON text, items with commas between, and the cursor after them.
+    """Some changes as JSON text in UTF-8, items with commas between, and the cursor after them.
 
     `more` says that the log had further changes, for this reader or others, when the page was read.
     """
 
-    items: str
+    items: bytes
     count: int
     cursor: Cursor
     more: bool
@@ -121,8 +121,8 @@ def page(
     reading = _reading(after, now)
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
-        return Page(items="", count=0, cursor=after, more=False)
-    ((count, last, items),) = _read("queries/page", reading, limit=limit, models=models, using=using)
+        return Page(items=b"", count=0, cursor=after, more=False)
+    ((count, last, items),) = _read("queries/page", reading, limit=limit, models=models, using=using, as_bytes=True)
     cursor, more = reading.next(last if count == limit else _reached(reading, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
         return page(cursor, limit=limit, models=models, using=using, now=now)
@@ -213,25 +213,45 @@ def _reached(reading: _Reading, *, empty: bool, using: str) -> int:
 
 
 def _read(
-    name: str, reading: _Reading, *, limit: int, models: Collection[str] | None, using: str
+    name: str,
+    reading: _Reading,
+    *,
+    limit: int,
+    models: Collection[str] | None,
+    using: str,
+    as_bytes: bool = False,
 ) -> list[tuple[Any, ...]]:
+    wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
+    window = _window(reading, limit=limit, wanted=wanted)
+    query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
+    return sql.run(using, query, as_bytes=as_bytes)
+
+
+def _window(reading: _Reading, *, limit: int, wanted: psql.Composable) -> psql.Composed:
+    """Return the query for a reading's changes; above `since.seq` there are no stragglers to look for."""
     since, upto = reading.since, reading.window
-    low = max(upto.last, since.seq)
-    ended = sorted(set(since.snapshot.running) - set(upto.snapshot.running)) if upto.last < since.seq else []
-    window = sql.compose(
-        "queries/window",
-        ended=[str(xid) for xid in ended],
-        first=str(since.snapshot.xmax),
-        beyond=str(upto.snapshot.xmax if upto.last < since.seq else since.snapshot.xmax),
+    tail = sql.compose(
+        "queries/tail",
+        low=max(upto.last, since.seq),
+        high=reading.high,
+        restored=reading.restored,
         since=str(since.snapshot),
         upto=str(upto.snapshot),
-        restored=reading.restored,
+        limit=limit,
+        wanted=wanted,
+    )
+    if max(upto.last, since.floor) >= since.seq:
+        return tail
+    return sql.compose(
+        "queries/window",
+        ended=[str(xid) for xid in sorted(set(since.snapshot.running) - set(upto.snapshot.running))],
+        first=str(since.snapshot.xmax),
+        beyond=str(upto.snapshot.xmax),
+        upto=str(upto.snapshot),
         floor=since.floor,
         seq=since.seq,
         last=upto.last,
-        low=low,
-        high=reading.high,
+        tail=tail,
         limit=limit,
-        wanted=psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models))),
+        wanted=wanted,
     )
-    return sql.run(using, sql.template(name).format(item=sql.template("queries/item").format(), window=window))

@@ -7,6 +7,8 @@ import importlib.resources
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import psycopg.abc
+import psycopg.adapt
 from django.db import connections
 from psycopg import sql
 
@@ -38,11 +40,21 @@ def compose(file: str, /, **parts: Any) -> sql.Composed:
     return template(file).format(**made)
 
 
-def run(using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+class _Bytes(psycopg.adapt.Loader):
+    """Gives a text as the bytes that came, UTF-8 as all connections of Django are."""
+
+    def load(self, data: psycopg.abc.Buffer) -> bytes:
+        return bytes(data)
+
+
+def run(
+    using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | None = None, *, as_bytes: bool = False
+) -> list[tuple[Any, ...]]:
     """Run `query` on the database `using` and return its rows, if it has any.
 
     Values are sent as literals within the text, on a cursor of psycopg's own: a prepared statement could get a
-    generic plan, which looks at every partition of the log.
+    generic plan, which looks at every partition of the log. With `as_bytes` a text comes as UTF-8, for what is
+    passed on as it is: a page is large, and each copy of it is a good part of what it costs.
     """
     connection = connections[using]
     connection.ensure_connection()
@@ -50,5 +62,7 @@ def run(using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | N
     # The audit's cursors know of every statement that begins a transaction.
     cursor_class = getattr(pg.cursor_factory, "client_side", psycopg.ClientCursor)
     with connection.wrap_database_errors, cursor_class(pg) as cursor:
+        if as_bytes:
+            cursor.adapters.register_loader("text", _Bytes)
         cursor.execute(query, params)
         return cursor.fetchall() if cursor.description else []

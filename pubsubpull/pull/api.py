@@ -135,9 +135,8 @@ def changes_(
         feed.check(cursor, feed.present(_using()))
         return HttpResponse(status=304, headers={"ETag": tag})
     page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=_using())
-    answer = _text(
-        f'{{"items":[{page.items}],"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
-    )
+    end = f'],"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
+    answer = _body(b"".join([b'{"items":[', page.items, end.encode()]))
     if tag:
         answer.headers["ETag"] = tag
     return answer
@@ -209,7 +208,11 @@ def _tag(cursor: Cursor | None, models: list[str], limit: int) -> str | None:
 
 
 def _text(body: str) -> HttpResponse:
-    return HttpResponse(body, content_type="application/json")
+    return _body(body.encode())
+
+
+def _body(content: bytes) -> HttpResponse:
+    return HttpResponse(content, content_type="application/json", headers={"Content-Length": len(content)})
 
 
 def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:

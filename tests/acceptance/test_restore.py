@@ -33,7 +33,7 @@ try:
 except exceptions.CursorExpired as error:
     print(json.dumps({"expired": str(error)}))
 else:
-    items = json.loads(f"[{page.items}]") if page else []
+    items = json.loads(f"[{page.items.decode()}]") if page else []
     print(json.dumps({
         "names": [item["new"]["name"] for item in items],
         "cursor": (page.cursor if page else feed.present().cursor()).encode(),

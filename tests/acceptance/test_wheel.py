@@ -46,7 +46,7 @@ from django.core.management import call_command
 from kiosk.models import Paper
 from pubsubpull.capture import feed
 Paper.objects.create(name="News")
-print(feed.page(None, limit=10).items)
+print(feed.page(None, limit=10).items.decode())
 """
 
 

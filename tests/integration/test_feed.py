@@ -21,7 +21,11 @@ def add(other, name):
 
 
 def names(page):
-    return [(item["new"] or item["old"])["name"] for item in json.loads(f"[{page.items}]") if item["op"] != "truncate"]
+    return [
+        (item["new"] or item["old"])["name"]
+        for item in json.loads(f"[{page.items.decode()}]")
+        if item["op"] != "truncate"
+    ]
 
 
 def drain(cursor, limit=1000, models=None):
@@ -156,7 +160,7 @@ def test_rows_give_the_same_as_a_page_change_by_change():
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(5))
     present = feed.present()
     page, rows = feed.page(start, limit=3, now=present), feed.rows(start, limit=3, now=present)
-    assert ",".join(row.item for row in rows.rows) == page.items
+    assert ",".join(row.item for row in rows.rows) == page.items.decode()
     assert (rows.cursor, rows.more) == (page.cursor, page.more)
     assert {(row.model, row.op) for row in rows.rows} == {("shop.customer", "I")}
 

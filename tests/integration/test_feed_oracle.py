@@ -102,7 +102,7 @@ class Reader:
         while more:
             page = feed.page(self.cursor, limit=self.limit)
             self.cursor, more = Cursor.decode(page.cursor.encode()), page.more
-            for item in json.loads(f"[{page.items}]"):
+            for item in json.loads(f"[{page.items.decode()}]"):
                 self.apply(item)
         self.windows.append(set())
 

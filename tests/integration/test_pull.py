@@ -101,7 +101,7 @@ def test_an_instances_version_is_its_latest_change_or_0(get):
     customer = Customer.objects.create(name="a")
     customer.name = "b"
     customer.save()
-    last = json.loads(f"[{feed.page(None, limit=1000).items}]")[-1]["version"]
+    last = json.loads(f"[{feed.page(None, limit=1000).items.decode()}]")[-1]["version"]
     assert get(f"models/shop.customer/instances/{customer.pk}/").json() == {
         "key": str(customer.pk),
         "version": last,
