@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import ipaddress
+import re
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -12,6 +15,8 @@ from django.core.signals import setting_changed
 from pubsubpull import exceptions
 
 NAME = "PUBSUBPULL"
+HOST = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+"""A host's name; with a dot before it, a domain."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,10 @@ class Settings:
     """How long a callback may take to accept a connection, in seconds."""
     READ_TIMEOUT: float = 30.0
     """How long a callback may take to answer a notification, in seconds."""
+    CALLBACK_ADDRESSES: tuple[str, ...] = ()
+    """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
+    CALLBACK_HOSTS: tuple[str, ...] = ()
+    """Names of hosts that callbacks may be on, whatever their addresses; `.example.com` takes in what is below it."""
     BACKOFF_FIRST: float = 1.0
     """The first wait after a failed notification, in seconds; each further one doubles it."""
     BACKOFF_LIMIT: float = 3600.0
@@ -73,6 +82,8 @@ def problems(given: Any) -> list[tuple[str, str]]:
 
 def _wrong(name: str, value: Any) -> str | None:
     default = getattr(DEFAULTS, name)
+    if isinstance(default, tuple):
+        return _wrong_texts(name, value)
     if isinstance(default, str):
         return _wrong_text(name, value)
     wanted = int if isinstance(default, int) else (int, float)
@@ -93,13 +104,38 @@ def _wrong_text(name: str, value: Any) -> str | None:
     return None
 
 
+def _wrong_texts(name: str, value: Any) -> str | None:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        return f"must be a list of texts, not {value!r}"
+    wrong = {"CALLBACK_ADDRESSES": _wrong_network, "CALLBACK_HOSTS": _wrong_host}.get(name, lambda _: None)
+    return next((f"has {one!r}, {reason}" for one in value if (reason := wrong(one))), None)
+
+
+def _wrong_network(text: str) -> str | None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        return f"which is no network: {error}"
+    return None
+
+
+def _wrong_host(text: str) -> str | None:
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(text)
+        return "which is an address: it belongs into CALLBACK_ADDRESSES"
+    if not HOST.fullmatch(text):
+        return "which is no host's name: give it without scheme, port and path, as example.com or .example.com"
+    return None
+
+
 @functools.cache
 def get() -> Settings:
     """Return the settings in force. A wrong one is a system check's error; here it raises `SettingsError`."""
     given = getattr(django_settings, NAME, {})
     for name, reason in problems(given):
         raise exceptions.SettingsError(f"{NAME}: {name} {reason}.")
-    return Settings(**given)
+    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return Settings(**frozen)
 
 
 def _changed(*, setting: str, **_: Any) -> None:

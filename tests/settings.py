@@ -37,7 +37,11 @@ DATABASES = {
 ROOT_URLCONF = "tests.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 USE_TZ = True
-PUBSUBPULL = {"SERVICE_NAME": "shop"}
+PUBSUBPULL = {
+    "SERVICE_NAME": "shop",
+    "CALLBACK_ADDRESSES": ["127.0.0.0/8", "::1/128"],
+    "CALLBACK_HOSTS": [".example"],
+}
 LOGGING_CONFIG = None
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

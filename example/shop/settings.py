@@ -32,7 +32,7 @@ DATABASES = {
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
-PUBSUBPULL = {"SERVICE_NAME": "shop", "DOCS": "public"}
+PUBSUBPULL = {"SERVICE_NAME": "shop", "DOCS": "public", "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
-import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -15,7 +14,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import signing
+from pubsubpull.subscribe import guard, signing
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.store import OPS
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
-CALLBACK_LIMIT = 2000
 SECRETS = 2
 """How many secrets sign at the same time, while a receiver changes from one to the next."""
 
@@ -170,27 +168,9 @@ def _ops(ops: list[str] | None) -> list[str]:
 
 
 def _callback(callback: str) -> str:
-    reason = _wrong_callback(callback)
-    if reason:
-        raise exceptions.SubscriptionError("callback", reason)
+    settings = conf.get()
+    guard.check_callback(guard.Guard.of(settings), callback, limit=settings.CONNECT_TIMEOUT)
     return callback
-
-
-def _wrong_callback(callback: str) -> str | None:
-    if len(callback) > CALLBACK_LIMIT:
-        return f"must be at most {CALLBACK_LIMIT} characters long."
-    if not callback.isascii() or not callback.isprintable() or set(callback) & set(' "<>\\^`{|}'):
-        return "holds characters that no URL has: write them percent-encoded, and a host's name as xn--…."
-    try:
-        url = urllib.parse.urlsplit(callback)
-        port = url.port
-    except ValueError:
-        return "is not a URL."
-    if url.scheme not in {"http", "https"} or not url.hostname or port == 0:
-        return "must be an http or https URL with a host."
-    if "@" in url.netloc or "#" in callback:
-        return "must not hold a user name, a password or a fragment."
-    return None
 
 
 def _cursor(after: str | None, using: str) -> str | None:

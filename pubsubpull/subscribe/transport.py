@@ -11,6 +11,8 @@ import aiohttp
 import yarl
 
 from pubsubpull import exceptions
+from pubsubpull.subscribe.connections import connector
+from pubsubpull.subscribe.guard import Guard, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,32 +31,53 @@ class Response:
 
 
 class Transport(Protocol):
-    """Sends a notification. Raises `exceptions.Unavailable` where there was no answer."""
+    """Sends a notification, or asks for consent. Raises `exceptions.Unavailable` where there was no answer."""
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """PUT `body` to `url` and return the answer, whatever its status."""
+
+    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Ask with OPTIONS, and return the answer, whatever its status."""
 
     async def close(self) -> None:
         """Let go of the connections."""
 
 
 class HttpTransport:
-    """Sends through aiohttp: connections are kept alive, redirects not followed, cookies not kept.
+    """Sends through aiohttp: connections are kept alive, redirects and proxies not followed, cookies not kept.
 
-    `connect` is how long a connection may take, `read` how long the answer may, in seconds.
+    `connect` is how long a connection may take, `read` how long the answer may, in seconds. `guard` says where
+    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed.
     """
 
-    def __init__(self, *, connect: float, read: float) -> None:
+    def __init__(self, *, connect: float, read: float, guard: Guard | None = None) -> None:
         self.connect = connect
         self.read = read
+        self.guard = guard or Guard()
         self._timeout = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
-        self._session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, yarl.URL] = {}
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._urls: dict[str, tuple[yarl.URL, bool]] = {}
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """PUT `body` to `url` and return the answer, whatever its status."""
+        return await self._send("PUT", url, headers, body)
+
+    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Ask with OPTIONS, and return the answer, whatever its status."""
+        return await self._send("OPTIONS", url, headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
         try:
-            async with self._open().put(self._url(url), data=body, headers=headers, allow_redirects=False) as response:
+            address, trusted = self._url(url)
+            async with self._session(trusted).request(
+                method, address, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 return Response(
                     status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
@@ -67,31 +90,31 @@ class HttpTransport:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise exceptions.Unavailable(_reason(error)) from error
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._session:
-            await self._session.close()
-            self._session = None
+    def _session(self, trusted: bool) -> aiohttp.ClientSession:
+        """Return the session for hosts that are trusted, or for all others.
 
-    def _open(self) -> aiohttp.ClientSession:
-        """Return the session; it belongs to the running loop, so it is made at the first call."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=60),
+        A session belongs to the running loop, so it is made at the first call. The two share no connection.
+        """
+        if trusted not in self._sessions:
+            self._sessions[trusted] = aiohttp.ClientSession(
+                connector=connector(self.guard, trusted=trusted),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 auto_decompress=False,
                 trust_env=False,
                 skip_auto_headers=("Accept-Encoding",),
             )
-        return self._session
+        return self._sessions[trusted]
 
-    def _url(self, url: str) -> yarl.URL:
+    def _url(self, url: str) -> tuple[yarl.URL, bool]:
+        """Return the URL, and whether its host is trusted; raises `guard.Refused`."""
         found = self._urls.get(url)
         if found is None:
+            self.guard.check(url)
             if len(self._urls) > 10_000:
                 self._urls.clear()
-            found = self._urls[url] = yarl.URL(url)
+            address = yarl.URL(url)
+            found = self._urls[url] = (address, self.guard.trusts(address.host or ""))
         return found
 
 
@@ -107,8 +130,12 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
     """Say what went wrong without the URL, which may hold something secret."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
+        return str(error.os_error)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate was not accepted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -122,7 +149,7 @@ def _reason(error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A notification that a `RecordingTransport` was given."""
+    """A request that a `RecordingTransport` was given."""
 
     url: str
     body: bytes
@@ -130,7 +157,9 @@ class Sent:
 
 
 class RecordingTransport:
-    """Sends nothing: keeps what it is given in `sent`, for tests of one's own.
+    """Sends nothing: keeps notifications in `sent` and what asks for consent in `asked`, for tests of one's own.
+
+    It consents to all: `consent` is what it answers.
 
     `answer` is what it returns: a `Response`, or a function of a `Sent` that returns one (it may be async) or raises.
     """
@@ -140,7 +169,9 @@ class RecordingTransport:
         answer: Response | Callable[[Sent], Response | Awaitable[Response]] = Response(status=204),
     ) -> None:
         self.answer = answer
+        self.consent = Response(status=200, headers={"webhook-allowed-origin": "*"})
         self.sent: list[Sent] = []
+        self.asked: list[Sent] = []
         self.closed = False
         self._arrived = asyncio.Event()
 
@@ -153,6 +184,11 @@ class RecordingTransport:
             return self.answer
         answer = self.answer(sent)
         return await answer if inspect.isawaitable(answer) else answer
+
+    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Record it and consent."""
+        self.asked.append(Sent(url=url, body=b"", headers=dict(headers)))
+        return self.consent
 
     async def arrived(self, count: int, *, limit: float = 10.0) -> list[Sent]:
         """Wait until `count` notifications have come and return them; raises `TimeoutError` after `limit` seconds."""

@@ -17,6 +17,7 @@ from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe import threads
 from pubsubpull.subscribe.breaker import Breaker
 from pubsubpull.subscribe.delivery import Delivery
+from pubsubpull.subscribe.guard import Guard
 from pubsubpull.subscribe.held import Groups
 from pubsubpull.subscribe.reader import Reader
 from pubsubpull.subscribe.recorder import Recorder
@@ -44,7 +45,9 @@ class Worker:
         self.settings = settings
         self.id = uuid.uuid4()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
-        self.transport = transport or HttpTransport(connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT)
+        self.transport = transport or HttpTransport(
+            connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT, guard=Guard.of(settings)
+        )
         self.store = stores.Store(using=settings.DATABASE, worker=self.id)
 
     async def run(self) -> None:

@@ -44,6 +44,19 @@ def test_the_settings_cannot_be_written():
         ({"PAGE_LIMIT": 0}, "PAGE_LIMIT must be above 0"),
         ({"LEASE": -1}, "LEASE must be above 0"),
         ({"LEASE": "1"}, "LEASE must be a number"),
+        ({"CALLBACK_ADDRESSES": "10.0.0.0/8"}, "CALLBACK_ADDRESSES must be a list of texts"),
+        ({"CALLBACK_ADDRESSES": [10]}, "CALLBACK_ADDRESSES must be a list of texts"),
+        (
+            {"CALLBACK_ADDRESSES": ["10.0.0.1/8"]},
+            "CALLBACK_ADDRESSES has '10.0.0.1/8', which is no network",
+        ),
+        ({"CALLBACK_ADDRESSES": ["billing.example"]}, "which is no network"),
+        ({"CALLBACK_HOSTS": [""]}, "CALLBACK_HOSTS has '', which is no host's name"),
+        ({"CALLBACK_HOSTS": ["*"]}, "which is no host's name"),
+        ({"CALLBACK_HOSTS": ["http://billing.example"]}, "which is no host's name"),
+        ({"CALLBACK_HOSTS": ["billing.example:80"]}, "which is no host's name"),
+        ({"CALLBACK_HOSTS": ["10.0.0.1"]}, "which is an address: it belongs into CALLBACK_ADDRESSES"),
+        ({"CALLBACK_HOSTS": "billing.example"}, "CALLBACK_HOSTS must be a list of texts"),
         ({"TRUSTED_PROXIES": -1}, "TRUSTED_PROXIES must be above 0"),
     ],
 )
@@ -59,6 +72,13 @@ def test_a_wrong_setting_is_a_check_that_names_it_and_stops_nothing_but_its_use(
 def test_a_whole_number_serves_where_seconds_are_wanted_and_zero_where_it_is_the_default():
     with override_settings(PUBSUBPULL={"LEASE": 10, "TRUSTED_PROXIES": 0}):
         assert checks.check_settings() == []
+
+
+def test_lists_are_taken_and_cannot_be_changed_afterwards():
+    with override_settings(PUBSUBPULL={"CALLBACK_ADDRESSES": ["10.1.0.0/16", "::1"], "CALLBACK_HOSTS": [".example"]}):
+        assert checks.check_settings() == []
+        assert conf.get().CALLBACK_ADDRESSES == ("10.1.0.0/16", "::1")
+        assert conf.get().CALLBACK_HOSTS == (".example",)
 
 
 def test_a_database_that_is_not_postgresql_is_an_error():
