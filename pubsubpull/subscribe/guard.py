@@ -76,10 +76,12 @@ class Guard:
         found = ranges.parse(address)
         if found is None:
             return "none"
-        meant = {found, ranges.carried(found)}
-        if any(one in network for network in self.addresses for one in meant):
-            return None
-        return ranges.special(found)
+        return None if self._listed(address) else ranges.special(found)
+
+    def _listed(self, address: str) -> bool:
+        found = ranges.parse(address)
+        meant = {found, ranges.carried(found)} if found else set()
+        return any(one in network for network in self.addresses for one in meant)
 
     def check(self, url: str) -> None:
         """Raise `Refused` for a URL that no request may go to, as far as that is seen without looking its name up."""
@@ -87,15 +89,12 @@ class Guard:
             raise Refused(f"the callback {reason}")
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname or ""
-        if self.trusts(host):
+        if self.trusts(host) or self._listed(host):
             return
         if ranges.parse(host):
             self.check_address(host)
         if parts.port is not None and parts.port < WELL_KNOWN and parts.port not in WEB_PORTS:
-            raise Refused(
-                f"port {parts.port} is refused: callbacks are at 80, 443, or from {WELL_KNOWN} on. An operator can "
-                "allow the host in PUBSUBPULL['CALLBACK_HOSTS']"
-            )
+            raise Refused(f"port {parts.port} is refused: callbacks are at 80, 443, or from {WELL_KNOWN} on. {ADVICE}")
 
     def check_address(self, address: str) -> None:
         """Raise `Refused` for an address that no connection may be made to."""

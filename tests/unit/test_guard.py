@@ -226,7 +226,7 @@ def test_networks_that_are_allowed_take_in_the_ipv6_forms_of_their_addresses():
         assert loopback.refusal(address) is None
     for address in ("10.0.0.1", "::1", "::ffff:10.0.0.1", "fc00::1"):
         assert loopback.refusal(address)
-    accepted("http://127.0.0.1:8000/", loopback)
+    accepted("http://127.0.0.1:22/", loopback)
     assert refused("http://2130706433/", loopback)
 
 
