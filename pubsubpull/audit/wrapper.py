@@ -2,8 +2,11 @@
 
 The setting is local to the transaction, so nothing is left on the session, and a transaction pooler does no harm.
 
-It is done by the class of the connection's cursors, below Django's execute wrappers: in a pipeline a result, or an
-error, is known only once the pipeline is left, and a wrapper further in would see neither.
+A cursor that binds on the client's side, as Django's do unless told otherwise, sends the telling as a statement before
+its own, in one message. One that binds on the server's side may send only one, and so uses a pipeline.
+
+It is done by the class of the connection's cursors, below Django's execute wrappers: these see the statement that they
+were given, its result and its error, and nothing of the telling.
 """
 
 from __future__ import annotations
@@ -46,10 +49,14 @@ UNKNOWN: Stamp = (uuid.UUID(int=0), None)
 
 @dataclasses.dataclass
 class Told:
-    """What the running transaction of a connection was last told. Ids only: a context holds a request."""
+    """What the running transaction of a connection was last told. Ids only: a context holds a request.
+
+    `last` is the latest telling with its text, since a request may have many transactions.
+    """
 
     alias: str
     stamp: Stamp = NOTHING
+    last: tuple[Stamp, str] = (NOTHING, "")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,9 +96,18 @@ def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
         return factory
 
     class Telling(factory):  # type: ignore[valid-type, misc]
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            with _before(self.connection, query):
-                super().execute(query, *args, **kwargs)
+        def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+            due = _due(self.connection, query)
+            if due is None:
+                super().execute(query, params, **kwargs)
+            elif isinstance(self, psycopg.ClientCursor) and not self.connection.pgconn.pipeline_status:
+                # One message; a pipeline's several cost a third more. The first result is the telling's own.
+                super().execute(f"{_telling(self.connection, due)};\n{self.mogrify(query, params)}", **kwargs)
+                self.nextset()
+                _tell(self.connection, due)
+            else:
+                with _block(self.connection, due):
+                    super().execute(query, params, **kwargs)
             if self.statusmessage == "ROLLBACK":
                 _undone(self.connection)
             return self
@@ -175,9 +191,21 @@ def _alone(text: str) -> bool:
 
 
 def _send(pg: psycopg.Connection[Any], due: Due) -> None:
-    setting = due.at_hand.setting(due.stamp[1]) if due.at_hand else ""
     with psycopg.ClientCursor(pg) as cursor:
-        cursor.execute(sql.compose("queries/set_request", request=setting))
+        cursor.execute(_telling(pg, due))
+    _tell(pg, due)
+
+
+def _telling(pg: psycopg.Connection[Any], due: Due) -> str:
+    told = _told[pg]
+    if told.last[0] != due.stamp:
+        setting = due.at_hand.setting(due.stamp[1]) if due.at_hand else ""
+        told.last = (due.stamp, sql.compose("queries/set_request", request=setting).as_string(pg))
+    return told.last[1]
+
+
+def _tell(pg: psycopg.Connection[Any], due: Due) -> None:
+    """Note what the transaction has been told."""
     told = _told[pg]
     told.stamp = due.stamp
     if due.at_hand:

@@ -1,5 +1,6 @@
 -- AFTER UPDATE, once a statement. Arguments as for pubsubpull_capture_insert. Old and new rows are paired by key; what is left over
 -- has moved its key. One row takes a path without a join: a session caches the join's plan with its first statement's size.
+-- The commonest case of all, one row whose key stays, is written here; what is left of one row's cases is pubsubpull_log_row's.
 -- The join's hash table holds one side of the rows; with the default's memory it would go to disk from 10,000 rows on.
 CREATE FUNCTION pubsubpull_capture_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -17,16 +18,30 @@ DECLARE
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
     masked text[] := tg_argv[3];
-    affected integer := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 2) AS first);
     key_column text := columns[1];
+    affected integer;
+    before jsonb;
+    after jsonb;
     request uuid;
     transaction xid8;
     moment timestamptz;
 BEGIN
+    SELECT 1, to_jsonb(o), to_jsonb(n) INTO affected, before, after FROM old_rows o, new_rows n LIMIT 1;
+    IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
+        affected := 2;
+    END IF;
     IF affected = 1 THEN
-        PERFORM pubsubpull_log_row(
-            label, columns, excluded, masked, (SELECT to_jsonb(o) FROM old_rows o), (SELECT to_jsonb(n) FROM new_rows n)
-        );
+        IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 AND before ->> key_column = after ->> key_column THEN
+            IF NOT record_image_eq(ROW(before), ROW(after)) THEN
+                IF current_setting('pubsubpull.request', true) <> '' THEN
+                    request := pubsubpull_request_id();
+                END IF;
+                INSERT INTO pubsubpull_change (model, op, key, request_id, old, new)
+                VALUES (label, 'U', after ->> key_column, request, before, after);
+            END IF;
+        ELSE
+            PERFORM pubsubpull_log_row(label, columns, excluded, masked, before, after);
+        END IF;
     ELSIF affected > 1 AND excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         request := pubsubpull_request_id();
         -- Once a statement: what is volatile would be asked for each row.

@@ -12,7 +12,7 @@ BEGIN
         RETURN NULL;
     ELSIF current_setting('pubsubpull.written', true) = left(setting, 36) THEN
         RETURN left(setting, 36)::uuid;
-    ELSIF setting !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\{' THEN
+    ELSIF left(setting, 37) !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\{$' THEN
         RAISE WARNING 'pubsubpull: the setting pubsubpull.request is not a request; the changes of this transaction name none';
         RETURN NULL;
     END IF;
