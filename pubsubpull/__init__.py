@@ -8,12 +8,19 @@ from pubsubpull.capture.registry import publish, unpublish
 if TYPE_CHECKING:
     from pubsubpull.audit.context import context
     from pubsubpull.pull.client import Client
+    from pubsubpull.replica.declared import VERSION, constant, replicates
 
-__all__ = ["Client", "__version__", "context", "publish", "unpublish"]
+__all__ = ["VERSION", "Client", "__version__", "constant", "context", "publish", "replicates", "unpublish"]
 __version__ = version("pubsubpull")
 
 # The client needs `requests`, which a service that only publishes should not pay to import.
-_LAZY = {"Client": "pubsubpull.pull.client", "context": "pubsubpull.audit.context"}
+_LAZY = {
+    "Client": "pubsubpull.pull.client",
+    "VERSION": "pubsubpull.replica.declared",
+    "constant": "pubsubpull.replica.declared",
+    "context": "pubsubpull.audit.context",
+    "replicates": "pubsubpull.replica.declared",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -61,6 +61,10 @@ class Settings:
     """How long a subscription may keep failing before it is disabled, in seconds."""
     DRAIN: float = 20.0
     """How long a worker that is told to stop may finish what it has begun, in seconds."""
+    SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
+    """The services that are followed, by name: each a dict of `url`, `token` and, for pushes, `secrets`."""
+    RECEIVE_LIMIT: int = 16_000_000
+    """The longest notification that the receiving view reads, in bytes."""
 
 
 DEFAULTS = Settings()
@@ -81,6 +85,8 @@ def problems(given: Any) -> list[tuple[str, str]]:
 
 
 def _wrong(name: str, value: Any) -> str | None:
+    if name == "SERVICES":
+        return _wrong_services(value)
     default = getattr(DEFAULTS, name)
     if isinstance(default, tuple):
         return _wrong_texts(name, value)
@@ -91,6 +97,31 @@ def _wrong(name: str, value: Any) -> str | None:
         return f"must be a{' whole' if wanted is int else ''} number, not {value!r}"
     if value < 0 or (value == 0 and default > 0):
         return f"must be above 0, not {value!r}"
+    return None
+
+
+def _wrong_services(value: Any) -> str | None:
+    """Say what is wrong with SERVICES. Nothing of a service but its name is shown: the rest is secret."""
+    if not isinstance(value, dict):
+        return "must be a dict of services by name"
+    for service, given in value.items():
+        if not isinstance(service, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", service):
+            return "has a name that is not of letters, digits, - and _"
+        if reason := _wrong_service(given):
+            return f"[{service!r}] {reason}"
+    return None
+
+
+def _wrong_service(given: Any) -> str | None:
+    if not isinstance(given, dict) or not {"url", "token"} <= set(given) <= {"url", "token", "secrets"}:
+        return "must be a dict of url, token and, for pushes, secrets"
+    if not all(isinstance(given[part], str) and given[part] for part in ("url", "token")):
+        return "must have texts as url and token"
+    if not given["url"].startswith(("http://", "https://")):
+        return "must have a url that begins with http:// or https://"
+    secrets = given.get("secrets", [])
+    if not isinstance(secrets, list | tuple) or not all(isinstance(secret, str) for secret in secrets):
+        return "must have a list of texts as secrets"
     return None
 
 

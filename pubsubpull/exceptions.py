@@ -9,6 +9,8 @@ PubSubPullError
 ├── ContextError            the metadata of a context is not JSON
 ├── InvalidKey              a key does not fit the model's primary key
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
+├── ReplicaError            a replica cannot be declared or followed as asked
+│   └── ReplicaFailed       one could not apply what came; names the replica
 └── ServiceError            another service's answer to the client
     ├── Unavailable         it could not be reached, or said so (may be retried)
     └── Refused             it refused the call; carries its problem document
@@ -57,6 +59,19 @@ class SubscriptionError(PubSubPullError):
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
+        self.reason = reason
+
+
+class ReplicaError(PubSubPullError):
+    """A replica cannot be declared or followed as asked."""
+
+
+class ReplicaFailed(ReplicaError):
+    """A replica could not apply what came: the page stays to be applied. `name` is the replica's."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
         self.reason = reason
 
 

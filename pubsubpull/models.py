@@ -3,6 +3,19 @@
 from pubsubpull.audit.models import Request
 from pubsubpull.capture.models import Change, Log
 from pubsubpull.pull.models import Consumer
+from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
 from pubsubpull.subscribe.models import Host, Subscription, Worker
 
-__all__ = ["Change", "Consumer", "Host", "Log", "Request", "Subscription", "Worker"]
+__all__ = [
+    "Change",
+    "Consumer",
+    "Copy",
+    "CopyPage",
+    "CopyRange",
+    "Host",
+    "Log",
+    "ReplicaState",
+    "Request",
+    "Subscription",
+    "Worker",
+]

@@ -24,6 +24,7 @@ INSTALLED_APPS = [
     "ninja",
     "pubsubpull",
     "tests.shop",
+    "tests.replicas",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -41,7 +42,15 @@ PUBSUBPULL = {
     "SERVICE_NAME": "shop",
     "CALLBACK_ADDRESSES": ["127.0.0.0/8", "::1/128"],
     "CALLBACK_HOSTS": [".example"],
+    "SERVICES": {
+        "shop": {
+            "url": os.environ.get("SHOP_URL", "http://127.0.0.1:9/"),
+            "token": os.environ.get("SHOP_TOKEN", "none"),
+            "secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        }
+    },
 }
 LOGGING_CONFIG = None
+STATIC_URL = "/static/"  # a live server of Django's serves them
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

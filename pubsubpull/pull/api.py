@@ -61,24 +61,43 @@ def model_(request: HttpRequest, model: str) -> HttpResponse:
 
 
 @router.get("/models/{model}/instances/", response={200: schemas.Instances, **ERRORS}, summary="All rows, by key")
-def instances_(
-    request: HttpRequest, model: str, limit: int = DEFAULT_LIMIT, after: str | None = None, cursor: str | None = None
+def instances_(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    model: str,
+    limit: int = DEFAULT_LIMIT,
+    after: str | None = None,
+    until: str | None = None,
+    cursor: str | None = None,
 ) -> HttpResponse:
-    """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it."""
+    """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it.
+
+    `until` is a key to end at: with those of `ranges/`, several can read at once.
+    """
     publication, limit = _publication(request, model), _limit(limit)
     taken = _cursor(cursor, "cursor") if cursor else feed.present(_using()).cursor()
     try:
-        page = instances.page(publication, after=after, limit=limit, using=_using())
+        page = instances.page(publication, after=after, until=until, limit=limit, using=_using())
     except exceptions.InvalidKey as error:
         raise problems.invalid("after", str(error)) from error
     following = None
     if page.count == limit:
-        query = urlencode({"limit": limit, "after": page.last, "cursor": taken.encode()})
+        bound = {} if until is None else {"until": until}
+        query = urlencode({"limit": limit, "after": page.last, **bound, "cursor": taken.encode()})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
     return _text(
         f'{{"model":{json.dumps(publication.label)},"items":[{page.items}],'
         f'"next":{json.dumps(following)},"cursor":"{taken.encode()}"}}'
     )
+
+
+@router.get("/models/{model}/ranges/", response={200: schemas.Ranges, **ERRORS}, summary="How to share out all rows")
+def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
+    """Say about how many rows there are, and the keys that split them into ranges of about the same size."""
+    publication = _publication(request, model)
+    if not 1 <= parts <= 1000:
+        raise problems.invalid("parts", "is a number from 1 to 1000.")
+    rows, keys = instances.ranges(publication, parts=parts, using=_using())
+    return _json({"model": publication.label, "rows": rows, "keys": keys})
 
 
 @router.get(

@@ -184,16 +184,25 @@ class Client:
         """GET a path below the API, or a link that the API gave."""
         return self._call("GET", url, **options)
 
+    def text(self, url: str, **options: Any) -> str:
+        """GET as `get` does, and return the body as it came: PostgreSQL's own JSON."""
+        answer = self._answer("GET", url, **options)
+        if answer.status_code != 200:
+            _result(answer)
+        return answer.content.decode()
+
     def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
+        return _result(self._answer(method, url, **options))
+
+    def _answer(self, method: str, url: str, **options: Any) -> requests.Response:
         address = urljoin(self.url, url)
         if not address.startswith(self.url):
             raise exceptions.ServiceError(f"{address} is not below {self.url}: the token is not sent there.")
         options.setdefault("timeout", self.timeout)
         try:
-            answer = self._session.request(method, address, allow_redirects=False, **options)
+            return self._session.request(method, address, allow_redirects=False, **options)
         except requests.RequestException as error:
             raise exceptions.Unavailable(f"{self.url} does not answer: {type(error).__name__}.") from error
-        return _result(answer)
 
 
 def _result(answer: requests.Response) -> dict[str, Any]:

@@ -25,14 +25,29 @@ class Instances:
     last: str | None
 
 
-def page(publication: Publication, *, after: str | None, limit: int, using: str) -> Instances:
-    """Return at most `limit` rows by primary key, after the key `after`. Raises `InvalidKey`."""
-    return _read(publication, past=after, only=None, limit=limit, using=using)
+def page(publication: Publication, *, after: str | None, limit: int, using: str, until: str | None = None) -> Instances:
+    """Return at most `limit` rows by primary key, after the key `after`, up to `until`. Raises `InvalidKey`."""
+    return _read(publication, past=after, until=until, only=None, limit=limit, using=using)
+
+
+def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, list[str]]:
+    """Return about how many rows there are, and the keys that split them into at most so many ranges."""
+    table = psql.Identifier(*filter(None, publication.table))
+    query = sql.compose(
+        "queries/ranges",
+        relation=table.as_string(),
+        table=table,
+        names=psql.SQL(", ").join(map(psql.Identifier, publication.key_columns)),
+        columns=publication.key_columns,
+        parts=parts,
+    )
+    ((rows, keys),) = sql.run(using, query)
+    return rows, keys
 
 
 def one(publication: Publication, key: str, *, using: str) -> str | None:
     """Return one row's item, None where there is no such row. Raises `InvalidKey`."""
-    found = _read(publication, past=None, only=key, limit=1, using=using)
+    found = _read(publication, past=None, until=None, only=key, limit=1, using=using)
     return found.items if found.count else None
 
 
@@ -52,7 +67,9 @@ def parts(publication: Publication, key: str) -> list[str]:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def _read(publication: Publication, *, past: str | None, only: str | None, limit: int, using: str) -> Instances:
+def _read(
+    publication: Publication, *, past: str | None, until: str | None, only: str | None, limit: int, using: str
+) -> Instances:
     query = sql.compose(
         "queries/instances",
         relation=psql.Identifier(*filter(None, publication.table)).as_string(),
@@ -61,6 +78,7 @@ def _read(publication: Publication, *, past: str | None, only: str | None, limit
         excluded=publication.excluded_columns,
         masked=publication.masked_columns,
         past=None if past is None else parts(publication, past),
+        until=None if until is None else parts(publication, until),
         only=None if only is None else parts(publication, only),
         limit=limit,
     )

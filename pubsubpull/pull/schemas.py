@@ -42,6 +42,14 @@ class Instance(Schema):
     data: dict[str, Any]
 
 
+class Ranges(Schema):
+    """About how many rows a model has, and the keys that split them into ranges."""
+
+    model: str
+    rows: int
+    keys: list[str]
+
+
 class Instances(Schema):
     """A page of rows. `cursor` was taken before the first page: go on with the changes after it."""
 

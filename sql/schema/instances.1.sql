@@ -1,8 +1,8 @@
 -- A page of a table's rows by primary key, each with its key, the version of its latest change (0 if it has none) and its data, as JSON text.
 -- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
--- past: the key columns of the last row of the page before, as text, or NULL; only: the key columns of the one row wanted, or NULL.
+-- past: the key columns of the last row of the page before, as text, or NULL; until: those of the last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
 CREATE FUNCTION pubsubpull_instances(
-    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], only_key text[], at_most integer,
+    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer,
     OUT items text, OUT n bigint, OUT last_key text
 ) LANGUAGE plpgsql STABLE
 SET jit = off
@@ -17,7 +17,9 @@ DECLARE
     bound text := (SELECT string_agg(format('%L', v), ', ' ORDER BY i)
                    FROM unnest(coalesce(only_key, past)) WITH ORDINALITY AS u(v, i));
     filter text := CASE WHEN only_key IS NOT NULL THEN format('WHERE ROW(%s) = ROW(%s)', names, bound)
-                        WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE '' END;
+                        WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE 'WHERE true' END
+                   || CASE WHEN until IS NOT NULL THEN format(' AND ROW(%s) <= ROW(%s)', names,
+                           (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
 BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(

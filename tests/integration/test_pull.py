@@ -275,6 +275,7 @@ PATHS = {
     "",
     "models/{model}/",
     "models/{model}/instances/",
+    "models/{model}/ranges/",
     "models/{model}/instances/{path:key}/",
     "models/{model}/instances/{path:key}/audit/",
     "changes/",

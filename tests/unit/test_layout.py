@@ -17,7 +17,16 @@ LAYERS = ["capture", "audit", "pull", "subscribe", "replica"]
 
 
 def test_these_names_are_public_and_each_is_there():
-    assert pubsubpull.__all__ == ["Client", "__version__", "context", "publish", "unpublish"]
+    assert pubsubpull.__all__ == [
+        "VERSION",
+        "Client",
+        "__version__",
+        "constant",
+        "context",
+        "publish",
+        "replicates",
+        "unpublish",
+    ]
     for name in pubsubpull.__all__:
         assert getattr(pubsubpull, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -1,0 +1,100 @@
+"""`manage.py pubsubpull_follow`: keeps the replicas up."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import declared, follow
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Callable, Iterator
+
+    from pubsubpull.replica.copying import Progress
+
+
+class Command(BaseCommand):
+    """Follows services until it is told to stop."""
+
+    help = (
+        "Copies all rows of the replicas' sources, then follows their changes, until SIGTERM or SIGINT. "
+        "It may be killed at any moment, and run more than once at a time."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("services", nargs="*", help="The services to follow; else all that have replicas.")
+        parser.add_argument("--once", action="store_true", help="Follow up to what there is now, and end.")
+        parser.add_argument("--workers", type=int, default=2, help="How many copy rows at once.")
+
+    def handle(self, *, services: list[str], once: bool, workers: int, **_: Any) -> None:
+        names = services or sorted({replica.service for replica in declared.all_replicas().values()})
+        if not names:
+            raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
+        if workers < 1:
+            raise CommandError("--workers is 1 or more.")
+        try:
+            with _bars(names) as bars:
+                followers = [
+                    follow.Follower(name, using=conf.get().DATABASE, workers=workers, progress=bars[name])
+                    for name in names
+                ]
+                _once(followers) if once else _always(followers)
+        except (exceptions.PubSubPullError, DatabaseError) as error:
+            raise CommandError(str(error)) from error
+        if once:
+            self.stdout.write(self.style.SUCCESS("Up to date."))
+
+
+def _once(followers: list[follow.Follower]) -> None:
+    for follower in followers:
+        follower.run_once()
+
+
+def _always(followers: list[follow.Follower]) -> None:
+    """Follow each service in a thread. At a signal they finish what they apply; who only waits is not waited for."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = [threading.Thread(target=follower.run, daemon=True) for follower in followers]
+    try:
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        for follower in followers:
+            follower.stopping.set()
+        for thread in threads:
+            thread.join(1.0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _bars(names: list[str]) -> Iterator[dict[str, Callable[[Progress], None]]]:
+    """Give a progress bar for each service, on a terminal and where rich is installed."""
+    try:
+        import rich.progress
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield {name: lambda _: None for name in names}
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with rich.progress.Progress(*columns, transient=True, disable=not sys.stderr.isatty()) as shown:
+        tasks = {name: shown.add_task(name, total=None, visible=False) for name in names}
+
+        def bar(name: str) -> Callable[[Progress], None]:
+            def show(now: Progress) -> None:
+                text = f"{name}: applying" if now.applying else f"{name}: copying"
+                done, total = now.rows, max(now.rows, now.expected)
+                shown.update(tasks[name], description=text, completed=done, total=total, visible=True)
+
+            return show
+
+        yield {name: bar(name) for name in names}

@@ -1,0 +1,100 @@
+"""Replicas and the copies that begin them."""
+
+import uuid
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+from django.db import migrations, models
+
+from pubsubpull.capture.operations import RunFiles
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("pubsubpull", "0002_subscriptions"),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name="Copy",
+            fields=[
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("service", models.TextField(unique=True)),
+                ("sources", models.JSONField()),
+                ("cursor", models.TextField()),
+                ("started", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                "db_table": "pubsubpull_copy",
+            },
+        ),
+        migrations.CreateModel(
+            name="CopyPage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.TextField(default="")),
+                ("body", models.TextField()),
+                (
+                    "copy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="pages", to="pubsubpull.copy"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "pubsubpull_copy_page",
+                "ordering": ("id",),
+            },
+        ),
+        migrations.CreateModel(
+            name="CopyRange",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.TextField()),
+                ("at", models.TextField(null=True)),
+                ("until", models.TextField(null=True)),
+                ("rows", models.BigIntegerField(default=0)),
+                ("expected", models.BigIntegerField(default=0)),
+                ("done", models.BooleanField(default=False)),
+                (
+                    "copy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="ranges", to="pubsubpull.copy"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "pubsubpull_copy_range",
+            },
+        ),
+        migrations.CreateModel(
+            name="ReplicaState",
+            fields=[
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("service", models.TextField()),
+                ("source", models.TextField()),
+                (
+                    "state",
+                    models.TextField(
+                        choices=[("copying", "Copying"), ("following", "Following"), ("failing", "Failing")],
+                        default="copying",
+                    ),
+                ),
+                ("cursor", models.TextField(default="")),
+                ("shape", models.TextField(default="")),
+                ("absent", models.JSONField(default=list)),
+                ("attempts", models.IntegerField(default=0)),
+                ("failing_since", models.DateTimeField(null=True)),
+                ("next_attempt", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(default="")),
+                ("applied", models.DateTimeField(null=True)),
+                ("changes", models.BigIntegerField(default=0)),
+            ],
+            options={
+                "db_table": "pubsubpull_replica",
+                "ordering": ("name",),
+                "indexes": [models.Index(fields=["service"], name="pubsubpull_replica_service")],
+            },
+        ),
+        RunFiles(["copy_page_storage.1"], undo="nothing.1"),
+    ]

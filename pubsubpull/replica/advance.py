@@ -1,0 +1,115 @@
+"""Moving on: pages are applied to the replicas that stand before them, in one transaction with their cursors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+
+from pubsubpull import exceptions
+from pubsubpull.replica import apply, place
+from pubsubpull.subscribe.threads import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.pages import Page
+    from pubsubpull.replica.place import Place, Standing
+
+FOREIGN_KEY, UNIQUE = "23503", "23505"
+AWAY = (OperationalError, InterfaceError)
+"""The database is away or asks to try again: no replica's fault."""
+
+
+def advance(
+    standing: Standing, page: Page, *, using: str, following: Callable[[str], Page] | None = None
+) -> Page | None:
+    """Apply a page to replicas that stand before it; None where they do not stand there (any more).
+
+    Rows may refer to rows that a later page brings: then that page, from `following`, is applied in the same
+    transaction. A page after which there was no more holds whole transactions, so this ends there. Returned is the
+    last page. Raises `ReplicaFailed`.
+    """
+    pages, one_by_one = [page], False
+    while True:
+        try:
+            done = _advance(standing, pages, using=using, one_by_one=one_by_one)
+        except IntegrityError as error:
+            state = getattr(error.__cause__, "sqlstate", None)
+            if state == FOREIGN_KEY and pages[-1].more and following:
+                pages.append(following(pages[-1].cursor))
+            elif state == UNIQUE and not one_by_one:
+                one_by_one = True  # a unique value that went from row to row within the page
+            else:
+                raise blamed(standing.replicas, error) from error
+        else:
+            return pages[-1] if done else None
+
+
+def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_one: bool) -> bool:
+    with transaction.atomic(using):
+        places = place.locked(standing.service, using)
+        if not _stand(standing, places):
+            return False
+        count = apply.lay(pages, sources=standing.sources, using=using)
+        place.move(standing.replicas, pages[-1].cursor, count=count, using=using)
+        if count:
+            for replica in standing.replicas:
+                apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
+    return True
+
+
+def join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: str) -> bool:
+    """Let replicas that stand elsewhere catch up with the others; False where one of the two does not stand there.
+
+    `late_page` goes on from where the late ones stand, and `page`, pulled afterwards and of the models of both, from
+    where the others do; after neither was there more. What the late ones know of both pages is applied once.
+    """
+    with transaction.atomic(using):
+        places = place.locked(main.service, using)
+        if not (_stand(main, places) and _stand(late, places)):
+            return False
+        seen = apply.versions(late_page)
+        for standing, pages, known in ((main, [page], []), (late, [late_page], []), (late, [page], seen)):
+            count = apply.lay(pages, sources=standing.sources, seen=known, using=using)
+            place.move(standing.replicas, page.cursor, count=count, using=using)
+            for replica in standing.replicas if count else ():
+                apply_to(replica, places[replica.name].absent, using=using)
+    return True
+
+
+def apply_to(
+    replica: Replica, known_absent: Collection[str], *, using: str, one_by_one: bool = False
+) -> frozenset[str]:
+    """Apply what is laid out to one replica, and see whether its source has other columns than it had.
+
+    A column that had been missing and is there now is in all the source's rows: they are to be copied again. Returned
+    are the columns that are missing.
+    """
+    try:
+        has = apply.apply(replica, using=using, one_by_one=one_by_one)
+    except (IntegrityError, *AWAY):
+        raise
+    except Exception as error:
+        raise exceptions.ReplicaFailed(replica.name, first_line(error)) from error
+    absent = frozenset(known_absent) | has.absent
+    if absent & has.present:
+        place.copy_again([replica], using)
+    if absent != known_absent:
+        place.note_absent(replica, absent, using)
+    return absent
+
+
+def blamed(replicas: Collection[Replica], error: Exception) -> exceptions.ReplicaFailed:
+    """Return the failure of the replica in whose table a constraint does not hold."""
+    table = getattr(getattr(error.__cause__, "diag", None), "table_name", None)
+    first = next(iter(replicas))
+    found = next((replica for replica in replicas if replica.table[1] == table), first)
+    return exceptions.ReplicaFailed(found.name, first_line(error))
+
+
+def _stand(standing: Standing, places: dict[str, Place]) -> bool:
+    return all(
+        replica.name in places and places[replica.name].cursor == standing.cursor for replica in standing.replicas
+    )

@@ -1,0 +1,126 @@
+"""Applying pages: laid out once, then one statement a replica, which PostgreSQL reads the values of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.replica import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.pages import Page
+
+LAST = 2**62
+"""Above any place in a page."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Of the source's columns that a replica takes over: which some rows of a page lack, and which some have."""
+
+    absent: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+
+
+def lay(pages: Iterable[Page], *, sources: Collection[str], seen: Collection[int] = (), using: str) -> int:
+    """Lay out pages, one behind the other; return how many changes. Those whose version is in `seen` are left out."""
+    pages = [page for page in pages if not page.empty]
+    if not pages:
+        return 0
+    open_page(using)
+    count = 0
+    for number, page in enumerate(pages):
+        query = sql.compose(
+            "queries/replica/lay_changes", base=number << 32, body=page.body, models=list(sources), seen=list(seen)
+        )
+        ((laid,),) = sql.run(using, query)
+        count += laid
+    return count
+
+
+def versions(page: Page) -> list[int]:
+    """Return the versions of a page's changes."""
+    return [item["version"] for item in json.loads(page.body)["items"]]
+
+
+def open_page(using: str) -> None:
+    """Make the place for pages in this session, and empty it."""
+    sql.run(using, sql.template("queries/replica/page_table"))
+    sql.run(using, sql.template("queries/replica/clear_page"))
+
+
+def columns(replica: Replica, using: str) -> Columns:
+    """Say which of the replica's source columns the laid out page has, and which it lacks."""
+    wanted = sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
+    found = sql.run(using, sql.compose("queries/replica/absent", source=replica.source, columns=wanted))
+    return Columns(
+        absent=frozenset(name for name, lacks, _ in found if lacks),
+        present=frozenset(name for name, _, has in found if has),
+    )
+
+
+def apply(replica: Replica, *, using: str, one_by_one: bool = False) -> Columns:
+    """Apply the laid out page to a replica: of each row its last change, or `one_by_one` each change, in order."""
+    found, has = statement.target(replica, using), columns(replica, using)
+    _check(replica, has)
+    if one_by_one or has.absent & has.present:
+        _apply_each(found, using)
+        return has
+    ((truncated,),) = sql.run(using, sql.compose("queries/replica/truncated", source=replica.source))
+    if truncated:
+        sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
+    _apply(found, has.absent, after=truncated, upto=LAST, using=using)
+    return has
+
+
+def _check(replica: Replica, has: Columns) -> None:
+    needed = {*replica.key_source, *([] if callable(replica.where) else replica.where or ())}
+    if missing := sorted(needed & has.absent):
+        raise exceptions.ReplicaError(
+            f"{replica.name}: {replica.source} does not send {', '.join(missing)}, which the replica cannot do without."
+        )
+
+
+def _apply_each(found: statement.Target, using: str) -> None:
+    places = sql.run(using, sql.compose("queries/replica/places_in_page", source=found.replica.source))
+    wanted = set(found.replica.source_columns)
+    for place, truncates in places:
+        if truncates:
+            sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
+            continue
+        row = json.loads(_rows(found.replica, place - 1, place, using)[0][1] or "{}")
+        _apply(found, wanted - set(row), after=place - 1, upto=place, using=using)
+
+
+def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> None:
+    replica = found.replica
+    written = statement.absent_as_default(replica, absent) if absent else replica.columns
+    extra = None
+    if callable(replica.where) or any(column.computed for column in written):
+        rows = _rows(replica, after, upto, using)
+        extra = json.dumps([_computed(replica, written, n, row, using) for n, row in rows], cls=statement.Encoder)
+    sql.run(using, statement.apply(found, written, after=after, upto=upto, extra=extra, using=using))
+
+
+def _rows(replica: Replica, after: int, upto: int, using: str) -> list[tuple[int, str]]:
+    query = sql.compose("queries/replica/rows", source=replica.source, after=after, upto=upto)
+    return [(n, text) for n, text in sql.run(using, query)]
+
+
+def _computed(replica: Replica, written: Any, n: int, text: str, using: str) -> dict[str, Any]:
+    """Ask the replica's functions about one row."""
+    row = json.loads(text, parse_float=Decimal)
+    keep = bool(replica.where(row)) if callable(replica.where) else True
+    data = {
+        column.name: statement.prepared(column.field, column.source(row), using)
+        for column in written
+        if keep and column.computed
+    }
+    return {"n": n, "keep": keep, "data": data}

@@ -1,0 +1,220 @@
+"""Copying all rows: fetched by key ranges and kept apart, then applied at once, with the changes since.
+
+Nobody sees half a copy: until the one transaction that applies it, a replica has the rows that it had before. What has
+been fetched is kept, so that whoever is killed goes on where it was. Two that copy at once do no harm: each page is
+kept only by whoever moves its range on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, connections, transaction
+from django.db.models import F, Sum
+
+from pubsubpull.capture import sql
+from pubsubpull.replica import advance, apply, pages, place, statement
+from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from pubsubpull.pull.client import Client
+    from pubsubpull.replica.declared import Replica
+
+RANGES = 4
+"""How many ranges each worker has on average, so that none is left with a long one at the end."""
+TOGETHER = 10
+"""How many kept pages are applied by one statement."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How many rows have been fetched, and about how many there are."""
+
+    rows: int
+    expected: int
+    applying: bool = False
+
+
+class Stopped(Exception):
+    """The copy was told to stop; what it has fetched is kept."""
+
+
+def copy(
+    service: str,
+    replicas: Collection[Replica],
+    make_client: Callable[[], Client],
+    *,
+    workers: int = 2,
+    using: str,
+    progress: Callable[[Progress], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Copy all rows of the replicas' sources, and let the replicas follow from there. Raises what the client does."""
+    with make_client() as client:
+        made = _begin(service, replicas, client, workers=workers, using=using)
+
+        def one(number: int) -> None:
+            try:
+                with make_client() as mine:
+                    _fetch_ranges(
+                        made,
+                        number=number,
+                        workers=workers,
+                        client=mine,
+                        using=using,
+                        progress=progress,
+                        stopping=stopping,
+                    )
+            finally:
+                connections[using].close()
+
+        with ThreadPoolExecutor(workers, thread_name_prefix="pubsubpull-copy") as threads:
+            for result in [threads.submit(one, number) for number in range(workers)]:
+                result.result()
+        _fetch_changes(made, client, using, stopping)
+    progress(dataclasses.replace(_progress(made, using), applying=True))
+    _apply(made, replicas, using)
+
+
+def _begin(service: str, replicas: Collection[Replica], client: Client, *, workers: int, using: str) -> Copy:
+    """Return the copy that was begun of these models, or begin one: its cursor is taken before the first row."""
+    sources = sorted({replica.source for replica in replicas})
+    found = Copy.objects.using(using).filter(service=service).first()
+    if found and found.sources == sources:
+        return found
+    cursor = pages.changes(client, sources, "now", limit=1).cursor
+    ranges = [one for source in sources for one in _ranges(client, source, workers * RANGES)]
+    made = Copy(service=service, sources=sources, cursor=cursor)
+    try:
+        with transaction.atomic(using):
+            Copy.objects.using(using).filter(service=service).delete()
+            made.save(using=using, force_insert=True)
+            for one in ranges:
+                one.copy = made
+            CopyRange.objects.using(using).bulk_create(ranges)
+    except IntegrityError:  # another began it at the same moment
+        return Copy.objects.using(using).get(service=service)
+    return made
+
+
+def _ranges(client: Client, source: str, parts: int) -> list[CopyRange]:
+    found = client.get(f"models/{source}/ranges/", params={"parts": parts})
+    bounds = [None, *found["keys"], None]
+    expected = found["rows"] // (len(bounds) - 1)
+    return [
+        CopyRange(source=source, at=begin, until=end, expected=expected) for begin, end in itertools.pairwise(bounds)
+    ]
+
+
+def _fetch_ranges(
+    made: Copy,
+    *,
+    number: int,
+    workers: int,
+    client: Client,
+    using: str,
+    progress: Callable[[Progress], None],
+    stopping: Callable[[], bool],
+) -> None:
+    """Fetch every so-manieth range to its end."""
+    for found in list(CopyRange.objects.using(using).filter(copy=made).order_by("id"))[number::workers]:
+        current = found
+        while not current.done:
+            if stopping():
+                raise Stopped
+            page = pages.rows(client, current.source, at=current.at, until=current.until, cursor=made.cursor)
+            _keep(current, page, using)
+            current = CopyRange.objects.using(using).get(pk=current.pk)
+            progress(_progress(made, using))
+
+
+def _keep(found: CopyRange, page: pages.Rows, using: str) -> None:
+    """Keep a page, if the range still stands before it."""
+    with transaction.atomic(using):
+        moved = (
+            CopyRange.objects.using(using)
+            .filter(pk=found.pk, done=False, **({"at": found.at} if found.at is not None else {"at__isnull": True}))
+            .update(at=page.last, done=page.last is None, rows=F("rows") + page.count)
+        )
+        if moved:
+            CopyPage.objects.using(using).create(copy_id=found.copy_id, source=found.source, body=page.body)
+
+
+def _progress(made: Copy, using: str) -> Progress:
+    found = CopyRange.objects.using(using).filter(copy=made).aggregate(rows=Sum("rows"), expected=Sum("expected"))
+    return Progress(rows=found["rows"] or 0, expected=found["expected"] or 0)
+
+
+def _fetch_changes(made: Copy, client: Client, using: str, stopping: Callable[[], bool]) -> None:
+    """Fetch the changes since the copy began, until there are no more: there the copy is whole."""
+    while True:
+        if stopping():
+            raise Stopped
+        made.refresh_from_db(using=using)
+        page = pages.changes(client, made.sources, made.cursor)
+        with transaction.atomic(using):
+            mine = Copy.objects.using(using).filter(pk=made.pk, cursor=made.cursor).update(cursor=page.cursor)
+            if mine and not page.empty:
+                CopyPage.objects.using(using).create(copy=made, body=page.body)
+        if mine and not page.more:
+            return
+
+
+def _apply(made: Copy, replicas: Collection[Replica], using: str) -> None:
+    """Apply a whole copy, and let its replicas follow from its cursor, in one transaction."""
+    try:
+        with transaction.atomic(using):
+            place.locked(made.service, using)
+            found = Copy.objects.using(using).select_for_update().filter(pk=made.pk).first()
+            if found is None:
+                return  # another has applied it
+            _apply_kept(found, replicas, using)
+            CopyPage.objects.using(using).filter(copy=found).delete()
+            found.delete(using=using)
+    except IntegrityError as error:
+        raise advance.blamed(replicas, error) from error
+
+
+def _apply_kept(made: Copy, replicas: Collection[Replica], using: str) -> None:
+    sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
+    sql.run(using, sql.template("queries/replica/touched_index"))
+    apply.open_page(using)
+    absent: dict[str, frozenset[str]] = {replica.name: frozenset() for replica in replicas}
+    for replica in replicas:
+        _delete_gone(made, replica, using)
+    kept = list(CopyPage.objects.using(using).filter(copy=made).order_by("id").values_list("id", "source"))
+    for source in made.sources:
+        mine = [number for number, of in kept if of == source]
+        _apply_pages("queries/replica/lay_copied", mine, [r for r in replicas if r.source == source], absent, using)
+    changes = [number for number, of in kept if of == ""]
+    _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
+    for replica in replicas:
+        ReplicaState.objects.using(using).filter(name=replica.name).update(
+            shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source
+        )
+    place.move(replicas, made.cursor, count=0, using=using)
+
+
+def _apply_pages(
+    file: str, numbers: list[int], replicas: Collection[Replica], absent: dict[str, frozenset[str]], using: str
+) -> None:
+    for begin in range(0, len(numbers), TOGETHER):
+        sql.run(using, sql.template("queries/replica/clear_page"))
+        sql.run(using, sql.compose(file, pages=numbers[begin : begin + TOGETHER]))
+        for replica in replicas:
+            absent[replica.name] = advance.apply_to(replica, absent[replica.name], using=using)
+
+
+def _delete_gone(made: Copy, replica: Replica, using: str) -> None:
+    found = statement.target(replica, using)
+    if replica.model._default_manager.using(using).exists():
+        key = statement.key(found)
+        sql.run(
+            using,
+            sql.compose("queries/replica/gone", target=found.relation, copy=str(made.pk), source=replica.source, **key),
+        )

@@ -1,0 +1,98 @@
+"""How far replicas have got, and the copies that are being made."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class ReplicaState(models.Model):
+    """A replica's place: its cursor moves in the transaction that applies a page.
+
+    Replicas of one service that stand at the same cursor move together. `shape` is the declaration that the rows were
+    copied by, `absent` the columns that the source does not send. After a failure the replica waits until
+    `next_attempt`, by itself.
+    """
+
+    class State(models.TextChoices):
+        """What the replica does."""
+
+        COPYING = "copying"
+        FOLLOWING = "following"
+        FAILING = "failing"
+
+    name = models.TextField(primary_key=True)
+    service = models.TextField()
+    source = models.TextField()
+    state = models.TextField(choices=State, default=State.COPYING)
+    cursor = models.TextField(default="")
+    shape = models.TextField(default="")
+    absent = models.JSONField(default=list)
+    attempts = models.IntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    next_attempt = models.DateTimeField(null=True)
+    last_error = models.TextField(default="")
+    applied = models.DateTimeField(null=True)
+    changes = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "pubsubpull_replica"
+        ordering = ("name",)
+        indexes = (models.Index(fields=["service"], name="pubsubpull_replica_service"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Copy(models.Model):
+    """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once.
+
+    `cursor` was taken before the first row, and moves on with the changes that are fetched after the last one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    service = models.TextField(unique=True)
+    sources = models.JSONField()
+    cursor = models.TextField()
+    started = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "pubsubpull_copy"
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.sources}"
+
+
+class CopyRange(models.Model):
+    """A range of a model's keys: fetched up to `at`, to go on to `until`; None is the beginning and the end."""
+
+    copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="ranges")
+    source = models.TextField()
+    at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
+    until = models.TextField(null=True)  # noqa: DJ001
+    rows = models.BigIntegerField(default=0)
+    expected = models.BigIntegerField(default=0)
+    done = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "pubsubpull_copy_range"
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.at} to {self.until}"
+
+
+class CopyPage(models.Model):
+    """A page as it came: of rows of `source`, or of changes where that is empty."""
+
+    copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="pages")
+    source = models.TextField(default="")
+    body = models.TextField()
+
+    class Meta:
+        db_table = "pubsubpull_copy_page"
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.source or 'changes'} {self.pk}"

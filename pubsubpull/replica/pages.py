@@ -1,0 +1,74 @@
+"""Pages as they are pulled: JSON text that only PostgreSQL reads, and what stands around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pubsubpull.pull.client import Client
+
+LIMIT = 1000
+"""How many changes or rows a page may bring."""
+_END = re.compile(r'"cursor":"([^"\\]*)","more":(true|false)\}\s*\Z')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of changes as JSON text, which goes on from the cursor `previous`."""
+
+    body: str
+    previous: str
+    cursor: str
+    more: bool
+
+    @property
+    def empty(self) -> bool:
+        """Say whether it brings nothing, as most do that were waited for."""
+        return self.body.startswith('{"items":[]')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A page of rows as JSON text, and the key to go on after, None where these were the last."""
+
+    body: str
+    last: str | None
+    count: int
+
+
+def changes(client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int = LIMIT) -> Page:
+    """Pull the page after a cursor."""
+    given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after, "limit": limit}
+    if wait:
+        given["wait"] = wait
+    body = client.text("changes/", params=given, timeout=client.timeout + wait)
+    found = _END.search(body[-1000:])
+    if found:
+        return Page(body=body, previous=after, cursor=found[1], more=found[2] == "true")
+    try:
+        read = json.loads(body)
+        return Page(body=body, previous=after, cursor=str(read["cursor"]), more=bool(read["more"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
+
+
+def rows(client: Client, model: str, *, at: str | None, until: str | None, cursor: str, limit: int = LIMIT) -> Rows:
+    """Pull the rows after a key, up to another."""
+    given = {"limit": limit, "cursor": cursor, "after": at, "until": until}
+    url = f"models/{quote(model)}/instances/"
+    body = client.text(url, params={name: value for name, value in given.items() if value is not None})
+    begin = body.rfind('],"next":')
+    try:
+        following = json.loads("{" + body[begin + 2 :])["next"] if begin >= 0 else json.loads(body)["next"]
+        last = parse_qs(urlsplit(following).query, keep_blank_values=True)["after"][0] if following else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise exceptions.ServiceError(f"{client.url} gave what is no page of rows.") from error
+    return Rows(body=body, last=last, count=limit if last is not None else body.count('{"key":'))

@@ -1,0 +1,146 @@
+"""Where replicas stand: their cursors, which move in the transaction that applies a page, under a service's lock."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from pubsubpull import conf
+from pubsubpull.capture import sql
+from pubsubpull.replica import declared
+from pubsubpull.replica.models import ReplicaState
+from pubsubpull.subscribe import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from pubsubpull import exceptions
+    from pubsubpull.replica.declared import Replica
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Replicas of a service that stand at the same cursor, and so move together."""
+
+    service: str
+    cursor: str
+    replicas: tuple[Replica, ...]
+
+    @property
+    def sources(self) -> list[str]:
+        """The models that they follow."""
+        return sorted({replica.source for replica in self.replicas})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A replica's cursor, and the columns that its source was seen not to send."""
+
+    cursor: str
+    absent: frozenset[str]
+
+
+def of_service(service: str) -> list[Replica]:
+    """Return the replicas that are declared of a service."""
+    return [replica for replica in declared.all_replicas().values() if replica.service == service]
+
+
+def enter(service: str, using: str) -> None:
+    """Give each replica a place. One that is declared otherwise than it was copied is to be copied again."""
+    kept = {state.name: state for state in _states(service, using)}
+    for replica in of_service(service):
+        state = kept.get(replica.name)
+        if state is None:
+            made = ReplicaState(name=replica.name, service=service, source=replica.source)
+            ReplicaState.objects.using(using).bulk_create([made], ignore_conflicts=True)
+            # It may have followed another service until now.
+            ReplicaState.objects.using(using).filter(name=replica.name).exclude(service=service).update(
+                service=service, source=replica.source, cursor="", shape=""
+            )
+        elif state.shape not in {"", replica.shape}:
+            copy_again([replica], using)
+
+
+def copy_again(replicas: Iterable[Replica], using: str) -> None:
+    """Let replicas be copied anew. Their rows stay until the copy is whole."""
+    for replica in replicas:
+        ReplicaState.objects.using(using).filter(name=replica.name).update(
+            state=ReplicaState.State.COPYING, cursor="", source=replica.source
+        )
+
+
+def to_copy(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Replica]:
+    """Return the replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
+    states = [state for state in _states(service, using) if not state.cursor and not _waits(state, now)]
+    names = {state.name for state in states} - set(without)
+    return [replica for replica in of_service(service) if replica.name in names]
+
+
+def standings(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Standing]:
+    """Return the replicas that follow, by where they stand, the most first; without those that wait after a failure."""
+    known = {replica.name: replica for replica in of_service(service) if replica.name not in without}
+    by_cursor: dict[str, list[Replica]] = {}
+    for state in _states(service, using):
+        if state.cursor and state.name in known and not _waits(state, now):
+            by_cursor.setdefault(state.cursor, []).append(known[state.name])
+    found = [Standing(service=service, cursor=cursor, replicas=tuple(them)) for cursor, them in by_cursor.items()]
+    return sorted(found, key=lambda one: -len(one.replicas))
+
+
+def waiting(service: str, using: str, now: datetime) -> float | None:
+    """Return in how many seconds a replica that waits after a failure is to be tried again; None where none waits."""
+    times = [state.next_attempt for state in _states(service, using) if state.next_attempt]
+    return max(0.0, (min(times) - now).total_seconds()) if times else None
+
+
+def locked(service: str, using: str) -> dict[str, Place]:
+    """Lock the places of a service's replicas until the transaction ends; return them by name."""
+    rows = sql.run(using, sql.compose("queries/replica/places", service=service))
+    return {name: Place(cursor=cursor, absent=frozenset(json.loads(absent))) for name, cursor, absent in rows}
+
+
+def move(replicas: Collection[Replica], cursor: str, *, count: int, using: str) -> None:
+    """Move replicas to the cursor after what has been applied: they follow."""
+    names = [replica.name for replica in replicas]
+    sql.run(using, sql.compose("queries/replica/move", cursor=cursor, names=names, count=count))
+
+
+def note_absent(replica: Replica, absent: Collection[str], using: str) -> None:
+    """Note which columns the source does not send."""
+    ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent))
+
+
+def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
+    """Let a replica wait after a failure, longer after each; return the seconds. Its cursor stays: nothing is lost."""
+    settings = conf.get()
+    with transaction.atomic(using):
+        state = ReplicaState.objects.using(using).select_for_update().get(name=failed.name)
+        state.attempts += 1
+        wait = backoff.delay(
+            state.attempts,
+            first=settings.BACKOFF_FIRST,
+            limit=settings.BACKOFF_LIMIT,
+            random=lambda: 0.5 + random.random() / 2,  # noqa: S311  nothing secret
+        )
+        state.state = ReplicaState.State.FAILING
+        state.failing_since = state.failing_since or now
+        state.next_attempt = now + timedelta(seconds=wait)
+        state.last_error = failed.reason[:1000]
+        state.save(update_fields=["attempts", "state", "failing_since", "next_attempt", "last_error"], using=using)
+    return wait
+
+
+def _states(service: str, using: str) -> QuerySet[ReplicaState]:
+    return ReplicaState.objects.using(using).filter(service=service).order_by("name")
+
+
+def _waits(state: ReplicaState, now: datetime) -> bool:
+    return state.next_attempt is not None and state.next_attempt > now

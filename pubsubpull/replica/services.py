@@ -1,0 +1,37 @@
+"""The services that are followed, as the settings name them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pubsubpull import conf, exceptions
+from pubsubpull.pull.client import Client
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service that is followed. What is secret is not shown."""
+
+    name: str
+    url: str
+    token: str = dataclasses.field(repr=False)
+    secrets: tuple[str, ...] = dataclasses.field(repr=False)
+
+    def client(self, *, timeout: float = 30.0) -> Client:
+        """Return a client of its API."""
+        return Client(self.url, self.token, timeout=timeout)
+
+
+def names() -> list[str]:
+    """Return the names of all services in the settings."""
+    return sorted(conf.get().SERVICES or {})
+
+
+def get(name: str) -> Service:
+    """Return a service by its name; raises `ReplicaError` for one that the settings do not have."""
+    given = (conf.get().SERVICES or {}).get(name)
+    if given is None:
+        raise exceptions.ReplicaError(
+            f"There is no service {name!r} in PUBSUBPULL['SERVICES']; there are: {', '.join(names()) or 'none'}."
+        )
+    return Service(name=name, url=given["url"], token=given["token"], secrets=tuple(given.get("secrets", ())))

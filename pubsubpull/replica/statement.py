@@ -1,0 +1,184 @@
+"""The statement that applies a page to one replica, as its table and its declaration have it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections, models
+from psycopg import sql as psql
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.replica import declared
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pubsubpull.replica.declared import Column, Replica
+
+COMMA = psql.SQL(", ")
+AND = psql.SQL(" AND ")
+
+
+class Encoder(DjangoJSONEncoder):
+    """Writes what a function gave so that PostgreSQL reads it by the column's type."""
+
+    def default(self, o: Any) -> Any:
+        """Write bytes as PostgreSQL does, what JSON holds as it is, and all else as its text."""
+        if isinstance(o, bytes | bytearray | memoryview):
+            return "\\x" + bytes(o).hex()
+        try:
+            return super().default(o)
+        except TypeError:
+            return str(o)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """A replica's table as the database has it now: its columns' types by name."""
+
+    replica: Replica
+    types: Mapping[str, str]
+
+    def type_of(self, column: str) -> psql.SQL:
+        """Return a column's type, as PostgreSQL itself wrote it."""
+        if column not in self.types:
+            raise exceptions.ReplicaError(f"The table of {self.replica.name} has no column {column!r}: migrate it.")
+        return psql.SQL(self.types[column])  # from the catalogue, quoted there
+
+    @property
+    def relation(self) -> psql.Identifier:
+        """The table's name, quoted."""
+        return psql.Identifier(*filter(None, self.replica.table))
+
+
+def target(replica: Replica, using: str) -> Target:
+    """Look the replica's table up. Raises `ReplicaError` where there is none."""
+    name = psql.Identifier(*filter(None, replica.table)).as_string()
+    types = dict(sql.run(using, sql.compose("queries/replica/table_columns", relation=name)))
+    if not types:
+        raise exceptions.ReplicaError(f"{replica.name} has no table {name}: migrate it.")
+    return Target(replica=replica, types=types)
+
+
+def absent_as_default(replica: Replica, absent: Collection[str]) -> tuple[Column, ...]:
+    """Return the columns to write where the source sends some no more: of new rows their defaults, of others nothing.
+
+    A column that needs a value and has no default is left to PostgreSQL to refuse: nothing is made up.
+    """
+    made: list[Column] = []
+    for column in replica.columns:
+        gone = isinstance(column.source, str) and column.source in absent
+        if not gone:
+            made.append(column)
+        elif column.field.has_default():
+            made += declared.default(column.field)
+    return tuple(made)
+
+
+def apply(found: Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str) -> Any:
+    """Return the statement that applies the changes after one place of the page, up to another."""
+    replica = found.replica
+    return sql.compose(
+        "queries/replica/apply",
+        source=replica.source,
+        after=after,
+        upto=upto,
+        where=_where(replica),
+        extra=_extra(extra),
+        target=found.relation,
+        **key(found),
+        names=psql.Composed([psql.Identifier(column.name) for column in columns]).join(COMMA),
+        key=psql.Composed([psql.Identifier(name) for name in replica.key]).join(COMMA),
+        update=_update(columns, replica.key),
+        **_values(found, columns, using),
+    )
+
+
+def key(found: Target) -> dict[str, psql.Composable]:
+    """Return the source's key as columns of a record `r`, and how that matches the replica's row `t`."""
+    pairs = dict(zip(found.replica.key, found.replica.key_source, strict=True))
+    same = [psql.SQL("t.{} = r.{}").format(psql.Identifier(name), psql.Identifier(of)) for name, of in pairs.items()]
+    return {
+        "key_columns": _definitions({of: found.type_of(name) for name, of in pairs.items()}),
+        "match": psql.Composed(same).join(AND),
+    }
+
+
+def _where(replica: Replica) -> psql.Composable:
+    if callable(replica.where):
+        return psql.SQL("coalesce(e.keep, false)")
+    parts: list[psql.Composable] = [psql.SQL("true")]
+    for name, value in (replica.where or {}).items():
+        values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+        given = [json.dumps(one, cls=Encoder) for one in values]
+        parts.append(psql.SQL("coalesce(l.data -> {} = ANY ({}::jsonb[]), false)").format(name, psql.Literal(given)))
+    return psql.Composed(parts).join(AND)
+
+
+def _extra(extra: str | None) -> psql.Composable:
+    if extra is None:
+        return psql.SQL("CROSS JOIN (VALUES (NULL::jsonb)) AS e(data)")
+    text = "LEFT JOIN jsonb_to_recordset({}::jsonb) AS e(n bigint, keep boolean, data jsonb) ON e.n = l.n"
+    return psql.SQL(text).format(psql.Literal(extra))
+
+
+def _definitions(types: Mapping[str, psql.SQL]) -> psql.Composable:
+    return psql.Composed([psql.SQL("{} {}").format(psql.Identifier(name), kind) for name, kind in types.items()]).join(
+        COMMA
+    )
+
+
+def _update(columns: tuple[Column, ...], key: tuple[str, ...]) -> psql.Composable:
+    """Return what is done where there is the row already: nothing where nothing differs."""
+    written = [psql.Identifier(column.name) for column in columns if column.name not in key and not column.kept]
+    if not written:
+        return psql.SQL("DO NOTHING")
+    names = psql.Composed(written).join(COMMA)
+    old = psql.Composed([psql.SQL("t.{}").format(name) for name in written]).join(COMMA)
+    new = psql.Composed([psql.SQL("excluded.{}").format(name) for name in written]).join(COMMA)
+    return psql.SQL("DO UPDATE SET ({names}) = ROW({new}) WHERE record_image_ne(ROW({old}), ROW({new}))").format(
+        names=names, new=new, old=old
+    )
+
+
+def _values(found: Target, columns: tuple[Column, ...], using: str) -> dict[str, psql.Composable]:
+    """Return each column's value, and the records that the values are of.
+
+    A record has each name once: a source column that serves twice, of perhaps another type, has another record.
+    """
+    records: dict[str, dict[str, psql.SQL]] = {}
+    constants: dict[str, Any] = {}
+    values: list[psql.Composable] = []
+    for column in columns:
+        kind = found.type_of(column.name)
+        if column.source is declared.VERSION:
+            values.append(psql.SQL("p.version"))
+            continue
+        record, name = "extra", column.name
+        if isinstance(column.source, declared.Constant):
+            record, constants[name] = "constant", prepared(column.field, column.source.value, using)
+        elif isinstance(column.source, str):
+            name = column.source
+            record = next(f"r{i}" for i in range(len(columns)) if name not in records.get(f"r{i}", {}))
+        records.setdefault(record, {})[name] = kind
+        values.append(psql.Identifier(record, name))
+    given = {"extra": psql.SQL("p.extra"), "constant": psql.SQL("{}::jsonb").format(json.dumps(constants, cls=Encoder))}
+    joined = [
+        psql.SQL("CROSS JOIN LATERAL jsonb_to_record({}) AS {}({})").format(
+            given.get(record, psql.SQL("p.data")), psql.Identifier(record), _definitions(types)
+        )
+        for record, types in records.items()
+    ]
+    return {"values": psql.Composed(values).join(COMMA), "records": psql.Composed(joined).join(psql.SQL(" "))}
+
+
+def prepared(field: models.Field[Any, Any], value: Any, using: str) -> Any:
+    """Return a value of Python's as it goes into JSON for the field's column."""
+    if isinstance(field, models.JSONField):
+        return value
+    made = field.get_db_prep_save(value, connections[using])
+    return getattr(made, "obj", made)

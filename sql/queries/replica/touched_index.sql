@@ -1,0 +1,2 @@
+-- They are looked up for each row of the copy.
+CREATE INDEX ON pg_temp.pubsubpull_touched (model, key)

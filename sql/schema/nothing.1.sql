@@ -1,0 +1,2 @@
+-- Undoes what goes with its table by itself.
+SELECT NULL;
