@@ -49,6 +49,10 @@ class Settings:
     """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
     CALLBACK_HOSTS: tuple[str, ...] = ()
     """Names of hosts that callbacks may be on, whatever their addresses; `.example.com` takes in what is below it."""
+    VERIFY: bool = False
+    """Whether a receiver must consent before anything is sent to it, where its subscription does not say."""
+    ORIGIN: str = ""
+    """The name that consent is asked under, as of a host; SERVICE_NAME where empty."""
     BACKOFF_FIRST: float = 1.0
     """The first wait after a failed notification, in seconds; each further one doubles it."""
     BACKOFF_LIMIT: float = 3600.0
@@ -88,6 +92,8 @@ def _wrong(name: str, value: Any) -> str | None:
     if name == "SERVICES":
         return _wrong_services(value)
     default = getattr(DEFAULTS, name)
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
     if isinstance(default, tuple):
         return _wrong_texts(name, value)
     if isinstance(default, str):
@@ -126,10 +132,12 @@ def _wrong_service(given: Any) -> str | None:
 
 
 def _wrong_text(name: str, value: Any) -> str | None:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not (value or getattr(DEFAULTS, name) == ""):
         return f"must be a text, not {value!r}"
     if name == "DOCS" and value not in {"staff", "public", "off"}:
         return f"must be staff, public or off, not {value!r}"
+    if name == "ORIGIN" and value and not HOST.fullmatch(value):
+        return f"must be as a host's name, not {value!r}"
     if name == "DATABASE" and value not in django_settings.DATABASES:
         return f"must be an alias of DATABASES, not {value!r}"
     return None

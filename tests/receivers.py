@@ -14,12 +14,15 @@ from standardwebhooks import Webhook
 class Receiver:
     """Keeps what came, in order.
 
-    `answer(notification)` gives the status, headers and body; `secret`, if set, verifies each.
+    `answer(notification)` gives the status, headers and body; `secret`, if set, verifies each. `consent(headers)` gives
+    them for who asks for consent; `asked` keeps the headers.
     """
 
     def __init__(self):
         self.came = []
         self.answer = lambda _: (204, {}, b"")
+        self.asked = []
+        self.consent = lambda _: (405, {}, b"")
         self.secret = None
         self.failures = []
         self.condition = threading.Condition()
@@ -43,6 +46,12 @@ class Receiver:
             self.condition.notify_all()
         return self.answer(page)
 
+    def ask(self, headers):
+        with self.condition:
+            self.asked.append(headers)
+            self.condition.notify_all()
+        return self.consent(headers)
+
     def wait(self, until, limit=20):
         """Wait until `until(pages)` is true of what came."""
         with self.condition:
@@ -63,7 +72,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers, answer = self.server.receiver.take(self.headers, body)
+        self.reply(*self.server.receiver.take(self.headers, body))
+
+    def do_OPTIONS(self):
+        self.reply(*self.server.receiver.ask({name.lower(): value for name, value in self.headers.items()}))
+
+    def reply(self, status, headers, answer):
         with contextlib.suppress(OSError):  # who asked may be gone
             self.send_response(status)
             for name, value in headers.items():

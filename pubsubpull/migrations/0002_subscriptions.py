@@ -65,6 +65,8 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
                 ("name", models.TextField()),
                 ("callback", models.TextField()),
+                ("verify", models.BooleanField(default=False)),
+                ("consented", models.TextField(default="")),
                 ("wanted", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
@@ -73,6 +75,7 @@ class Migration(migrations.Migration):
                     "state",
                     models.TextField(
                         choices=[
+                            ("unverified", "Unverified"),
                             ("active", "Active"),
                             ("paused", "Paused"),
                             ("failing", "Failing"),

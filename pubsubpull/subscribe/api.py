@@ -34,6 +34,7 @@ class Wish(Schema):
     after: StrictStr | None = None
     secret: StrictStr | None = None
     paused: StrictBool = False
+    verify: StrictBool | None = None
 
 
 class Lag(Schema):
@@ -51,7 +52,8 @@ class Subscription(Schema):
     models: list[str]
     ops: list[Literal["insert", "update", "delete", "truncate"]]
     batch: int
-    state: Literal["active", "paused", "failing", "disabled"]
+    verify: bool
+    state: Literal["unverified", "active", "paused", "failing", "disabled"]
     cursor: str
     lag: Lag
     delivered: int

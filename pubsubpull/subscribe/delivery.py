@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import backoff, signing
+from pubsubpull.subscribe import backoff, consent, signing
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from pubsubpull.subscribe.breaker import Breaker
     from pubsubpull.subscribe.held import Groups, Held
     from pubsubpull.subscribe.notification import Notification
-    from pubsubpull.subscribe.transport import Transport
+    from pubsubpull.subscribe.transport import Response, Transport
 
+T = TypeVar("T")
 State = Subscription.State
-HEADERS = {"content-type": "application/json", "user-agent": f"pubsubpull/{__version__}"}
+AGENT = {"user-agent": f"pubsubpull/{__version__}"}
+HEADERS = {"content-type": "application/json", **AGENT}
 UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
 REWINDS = 3
 """How often in a row a receiver may say that it is elsewhere before that is a failure."""
@@ -73,6 +76,8 @@ class Delivery:
             if held.before is not None:
                 await asyncio.wait([held.before])
                 held.before = None
+            if held.unverified and not await self._ask(held):
+                return
             while not self._over(held) and (notification := held.next()):
                 if not await self._due(held):
                     return
@@ -85,7 +90,7 @@ class Delivery:
             self._failed(held, Retry(error="The worker met an unexpected error; see its log."))
         finally:
             held.task = None
-            if held.pending.count or held.current:
+            if held.pending.count or held.current or held.unverified:
                 asyncio.get_running_loop().call_soon(self._again, held)
 
     def _again(self, held: Held) -> None:
@@ -121,16 +126,37 @@ class Delivery:
 
     async def _send(self, held: Held, notification: Notification) -> Outcome:
         now = time.time()
-        began = time.monotonic()
         headers = signing.headers(
             held.secrets, notification=notification.id, timestamp=int(now), body=notification.body
         )
+        sending = self.transport.put(held.callback, notification.body, {**HEADERS, **headers})
+        return await self._exchange(held, sending, outcome)
+
+    async def _ask(self, held: Held) -> bool:
+        """Ask the receiver for its consent, again and again; say whether it has given it."""
+        origin = consent.origin(self.settings)
+        while await self._due(held):
+            asking = self.transport.options(held.callback, {**AGENT, **consent.request(origin)})
+            result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=origin))
+            if held.dropped:
+                return False
+            if isinstance(result, consent.Consented):
+                logger.info("pubsubpull: the receiver of subscription %s has consented", held)
+                self._moved(held, held.cursor, held.told)
+                self.room(held)
+                return True
+            self._failed(held, result)
+        return False
+
+    async def _exchange(self, held: Held, sending: Awaitable[Response], judge: Callable[..., T]) -> T | Retry:
+        """Send, and judge the answer; tell the breaker how the host fares."""
+        began = time.monotonic()
         try:
-            response = await self.transport.put(held.callback, notification.body, {**HEADERS, **headers})
+            response = await sending
         except exceptions.Unavailable as error:
-            result: Outcome = Retry(error=f"The receiver could not be reached: {error}.", away=True)
+            result: T | Retry = Retry(error=f"The receiver could not be reached: {error}.", away=True)
         else:
-            result = outcome(response, now=time.time())
+            result = judge(response, now=time.time())
         if isinstance(result, Retry) and result.away:
             await self.breaker.failed(held.host, began=began, error=result.error)
         else:
@@ -202,11 +228,13 @@ class Delivery:
         now = time.time()
         if held.failing_since is None:
             held.failing_since = now
-            logger.warning("pubsubpull: subscription %s is failing: %s", held, error)
+            what = "waits for consent" if held.unverified else "is failing"
+            logger.warning("pubsubpull: subscription %s %s: %s", held, what, error)
         if now - held.failing_since > self.settings.DISABLE_AFTER:
             self.disable(held, f"Disabled after failing for too long. PUT it again to go on. Last: {error}")
             return
-        held.state, held.last_error, held.next_attempt = State.FAILING.value, error, now + wait
+        state = State.UNVERIFIED if held.unverified else State.FAILING
+        held.state, held.last_error, held.next_attempt = state.value, error, now + wait
         # What was read ahead would only take up memory for as long as the receiver is away.
         if held.current is not None:
             self._read_on_from(held, held.current.cursor)

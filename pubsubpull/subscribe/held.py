@@ -81,6 +81,11 @@ class Held:
         """Whether its last attempt failed."""
         return self.state == Subscription.State.FAILING
 
+    @property
+    def unverified(self) -> bool:
+        """Whether its receiver has yet to consent."""
+        return self.state == Subscription.State.UNVERIFIED
+
     def next(self) -> Notification | None:
         """Return the notification to send now: the one that was not yet delivered, or the next."""
         if self.current is None and self.pending.count:

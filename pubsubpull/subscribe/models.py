@@ -48,12 +48,13 @@ class Subscription(models.Model):
 
     `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only
     changes pass that the subscription does not want. `lease` grows each time the subscription changes hands or is
-    changed: a worker whose number is old may write nothing.
+    changed: a worker whose number is old may write nothing. `consented` is the callback whose receiver has consented.
     """
 
     class State(models.TextChoices):
         """How delivery fares."""
 
+        UNVERIFIED = "unverified"
         ACTIVE = "active"
         PAUSED = "paused"
         FAILING = "failing"
@@ -63,6 +64,8 @@ class Subscription(models.Model):
     consumer = models.ForeignKey("pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions")
     name = models.TextField()
     callback = models.TextField()
+    verify = models.BooleanField(default=False)
+    consented = models.TextField(default="")
     wanted = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()

@@ -71,6 +71,8 @@ class Reader:
         look = await self._reads(self.store.look)
         if look.free or look.mine != len(self.shares.held):
             self.shares.hurry.set()
+        while self.shares.unverified:
+            self.delivery.start(self.shares.unverified.pop())
         now = upto or look.present
         due = self.groups.due(now)
         for group in due[: LAGGING_AT_ONCE + 1]:

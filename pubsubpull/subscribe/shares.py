@@ -35,6 +35,8 @@ def share(*, subscriptions: int, workers: int) -> int:
 class Shares:
     """What a worker holds: `held`, and what is on its way for subscriptions that it holds no more.
 
+    `unverified` are those that have just been taken and whose receivers are to be asked.
+
     `flush` has all progress recorded, `wake` is set where there is more to read for. Setting `hurry` has the share
     looked at soon.
     """
@@ -55,6 +57,7 @@ class Shares:
         self.store = store
         self.groups = groups
         self.held: dict[uuid.UUID, Held] = {}
+        self.unverified: list[Held] = []
         self.hurry = asyncio.Event()
         self.alive_until = 0.0
         self._writes = writes
@@ -141,7 +144,11 @@ class Shares:
             self.drop(earlier)
         held.before = self._leaving.pop(held.id, None)
         self.held[held.id] = held
-        self.groups.join(held, held.cursor)
+        if held.unverified:
+            held.read = held.cursor
+            self.unverified.append(held)
+        else:
+            self.groups.join(held, held.cursor)
         self._wake.set()
 
     def _left(self, id_: uuid.UUID, task: asyncio.Task[None]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.pull.models import Consumer
 
+State = Subscription.State
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
@@ -32,7 +33,11 @@ SECRETS = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What a consumer asks for. `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one."""
+    """What a consumer asks for.
+
+    `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one.
+    `verify` is None for what the settings say.
+    """
 
     callback: str
     models: list[str]
@@ -41,6 +46,7 @@ class Wish:
     after: str | None = None
     secret: str | None = None
     paused: bool = False
+    verify: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +81,13 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
         made, new = Subscription.objects.using(using).get_or_create(
             consumer_id=consumer.pk,
             name=name,
-            defaults={**fields, "cursor": cursor, "told": cursor, "secrets": [wish.secret or signing.new_secret()]},
+            defaults={
+                **fields,
+                "state": _unless_unverified(fields, ""),
+                "cursor": cursor,
+                "told": cursor,
+                "secrets": [wish.secret or signing.new_secret()],
+            },
         )
         if not new:
             made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish.secret)
@@ -119,6 +131,7 @@ def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) ->
     """Give a locked subscription other fields, and take it from its worker."""
     for field, value in fields.items():
         setattr(there, field, value)
+    there.state = _unless_unverified(fields, there.consented)
     if secret is not None:
         there.secrets = [secret, *(s for s in there.secrets if s != secret)][:SECRETS]
     there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
@@ -143,8 +156,15 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         "wanted": _models(consumer, wish.models),
         "ops": _ops(wish.ops),
         "batch": wish.batch,
-        "state": Subscription.State.PAUSED if wish.paused else Subscription.State.ACTIVE,
+        "verify": conf.get().VERIFY if wish.verify is None else wish.verify,
+        "state": State.PAUSED if wish.paused else State.ACTIVE,
     }
+
+
+def _unless_unverified(fields: dict[str, Any], consented: str) -> str:
+    """Return the state, which is unverified where the receiver at the callback has yet to consent."""
+    waits = fields["verify"] and consented != fields["callback"]
+    return State.UNVERIFIED if waits and fields["state"] == State.ACTIVE else fields["state"]
 
 
 def _models(consumer: Consumer, models: list[str]) -> list[str]:
@@ -199,6 +219,7 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "models": subscription.wanted,
         "ops": subscription.ops,
         "batch": subscription.batch,
+        "verify": subscription.verify,
         "state": subscription.state,
         "cursor": subscription.cursor,
         "lag": {"changes": behind.changes, "seconds": round(behind.seconds, 3)},

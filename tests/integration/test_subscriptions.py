@@ -6,6 +6,7 @@ import datetime
 import json
 
 import pytest
+from django.test import override_settings
 
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
@@ -62,6 +63,7 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "models": ["shop.customer"],
         "ops": ["insert", "update", "delete", "truncate"],
         "batch": 100,
+        "verify": False,
         "state": "active",
         "lag": {"changes": 0, "seconds": 0.0},
         "delivered": 0,
@@ -194,6 +196,17 @@ WRONG = [
     ({**GOOD, "secret": ""}, "secret"),
     ({**GOOD, "paused": "yes"}, "paused"),
     ({**GOOD, "paused": None}, "paused"),
+    ({**GOOD, "verify": "yes"}, "verify"),
+    *(
+        ({**GOOD, "callback": callback}, "callback")
+        for callback in (
+            "http://10.0.0.1/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://2130706433/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://8.8.8.8:22/",
+        )
+    ),
 ]
 
 
@@ -273,3 +286,38 @@ def test_the_lag_within_a_read_counts_from_the_last_change_seen(call):
     assert subscriptions.lag(only(), feed.present()).changes == 1
     Subscription.objects.update(cursor="broken")
     assert call("GET", "main/").json()["lag"] == {"changes": 0, "seconds": 0.0}
+
+
+def test_a_callback_at_a_refused_address_is_told_why_and_what_an_operator_can_do(call):
+    found = problem(call("PUT", "main/", {**GOOD, "callback": "http://192.168.1.1:8080/"}), 400)
+    assert found["field"] == "callback"
+    assert "(private)" in found["detail"]
+    assert "CALLBACK_ADDRESSES" in found["detail"]
+
+
+def test_without_settings_loopback_is_refused(call):
+    with override_settings(PUBSUBPULL={}):
+        for host in ("127.0.0.1:8000", "localhost:8000", "[::1]:8000"):
+            assert "loopback" in problem(call("PUT", "main/", {**GOOD, "callback": f"http://{host}/"}), 400)["detail"]
+    assert not Subscription.objects.exists()
+
+
+def test_a_subscription_whose_receiver_must_consent_begins_unverified(call):
+    assert call("PUT", "main/", {**GOOD, "verify": True}).json()["state"] == "unverified"
+    assert call("PUT", "main/", {**GOOD, "verify": True, "paused": True}).json()["state"] == "paused"
+    assert call("PUT", "main/", {**GOOD, "verify": False}).json()["state"] == "active"
+    with override_settings(PUBSUBPULL={"VERIFY": True, "CALLBACK_HOSTS": [".example"]}):
+        assert call("PUT", "main/", GOOD).json()["state"] == "unverified"
+        assert call("PUT", "new/", GOOD).json()["state"] == "unverified"
+        assert call("PUT", "main/", {**GOOD, "verify": False}).json()["state"] == "active"
+
+
+def test_consent_is_kept_until_the_callback_changes(call):
+    wish = {**GOOD, "verify": True}
+    call("PUT", "main/", wish)
+    Subscription.objects.update(state="active", consented=GOOD["callback"])
+    assert call("PUT", "main/", {**wish, "batch": 7}).json()["state"] == "active"
+    assert call("PUT", "main/", {**wish, "paused": True}).json()["state"] == "paused"
+    assert call("PUT", "main/", wish).json()["state"] == "active"
+    assert call("PUT", "main/", {**wish, "callback": "https://other.example/"}).json()["state"] == "unverified"
+    assert call("PUT", "main/", wish).json()["state"] == "active"

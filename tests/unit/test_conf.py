@@ -57,6 +57,9 @@ def test_the_settings_cannot_be_written():
         ({"CALLBACK_HOSTS": ["billing.example:80"]}, "which is no host's name"),
         ({"CALLBACK_HOSTS": ["10.0.0.1"]}, "which is an address: it belongs into CALLBACK_ADDRESSES"),
         ({"CALLBACK_HOSTS": "billing.example"}, "CALLBACK_HOSTS must be a list of texts"),
+        ({"VERIFY": 1}, "VERIFY must be True or False, not 1"),
+        ({"ORIGIN": "http://shop.example"}, "ORIGIN must be as a host's name"),
+        ({"ORIGIN": None}, "ORIGIN must be a text"),
         ({"TRUSTED_PROXIES": -1}, "TRUSTED_PROXIES must be above 0"),
     ],
 )

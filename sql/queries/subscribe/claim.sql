@@ -3,7 +3,7 @@
 WITH live AS MATERIALIZED (SELECT id FROM pubsubpull_worker WHERE expires > clock_timestamp()),
 free AS MATERIALIZED (
     SELECT s.id FROM pubsubpull_subscription s JOIN pubsubpull_consumer c ON c.id = s.consumer_id
-    WHERE s.state IN ('active', 'failing') AND c.active AND c.may_subscribe
+    WHERE s.state IN ('unverified', 'active', 'failing') AND c.active AND c.may_subscribe
       AND (s.worker IS NULL OR NOT EXISTS (SELECT FROM live WHERE live.id = s.worker))
       AND EXISTS (SELECT FROM live WHERE live.id = {worker})
     ORDER BY s.id LIMIT {at_most} FOR UPDATE OF s SKIP LOCKED

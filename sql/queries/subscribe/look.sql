@@ -3,6 +3,6 @@
 SELECT p.epoch, p.seq, p.snapshot, p.top, p.restored, p.settled, p.dropped, p.standby,
     (SELECT count(*) FROM pubsubpull_subscription WHERE worker = {worker}) AS mine,
     EXISTS (SELECT FROM pubsubpull_subscription s JOIN pubsubpull_consumer c ON c.id = s.consumer_id
-            WHERE s.worker IS NULL AND s.state IN ('active', 'failing') AND c.active AND c.may_subscribe)
+            WHERE s.worker IS NULL AND s.state IN ('unverified', 'active', 'failing') AND c.active AND c.may_subscribe)
     OR EXISTS (SELECT FROM pubsubpull_worker WHERE expires < clock_timestamp()) AS free
 FROM pubsubpull_present() AS p

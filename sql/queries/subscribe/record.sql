@@ -4,6 +4,7 @@ UPDATE pubsubpull_subscription s
 SET cursor = v.cursor, told = v.told, state = v.state, attempts = v.attempts, failing_since = to_timestamp(v.failing_since),
     next_attempt = to_timestamp(v.next_attempt), last_error = v.last_error, last_delivered = coalesce(to_timestamp(v.last_delivered), s.last_delivered),
     delivered = s.delivered + v.delivered,
+    consented = CASE WHEN s.state = 'unverified' AND v.state IN ('active', 'failing') THEN s.callback ELSE s.consented END,
     worker = CASE WHEN v.state <> 'disabled' THEN s.worker END,
     lease = s.lease + CASE WHEN v.state = 'disabled' THEN 1 ELSE 0 END
 FROM unnest(
