@@ -98,6 +98,10 @@ def _wrong(name: str, value: Any) -> str | None:
         return _wrong_texts(name, value)
     if isinstance(default, str):
         return _wrong_text(name, value)
+    return _wrong_number(default, value)
+
+
+def _wrong_number(default: float, value: Any) -> str | None:
     wanted = int if isinstance(default, int) else (int, float)
     if isinstance(value, bool) or not isinstance(value, wanted):
         return f"must be a{' whole' if wanted is int else ''} number, not {value!r}"
