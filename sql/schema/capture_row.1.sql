@@ -10,11 +10,25 @@ SET "IntervalStyle" = 'postgres'
 SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
+DECLARE
+    columns text[] := tg_argv[1];
+    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN to_jsonb(old) END;
+    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN to_jsonb(new) END;
+    old_key text := CASE WHEN tg_op <> 'INSERT' THEN pubsubpull_key(before, columns) END;
+    new_key text := CASE WHEN tg_op <> 'DELETE' THEN pubsubpull_key(after, columns) END;
+    -- From which id on the changes of this transaction may be out of order; the empty text where none can be.
+    marker text := current_setting('pubsubpull.nested', true);
 BEGIN
-    PERFORM pubsubpull_log_row(
-        tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[],
-        CASE WHEN tg_op <> 'INSERT' THEN to_jsonb(old) END, CASE WHEN tg_op <> 'DELETE' THEN to_jsonb(new) END
-    );
+    IF (marker = '') IS NOT FALSE AND (pg_trigger_depth() > 1 OR old_key <> new_key) THEN
+        marker := (SELECT last_value FROM pubsubpull_change_id_seq) - 1;
+        PERFORM set_config('pubsubpull.nested', marker, true);
+    END IF;
+    PERFORM pubsubpull_log_row(tg_argv[0], columns, tg_argv[2]::text[], tg_argv[3]::text[], before, after);
+    IF marker <> '' THEN
+        -- A row that has an xmax by now was written, or locked, since the statement wrote it.
+        PERFORM pubsubpull_put_in_order(tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END)
+        FROM (VALUES (old_key), (nullif(new_key, old_key))) AS keys (key) WHERE key IS NOT NULL;
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -7,6 +7,8 @@ import datetime
 import pytest
 from django.db import connection, connections, transaction
 
+import pubsubpull
+from pubsubpull.capture import triggers
 from pubsubpull.capture.models import Change
 from tests.shop.models import (
     Account,
@@ -274,6 +276,63 @@ def test_a_row_trigger_of_the_user_that_updates_the_same_row_comes_after_the_ins
     state = {key: new for _, key, _, new in log("shop.account")}
     assert state == {str(row["id"]): row for row in Account.objects.values()}
     assert state[str(account.pk)]["number"] == f"A{account.pk}"
+
+
+SIBLINGS = """
+CREATE FUNCTION shop_one_main() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.owner = 'gone' THEN
+        DELETE FROM shop_account WHERE id > new.id;
+    ELSE
+        UPDATE shop_account SET owner = owner || new.id WHERE id <> new.id AND owner LIKE 'main%';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER one_main AFTER INSERT OR UPDATE ON shop_account FOR EACH ROW
+WHEN (new.owner IN ('main', 'gone')) EXECUTE FUNCTION shop_one_main()
+"""
+
+
+def replayed(model):
+    """Return what one who follows the log ends with: the row for each key that is there."""
+    state = {key: new for _, key, _, new in log(model)}
+    return {key: row for key, row in state.items() if row}
+
+
+@pytest.mark.parametrize("before", ["", "begun", "same"])
+@pytest.mark.parametrize("owner", ["main", "gone"])
+def test_a_row_trigger_that_writes_other_rows_of_its_statement_leaves_the_log_in_order(owner, before):
+    Account.objects.bulk_create([Account(owner=name) for name in "abc"])
+    run(SIBLINGS)
+    try:
+        with transaction.atomic():
+            if before:  # the transaction has such changes already, which a later statement must not be mixed with
+                run("UPDATE shop_account SET owner = %s", ["main" if before == "same" else "x"])
+                run("UPDATE shop_account SET owner = 'y'")
+            run("UPDATE shop_account SET owner = %s", [owner])
+            run("INSERT INTO shop_account (owner, number) VALUES (%s, ''), (%s, '')", [owner, owner])
+    finally:
+        run("DROP FUNCTION shop_one_main() CASCADE")
+    assert replayed("shop.account") == {str(row["id"]): row for row in Account.objects.values()}
+    for key in {key for _, key in ops("shop.account")}:
+        states = [(old, new) for _, k, old, new in log("shop.account") if k == key]
+        assert [old for old, _ in states[1:]] == [new for _, new in states[:-1]], "each begins where the last one ended"
+
+
+def test_keys_that_change_places_end_with_the_rows_that_are_there_at_the_level_of_rows_too():
+    pubsubpull.publish(Stock, level="row")
+    triggers.sync()
+    Stock.objects.bulk_create(Stock(warehouse="w", article=n, amount=n) for n in range(4))
+    run("ALTER TABLE shop_stock DROP CONSTRAINT shop_stock_pkey")
+    try:
+        run("UPDATE shop_stock SET article = 3 - article")
+    finally:
+        run("ALTER TABLE shop_stock ADD PRIMARY KEY (warehouse, article)")
+        pubsubpull.publish(Stock)
+        triggers.sync()
+    rows = {f'["w", {row["article"]}]': row for row in Stock.objects.values("warehouse", "article", "amount")}
+    assert replayed("shop.stock") == rows
 
 
 def test_an_altered_table_goes_on_being_written_and_captured():
