@@ -63,6 +63,10 @@ class Settings:
     """The longest wait between two attempts to reach a host that does not answer, in seconds."""
     DISABLE_AFTER: float = 5 * 86400.0
     """How long a subscription may keep failing before it is disabled, in seconds."""
+    SET_ASIDE_AFTER: int = 8
+    """How often a receiver may refuse a page before the change that it does not take is looked for and set aside."""
+    SET_ASIDE_LIMIT: int = 100
+    """How many changes of a subscription may be set aside at a time; one more disables it."""
     DRAIN: float = 20.0
     """How long a worker that is told to stop may finish what it has begun, in seconds."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)

@@ -12,6 +12,7 @@ import pubsubpull
 from pubsubpull.pull import api as pull
 from pubsubpull.pull import consumers, problems
 from pubsubpull.subscribe import api as subscribe
+from pubsubpull.subscribe import failures_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ api = NinjaAPI(
 problems.install(api)
 api.add_router("", pull.router, tags=["pull"])
 api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
+api.add_router("/subscriptions/{name}/failures", failures_api.router, tags=["subscribe"])
 
 patterns, _, _ = api.urls
 for pattern in patterns:

@@ -70,6 +70,10 @@ class Migration(migrations.Migration):
                 ("wanted", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
+                (
+                    "on_failure",
+                    models.TextField(choices=[("block", "Block"), ("set-aside", "Set Aside")], default="block"),
+                ),
                 ("secrets", models.JSONField()),
                 (
                     "state",
@@ -80,6 +84,7 @@ class Migration(migrations.Migration):
                             ("paused", "Paused"),
                             ("failing", "Failing"),
                             ("disabled", "Disabled"),
+                            ("unsubscribed", "Unsubscribed"),
                         ],
                         default="active",
                     ),
@@ -110,6 +115,44 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["worker"], name="pubsubpull_subscription_holder")],
                 "constraints": [
                     models.UniqueConstraint(fields=("consumer", "name"), name="pubsubpull_subscription_name")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Failure",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("version", models.BigIntegerField()),
+                ("model", models.TextField()),
+                ("op", models.TextField()),
+                ("item", models.TextField()),
+                ("set_aside", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("attempts", models.IntegerField()),
+                ("tried", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("status", models.IntegerField(null=True)),
+                ("answer", models.TextField(default="")),
+                ("error", models.TextField()),
+                ("wanted", models.BooleanField(default=False)),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="failures",
+                        to="pubsubpull.subscription",
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "pubsubpull_failure",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("wanted", True)),
+                        fields=["subscription"],
+                        name="pubsubpull_failure_wanted",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subscription", "version"), name="pubsubpull_failure_version")
                 ],
             },
         ),

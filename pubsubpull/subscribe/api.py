@@ -31,6 +31,7 @@ class Wish(Schema):
     models: list[StrictStr]
     ops: list[StrictStr] | None = None
     batch: StrictInt = 100
+    on_failure: StrictStr = "block"
     after: StrictStr | None = None
     secret: StrictStr | None = None
     paused: StrictBool = False
@@ -53,9 +54,11 @@ class Subscription(Schema):
     ops: list[Literal["insert", "update", "delete", "truncate"]]
     batch: int
     verify: bool
-    state: Literal["unverified", "active", "paused", "failing", "disabled"]
+    on_failure: Literal["block", "set-aside"]
+    state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed"]
     cursor: str
     lag: Lag
+    failures: int
     delivered: int
     last_delivered: dt.datetime | None
     attempts: int

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from django.db import Error as DatabaseError
+
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import backoff, consent, signing
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe import aside, consent, signing, threads
+from pubsubpull.subscribe.models import SERVED, Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
+from pubsubpull.subscribe.poison import Step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pubsubpull.capture.cursor import Cursor
-    from pubsubpull.conf import Settings
     from pubsubpull.subscribe.breaker import Breaker
-    from pubsubpull.subscribe.held import Groups, Held
+    from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.notification import Notification
+    from pubsubpull.subscribe.progress import Progress
     from pubsubpull.subscribe.transport import Response, Transport
 
 T = TypeVar("T")
@@ -39,28 +41,26 @@ logger = logging.getLogger("pubsubpull")
 class Delivery:
     """What all deliveries of a worker share.
 
-    `note` has a subscription's progress recorded; `room` is called when one may read further; `alive` gives an
-    event that is set while the worker's leases are sure to be its own; `present` reads the log's present.
+    `origin` is the name that receivers are asked for their consent under. `alive` gives an event that is set while the
+    worker's leases are sure to be its own; `present` reads the log's present.
     """
 
     def __init__(
         self,
         *,
-        settings: Settings,
         transport: Transport,
-        groups: Groups,
         breaker: Breaker,
-        note: Callable[[Held], None],
-        room: Callable[[Held], None],
+        progress: Progress,
+        aside: aside.Aside,
+        origin: str,
         alive: Callable[[], asyncio.Event],
         present: Callable[[], Awaitable[feed.Present]],
     ) -> None:
-        self.settings = settings
         self.transport = transport
-        self.groups = groups
         self.breaker = breaker
-        self.note = note
-        self.room = room
+        self.progress = progress
+        self.aside = aside
+        self.origin = origin
         self.alive = alive
         self.present = present
         self.stopping = asyncio.Event()
@@ -78,27 +78,37 @@ class Delivery:
                 held.before = None
             if held.unverified and not await self._ask(held):
                 return
-            while not self._over(held) and (notification := held.next()):
-                if not await self._due(held):
-                    return
-                result = await self._send(held, notification)
-                if held.dropped:
-                    return
-                await self._settle(held, notification, result)
+            while not self._over(held) and await self._one(held):
+                pass
         except Exception:
             logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", held)
-            self._failed(held, Retry(error="The worker met an unexpected error; see its log."))
+            self.progress.failed(held, Retry(error="The worker met an unexpected error; see its log."))
         finally:
             held.task = None
-            if held.pending.count or held.current or held.unverified:
+            if held.waits:
                 asyncio.get_running_loop().call_soon(self._again, held)
 
     def _again(self, held: Held) -> None:
         if not self._over(held):
             self.start(held)
 
+    async def _one(self, held: Held) -> bool:
+        """Send one notification; say whether to go on."""
+        wanted = next(iter(held.wanted.values()), None)
+        page = aside.alone(held, wanted) if wanted else held.next()
+        if page is None or not await self._due(held):
+            return False
+        result = await self._send(held, page)
+        if held.dropped:
+            return False
+        if wanted is None:
+            await self._settle(held, page, result)
+        else:
+            await self._settle_alone(held, wanted, result)
+        return True
+
     def _over(self, held: Held) -> bool:
-        return self.stopping.is_set() or held.ending.is_set() or held.state == State.DISABLED
+        return self.stopping.is_set() or held.ending.is_set() or held.state not in SERVED
 
     async def _due(self, held: Held) -> bool:
         """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
@@ -124,28 +134,32 @@ class Delivery:
         for wait in waits:
             wait.cancel()
 
-    async def _send(self, held: Held, notification: Notification) -> Outcome:
+    def _held_back(self, held: Held, wait: float) -> None:
+        """Note that the subscription waits for its host, which others have found not to answer."""
+        sick = self.breaker.given_up(held.host)
+        error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
+        if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
+            self.progress.put_off(held, wait, error)
+
+    async def _send(self, held: Held, page: Notification) -> Outcome:
         now = time.time()
-        headers = signing.headers(
-            held.secrets, notification=notification.id, timestamp=int(now), body=notification.body
-        )
-        sending = self.transport.put(held.callback, notification.body, {**HEADERS, **headers})
+        headers = signing.headers(held.secrets, notification=page.id, timestamp=int(now), body=page.body)
+        sending = self.transport.put(held.callback, page.body, {**HEADERS, **headers})
         return await self._exchange(held, sending, outcome)
 
     async def _ask(self, held: Held) -> bool:
         """Ask the receiver for its consent, again and again; say whether it has given it."""
-        origin = consent.origin(self.settings)
         while await self._due(held):
-            asking = self.transport.options(held.callback, {**AGENT, **consent.request(origin)})
-            result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=origin))
+            asking = self.transport.options(held.callback, {**AGENT, **consent.request(self.origin)})
+            result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=self.origin))
             if held.dropped:
                 return False
             if isinstance(result, consent.Consented):
                 logger.info("pubsubpull: the receiver of subscription %s has consented", held)
-                self._moved(held, held.cursor, held.told)
-                self.room(held)
+                self.progress.well(held, held.cursor, held.told)
+                self.progress.room(held)
                 return True
-            self._failed(held, result)
+            self.progress.failed(held, result)
         return False
 
     async def _exchange(self, held: Held, sending: Awaitable[Response], judge: Callable[..., T]) -> T | Retry:
@@ -163,94 +177,53 @@ class Delivery:
             await self.breaker.answered(held.host)
         return result
 
-    async def _settle(self, held: Held, notification: Notification, result: Outcome) -> None:
+    async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
         match result:
             case Delivered():
-                self._moved(held, notification.cursor, notification.text)
-                held.rewinds = 0
-                held.delivered += notification.count
-                held.last_delivered = time.time()
-                self.delivered += notification.count
-                if held.group is None:
-                    self.room(held)
+                self.progress.delivered(held, page)
+                self.delivered += page.count
             case Rewind(cursor=cursor):
                 await self._rewind(held, cursor)
             case Gone():
-                self.disable(held, UNSUBSCRIBED)
+                self.progress.end(held, State.UNSUBSCRIBED, UNSUBSCRIBED)
             case Retry():
-                self._failed(held, result)
+                self.progress.failed(held, result)
+                if held.failing:
+                    await self._find(held, page, result)
 
-    def _moved(self, held: Held, cursor: Cursor, text: str) -> None:
-        """Note that the receiver is at the cursor, and well."""
-        if held.failing:
-            logger.info("pubsubpull: subscription %s has recovered after %s failed attempts", held, held.attempts)
-        held.cursor, held.told, held.current = cursor, text, None
-        held.state, held.attempts, held.failing_since, held.next_attempt = State.ACTIVE.value, 0, None, None
-        held.last_error = ""
-        self.note(held)
+    async def _find(self, held: Held, page: Notification, result: Retry) -> None:
+        """Look for the change that is not taken, and set it aside, where the subscription asks for that."""
+        step = self.aside.step(held, page, result)
+        if step is Step.HALVE:
+            self.progress.halve(held, page)
+        elif step is Step.SET_ASIDE:
+            try:
+                if reason := await self.aside.full(held):
+                    self.progress.end(held, State.DISABLED, reason)
+                elif await self.aside.put(held, page, result):
+                    self.progress.set_aside(held, page)
+            except DatabaseError as error:
+                logger.warning("pubsubpull: the database is away (%s); nothing is set aside", threads.first_line(error))
+
+    async def _settle_alone(self, held: Held, wanted: aside.Wanted, result: Outcome) -> None:
+        """Take note of the answer to a change that had been set aside; the subscription itself fares as before."""
+        await self.aside.tried(held, wanted, result)
+        if isinstance(result, Delivered):
+            self.delivered += 1
+        elif isinstance(result, Gone):
+            self.progress.end(held, State.UNSUBSCRIBED, UNSUBSCRIBED)
 
     async def _rewind(self, held: Held, cursor: Cursor) -> None:
         """Go on from where the receiver says it is."""
         try:
             feed.check(cursor, await self.present())
         except exceptions.CursorExpired as error:
-            self._failed(held, Retry(error=f"The receiver answered 409 with a cursor that cannot be used. {error}"))
+            error_ = f"The receiver answered 409 with a cursor that cannot be used. {error}"
+            self.progress.failed(held, Retry(error=error_))
             return
         if held.rewinds == REWINDS:
-            self._failed(held, Retry(error="The receiver answers 409 again and again, to pages from its own cursor."))
+            error_ = "The receiver answers 409 again and again, to pages from its own cursor."
+            self.progress.failed(held, Retry(error=error_))
             return
         logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
-        held.rewinds += 1
-        self._read_on_from(held, cursor)
-        self._moved(held, cursor, cursor.encode())
-        self.room(held)
-
-    def _failed(self, held: Held, result: Retry) -> None:
-        held.attempts += 1
-        held.rewinds = 0
-        wait = backoff.delay(
-            held.attempts,
-            first=self.settings.BACKOFF_FIRST,
-            limit=self.settings.BACKOFF_LIMIT,
-            random=random.random,
-        )
-        self._put_off(held, max(wait, result.after), result.error)
-
-    def _held_back(self, held: Held, wait: float) -> None:
-        """Note that the subscription waits for its host, which others have found not to answer."""
-        sick = self.breaker.given_up(held.host)
-        error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
-        if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
-            self._put_off(held, wait, error)
-
-    def _put_off(self, held: Held, wait: float, error: str) -> None:
-        """Note that the subscription is failing; nothing is sent for so long."""
-        now = time.time()
-        if held.failing_since is None:
-            held.failing_since = now
-            what = "waits for consent" if held.unverified else "is failing"
-            logger.warning("pubsubpull: subscription %s %s: %s", held, what, error)
-        if now - held.failing_since > self.settings.DISABLE_AFTER:
-            self.disable(held, f"Disabled after failing for too long. PUT it again to go on. Last: {error}")
-            return
-        state = State.UNVERIFIED if held.unverified else State.FAILING
-        held.state, held.last_error, held.next_attempt = state.value, error, now + wait
-        # What was read ahead would only take up memory for as long as the receiver is away.
-        if held.current is not None:
-            self._read_on_from(held, held.current.cursor)
-        self.note(held)
-
-    def disable(self, held: Held, reason: str) -> None:
-        """Deliver no more until the subscription is PUT again; the cursor stays."""
-        logger.error("pubsubpull: subscription %s is disabled: %s", held, reason)
-        held.state, held.last_error, held.next_attempt = State.DISABLED.value, reason, None
-        held.failing_since = held.failing_since or time.time()
-        held.pending.clear()
-        held.current = None
-        self.groups.leave(held)
-        self.note(held)
-
-    def _read_on_from(self, held: Held, cursor: Cursor) -> None:
-        held.pending.clear()
-        self.groups.leave(held)
-        held.read = cursor
+        self.progress.rewound(held, cursor)

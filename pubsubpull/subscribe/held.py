@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pubsubpull.pull import consumers
 from pubsubpull.subscribe import hosts
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.notification import Pending
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.feed import Present, Row, Rows
+    from pubsubpull.subscribe.aside import Wanted
     from pubsubpull.subscribe.notification import Notification
+    from pubsubpull.subscribe.poison import Search
 
 ROOM = 1000
 """A subscription with this many changes waiting reads no further until half of them are gone."""
@@ -28,7 +31,8 @@ class Held:
 
     `read` is the cursor that it has read up to, while it is in no group. `before` is the task of its earlier self,
     which may still have a notification on its way. `ending` says that nothing more is to be sent, `dropped` that
-    nothing more is to be recorded either.
+    nothing more is to be recorded either. `search` is for a change that its receiver does not take, `wanted` the
+    changes set aside that are to be tried again, by their failures' ids.
     """
 
     id: uuid.UUID
@@ -39,6 +43,7 @@ class Held:
     models: frozenset[str]
     ops: frozenset[str]
     batch: int
+    on_failure: str
     secrets: tuple[str, ...]
     state: str
     cursor: Cursor
@@ -54,6 +59,8 @@ class Held:
     delivered: int = 0
     pending: Pending = dataclasses.field(default_factory=Pending)
     current: Notification | None = None
+    search: Search | None = None
+    wanted: dict[int, Wanted] = dataclasses.field(default_factory=dict)
     group: Group | None = None
     task: asyncio.Task[None] | None = None
     before: asyncio.Task[None] | None = None
@@ -66,6 +73,10 @@ class Held:
     def __str__(self) -> str:
         return f"{self.name} of {self.consumer}"
 
+    def may_have(self, model: str) -> bool:
+        """Say whether its consumer is granted the model."""
+        return consumers.ALL in self.granted or model in self.granted
+
     @property
     def host(self) -> str:
         """The host and port of its callback."""
@@ -75,6 +86,11 @@ class Held:
     def at_rest(self) -> bool:
         """Whether everything read for it has been delivered."""
         return self.task is None and not self.pending.count and self.group is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to send."""
+        return bool(self.pending.count or self.current or self.wanted or self.unverified)
 
     @property
     def failing(self) -> bool:
@@ -90,7 +106,10 @@ class Held:
         """Return the notification to send now: the one that was not yet delivered, or the next."""
         if self.current is None and self.pending.count:
             self.current = self.pending.cut(
-                batch=self.batch, subscription=str(self.id), name=self.name, previous=self.told
+                batch=self.search.size if self.search else self.batch,
+                subscription=str(self.id),
+                name=self.name,
+                previous=self.told,
             )
         return self.current
 

@@ -59,6 +59,13 @@ class Subscription(models.Model):
         PAUSED = "paused"
         FAILING = "failing"
         DISABLED = "disabled"
+        UNSUBSCRIBED = "unsubscribed"
+
+    class OnFailure(models.TextChoices):
+        """What becomes of a change that its receiver does not take."""
+
+        BLOCK = "block"
+        SET_ASIDE = "set-aside"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     consumer = models.ForeignKey("pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions")
@@ -69,6 +76,7 @@ class Subscription(models.Model):
     wanted = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()
+    on_failure = models.TextField(choices=OnFailure, default=OnFailure.BLOCK)
     secrets = models.JSONField()
     state = models.TextField(choices=State, default=State.ACTIVE)
     cursor = models.TextField()
@@ -91,3 +99,39 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+SERVED = frozenset({Subscription.State.UNVERIFIED, Subscription.State.ACTIVE, Subscription.State.FAILING})
+"""The states of a subscription that is delivered to; of any other, its worker lets go."""
+
+
+class Failure(models.Model):
+    """A change that its receiver did not take, kept whole: delivery has gone on without it.
+
+    `attempts` counts the refusals, `tried`, `status`, `answer` (the beginning of its body) and `error` are of the last
+    one. `wanted` says that its consumer asks for another attempt.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="failures")
+    version = models.BigIntegerField()
+    model = models.TextField()
+    op = models.TextField()
+    item = models.TextField()
+    set_aside = models.DateTimeField(db_default=Now())
+    attempts = models.IntegerField()
+    tried = models.DateTimeField(db_default=Now())
+    status = models.IntegerField(null=True)
+    answer = models.TextField(default="")
+    error = models.TextField()
+    wanted = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "pubsubpull_failure"
+        constraints = (models.UniqueConstraint(fields=["subscription", "version"], name="pubsubpull_failure_version"),)
+        indexes = (
+            models.Index(fields=["subscription"], name="pubsubpull_failure_wanted", condition=models.Q(wanted=True)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.version}"

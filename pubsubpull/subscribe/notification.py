@@ -25,6 +25,7 @@ class Notification:
     count: int
     cursor: Cursor
     text: str
+    rows: tuple[Row, ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,19 +56,15 @@ class Pending:
         have the same id whenever and by whomever they are sent, and others another.
         """
         rows, cursor = self._take(batch)
-        text = cursor.encode()
         more = bool(self._parts) or cursor.window is not None
-        items = ",".join([row.item for row in rows])
-        body = (
-            f'{{"subscription":{json.dumps(name)},"previous":"{previous}","cursor":"{text}",'
-            f'"more":{"true" if more else "false"},"items":[{items}]}}'
-        )
-        return Notification(
-            id=identify(subscription, [row.version for row in rows]),
-            body=body.encode(),
-            count=len(rows),
+        return page(
+            rows,
+            subscription=subscription,
+            name=name,
+            previous=previous,
             cursor=cursor,
-            text=text,
+            text=cursor.encode(),
+            more=more,
         )
 
     def clear(self) -> None:
@@ -98,6 +95,25 @@ class Pending:
         self.count -= len(taken)
         cursor = part.read.cursor if finished else part.read.cursor_after(taken[-1].version)
         return taken, cursor
+
+
+def page(
+    rows: list[Row], *, subscription: str, name: str, previous: str, cursor: Cursor, text: str, more: bool
+) -> Notification:
+    """Return the notification of these changes. `text` is the cursor that the receiver is told."""
+    items = ",".join([row.item for row in rows])
+    body = (
+        f'{{"subscription":{json.dumps(name)},"previous":"{previous}","cursor":"{text}",'
+        f'"more":{"true" if more else "false"},"items":[{items}]}}'
+    )
+    return Notification(
+        id=identify(subscription, [row.version for row in rows]),
+        body=body.encode(),
+        count=len(rows),
+        cursor=cursor,
+        text=text,
+        rows=tuple(rows),
+    )
 
 
 def identify(subscription: str, versions: list[int]) -> str:

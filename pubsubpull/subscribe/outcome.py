@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import email.utils
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
 from pubsubpull.capture.cursor import Cursor
@@ -19,6 +19,10 @@ HOLD_LIMIT = 86_400.0
 
 AWAY = {502, 503, 504}
 """What a gateway answers for a receiver that does not."""
+BUSY = {408, 425, 429}
+"""What a receiver answers that would take the same another time."""
+HOLDS = {429, 503}
+"""The answers with which a Retry-After is honoured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,14 +44,25 @@ class Gone:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Retry:
-    """It failed; try again, at the earliest `after` seconds from now. `away` says that the host did not answer."""
+    """It failed; try again, at the earliest `after` seconds from now.
+
+    `away` says that the host did not answer, `refused` that the receiver did, and does not take what it was sent.
+    `status` and `answer`, the beginning of the body, are what it said.
+    """
 
     error: str
     after: float = 0.0
     away: bool = False
+    refused: bool = False
+    status: int | None = None
+    answer: str = ""
 
 
 Outcome = Delivered | Rewind | Gone | Retry
+
+
+ANSWER_KEPT = 1000
+"""How much of a refusal's body is kept, in bytes."""
 
 
 def outcome(response: Response, *, now: float) -> Outcome:
@@ -58,13 +73,23 @@ def outcome(response: Response, *, now: float) -> Outcome:
         return _conflict(response)
     if response.status == 410:
         return Gone()
+    return _failed(response, now=now)
+
+
+def beginning(body: bytes) -> str:
+    """Return the beginning of an answer's body as text that PostgreSQL can keep."""
+    return body[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _failed(response: Response, *, now: float) -> Retry:
     error = f"The receiver answered {response.status}."
-    away = response.status in AWAY
-    if response.status in {429, 503}:
-        return Retry(error=error, after=retry_after(response.headers.get("retry-after", ""), now=now), away=away)
+    said: dict[str, Any] = {"status": response.status, "answer": beginning(response.body_start)}
     if 300 <= response.status < 400:
-        error += " A redirect is not followed: register the address that it leads to."
-    return Retry(error=error, away=away)
+        return Retry(error=f"{error} A redirect is not followed: register the address that it leads to.", **said)
+    if response.status in BUSY | AWAY:
+        after = retry_after(response.headers.get("retry-after", ""), now=now) if response.status in HOLDS else 0.0
+        return Retry(error=error, after=after, away=response.status in AWAY, **said)
+    return Retry(error=error, refused=True, **said)
 
 
 def retry_after(value: str, *, now: float) -> float:

@@ -9,6 +9,7 @@ from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.subscribe import threads
 from pubsubpull.subscribe.held import ROOM, full
+from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
     import asyncio
@@ -132,4 +133,4 @@ class Reader:
             feed.check(cursor, now)
         except exceptions.CursorExpired as error:
             for held in [held for held in group.members if group.cursor == cursor]:
-                self.delivery.disable(held, str(error))
+                self.delivery.progress.end(held, Subscription.State.DISABLED, str(error))

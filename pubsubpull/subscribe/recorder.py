@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.models import SERVED
 from pubsubpull.subscribe.store import Record
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Recorder:
     """Gathers what is to be recorded.
 
     `write` writes records and returns the ids of those that were accepted; `lost` is called with each subscription that
-    was refused, and with each that was disabled and so is this worker's no more.
+    was refused, and with each that is delivered no more and so is this worker's no more.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Recorder:
         for held, row in written:
             held.delivered -= counts[held]
             held.recorded_seq = held.cursor.seq
-            if held.id not in accepted or row.state == Subscription.State.DISABLED:
+            if held.id not in accepted or row.state not in SERVED:
                 self._lost(held)
 
 

@@ -128,7 +128,24 @@ class Store:
 
 def held(row: tuple[Any, ...]) -> Held:
     """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`."""
-    (id_, lease, name, consumer, callback, wanted, ops, batch, secrets, state, cursor, told, *fares, by, granted) = row
+    (
+        id_,
+        lease,
+        name,
+        consumer,
+        callback,
+        wanted,
+        ops,
+        batch,
+        on_failure,
+        secrets,
+        state,
+        cursor,
+        told,
+        *fares,
+        by,
+        granted,
+    ) = row
     attempts, failing_since, next_attempt, last_error = fares
     grants = frozenset(json.loads(granted))
     place = Cursor.decode(cursor)
@@ -141,6 +158,7 @@ def held(row: tuple[Any, ...]) -> Held:
         models=_allowed(frozenset(json.loads(wanted)), grants),
         ops=frozenset(OPS[op] for op in json.loads(ops)),
         batch=batch,
+        on_failure=on_failure,
         secrets=tuple(json.loads(secrets)),
         state=state,
         cursor=place,
@@ -160,11 +178,11 @@ def broken(row: tuple[Any, ...]) -> Record:
     return Record(
         id=row[0],
         lease=row[1],
-        cursor=row[10],
-        told=row[11],
+        cursor=row[11],
+        told=row[12],
         state="disabled",
-        attempts=row[12],
-        failing_since=row[13],
+        attempts=row[13],
+        failing_since=row[14],
         next_attempt=None,
         last_error="What is stored is no cursor. PUT the subscription again with after.",
         last_delivered=None,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import guard, signing
+from pubsubpull.subscribe import guard, signing, times
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.store import OPS
 
@@ -43,6 +41,7 @@ class Wish:
     models: list[str]
     ops: list[str] | None = None
     batch: int = 100
+    on_failure: str = "block"
     after: str | None = None
     secret: str | None = None
     paused: bool = False
@@ -106,8 +105,12 @@ def get(consumer: Consumer, name: str) -> Subscription | None:
 
 def delete(consumer: Consumer, name: str) -> bool:
     """End a subscription; say whether there was one. Its worker sees it with its next look."""
-    deleted, _ = _own(consumer).filter(name=name).delete()
-    return bool(deleted)
+    with transaction.atomic(using=conf.get().DATABASE):
+        # The lock keeps its worker from setting a change aside meanwhile.
+        there = _own(consumer).select_for_update().filter(name=name).first()
+        if there is not None:
+            there.delete()
+    return there is not None
 
 
 def lag(subscription: Subscription, now: feed.Present) -> Lag:
@@ -157,6 +160,7 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         "ops": _ops(wish.ops),
         "batch": wish.batch,
         "verify": conf.get().VERIFY if wish.verify is None else wish.verify,
+        "on_failure": _on_failure(wish.on_failure),
         "state": State.PAUSED if wish.paused else State.ACTIVE,
     }
 
@@ -185,6 +189,12 @@ def _ops(ops: list[str] | None) -> list[str]:
     if not ops or not set(ops) <= set(OPS):
         raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(OPS)}.")
     return [op for op in OPS if op in ops]
+
+
+def _on_failure(on_failure: str) -> str:
+    if on_failure not in Subscription.OnFailure.values:
+        raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
+    return on_failure
 
 
 def _callback(callback: str) -> str:
@@ -220,23 +230,16 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "ops": subscription.ops,
         "batch": subscription.batch,
         "verify": subscription.verify,
+        "on_failure": subscription.on_failure,
         "state": subscription.state,
         "cursor": subscription.cursor,
         "lag": {"changes": behind.changes, "seconds": round(behind.seconds, 3)},
+        "failures": subscription.failures.count(),
         "delivered": subscription.delivered,
-        "last_delivered": _time(subscription.last_delivered),
+        "last_delivered": times.text(subscription.last_delivered),
         "attempts": subscription.attempts,
-        "failing_since": _time(subscription.failing_since),
-        "next_attempt": _time(subscription.next_attempt),
+        "failing_since": times.text(subscription.failing_since),
+        "next_attempt": times.text(subscription.next_attempt),
         "last_error": subscription.last_error or None,
-        "created": _time(subscription.created),
+        "created": times.text(subscription.created),
     }
-
-
-def _time(moment: Any) -> str | None:
-    """Return a time as RFC 3339 in UTC, None for none."""
-    if moment is None:
-        return None
-    if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment)
-    return str(moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z"))

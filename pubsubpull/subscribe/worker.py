@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
 
+from pubsubpull.subscribe import consent, threads
 from pubsubpull.subscribe import store as stores
-from pubsubpull.subscribe import threads
+from pubsubpull.subscribe.aside import Aside
 from pubsubpull.subscribe.breaker import Breaker
 from pubsubpull.subscribe.delivery import Delivery
 from pubsubpull.subscribe.guard import Guard
 from pubsubpull.subscribe.held import Groups
+from pubsubpull.subscribe.progress import Progress
 from pubsubpull.subscribe.reader import Reader
 from pubsubpull.subscribe.recorder import Recorder
 from pubsubpull.subscribe.shares import Shares
@@ -55,16 +57,14 @@ class Worker:
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
             stopping = self.delivery.stopping.wait
-            await self._beside(
-                self.shares.keep, self.recorder.run, self.breaker.watch, self.reader.read_on, until=stopping
-            )
+            await self._beside(*self._loops(), self.reader.read_on, until=stopping)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
         """Deliver what there is now, as far as it is accepted at once; return how many changes that was."""
         async with self._ready():
             await self.shares.take()
-            await self._beside(self.shares.keep, self.recorder.run, self.breaker.watch, until=self._catch_up)
+            await self._beside(*self._loops(), until=self._catch_up)
         return self.delivery.delivered
 
     def stop(self) -> None:
@@ -86,6 +86,14 @@ class Worker:
             await self.transport.close()
             for database in (reads, writes):
                 await database.close()
+
+    def _loops(self) -> list[Callable[[], Any]]:
+        """Return what goes on beside the reading of the log."""
+
+        async def try_again() -> None:
+            await self.aside.watch(self.shares.held, self.delivery.start)
+
+        return [self.shares.keep, self.recorder.run, self.breaker.watch, try_again]
 
     def _make(self, reads: threads.Database, writes: threads.Database) -> None:
         """Make the parts, which know of each other."""
@@ -114,13 +122,13 @@ class Worker:
             wake=wake,
         )
         self.breaker = Breaker(settings=self.settings, writes=writes)
+        self.aside = Aside(settings=self.settings, worker=self.id, writes=writes)
         self.delivery = Delivery(
-            settings=self.settings,
             transport=self.transport,
-            groups=groups,
             breaker=self.breaker,
-            note=self.recorder.note,
-            room=room,
+            progress=Progress(settings=self.settings, groups=groups, note=self.recorder.note, room=room),
+            aside=self.aside,
+            origin=consent.origin(self.settings),
             alive=self.shares.alive,
             present=present,
         )

@@ -325,7 +325,7 @@ def test_410_ends_the_subscription(workers, receiver, subscribe):
     receiver.answer = lambda _: (410, {}, b"")
     workers.start()
     add("a")
-    until(lambda: now(subscription).state == "disabled")
+    until(lambda: now(subscription).state == "unsubscribed")
     assert "410" in now(subscription).last_error
     assert len(receiver.came) == 1
 

@@ -64,6 +64,8 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "ops": ["insert", "update", "delete", "truncate"],
         "batch": 100,
         "verify": False,
+        "on_failure": "block",
+        "failures": 0,
         "state": "active",
         "lag": {"changes": 0, "seconds": 0.0},
         "delivered": 0,

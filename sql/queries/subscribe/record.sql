@@ -1,12 +1,13 @@
--- Records how delivery fares, for many subscriptions at once; only where the worker still holds them. One that is disabled is let go.
+-- Records how delivery fares, for many subscriptions at once; only where the worker still holds them. One that is delivered
+-- no more is let go.
 -- Times are unix seconds.
 UPDATE pubsubpull_subscription s
 SET cursor = v.cursor, told = v.told, state = v.state, attempts = v.attempts, failing_since = to_timestamp(v.failing_since),
     next_attempt = to_timestamp(v.next_attempt), last_error = v.last_error, last_delivered = coalesce(to_timestamp(v.last_delivered), s.last_delivered),
     delivered = s.delivered + v.delivered,
     consented = CASE WHEN s.state = 'unverified' AND v.state IN ('active', 'failing') THEN s.callback ELSE s.consented END,
-    worker = CASE WHEN v.state <> 'disabled' THEN s.worker END,
-    lease = s.lease + CASE WHEN v.state = 'disabled' THEN 1 ELSE 0 END
+    worker = CASE WHEN v.state IN ('unverified', 'active', 'failing') THEN s.worker END,
+    lease = s.lease + CASE WHEN v.state IN ('unverified', 'active', 'failing') THEN 0 ELSE 1 END
 FROM unnest(
     {id}::uuid[], {lease}::bigint[], {cursor}::text[], {told}::text[], {state}::text[], {attempts}::int[], {failing_since}::double precision[],
     {next_attempt}::double precision[], {last_error}::text[], {last_delivered}::double precision[], {delivered}::bigint[]

@@ -1,0 +1,125 @@
+"""How a subscription in a worker's hands fares, after each answer of its receiver."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from pubsubpull.subscribe import backoff, poison
+from pubsubpull.subscribe.models import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.conf import Settings
+    from pubsubpull.subscribe.held import Groups, Held
+    from pubsubpull.subscribe.notification import Notification
+    from pubsubpull.subscribe.outcome import Retry
+
+State = Subscription.State
+
+logger = logging.getLogger("pubsubpull")
+
+
+class Progress:
+    """Changes what is held of a subscription. `note` has it recorded; `room` is called when one may read further."""
+
+    def __init__(
+        self, *, settings: Settings, groups: Groups, note: Callable[[Held], None], room: Callable[[Held], None]
+    ) -> None:
+        self.settings = settings
+        self.groups = groups
+        self.note = note
+        self.room = room
+
+    def delivered(self, held: Held, page: Notification) -> None:
+        """Note that the receiver has taken the page."""
+        search = poison.passed(held.search, page.count)
+        if search is None:
+            self.well(held, page.cursor, page.text)
+        else:
+            # What it does not take is still to be found: it has not recovered yet.
+            held.cursor, held.told, held.current = page.cursor, page.text, None
+            self.note(held)
+        held.search = search
+        held.rewinds = 0
+        held.delivered += page.count
+        held.last_delivered = time.time()
+        if held.group is None:
+            self.room(held)
+
+    def rewound(self, held: Held, cursor: Cursor) -> None:
+        """Note that the receiver is at this cursor."""
+        held.rewinds += 1
+        self._read_on_from(held, cursor)
+        self.well(held, cursor, cursor.encode())
+        self.room(held)
+
+    def set_aside(self, held: Held, page: Notification) -> None:
+        """Note that the page was set aside: delivery goes on after it, and the receiver is told of no cursor."""
+        self.well(held, page.cursor, held.told)
+        if held.group is None:
+            self.room(held)
+
+    def well(self, held: Held, cursor: Cursor, told: str) -> None:
+        """Note that delivery goes on from a cursor."""
+        if held.failing:
+            logger.info("pubsubpull: subscription %s has recovered after %s failed attempts", held, held.attempts)
+        held.cursor, held.told, held.current, held.search = cursor, told, None, None
+        held.state, held.attempts, held.failing_since, held.next_attempt = State.ACTIVE.value, 0, None, None
+        held.last_error = ""
+        self.note(held)
+
+    def failed(self, held: Held, result: Retry) -> None:
+        """Note that an attempt failed; the next one is put off."""
+        held.attempts += 1
+        held.rewinds = 0
+        wait = backoff.delay(
+            held.attempts,
+            first=self.settings.BACKOFF_FIRST,
+            limit=self.settings.BACKOFF_LIMIT,
+            random=random.random,
+        )
+        self.put_off(held, max(wait, result.after), result.error)
+
+    def put_off(self, held: Held, wait: float, error: str) -> None:
+        """Note that the subscription is failing; nothing is sent for so long."""
+        now = time.time()
+        if held.failing_since is None:
+            held.failing_since = now
+            what = "waits for consent" if held.unverified else "is failing"
+            logger.warning("pubsubpull: subscription %s %s: %s", held, what, error)
+        if now - held.failing_since > self.settings.DISABLE_AFTER:
+            self.end(held, State.DISABLED, f"Disabled after failing for too long. PUT it again to go on. Last: {error}")
+            return
+        state = State.UNVERIFIED if held.unverified else State.FAILING
+        held.state, held.last_error, held.next_attempt = state.value, error, now + wait
+        # What was read ahead would only take up memory for as long as the receiver is away.
+        if held.current is not None:
+            self._read_on_from(held, held.current.cursor)
+        self.note(held)
+
+    def halve(self, held: Held, page: Notification) -> None:
+        """Have the first half of a page that was refused sent at once."""
+        held.search, held.current, held.next_attempt = poison.narrowed(page.count), None, None
+        self._read_on_from(held, held.cursor)
+        self.room(held)
+
+    def end(self, held: Held, state: Subscription.State, reason: str) -> None:
+        """Deliver no more until the subscription is PUT again, or enabled; the cursor stays."""
+        level = logging.WARNING if state == State.UNSUBSCRIBED else logging.ERROR
+        logger.log(level, "pubsubpull: subscription %s is %s: %s", held, state.value, reason)
+        held.state, held.last_error, held.next_attempt = state.value, reason, None
+        held.failing_since = held.failing_since or time.time()
+        held.pending.clear()
+        held.current = None
+        self.groups.leave(held)
+        self.note(held)
+
+    def _read_on_from(self, held: Held, cursor: Cursor) -> None:
+        held.pending.clear()
+        self.groups.leave(held)
+        held.read = cursor

@@ -1,0 +1,77 @@
+"""The search for the change that a receiver does not take, as decided without a database."""
+
+from __future__ import annotations
+
+import pytest
+
+from pubsubpull.subscribe import poison
+from pubsubpull.subscribe.outcome import ANSWER_KEPT, Retry, beginning, outcome
+from pubsubpull.subscribe.poison import Step
+from pubsubpull.subscribe.transport import Response
+
+
+def step(**given):
+    usual = {"sets_aside": True, "refused": True, "attempts": 8, "limit": 8, "count": 4, "searching": False}
+    return poison.step(**{**usual, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "follows"),
+    [
+        ({}, Step.HALVE),
+        ({"count": 1}, Step.SET_ASIDE),
+        ({"attempts": 7}, Step.WAIT),
+        ({"attempts": 1, "searching": True}, Step.HALVE),
+        ({"attempts": 1, "searching": True, "count": 1}, Step.SET_ASIDE),
+        ({"refused": False}, Step.WAIT),
+        ({"refused": False, "searching": True, "count": 1}, Step.WAIT),
+        ({"sets_aside": False}, Step.WAIT),
+    ],
+)
+def test_what_follows_on_a_failure(given, follows):
+    assert step(**given) is follows
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 100, 1000])
+def test_every_single_poisonous_change_is_found_alone_in_few_steps_and_all_others_are_taken(count):
+    for bad in {0, 1, count // 2, count - 2, count - 1}:
+        search, place, sent = poison.narrowed(count), 0, 1
+        while search is not None:
+            sent += 1
+            size = search.size
+            assert 1 <= size <= search.left
+            if not place <= bad < place + size:
+                search, place = poison.passed(search, size), place + size
+            elif size == 1:
+                break
+            else:
+                search = poison.narrowed(size)
+        assert place == bad
+        assert sent <= 2 * count.bit_length() + 1
+
+
+def test_a_search_ends_where_everything_is_taken_after_all():
+    search = poison.narrowed(2)
+    search = poison.passed(search, 1)
+    assert search == poison.Search(left=1, size=1)
+    assert poison.passed(search, 1) is None
+    assert poison.passed(None, 5) is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])
+def test_an_answer_that_refuses_is_told_from_one_that_is_busy_away_or_elsewhere(status):
+    result = outcome(Response(status=status, body_start=b"no"), now=0)
+    assert isinstance(result, Retry)
+    assert (result.refused, result.status, result.answer) == (True, status, "no")
+
+
+@pytest.mark.parametrize("status", [301, 308, 408, 409, 425, 429, 502, 503, 504])
+def test_what_may_be_taken_another_time_is_no_refusal(status):
+    result = outcome(Response(status=status), now=0)
+    assert isinstance(result, Retry)
+    assert not result.refused
+
+
+def test_of_an_answer_only_its_beginning_is_kept_as_text_for_the_database():
+    assert beginning(b"a\0b\xff") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
+    assert len(beginning(b"x" * 5000)) == ANSWER_KEPT
