@@ -34,7 +34,8 @@ class Sick:
 def host(url: str) -> str:
     """Return the host and port of a callback: https://Billing.example/x → billing.example:443."""
     parts = urllib.parse.urlsplit(url)
-    return f"{parts.hostname}:{parts.port or PORTS.get(parts.scheme, 0)}"
+    name = (parts.hostname or "").removesuffix(".")
+    return f"{name}:{parts.port or PORTS.get(parts.scheme, 0)}"
 
 
 class Store:
