@@ -50,7 +50,7 @@ api = NinjaAPI(
 problems.install(api)
 api.add_router("", pull.router, tags=["pull"])
 api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
-api.add_router("/subscriptions/{name}/failures", failures_api.router, tags=["subscribe"])
+api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 
 patterns, _, _ = api.urls
 for pattern in patterns:

@@ -43,7 +43,7 @@ class AllSetAside(Schema):
     next: str | None
 
 
-@router.get("/", response={200: AllSetAside, **ERRORS}, summary="The changes set aside")
+@router.get("/{name}/failures/", response={200: AllSetAside, **ERRORS}, summary="The changes set aside")
 def list_(request: HttpRequest, name: str, limit: int = DEFAULT_LIMIT, after: int | None = None) -> HttpResponse:
     """Page through the changes that the receiver did not take, by version."""
     most = conf.get().PAGE_LIMIT
@@ -58,7 +58,7 @@ def list_(request: HttpRequest, name: str, limit: int = DEFAULT_LIMIT, after: in
     return _answer(f'{{"items":[{items}],"next":{json.dumps(following)}}}')
 
 
-@router.put("/{int:failure}/", response={202: SetAside, **ERRORS}, summary="Try one again")
+@router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **ERRORS}, summary="Try one again")
 def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Have the change sent again by itself, soon; it is gone from here once the receiver has taken it."""
     subscription = _subscription(request, name)
@@ -69,7 +69,7 @@ def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     return _answer(_text(found), status=202)
 
 
-@router.delete("/{int:failure}/", response={204: None, **ERRORS}, summary="Drop one")
+@router.delete("/{name}/failures/{int:failure}/", response={204: None, **ERRORS}, summary="Drop one")
 def drop(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Forget the change: the receiver never gets it."""
     if not failures.drop(_subscription(request, name), failure):

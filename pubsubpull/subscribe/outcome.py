@@ -81,9 +81,13 @@ def beginning(body: bytes) -> str:
     return body[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def _said(response: Response) -> dict[str, Any]:
+    return {"status": response.status, "answer": beginning(response.body_start)}
+
+
 def _failed(response: Response, *, now: float) -> Retry:
     error = f"The receiver answered {response.status}."
-    said: dict[str, Any] = {"status": response.status, "answer": beginning(response.body_start)}
+    said = _said(response)
     if 300 <= response.status < 400:
         return Retry(error=f"{error} A redirect is not followed: register the address that it leads to.", **said)
     if response.status in BUSY | AWAY:
@@ -105,14 +109,16 @@ def retry_after(value: str, *, now: float) -> float:
 
 
 def _conflict(response: Response) -> Rewind | Retry:
+    said = _said(response)
     try:
         answer = json.loads(response.body_start)
     except (ValueError, RecursionError):
         answer = None
     text = answer.get("cursor") if isinstance(answer, dict) else None
     if not isinstance(text, str):
-        return Retry(error='The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.')
+        error = 'The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.'
+        return Retry(error=error, **said)
     try:
         return Rewind(cursor=Cursor.decode(text))
     except exceptions.CursorInvalid:
-        return Retry(error="The receiver answered 409 with a cursor that is none.")
+        return Retry(error="The receiver answered 409 with a cursor that is none.", **said)
