@@ -27,7 +27,9 @@ KEEPALIVE = 60
 """How long an unused connection is kept, in seconds."""
 
 HEAD_LIMIT = 64 * 1024
-"""How long the head of an answer may be, in bytes."""
+"""How long the head of an answer may be, with the interim ones before it, in bytes."""
+LIMIT = 1024 * 1024
+"""How much may come for an answer, in bytes: its head, and the body with what chunks add to it."""
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 FRAMED = re.compile(rb"\n(content-length:[ \t]*0*[1-9]|transfer-encoding:)", re.IGNORECASE)
 """What announces a body."""
@@ -70,7 +72,7 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 class Answers(ResponseHandler):
-    """The answers on one connection. Bounds their heads, and bears with bodies where there must be none.
+    """The answers on one connection. Bounds what comes for each, and bears with bodies where there must be none.
 
     Some receivers send a body with a 204, which aiohttp takes for the beginning of the next answer. Here it costs the
     connection, not the notification: neither this one nor the next.
@@ -79,6 +81,7 @@ class Answers(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._head = bytearray()
+        self._head_size = self._size = 0
         self._in_head = False
         self._bodiless = False
         self._used = False
@@ -87,12 +90,17 @@ class Answers(ResponseHandler):
     def set_response_params(self, **given: Any) -> None:
         """Expect the next answer."""
         self._head.clear()
+        self._head_size = self._size = 0
         self._again, self._used = self._used, True
         self._in_head, self._bodiless = True, False
         super().set_response_params(**given)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        self._size += len(data)
+        if self._size > LIMIT:
+            self._fail(ClientPayloadError("the answer is too long"))
+            return
         while data and self._in_head:
             data = self._take_head(data)
             if self.exception() is not None:
@@ -100,27 +108,36 @@ class Answers(ResponseHandler):
         if not self._bodiless:
             super().data_received(data)
         elif data:
-            self._close()
+            self.force_close()
+            if self.transport is not None:
+                self.transport.close()
+
+    def close(self) -> None:
+        """Close; at once where the other side does not read, who could otherwise have it stay open for ever."""
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.abort()
+        else:
+            super().close()
 
     def _take_head(self, data: bytes) -> bytes:
         """Take data until the head's end; return the rest."""
         if self._again and not self._head and not data.startswith(b"HTTP/"[: len(data)]):
             # It belongs to the answer before. aiohttp sends again, on another connection.
-            self.set_exception(ServerDisconnectedError("what came is no answer"))
-            self._close()
+            self._fail(ServerDisconnectedError("what came is no answer"))
             return b""
         before = len(self._head)
         self._head += data
         end = HEAD_END.search(self._head, max(before - 3, 0))
         if end is None:
-            super().data_received(data)
-            if len(self._head) > HEAD_LIMIT:
-                self.set_exception(ClientPayloadError("the head of the answer is too long"))
-                self._close()
+            cut = len(data)
+        else:
+            cut = end.end() - before
+            self._judge(bytes(self._head[: end.end()]))
+            self._head.clear()
+        self._head_size += cut
+        if self._head_size > HEAD_LIMIT:
+            self._fail(ClientPayloadError("the head of the answer is too long"))
             return b""
-        self._judge(bytes(self._head[: end.end()]))
-        self._head.clear()
-        cut = end.end() - before
         super().data_received(data[:cut])
         return data[cut:]
 
@@ -131,10 +148,13 @@ class Answers(ResponseHandler):
         if self._bodiless and FRAMED.search(head):
             self.force_close()
 
-    def _close(self) -> None:
+    def _fail(self, error: Exception) -> None:
+        self.set_exception(error)
+        if self._payload is not None:
+            self._payload.set_exception(error)
         self.force_close()
         if self.transport is not None:
-            self.transport.close()
+            self.transport.abort()
 
 
 class Connector(aiohttp.TCPConnector):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import io
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 64 * 1024
 """How much of an answer is read, in bytes."""
+AT_ONCE = 512 * 1024
+"""How long a body may be to be handed on in one piece, in bytes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,9 @@ class HttpTransport:
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
         try:
             address, trusted = self._url(url)
+            data = io.BytesIO(body) if body is not None and len(body) > AT_ONCE else body
             async with self._session(trusted).request(
-                method, address, data=body, headers=headers, allow_redirects=False
+                method, address, data=data, headers=headers, allow_redirects=False
             ) as response:
                 return Response(
                     status=response.status,
@@ -144,6 +148,8 @@ def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
         return "the connection was closed before the answer"
     if isinstance(error, aiohttp.InvalidURL):
         return "the callback's address is not valid"
+    if isinstance(error, aiohttp.ClientPayloadError) and "too long" in str(error):
+        return str(error)
     return f"the exchange broke off ({type(error).__name__})"
 
 

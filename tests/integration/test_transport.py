@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import pathlib
 import socket
 import threading
 
@@ -12,10 +13,18 @@ import pytest
 
 from pubsubpull import exceptions
 from pubsubpull.subscribe.guard import Guard
+from pubsubpull.subscribe.outcome import Retry, outcome
 from pubsubpull.subscribe.transport import ANSWER_LIMIT, HttpTransport, RecordingTransport, Response
+from tests import hostile
 from tests.receivers import Receiver, serving
 
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
+
+OPEN = pathlib.Path("/proc/self/fd")
+
+
+def opened():
+    return len(list(OPEN.iterdir()))
 
 
 @pytest.fixture
@@ -55,6 +64,16 @@ def test_a_redirect_is_an_answer_and_is_not_followed(receiver):
 def test_an_answer_is_read_up_to_a_limit(receiver):
     receiver.answer = lambda _: (200, {}, b"x" * (ANSWER_LIMIT * 20))
     assert len(put(receiver.url, times=2).body_start) == ANSWER_LIMIT
+
+
+def test_a_large_body_comes_whole(receiver):
+    async def main():
+        transport = HttpTransport(connect=2, read=5, guard=LOOPBACK)
+        await transport.put(receiver.url, b'{"items": ["' + b"x" * 5_000_000 + b'"]}', {"webhook-id": "1"})
+        await transport.close()
+
+    asyncio.run(main())
+    assert len(receiver.came[0]["items"][0]) == 5_000_000
 
 
 def test_an_answer_that_does_not_come_is_unavailable(receiver):
@@ -140,3 +159,49 @@ def test_the_recording_transport_keeps_what_it_is_given_and_answers_as_told():
         assert transport.closed
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not OPEN.exists(), reason="what is open is counted on Linux")
+def test_a_connection_is_not_kept_for_a_receiver_that_does_not_read():
+    """Closed as usual it would stay until all has been written, which is never."""
+    over = threading.Event()
+
+    async def main(url):
+        transport = HttpTransport(connect=1, read=0.3, guard=LOOPBACK)
+        before = opened()
+        with pytest.raises(exceptions.Unavailable, match="no answer in time"):
+            await transport.put(url, b"x" * 20_000_000, {})
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        after = opened()
+        over.set()
+        await transport.close()
+        return after - before
+
+    with hostile.hostile(lambda _: over.wait(10)) as server:
+        assert asyncio.run(main(f"http://127.0.0.1:{server.port}/")) == 1, "the receiver's end, and nothing else"
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("endless-header-lines", "head of the answer is too long"),
+        ("endless-header", "head of the answer is too long"),
+        ("endless-interim-answers", "head of the answer is too long"),
+        ("endless-chunk-extension", "the answer is too long"),
+        ("endless-trailers", r"too long|broke off"),
+        ("one-byte-at-a-time", "no answer in time"),
+        ("body-cut-short", "broke off"),
+    ],
+)
+def test_an_answer_without_end_is_given_up_early(way, reason):
+    with hostile.hostile(hostile.WAYS[way]) as server, pytest.raises(exceptions.Unavailable, match=reason):
+        put(f"http://127.0.0.1:{server.port}/", connect=0.5, read=0.5)
+
+
+@pytest.mark.parametrize("way", ["bomb", "bomb-with-a-cursor"])
+def test_what_is_compressed_stays_so(way):
+    with hostile.hostile(hostile.WAYS[way]) as server:
+        answer = put(f"http://127.0.0.1:{server.port}/")
+    assert answer.body_start == hostile.BOMB
+    assert isinstance(outcome(answer, now=0.0), Retry)
