@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull.capture import sql
 from pubsubpull.capture.feed import Row
-from pubsubpull.subscribe import notification, poison, threads
+from pubsubpull.subscribe import notification, poison, signals, threads
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Retry, Rewind
 
@@ -101,7 +101,10 @@ class Store:
 class Aside:
     """What a worker does with changes that are not taken."""
 
-    def __init__(self, *, settings: Settings, worker: uuid.UUID, writes: threads.Database) -> None:
+    def __init__(
+        self, *, settings: Settings, worker: uuid.UUID, writes: threads.Database, signals: signals.Signals
+    ) -> None:
+        self.signals = signals
         self.settings = settings
         self.store = Store(using=settings.DATABASE, worker=worker)
         self._writes = writes
@@ -140,6 +143,9 @@ class Aside:
             (row,) = page.rows
             logger.error(
                 "pubsubpull: change %s of %s is set aside for %s: %s", row.version, row.model, held, refusal.error
+            )
+            self.signals.send(
+                signals.change_set_aside, held.id, error=refusal.error, version=row.version, model=row.model
             )
         return put
 

@@ -69,6 +69,7 @@ class Held:
     rewinds: int = 0
     read: Cursor | None = None
     recorded_seq: int = 0
+    recorded_state: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} of {self.consumer}"

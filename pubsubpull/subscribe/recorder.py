@@ -20,14 +20,20 @@ INTERVAL = 0.03
 class Recorder:
     """Gathers what is to be recorded.
 
-    `write` writes records and returns the ids of those that were accepted; `lost` is called with each subscription that
+    `write` writes records and returns the ids of those that were accepted; `tell` is called with the state that was
+    recorded before and with each record that was; `lost` is called with each subscription that
     was refused, and with each that is delivered no more and so is this worker's no more.
     """
 
     def __init__(
-        self, *, write: Callable[[list[Record]], Awaitable[set[object]]], lost: Callable[[Held], None]
+        self,
+        *,
+        write: Callable[[list[Record]], Awaitable[set[object]]],
+        tell: Callable[[str, Record], None],
+        lost: Callable[[Held], None],
     ) -> None:
         self._write = write
+        self._tell = tell
         self._lost = lost
         self._dirty: set[Held] = set()
         self._some = asyncio.Event()
@@ -62,6 +68,9 @@ class Recorder:
         for held, row in written:
             held.delivered -= counts[held]
             held.recorded_seq = held.cursor.seq
+            if held.id in accepted:
+                before, held.recorded_state = held.recorded_state, row.state
+                self._tell(before, row)
             if held.id not in accepted or row.state not in SERVED:
                 self._lost(held)
 

@@ -37,8 +37,8 @@ class Shares:
 
     `unverified` are those that have just been taken and whose receivers are to be asked.
 
-    `flush` has all progress recorded, `wake` is set where there is more to read for. Setting `hurry` has the share
-    looked at soon.
+    `flush` has all progress recorded, `tell` is told what was recorded, `wake` is set where there is more to read for.
+    Setting `hurry` has the share looked at soon.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Shares:
         writes: threads.Database,
         groups: Groups,
         flush: Callable[[], Awaitable[None]],
+        tell: Callable[[str, stores.Record], None],
         wake: asyncio.Event,
     ) -> None:
         self.settings = settings
@@ -62,6 +63,7 @@ class Shares:
         self.alive_until = 0.0
         self._writes = writes
         self._flush = flush
+        self._tell = tell
         self._wake = wake
         self._alive = asyncio.Event()
         self._settled_at = 0.0
@@ -138,6 +140,8 @@ class Shares:
         if broken:
             logger.error("pubsubpull: subscriptions disabled, as what is stored of them is no cursor: %s", len(broken))
             await self._writes(self.store.record, broken)
+            for record in broken:
+                self._tell("", record)
 
     def _add(self, held: Held) -> None:
         if earlier := self.held.get(held.id):

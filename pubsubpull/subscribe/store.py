@@ -170,6 +170,7 @@ def held(row: tuple[Any, ...]) -> Held:
         consumer_id=by,
         granted=grants,
         recorded_seq=place.seq,
+        recorded_state=state,
     )
 
 

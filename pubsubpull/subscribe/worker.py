@@ -24,6 +24,7 @@ from pubsubpull.subscribe.progress import Progress
 from pubsubpull.subscribe.reader import Reader
 from pubsubpull.subscribe.recorder import Recorder
 from pubsubpull.subscribe.shares import Shares
+from pubsubpull.subscribe.signals import Signals
 from pubsubpull.subscribe.transport import HttpTransport
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class Worker:
     @contextlib.asynccontextmanager
     async def _ready(self) -> Any:
         """Make what belongs to a running loop; in the end finish, record, and let go."""
-        reads, writes = (threads.Database(self.settings.DATABASE, name) for name in ("reads", "writes"))
+        using = self.settings.DATABASE
+        reads, writes, others = (threads.Database(using, name) for name in ("reads", "writes", "signals"))
+        self.signals = Signals(using=using, thread=others)
         self._make(reads, writes)
         try:
             with threads.signals(self.stop):
@@ -84,7 +87,7 @@ class Worker:
                 await self._drain(writes)
         finally:
             await self.transport.close()
-            for database in (reads, writes):
+            for database in (reads, writes, others):
                 await database.close()
 
     def _loops(self) -> list[Callable[[], Any]]:
@@ -111,7 +114,7 @@ class Worker:
         async def present() -> Present:
             return await self.reader.present()
 
-        self.recorder = Recorder(write=record, lost=lost)
+        self.recorder = Recorder(write=record, tell=self.signals.recorded, lost=lost)
         self.shares = Shares(
             settings=self.settings,
             name=self.name,
@@ -119,10 +122,11 @@ class Worker:
             writes=writes,
             groups=groups,
             flush=self.recorder.flush,
+            tell=self.signals.recorded,
             wake=wake,
         )
         self.breaker = Breaker(settings=self.settings, writes=writes)
-        self.aside = Aside(settings=self.settings, worker=self.id, writes=writes)
+        self.aside = Aside(settings=self.settings, worker=self.id, writes=writes, signals=self.signals)
         self.delivery = Delivery(
             transport=self.transport,
             breaker=self.breaker,
@@ -184,6 +188,7 @@ class Worker:
             await self.recorder.flush()
             await self.reader.move_cursors(at_once=True)
             await writes(self.store.leave)
+            await self.signals.flush(self.settings.DRAIN)
         except DatabaseError as error:
             logger.warning(
                 "pubsubpull: the database is away (%s); others take over when the lease ends", threads.first_line(error)
