@@ -18,6 +18,7 @@ class PubSubPullConfig(AppConfig):
         from pubsubpull import checks  # noqa: F401
         from pubsubpull.audit import tasks, wrapper
         from pubsubpull.capture import triggers
+        from pubsubpull.replica import checks as replica_checks  # noqa: F401
 
         connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
         tasks.connect()

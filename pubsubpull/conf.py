@@ -175,13 +175,18 @@ def _wrong_host(text: str) -> str | None:
     return None
 
 
+def given() -> Any:
+    """Return PUBSUBPULL as it stands in Django's settings."""
+    return getattr(django_settings, NAME, {})
+
+
 @functools.cache
 def get() -> Settings:
     """Return the settings in force. A wrong one is a system check's error; here it raises `SettingsError`."""
-    given = getattr(django_settings, NAME, {})
-    for name, reason in problems(given):
+    found = given()
+    for name, reason in problems(found):
         raise exceptions.SettingsError(f"{NAME}: {name} {reason}.")
-    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
     return Settings(**frozen)
 
 

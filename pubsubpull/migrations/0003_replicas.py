@@ -21,6 +21,8 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
                 ("service", models.TextField(unique=True)),
                 ("sources", models.JSONField()),
+                ("followed", models.JSONField()),
+                ("began", models.TextField()),
                 ("cursor", models.TextField()),
                 ("started", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.replica import apply, place
+from pubsubpull.replica import apply, declared, handlers, place
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Place, Standing
 
@@ -57,6 +57,8 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
         if count:
             for replica in standing.replicas:
                 apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
+            for replica in standing.replicas:
+                handlers.call(replica, pages)
     return True
 
 
@@ -76,17 +78,21 @@ def join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: 
             place.move(standing.replicas, page.cursor, count=count, using=using)
             for replica in standing.replicas if count else ():
                 apply_to(replica, places[replica.name].absent, using=using)
+            for replica in standing.replicas if count else ():
+                handlers.call(replica, pages, seen=known)
     return True
 
 
 def apply_to(
-    replica: Replica, known_absent: Collection[str], *, using: str, one_by_one: bool = False
+    replica: Follows, known_absent: Collection[str], *, using: str, one_by_one: bool = False
 ) -> frozenset[str]:
     """Apply what is laid out to one replica, and see whether its source has other columns than it had.
 
     A column that had been missing and is there now is in all the source's rows: they are to be copied again. Returned
     are the columns that are missing.
     """
+    if not isinstance(replica, declared.Replica):
+        return frozenset()
     try:
         has = apply.apply(replica, using=using, one_by_one=one_by_one)
     except (IntegrityError, *AWAY):
@@ -101,11 +107,11 @@ def apply_to(
     return absent
 
 
-def blamed(replicas: Collection[Replica], error: Exception) -> exceptions.ReplicaFailed:
+def blamed(replicas: Collection[Follows], error: Exception) -> exceptions.ReplicaFailed:
     """Return the failure of the replica in whose table a constraint does not hold."""
     table = getattr(getattr(error.__cause__, "diag", None), "table_name", None)
     first = next(iter(replicas))
-    found = next((replica for replica in replicas if replica.table[1] == table), first)
+    found = next((one for one in replicas if isinstance(one, declared.Replica) and one.table[1] == table), first)
     return exceptions.ReplicaFailed(found.name, first_line(error))
 
 

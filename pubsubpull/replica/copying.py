@@ -16,14 +16,15 @@ from django.db import IntegrityError, connections, transaction
 from django.db.models import F, Sum
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, apply, pages, place, statement
+from pubsubpull.replica import advance, apply, declared, handlers, pages, place, statement
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.place import Standing
 
 RANGES = 4
 """How many ranges each worker has on average, so that none is left with a long one at the end."""
@@ -45,8 +46,7 @@ class Stopped(Exception):
 
 
 def copy(
-    service: str,
-    replicas: Collection[Replica],
+    standing: Standing,
     make_client: Callable[[], Client],
     *,
     workers: int = 2,
@@ -56,7 +56,7 @@ def copy(
 ) -> None:
     """Copy all rows of the replicas' sources, and let the replicas follow from there. Raises what the client does."""
     with make_client() as client:
-        made = _begin(service, replicas, client, workers=workers, using=using)
+        made = _begin(standing, client, workers=workers, using=using)
 
         def one(number: int) -> None:
             try:
@@ -78,18 +78,19 @@ def copy(
                 result.result()
         _fetch_changes(made, client, using, stopping)
     progress(dataclasses.replace(_progress(made, using), applying=True))
-    _apply(made, replicas, using)
+    _apply(made, standing.replicas, using)
 
 
-def _begin(service: str, replicas: Collection[Replica], client: Client, *, workers: int, using: str) -> Copy:
+def _begin(standing: Standing, client: Client, *, workers: int, using: str) -> Copy:
     """Return the copy that was begun of these models, or begin one: its cursor is taken before the first row."""
-    sources = sorted({replica.source for replica in replicas})
+    service, sources = standing.service, sorted({replica.source for replica in _tables(standing.replicas)})
     found = Copy.objects.using(using).filter(service=service).first()
-    if found and found.sources == sources:
+    if found and (found.sources, found.began) == (sources, standing.cursor):
         return found
-    cursor = pages.changes(client, sources, "now", limit=1).cursor
+    # Where the replicas stood already, their handlers are to be told of the changes since; else it begins now.
+    cursor = standing.cursor or pages.changes(client, standing.sources, "now", limit=1).cursor
     ranges = [one for source in sources for one in _ranges(client, source, workers * RANGES)]
-    made = Copy(service=service, sources=sources, cursor=cursor)
+    made = Copy(service=service, sources=sources, began=standing.cursor, followed=standing.sources, cursor=cursor)
     try:
         with transaction.atomic(using):
             Copy.objects.using(using).filter(service=service).delete()
@@ -156,7 +157,7 @@ def _fetch_changes(made: Copy, client: Client, using: str, stopping: Callable[[]
         if stopping():
             raise Stopped
         made.refresh_from_db(using=using)
-        page = pages.changes(client, made.sources, made.cursor)
+        page = pages.changes(client, made.followed, made.cursor)
         with transaction.atomic(using):
             mine = Copy.objects.using(using).filter(pk=made.pk, cursor=made.cursor).update(cursor=page.cursor)
             if mine and not page.empty:
@@ -165,7 +166,7 @@ def _fetch_changes(made: Copy, client: Client, using: str, stopping: Callable[[]
             return
 
 
-def _apply(made: Copy, replicas: Collection[Replica], using: str) -> None:
+def _apply(made: Copy, replicas: Collection[Follows], using: str) -> None:
     """Apply a whole copy, and let its replicas follow from its cursor, in one transaction."""
     try:
         with transaction.atomic(using):
@@ -180,19 +181,23 @@ def _apply(made: Copy, replicas: Collection[Replica], using: str) -> None:
         raise advance.blamed(replicas, error) from error
 
 
-def _apply_kept(made: Copy, replicas: Collection[Replica], using: str) -> None:
+def _apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:
     sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
     sql.run(using, sql.template("queries/replica/touched_index"))
     apply.open_page(using)
     absent: dict[str, frozenset[str]] = {replica.name: frozenset() for replica in replicas}
-    for replica in replicas:
-        _delete_gone(made, replica, using)
+    for table in _tables(replicas):
+        _delete_gone(made, table, using)
     kept = list(CopyPage.objects.using(using).filter(copy=made).order_by("id").values_list("id", "source"))
     for source in made.sources:
         mine = [number for number, of in kept if of == source]
         _apply_pages("queries/replica/lay_copied", mine, [r for r in replicas if r.source == source], absent, using)
     changes = [number for number, of in kept if of == ""]
     _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
+    for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
+        page = pages.Page(body=body, previous="", cursor="", more=False)
+        for replica in replicas:
+            handlers.call(replica, [page])
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
             shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source
@@ -201,13 +206,17 @@ def _apply_kept(made: Copy, replicas: Collection[Replica], using: str) -> None:
 
 
 def _apply_pages(
-    file: str, numbers: list[int], replicas: Collection[Replica], absent: dict[str, frozenset[str]], using: str
+    file: str, numbers: list[int], replicas: Collection[Follows], absent: dict[str, frozenset[str]], using: str
 ) -> None:
     for begin in range(0, len(numbers), TOGETHER):
         sql.run(using, sql.template("queries/replica/clear_page"))
         sql.run(using, sql.compose(file, pages=numbers[begin : begin + TOGETHER]))
         for replica in replicas:
             absent[replica.name] = advance.apply_to(replica, absent[replica.name], using=using)
+
+
+def _tables(replicas: Collection[Follows]) -> list[Replica]:
+    return [replica for replica in replicas if isinstance(replica, declared.Replica)]
 
 
 def _delete_gone(made: Copy, replica: Replica, using: str) -> None:

@@ -59,11 +59,37 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Replica:
-    """A local model that follows a model of a service. Columns are named as in the databases."""
+class Follows:
+    """What follows a model of a service."""
 
     source: str
     service: str
+
+    @property
+    def name(self) -> str:
+        """How it is known."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> str:
+        """A digest of the declaration: where it differs from what was copied, the rows must be copied again."""
+        return "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listener(Follows):
+    """Handlers that are told of a model's changes, without a local table."""
+
+    @property
+    def name(self) -> str:
+        """How it is known."""
+        return f"on_change {self.service} {self.source}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replica(Follows):
+    """A local model that follows a model of a service. Columns are named as in the databases."""
+
     model: type[models.Model]
     columns: tuple[Column, ...]
     key: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import threading
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from pubsubpull import exceptions
 from pubsubpull.replica import advance, copying, pages, place, services
+from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 from pubsubpull.subscribe.threads import first_line
 
@@ -20,15 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Replica
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Standing
 
 logger = logging.getLogger(__name__)
+IDLE = 1.0
+"""How often is looked for replicas to copy, or to try again, where nothing else is to do, in seconds."""
 
 
 class Follower:
-    """Follows one service with all the replicas of it. Any number may, on any machines: each page is applied once."""
+    """Follows one service with all the replicas of it. Any number may, on any machines: each page is applied once.
+
+    `workers` is how many copy rows at once, `wait` how long the service may hold a call until there is something.
+    With `spare`, pushes do the work: only what they left for so many seconds is pulled.
+    """
 
     def __init__(
         self,
@@ -37,6 +44,7 @@ class Follower:
         using: str,
         workers: int = 2,
         wait: float = 30.0,
+        spare: float = 0.0,
         progress: Callable[[copying.Progress], None] = lambda _: None,
     ) -> None:
         self.service = service
@@ -44,20 +52,74 @@ class Follower:
         self._using = using
         self._workers = workers
         self._wait = wait
+        self._spare = spare
         self._progress = progress
         self._known = services.get(service)
 
     def run(self) -> None:
-        """Follow until told to stop. Whatever is away is waited for."""
+        """Follow until told to stop. While some replicas are copied, the others go on."""
+        place.enter(self.service, self._using)
+        copier = threading.Thread(target=self._loop, args=(self._copy_turn,), daemon=True)
+        copier.start()
+        self._loop(self._turn)
+        copier.join()
+
+    def run_once(self) -> None:
+        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
+        failed: list[exceptions.ReplicaFailed] = []
+        place.enter(self.service, self._using)
+        with self._known.client() as client:
+            while self.copy(failed) or self.step(client, failed=failed):
+                pass
+        if failed:
+            raise failed[0]
+
+    def copy(self, failed: list[exceptions.ReplicaFailed]) -> bool:
+        """Copy what has no rows yet, or must have them anew; say whether there was anything."""
+        wanted = place.to_copy(self.service, self._using, timezone.now(), without=[error.name for error in failed])
+        if wanted is None:
+            return False
+        try:
+            return self._guard(functools.partial(self._copy, wanted), failed)
+        except exceptions.CursorExpired as error:
+            self._expired(wanted, error)
+            Copy.objects.using(self._using).filter(service=self.service).delete()
+            return True
+
+    def step(self, client: Client, *, wait: float = 0.0, failed: list[exceptions.ReplicaFailed] | None = None) -> bool:
+        """Take one step after the changes; say whether there may be more to do at once."""
+        failed = [] if failed is None else failed
+        without = [error.name for error in failed]
+        found = place.standings(self.service, self._using, timezone.now(), without=without)
+        for late in found[1:]:
+            if self._guard(functools.partial(self.catch_up, found[0], late, client), failed):
+                return True
+        if not found:
+            return False
+        return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
+
+    def catch_up(self, main: Standing, late: Standing, client: Client) -> bool:
+        """Bring replicas that stand elsewhere to where the others are; say whether anything moved."""
+        late_page = self._pull(late, client, 0.0)
+        if late_page is None:
+            return True
+        if late_page.more:
+            following = functools.partial(pages.changes, client, late.sources)
+            return advance.advance(late, late_page, using=self._using, following=following) is not None
+        page = pages.changes(client, {*main.sources, *late.sources}, main.cursor)
+        return not page.more and advance.join(main, late, late_page, page, using=self._using)
+
+    def _loop(self, act: Callable[[Client], None]) -> None:
+        """Act again and again until told to stop. Whatever is away is waited for."""
         failures = 0
         while not self.stopping.is_set():
             try:
                 with self._known.client() as client:
                     while not self.stopping.is_set():
-                        self._turn(client)
+                        act(client)
                         failures = 0
             except copying.Stopped:
-                return
+                break
             except (exceptions.PubSubPullError, Error) as error:
                 failures += 1
                 pause = backoff.delay(failures, first=1.0, limit=60.0, random=random.random)
@@ -66,45 +128,24 @@ class Follower:
                 self.stopping.wait(pause)
         connections[self._using].close()
 
-    def run_once(self) -> None:
-        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
-        failed: list[exceptions.ReplicaFailed] = []
-        with self._known.client() as client:
-            while self.once(client, failed):
-                pass
-        if failed:
-            raise failed[0]
-
-    def once(self, client: Client, failed: list[exceptions.ReplicaFailed] | None = None) -> bool:
-        """Take one step, without waiting for changes; say whether there may be more to do."""
-        place.enter(self.service, self._using)
-        return self._step(client, 0.0, [] if failed is None else failed)
+    def _copy_turn(self, _client: Client) -> None:
+        if not self.copy([]):
+            self.stopping.wait(IDLE)
 
     def _turn(self, client: Client) -> None:
-        """Take one step; where all is done, wait for what comes."""
-        now = timezone.now()
-        due = place.waiting(self.service, self._using, now)
-        wait = self._wait if due is None else min(self._wait, due)
-        place.enter(self.service, self._using)
+        """Take one step; where all is done, wait for what comes, but not longer than until a replica is to be tried."""
+        due = place.waiting(self.service, self._using, timezone.now())
+        wait = self._wait if due is None else max(0.05, min(self._wait, due))
+        if place.to_copy(self.service, self._using, timezone.now()):
+            wait = min(wait, IDLE)  # what is being copied is to join soon
+        if self._spare and not place.quiet(self.service, self._using, timezone.now(), self._spare):
+            self.stopping.wait(min(wait, IDLE))
+            return
         began = time.monotonic()
-        self._step(client, wait, [])
-        if not place.standings(self.service, self._using, timezone.now()):
-            # Nothing waits at the service, so wait here, for a replica whose next attempt comes.
-            self.stopping.wait(max(0.05, min(wait, 1.0) - (time.monotonic() - began)))
-
-    def _step(self, client: Client, wait: float, failed: list[exceptions.ReplicaFailed]) -> bool:
-        now = timezone.now()
-        without = {error.name for error in failed}
-        if wanted := place.to_copy(self.service, self._using, now, without=without):
-            return self._guard(lambda: self._copy(wanted, client), failed)
-        found = place.standings(self.service, self._using, now, without=without)
-        if not found:
-            return False
-        main, late = found[0], found[1:]
-        for standing in late:
-            if self._guard(lambda standing=standing: self._catch_up(main, standing, client), failed):  # type: ignore[misc]
-                return True
-        return self._guard(lambda: self._advance(main, client, 0.0 if late else wait), failed)
+        more = self.step(client, wait=0.0 if self._spare else wait)
+        if not more and time.monotonic() - began < min(wait, IDLE) / 2:
+            idle = not place.standings(self.service, self._using, timezone.now())
+            self.stopping.wait(min(wait, IDLE) if idle or self._spare else 0.0)
 
     def _guard(self, act: Callable[[], bool], failed: list[exceptions.ReplicaFailed]) -> bool:
         """Act; a replica that fails is left to wait by itself, and the others go on."""
@@ -116,10 +157,8 @@ class Follower:
             failed.append(error)
             return True
 
-    def _copy(self, wanted: list[Replica], client: Client) -> bool:
-        del client  # each worker has its own
+    def _copy(self, wanted: Standing) -> bool:
         copying.copy(
-            self.service,
             wanted,
             self._known.client,
             workers=self._workers,
@@ -131,39 +170,22 @@ class Follower:
 
     def _advance(self, standing: Standing, client: Client, wait: float) -> bool:
         page = self._pull(standing, client, wait)
-        if page is None:
-            return True
-        if page.cursor == page.previous:
-            return page.more
-
-        def following(after: str) -> Page:
-            return pages.changes(client, standing.sources, after)
-
+        if page is None or page.cursor == page.previous:
+            return page is None or page.more
+        if page.empty and self._spare:
+            return page.more  # where pushes go on from stays where it is
+        following = functools.partial(pages.changes, client, standing.sources)
         last = advance.advance(standing, page, using=self._using, following=following)
-        return last is None or last.more
-
-    def _catch_up(self, main: Standing, late: Standing, client: Client) -> bool:
-        """Bring replicas that stand elsewhere to where the others are; say whether anything moved."""
-        late_page = self._pull(late, client, 0.0)
-        if late_page is None:
-            return True
-        if late_page.more:
-            advance.advance(late, late_page, using=self._using, following=lambda at: self._next(late, client, at))
-            return True
-        both = sorted({*main.sources, *late.sources})
-        page = pages.changes(client, both, main.cursor)
-        if page.more:
-            return False
-        return advance.join(main, late, late_page, page, using=self._using)
-
-    def _next(self, standing: Standing, client: Client, after: str) -> Page:
-        return pages.changes(client, standing.sources, after)
+        return last is None or last.more or not page.empty
 
     def _pull(self, standing: Standing, client: Client, wait: float) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         try:
             return pages.changes(client, standing.sources, standing.cursor, wait=wait)
         except exceptions.CursorExpired as error:
-            logger.warning("%s: %s All rows are copied again.", self.service, error)
-            place.copy_again(standing.replicas, self._using)
+            self._expired(standing, error)
             return None
+
+    def _expired(self, standing: Standing, error: exceptions.CursorExpired) -> None:
+        logger.warning("%s: %s All rows are copied again; handlers are not told what they missed.", self.service, error)
+        place.copy_again(standing.replicas, self._using, expired=True)

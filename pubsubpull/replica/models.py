@@ -49,12 +49,15 @@ class ReplicaState(models.Model):
 class Copy(models.Model):
     """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once.
 
-    `cursor` was taken before the first row, and moves on with the changes that are fetched after the last one.
+    `sources` are the models whose rows are copied, `followed` those whose changes are. `cursor` was taken before the
+    first row, or is where the replicas stood (`began`), and moves on with the changes that are fetched after the last.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     service = models.TextField(unique=True)
     sources = models.JSONField()
+    followed = models.JSONField()
+    began = models.TextField()
     cursor = models.TextField()
     started = models.DateTimeField(db_default=Now())
 

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from pubsubpull import conf
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared
+from pubsubpull.replica import declared, handlers
 from pubsubpull.replica.models import ReplicaState
 from pubsubpull.subscribe import backoff
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from pubsubpull import exceptions
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declared import Follows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Standing:
 
     service: str
     cursor: str
-    replicas: tuple[Replica, ...]
+    replicas: tuple[Follows, ...]
 
     @property
     def sources(self) -> list[str]:
@@ -48,9 +48,16 @@ class Place:
     absent: frozenset[str]
 
 
-def of_service(service: str) -> list[Replica]:
-    """Return the replicas that are declared of a service."""
-    return [replica for replica in declared.all_replicas().values() if replica.service == service]
+def of_service(service: str) -> list[Follows]:
+    """Return what is declared to follow a service."""
+    replicas = [replica for replica in declared.all_replicas().values() if replica.service == service]
+    return [*replicas, *handlers.listeners(service)]
+
+
+def services() -> list[str]:
+    """Return the services that something is declared to follow."""
+    named = {handler.service for handler in handlers.all_handlers() if handler.service}
+    return sorted({replica.service for replica in declared.all_replicas().values()} | named)
 
 
 def enter(service: str, using: str) -> None:
@@ -69,27 +76,36 @@ def enter(service: str, using: str) -> None:
             copy_again([replica], using)
 
 
-def copy_again(replicas: Iterable[Replica], using: str) -> None:
-    """Let replicas be copied anew. Their rows stay until the copy is whole."""
+def copy_again(replicas: Iterable[Follows], using: str, *, expired: bool = False) -> None:
+    """Let replicas be copied anew. Their rows stay until the copy is whole.
+
+    The copy goes on from their cursor, so that handlers miss no change; but for one that has expired.
+    """
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
-            state=ReplicaState.State.COPYING, cursor="", source=replica.source
+            state=ReplicaState.State.COPYING,
+            shape="",
+            source=replica.source,
+            **({"cursor": ""} if expired else {}),
         )
 
 
-def to_copy(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Replica]:
-    """Return the replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
-    states = [state for state in _states(service, using) if not state.cursor and not _waits(state, now)]
-    names = {state.name for state in states} - set(without)
-    return [replica for replica in of_service(service) if replica.name in names]
+def to_copy(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> Standing | None:
+    """Return replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
+    found = _by_cursor(service, using, now, without, copied=False)
+    return found[0] if found else None
 
 
 def standings(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Standing]:
     """Return the replicas that follow, by where they stand, the most first; without those that wait after a failure."""
+    return _by_cursor(service, using, now, without, copied=True)
+
+
+def _by_cursor(service: str, using: str, now: datetime, without: Collection[str], *, copied: bool) -> list[Standing]:
     known = {replica.name: replica for replica in of_service(service) if replica.name not in without}
-    by_cursor: dict[str, list[Replica]] = {}
+    by_cursor: dict[str, list[Follows]] = {}
     for state in _states(service, using):
-        if state.cursor and state.name in known and not _waits(state, now):
+        if bool(state.shape) == copied and state.name in known and not _waits(state, now):
             by_cursor.setdefault(state.cursor, []).append(known[state.name])
     found = [Standing(service=service, cursor=cursor, replicas=tuple(them)) for cursor, them in by_cursor.items()]
     return sorted(found, key=lambda one: -len(one.replicas))
@@ -107,13 +123,13 @@ def locked(service: str, using: str) -> dict[str, Place]:
     return {name: Place(cursor=cursor, absent=frozenset(json.loads(absent))) for name, cursor, absent in rows}
 
 
-def move(replicas: Collection[Replica], cursor: str, *, count: int, using: str) -> None:
+def move(replicas: Collection[Follows], cursor: str, *, count: int, using: str) -> None:
     """Move replicas to the cursor after what has been applied: they follow."""
     names = [replica.name for replica in replicas]
     sql.run(using, sql.compose("queries/replica/move", cursor=cursor, names=names, count=count))
 
 
-def note_absent(replica: Replica, absent: Collection[str], using: str) -> None:
+def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:
     """Note which columns the source does not send."""
     ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent))
 
@@ -144,3 +160,10 @@ def _states(service: str, using: str) -> QuerySet[ReplicaState]:
 
 def _waits(state: ReplicaState, now: datetime) -> bool:
     return state.next_attempt is not None and state.next_attempt > now
+
+
+def quiet(service: str, using: str, now: datetime, seconds: float) -> bool:
+    """Say whether nothing was applied for so long, or some replicas stand elsewhere than the others."""
+    applied = [state.applied for state in _states(service, using) if state.applied]
+    late = len(standings(service, using, now)) > 1
+    return late or not applied or max(applied) < now - timedelta(seconds=seconds)

@@ -12,13 +12,18 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import declared, follow
+from pubsubpull.replica import declared, follow, place, receive
+from pubsubpull.replica import services as known
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable, Iterator
 
     from pubsubpull.replica.copying import Progress
+
+
+SPARE = 10.0
+"""For how many seconds pushes may bring nothing before it is looked whether they leave something."""
 
 
 class Command(BaseCommand):
@@ -31,26 +36,52 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("services", nargs="*", help="The services to follow; else all that have replicas.")
+        parser.add_argument(
+            "--push",
+            metavar="URL",
+            help="Let the services push to where pubsubpull.replica.urls is mounted, and pull only what they leave.",
+        )
+        parser.add_argument(
+            "--refresh", metavar="MODEL", action="append", default=[], help="Copy all rows of this replica again."
+        )
         parser.add_argument("--once", action="store_true", help="Follow up to what there is now, and end.")
         parser.add_argument("--workers", type=int, default=2, help="How many copy rows at once.")
 
-    def handle(self, *, services: list[str], once: bool, workers: int, **_: Any) -> None:
-        names = services or sorted({replica.service for replica in declared.all_replicas().values()})
+    def handle(
+        self, *, services: list[str], once: bool, workers: int, push: str | None, refresh: list[str], **_: Any
+    ) -> None:
+        names = services or place.services()
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if workers < 1:
             raise CommandError("--workers is 1 or more.")
+        using = conf.get().DATABASE
         try:
+            _refresh(refresh, using)
             with _bars(names) as bars:
+                spare = SPARE if push else 0.0
                 followers = [
-                    follow.Follower(name, using=conf.get().DATABASE, workers=workers, progress=bars[name])
+                    follow.Follower(name, using=using, workers=workers, spare=spare, progress=bars[name])
                     for name in names
                 ]
-                _once(followers) if once else _always(followers)
+                if once or push:
+                    _once(followers)
+                for name in names if push else ():
+                    receive.subscribe(known.get(name), f"{str(push).rstrip('/')}/{name}/", using=using)
+                if not once:
+                    _always(followers)
         except (exceptions.PubSubPullError, DatabaseError) as error:
             raise CommandError(str(error)) from error
         if once:
             self.stdout.write(self.style.SUCCESS("Up to date."))
+
+
+def _refresh(names: list[str], using: str) -> None:
+    for name in names:
+        replica = declared.get(name)
+        if replica is None:
+            raise exceptions.ReplicaError(f"{name} is no replica; there are: {', '.join(declared.all_replicas())}.")
+        place.copy_again([replica], using)
 
 
 def _once(followers: list[follow.Follower]) -> None:

@@ -1,0 +1,81 @@
+"""System checks of what is declared to follow other services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core import checks
+from django.db import models, router
+
+from pubsubpull import conf
+from pubsubpull.replica import declared, handlers, place, services
+
+if TYPE_CHECKING:
+    from django.core.checks import CheckMessage
+
+    from pubsubpull.replica.declared import Replica
+
+
+@checks.register("pubsubpull")
+def check_replicas(**_: Any) -> list[CheckMessage]:
+    """E020: a service is unknown. E021: a key is not unique. E022: a handler has none. W020: another database."""
+    if conf.problems(conf.given()):
+        return []  # E001 says it
+    found: list[CheckMessage] = [
+        checks.Error(
+            f"The service {name!r}, which replicas or handlers follow, is not in PUBSUBPULL['SERVICES'].",
+            hint="Add it there, with its url and token.",
+            id="pubsubpull.E020",
+        )
+        for name in place.services()
+        if name not in services.names()
+    ]
+    for replica in declared.all_replicas().values():
+        found += _replica(replica)
+    found += [
+        checks.Error(
+            f"The handler {handler.name} follows {handler.source}, of which there is no replica, and names no service.",
+            hint="Say on_change(…, service=…).",
+            id="pubsubpull.E022",
+        )
+        for handler in handlers.homeless()
+    ]
+    return found
+
+
+def _replica(replica: Replica) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if not _unique(replica):
+        found.append(
+            checks.Error(
+                f"{replica.name}: its key, {', '.join(replica.key)}, is not unique.",
+                hint="Give the field unique=True, or several of them a UniqueConstraint without a condition.",
+                obj=replica.model,
+                id="pubsubpull.E021",
+            )
+        )
+    if router.db_for_write(replica.model) != conf.get().DATABASE:
+        found.append(
+            checks.Warning(
+                f"{replica.name} is written to another database than PUBSUBPULL['DATABASE'] names.",
+                hint="Let the router send it there, or name its database in PUBSUBPULL['DATABASE'].",
+                obj=replica.model,
+                id="pubsubpull.W020",
+            )
+        )
+    return found
+
+
+def _unique(replica: Replica) -> bool:
+    """Say whether the key is the primary key, a unique field, or the fields of an unconditional unique constraint."""
+    meta, key = replica.model._meta, set(replica.key)
+    fields = {field.name: str(field.column) for field in meta.local_concrete_fields}
+    primary = [str(field.column) for field in getattr(meta, "pk_fields", None) or [meta.pk]]
+    sets = [set(primary), *({str(field.column)} for field in meta.local_concrete_fields if field.unique)]
+    sets += [{fields[name] for name in names} for names in meta.unique_together]
+    sets += [
+        {fields[name] for name in one.fields}
+        for one in meta.constraints
+        if isinstance(one, models.UniqueConstraint) and one.fields and one.condition is None and one.deferrable is None
+    ]
+    return key in sets

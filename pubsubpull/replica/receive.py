@@ -1,0 +1,172 @@
+"""The receiving view: a notification is verified, and applied as a page that was pulled would be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, transaction
+from django.http import HttpResponse, JsonResponse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import advance, follow, pages, place, services
+from pubsubpull.subscribe import signing
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.http.response import HttpResponseBase
+
+    from pubsubpull.pull.client import Client
+    from pubsubpull.replica.place import Standing
+    from pubsubpull.replica.services import Service
+
+logger = logging.getLogger(__name__)
+PREFIX = "replica-"
+RETRY = "1"
+"""Seconds after which a notification that could not be applied now is to come again."""
+
+
+def subscription_name(sources: list[str]) -> str:
+    """Return the name of the subscription for these models: of others it is another, so that none is missed."""
+    return PREFIX + hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
+
+
+def subscribe(service: Service, callback: str, *, using: str, batch: int = pages.LIMIT) -> str:
+    """Let a service push to the receiving view at `callback`; return the subscription's name.
+
+    It goes on from where the replicas stand. Those of an earlier declaration are removed. Raises `ReplicaError` where
+    there is nothing to go on from, or no secret.
+    """
+    if not service.secrets:
+        raise exceptions.ReplicaError(f"PUBSUBPULL['SERVICES'][{service.name!r}] has no secrets to verify pushes by.")
+    standing = _main(service.name, using)
+    if standing is None:
+        raise exceptions.ReplicaError(f"The replicas of {service.name} have no rows yet: follow it first.")
+    sources = sorted({follows.source for follows in place.of_service(service.name)})
+    name = subscription_name(sources)
+    with service.client() as client:
+        client.subscribe(name, callback, sources, after=standing.cursor, batch=batch, secret=service.secrets[0])
+        for other in client.subscriptions():
+            if other["name"].startswith(PREFIX) and other["name"] != name:
+                client.unsubscribe(other["name"])
+    return name
+
+
+@method_decorator([csrf_exempt, transaction.non_atomic_requests], name="dispatch")
+class Receive(View):
+    """Takes a service's notifications: 204 when applied, 409 with our cursor when a page does not go on from there."""
+
+    http_method_names = ("put", "options")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; what is away now is to come again."""
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except Error as error:
+            logger.warning("A notification could not be applied: %s", type(error).__name__)
+            return _again("The database is away.")
+
+    def options(self, request: HttpRequest, *_: Any, service: str, **__: Any) -> HttpResponse:
+        """Consent to notifications, if the service is followed by pushes: what comes is verified in any case."""
+        origin = request.headers.get("WebHook-Request-Origin", "")
+        if not origin or service not in services.names() or not services.get(service).secrets:
+            return HttpResponse(status=204)
+        return HttpResponse(status=204, headers={"WebHook-Allowed-Origin": origin})
+
+    def put(self, request: HttpRequest, service: str) -> HttpResponse:
+        """Verify the notification and apply it."""
+        try:
+            known = services.get(service)
+        except exceptions.ReplicaError:
+            return _answer(404, "There is no such service.")
+        body = request.read(conf.get().RECEIVE_LIMIT + 1)
+        if len(body) > conf.get().RECEIVE_LIMIT:
+            return _answer(413, f"A notification has at most {conf.get().RECEIVE_LIMIT} bytes.")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=time.time()):
+            return _answer(401, "The signature is wrong, or too old.")
+        try:
+            text = body.decode()
+            given = json.loads(text)
+            page = pages.Page(
+                body=text, previous=str(given["previous"]), cursor=str(given["cursor"]), more=bool(given["more"])
+            )
+            name, _ = str(given["subscription"]), [item["version"] for item in given["items"]]
+        except (ValueError, KeyError, TypeError):
+            return _answer(400, "This is no page of changes.")
+        return self._take(known, name, page)
+
+    def _take(self, service: Service, name: str, page: pages.Page) -> HttpResponse:
+        using = conf.get().DATABASE
+        if name != subscription_name(sorted({follows.source for follows in place.of_service(service.name)})):
+            # One of another version of this service's code, which may be running beside this one.
+            return _again("This subscription is not of the models that are followed.")
+        with service.client(timeout=10.0) as client:
+            return _apply(service.name, page, client, using)
+
+
+def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpResponse:
+    """Apply a page to all that stand before it. A replica that fails is left behind, to be brought up by pull."""
+    failed: list[str] = []
+    moved = False
+    while standing := _before(service, page.previous, failed, using):
+        try:
+            moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
+            break
+        except exceptions.ReplicaFailed as error:
+            place.fail(error, using, timezone.now())
+            logger.warning("Replica %s: %s", error.name, error.reason)
+            failed.append(error.name)
+        except exceptions.ServiceError as error:
+            return _again(f"What is missing cannot be pulled: {error}")
+    _pull_late(service, client, using)
+    if moved:
+        return HttpResponse(status=204)
+    main = _main(service, using)
+    if main is None or main.cursor == page.previous:
+        return _again("There is no replica that could take it now.")
+    return JsonResponse({"cursor": main.cursor}, status=409)
+
+
+def _following(client: Client, standing: Standing) -> Any:
+    return lambda after: pages.changes(client, standing.sources, after)
+
+
+def _before(service: str, cursor: str, failed: list[str], using: str) -> Standing | None:
+    found = place.standings(service, using, timezone.now(), without=failed)
+    return next((standing for standing in found if standing.cursor == cursor), None)
+
+
+def _main(service: str, using: str) -> Standing | None:
+    found = place.standings(service, using, timezone.now())
+    return found[0] if found else None
+
+
+def _pull_late(service: str, client: Client, using: str) -> None:
+    """Bring up what stands behind, a page at a time: where nobody follows by pull, that is all it gets."""
+    found = place.standings(service, using, timezone.now())
+    if len(found) < 2:
+        return
+    try:
+        follow.Follower(service, using=using).catch_up(found[0], found[1], client)
+    except exceptions.ReplicaFailed as error:
+        place.fail(error, using, timezone.now())
+    except exceptions.PubSubPullError as error:
+        logger.warning("%s: what is missing cannot be pulled: %s", service, error)
+
+
+def _again(detail: str) -> HttpResponse:
+    answer = _answer(503, detail)
+    answer.headers["Retry-After"] = RETRY
+    return answer
+
+
+def _answer(status: int, detail: str) -> HttpResponse:
+    return JsonResponse({"detail": detail}, status=status)

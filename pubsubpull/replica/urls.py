@@ -1,0 +1,8 @@
+"""Where notifications arrive: `path("pubsubpull/receive/", include("pubsubpull.replica.urls"))`."""
+
+from django.urls import path
+
+from pubsubpull.replica import receive
+
+app_name = "pubsubpull_receive"
+urlpatterns = [path("<slug:service>/", receive.Receive.as_view(), name="receive")]
