@@ -90,7 +90,6 @@ class Migration(migrations.Migration):
                 ("next_attempt", models.DateTimeField(null=True)),
                 ("last_error", models.TextField(default="")),
                 ("applied", models.DateTimeField(null=True)),
-                ("changes", models.BigIntegerField(default=0)),
             ],
             options={
                 "db_table": "pubsubpull_replica",

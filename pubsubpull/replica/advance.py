@@ -52,13 +52,8 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
         places = place.locked(standing.service, using)
         if not _stand(standing, places):
             return False
-        count = apply.lay(pages, sources=standing.sources, using=using)
-        place.move(standing.replicas, pages[-1].cursor, count=count, using=using)
-        if count:
-            for replica in standing.replicas:
-                apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
-            for replica in standing.replicas:
-                handlers.call(replica, pages)
+        place.move(standing.replicas, pages[-1].cursor, using=using)
+        _apply(standing, pages, places, using=using, one_by_one=one_by_one)
     return True
 
 
@@ -67,20 +62,46 @@ def join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: 
 
     `late_page` goes on from where the late ones stand, and `page`, pulled afterwards and of the models of both, from
     where the others do; after neither was there more. What the late ones know of both pages is applied once.
+    Raises `ReplicaFailed`.
     """
+    one_by_one = False
+    while True:
+        try:
+            return _join(main, late, late_page, page, using=using, one_by_one=one_by_one)
+        except IntegrityError as error:
+            if one_by_one or getattr(error.__cause__, "sqlstate", None) != UNIQUE:
+                raise blamed([*late.replicas, *main.replicas], error) from error
+            one_by_one = True
+
+
+def _join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: str, one_by_one: bool) -> bool:
     with transaction.atomic(using):
         places = place.locked(main.service, using)
         if not (_stand(main, places) and _stand(late, places)):
             return False
         seen = apply.versions(late_page)
-        for standing, pages, known in ((main, [page], []), (late, [late_page], []), (late, [page], seen)):
-            count = apply.lay(pages, sources=standing.sources, seen=known, using=using)
-            place.move(standing.replicas, page.cursor, count=count, using=using)
-            for replica in standing.replicas if count else ():
-                apply_to(replica, places[replica.name].absent, using=using)
-            for replica in standing.replicas if count else ():
-                handlers.call(replica, pages, seen=known)
+        for standing, one, known in ((main, page, []), (late, late_page, []), (late, page, seen)):
+            place.move(standing.replicas, page.cursor, using=using)
+            _apply(standing, [one], places, using=using, one_by_one=one_by_one, seen=known)
     return True
+
+
+def _apply(
+    standing: Standing,
+    pages: Sequence[Page],
+    places: dict[str, Place],
+    *,
+    using: str,
+    one_by_one: bool,
+    seen: Collection[int] = (),
+) -> None:
+    """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
+    if not apply.lay(pages, sources=standing.sources, seen=seen, using=using):
+        return
+    for replica in standing.replicas:
+        apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
+    for replica in standing.replicas:
+        handlers.call(replica, pages, seen=seen)
 
 
 def apply_to(

@@ -202,7 +202,7 @@ def _apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
             shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source
         )
-    place.move(replicas, made.cursor, count=0, using=using)
+    place.move(replicas, made.cursor, using=using)
 
 
 def _apply_pages(

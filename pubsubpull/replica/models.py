@@ -35,7 +35,6 @@ class ReplicaState(models.Model):
     next_attempt = models.DateTimeField(null=True)
     last_error = models.TextField(default="")
     applied = models.DateTimeField(null=True)
-    changes = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "pubsubpull_replica"

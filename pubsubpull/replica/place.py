@@ -123,10 +123,10 @@ def locked(service: str, using: str) -> dict[str, Place]:
     return {name: Place(cursor=cursor, absent=frozenset(json.loads(absent))) for name, cursor, absent in rows}
 
 
-def move(replicas: Collection[Follows], cursor: str, *, count: int, using: str) -> None:
+def move(replicas: Collection[Follows], cursor: str, *, using: str) -> None:
     """Move replicas to the cursor after what has been applied: they follow."""
     names = [replica.name for replica in replicas]
-    sql.run(using, sql.compose("queries/replica/move", cursor=cursor, names=names, count=count))
+    sql.run(using, sql.compose("queries/replica/move", cursor=cursor, names=names))
 
 
 def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 
 import pytest
-from django.test import override_settings
+from django.db import connection, transaction
+from django.utils import timezone
 
-from pubsubpull.pull import consumers
-from pubsubpull.replica import follow
+from pubsubpull import exceptions
+from pubsubpull.replica import advance, copying, health, pages, place, services
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
+from tests import processes
 from tests.replicas import models as here
+from tests.sessions import session
 from tests.shop import models as there
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def follower(live_server, settings):
-    """Give a follower of the shop, which the same process serves."""
-    token = consumers.add("billing", ["*"], may_subscribe=True)[1]
-    service = {"url": f"{live_server.url}/pubsubpull/", "token": token}
-    with override_settings(PUBSUBPULL={"SERVICE_NAME": "shop", "BACKOFF_FIRST": 0.01, "SERVICES": {"shop": service}}):
-        yield follow.Follower("shop", using="default")
 
 
 def write():
@@ -92,3 +87,187 @@ def test_local_columns_are_given_once_and_never_touched(follower):
     mine = here.Order.objects.get()
     assert (mine.note, mine.priority, mine.status) == ("kept", 3, "paid")
     assert mine.version > 0
+
+
+def test_a_unique_value_may_go_from_row_to_row_within_a_page(follower):
+    """Only the last states are written, and these would meet; then each change is applied by itself."""
+    first, second = (here.SeatSource.objects.create(number=n) for n in (1, 2))
+    follower.run_once()
+    for seat, number in ((first, 9), (second, 1), (first, 2), (second, 5), (first, 1), (second, 2)):
+        seat.number = number
+        seat.save()
+    follower.run_once()
+    assert dict(here.Seat.objects.values_list("id", "number")) == {first.pk: 1, second.pk: 2}
+    here.SeatSource.objects.filter(pk=first.pk).delete()
+    here.SeatSource.objects.create(number=1)
+    follower.run_once()
+    assert set(here.Seat.objects.values_list("id", "number")) == set(
+        here.SeatSource.objects.values_list("id", "number")
+    )
+
+
+def test_truncate_and_a_key_that_moves(follower):
+    write()
+    follower.run_once()
+    with connection.cursor() as run:
+        run.execute("TRUNCATE shop_stock")
+        run.execute("INSERT INTO shop_stock VALUES ('v', 1, 1), ('v', 2, 2)")
+        run.execute("UPDATE shop_stock SET article = 7 WHERE article = 2")
+    follower.run_once()
+    equal()
+    assert here.Stock.objects.count() == 2
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower, monkeypatch, rows):
+    """The source's constraint is deferred too, so its child may be logged first; pages of `rows` cut in between."""
+    follower.run_once()
+    monkeypatch.setattr(pages.changes, "__kwdefaults__", {"wait": 0, "limit": rows})
+    with transaction.atomic():
+        there.Order.objects.bulk_create(there.Order(customer_id=4000 + n, reference=str(n)) for n in range(7))
+        there.Customer.objects.bulk_create(there.Customer(id=4000 + n, name=str(n)) for n in range(7))
+    follower.run_once()
+    equal()
+    assert here.Order.objects.count() == 7
+    with transaction.atomic(), connection.cursor() as run:
+        run.execute("DELETE FROM shop_customer")
+        run.execute("DELETE FROM shop_order")
+    follower.run_once()
+    equal()
+    assert not here.Order.objects.exists()
+
+
+def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follower):
+    write()
+    follower.run_once()
+    with connection.cursor() as run, session() as other:
+        run.execute("SET session_replication_role = replica")  # changes that nobody is told of
+        there.Order.objects.filter(quantity__lt=20).delete()
+        there.Order.objects.filter(quantity=25).update(status="sent")
+        there.Order.objects.bulk_create([there.Order(reference="unseen", quantity=99)])
+        run.execute("RESET session_replication_role")
+        ReplicaState.objects.update(cursor="AQEAAAUAAA")
+        counts = []
+        step = follower.copy
+
+        def copy(failed):
+            counts.append(other.execute("SELECT count(*) FROM replicas_order").fetchone()[0])
+            return step(failed)
+
+        follower.copy = copy
+        follower.run_once()
+    assert counts
+    assert set(counts[:2]) == {30}
+    equal()
+    assert here.Order.objects.count() == 11
+
+
+def test_a_copy_that_was_killed_goes_on_where_it_was(follower, monkeypatch):
+    write()
+    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 3})
+    seen = []
+
+    def progress(now):
+        seen.append(now.rows)
+        if len(seen) == 8:
+            follower.stopping.set()
+
+    follower._progress = progress
+    with pytest.raises(copying.Stopped):
+        follower.run_once()
+    kept = CopyPage.objects.count()
+    assert kept >= 8
+    assert not here.Order.objects.exists()
+    there.Order.objects.filter(quantity=1).delete()
+    there.Customer.objects.filter(name="c3").update(name="other")
+    follower.stopping.clear()
+    follower.run_once()
+    assert max(seen) >= 30 + 20 + 5 - 8 * 3
+    equal()
+
+
+def test_a_replica_that_is_added_later_is_copied_and_joins_the_others(follower):
+    write()
+    follower.run_once()
+    ReplicaState.objects.filter(name="replicas.stock").delete()
+    here.Stock.objects.all().delete()
+    there.Stock.objects.update(amount=3)
+    there.Order.objects.update(quantity=3)
+    follower.run_once()
+    equal()
+    assert ReplicaState.objects.values("cursor").distinct().count() == 1
+
+
+def test_a_replica_that_fails_waits_by_itself_and_catches_up(follower):
+    """An order's foreign key has no row: orders stop, all else goes on, and nothing is lost."""
+    write()
+    follower.run_once()
+    with connection.cursor() as run:
+        run.execute("ALTER TABLE replicas_order ADD CONSTRAINT few CHECK (quantity < 1000)")
+    try:
+        there.Order.objects.filter(quantity=3).update(quantity=1000)
+        there.Customer.objects.filter(name="c1").update(name="changed")
+        with pytest.raises(exceptions.ReplicaFailed, match=r"replicas.order: .*few"):
+            follower.run_once()
+        assert here.Customer.objects.filter(name="changed").exists()
+        state = ReplicaState.objects.get(name="replicas.order")
+        assert (state.state, state.attempts) == ("failing", 1)
+        assert "few" in health.checks("default")["replica replicas.order"]
+        there.Customer.objects.filter(name="c2").update(name="changed again")
+        with pytest.raises(exceptions.ReplicaFailed):
+            until_due(follower)
+    finally:
+        with connection.cursor() as run:
+            run.execute("ALTER TABLE replicas_order DROP CONSTRAINT few")
+    until_due(follower)
+    equal()
+    assert ReplicaState.objects.values("cursor").distinct().count() == 1
+    assert set(health.checks("default").values()) == {"ok"}
+
+
+def until_due(follower):
+    """Follow once what waits may be tried again."""
+    processes.until(lambda: not place.waiting("shop", "default", timezone.now()))
+    follower.run_once()
+
+
+def test_two_that_follow_apply_each_page_once(follower):
+    """Both have pulled the same page; the one that comes second finds the replicas elsewhere, and applies nothing."""
+    write()
+    follower.run_once()
+    there.Order.objects.update(quantity=5)
+    (standing,) = place.standings("shop", "default", timezone.now())
+    with services.get("shop").client() as client:
+        page = pages.changes(client, standing.sources, standing.cursor)
+        assert advance.advance(standing, page, using="default") is page
+        there.Order.objects.update(quantity=6)
+        follower.run_once()
+        assert advance.advance(standing, page, using="default") is None
+    equal()
+
+
+def test_whoever_applies_a_page_holds_the_places_until_it_is_committed(follower):
+    """A second one waits for the lock, and then stands elsewhere: with two connections, in the worst order."""
+    write()
+    follower.run_once()
+    there.Order.objects.update(quantity=5)
+    (standing,) = place.standings("shop", "default", timezone.now())
+    with services.get("shop").client() as client:
+        page = pages.changes(client, standing.sources, standing.cursor)
+    results = []
+
+    def second():
+        try:
+            results.append(advance.advance(standing, page, using="default"))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=second)
+    with session() as watcher, transaction.atomic():
+        assert advance.advance(standing, page, using="default")
+        thread.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        processes.until(lambda: watcher.execute(waits).fetchone()[0] == 1)
+    thread.join(20)
+    assert results == [None]
+    equal()

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import (
+    ArrayField,
+    BigIntegerRangeField,
+    DateRangeField,
+    DateTimeRangeField,
+    DecimalRangeField,
+    IntegerRangeField,
+)
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
 
 import pubsubpull
 
@@ -79,3 +87,59 @@ class Stock(models.Model):
     warehouse = models.TextField()
     article = models.IntegerField()
     amount = models.IntegerField(default=0)
+
+
+@pubsubpull.publish
+class SeatSource(models.Model):
+    """A unique value that rows may hand on."""
+
+    number = models.IntegerField(unique=True)
+
+
+@pubsubpull.replicates("replicas.seatsource", service="shop")
+class Seat(models.Model):
+    number = models.IntegerField(unique=True)
+
+
+class Kinds(models.Model):
+    """A column of each type that Django knows on PostgreSQL."""
+
+    big = models.BigIntegerField(null=True)
+    binary = models.BinaryField(null=True)
+    boolean = models.BooleanField(null=True)
+    char = models.CharField(max_length=300, null=True)
+    date = models.DateField(null=True)
+    datetime = models.DateTimeField(null=True)
+    decimal = models.DecimalField(max_digits=40, decimal_places=20, null=True)
+    duration = models.DurationField(null=True)
+    floating = models.FloatField(null=True)
+    integer = models.IntegerField(null=True)
+    ip = models.GenericIPAddressField(null=True)
+    json = models.JSONField(null=True)
+    small = models.SmallIntegerField(null=True)
+    text = models.TextField(null=True)
+    time = models.TimeField(null=True)
+    uuid = models.UUIDField(null=True)
+    texts = ArrayField(models.TextField(null=True), null=True)
+    matrix = ArrayField(ArrayField(models.IntegerField(null=True)), null=True)
+    integers = IntegerRangeField(null=True)
+    bigs = BigIntegerRangeField(null=True)
+    decimals = DecimalRangeField(null=True)
+    datetimes = DateTimeRangeField(null=True)
+    dates = DateRangeField(null=True)
+    twice = models.GeneratedField(
+        expression=Cast("integer", models.BigIntegerField()) * 2, output_field=models.BigIntegerField(), db_persist=True
+    )
+
+    class Meta:
+        abstract = True
+
+
+@pubsubpull.publish
+class KindsSource(Kinds):
+    pass
+
+
+@pubsubpull.replicates("replicas.kindssource", service="shop")
+class KindsCopy(Kinds):
+    pass
