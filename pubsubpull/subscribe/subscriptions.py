@@ -68,7 +68,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
     """
     using = conf.get().DATABASE
     fields = _checked(consumer, name, wish)
-    cursor = _cursor(wish.after, using)
+    cursor = cursor_at(wish.after, using)
     if cursor is not None:
         fields |= {"cursor": cursor, "told": cursor}
     with transaction.atomic(using=using):
@@ -82,7 +82,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
             name=name,
             defaults={
                 **fields,
-                "state": _unless_unverified(fields, ""),
+                "state": unless_unverified(fields, ""),
                 "cursor": cursor,
                 "told": cursor,
                 "secrets": [wish.secret or signing.new_secret()],
@@ -134,7 +134,7 @@ def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) ->
     """Give a locked subscription other fields, and take it from its worker."""
     for field, value in fields.items():
         setattr(there, field, value)
-    there.state = _unless_unverified(fields, there.consented)
+    there.state = unless_unverified(fields, there.consented)
     if secret is not None:
         there.secrets = [secret, *(s for s in there.secrets if s != secret)][:SECRETS]
     there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
@@ -165,7 +165,7 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     }
 
 
-def _unless_unverified(fields: dict[str, Any], consented: str) -> str:
+def unless_unverified(fields: dict[str, Any], consented: str) -> str:
     """Return the state, which is unverified where the receiver at the callback has yet to consent."""
     waits = fields["verify"] and consented != fields["callback"]
     return State.UNVERIFIED if waits and fields["state"] == State.ACTIVE else fields["state"]
@@ -203,7 +203,7 @@ def _callback(callback: str) -> str:
     return callback
 
 
-def _cursor(after: str | None, using: str) -> str | None:
+def cursor_at(after: str | None, using: str) -> str | None:
     """Return the cursor that `after` means; raises `SubscriptionError` or `CursorExpired`."""
     if after is None:
         return None

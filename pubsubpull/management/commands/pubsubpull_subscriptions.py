@@ -1,0 +1,129 @@
+"""`manage.py pubsubpull_subscriptions`: how subscriptions fare, and what operators do with them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from pubsubpull import exceptions
+from pubsubpull.subscribe import operators, times
+from pubsubpull.subscribe.models import Subscription
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from pubsubpull.subscribe.operators import Standing
+
+ACTIONS = {
+    "pause": "Send nothing more until it is resumed.",
+    "resume": "Go on with one that was paused.",
+    "enable": "Go on with one that was disabled, or whose receiver unsubscribed, from where it was.",
+    "retry": "Try one that is failing at once.",
+}
+
+
+class Command(BaseCommand):
+    """Lists, pauses, resumes, enables, retries, rewinds; and what is set aside."""
+
+    help = (
+        "Lists subscriptions with their state, lag and last error; pauses, resumes, enables, retries and rewinds one; "
+        "lists what is set aside of one, has it tried again, or drops it. A subscription is named consumer/name."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        list_ = actions.add_parser("list", help="List the subscriptions, and how each fares.")
+        list_.add_argument("--state", choices=Subscription.State.values, help="Only those of this state.")
+        list_.add_argument("--json", action="store_true", help="As JSON, one a line.")
+        for name, text in ACTIONS.items():
+            actions.add_parser(name, help=text).add_argument("name")
+        rewind = actions.add_parser("rewind", help="Go on from another place in the log.")
+        rewind.add_argument("name")
+        rewind.add_argument("--to", required=True, help="A cursor, now, or start.")
+        actions.add_parser("failures", help="List the changes that are set aside.").add_argument("name")
+        for name, text in (
+            ("retry-failures", "Have changes that are set aside sent again."),
+            ("drop-failures", "Forget changes that are set aside: they are never sent."),
+        ):
+            action = actions.add_parser(name, help=text)
+            action.add_argument("name")
+            which = action.add_mutually_exclusive_group(required=True)
+            which.add_argument("--id", type=int, help="Only the one of this id.")
+            which.add_argument("--all", action="store_true", help="All of them.")
+
+    def handle(self, *, action: str, **options: Any) -> None:
+        try:
+            if action in ACTIONS:
+                changed = getattr(operators, action)(operators.find(options["name"]))
+                self.stdout.write(self.style.SUCCESS(f"{options['name']} is {changed.state}."))
+            else:
+                getattr(self, "show" if action == "list" else action.replace("-", "_"))(**options)
+        except exceptions.SubscriptionError as error:
+            raise CommandError(f"{error.field}: {error.reason}") from error
+        except exceptions.PubSubPullError as error:
+            raise CommandError(str(error)) from error
+
+    def show(self, *, state: str | None, json: bool, **_: Any) -> None:
+        """List the subscriptions."""
+        for standing in operators.everyone(state=state):
+            self.stdout.write(_as_json(standing) if json else _line(standing))
+
+    def rewind(self, *, name: str, to: str, **_: Any) -> None:
+        """Move a subscription's cursor."""
+        operators.rewind(operators.find(name), to)
+        self.stdout.write(self.style.SUCCESS(f"{name} goes on from there."))
+
+    def failures(self, *, name: str, **_: Any) -> None:
+        """List what is set aside."""
+        for failure in operators.failures(operators.find(name)):
+            again = ", to be tried again" if failure.wanted else ""
+            self.stdout.write(
+                f"{failure.pk}: {failure.op} {failure.model}, version {failure.version}, "
+                f"tried {failure.attempts} times{again}. {failure.error}"
+            )
+
+    def retry_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002  the option's name
+        """Have changes that are set aside sent again by the worker."""
+        count = self._some(operators.failures(operators.find(name), id).update(wanted=True))
+        self.stdout.write(self.style.SUCCESS(f"{count} changes are sent again."))
+
+    def drop_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002
+        """Forget changes that are set aside."""
+        count = self._some(operators.failures(operators.find(name), id).delete()[0])
+        self.stdout.write(self.style.SUCCESS(f"{count} changes are dropped."))
+
+    def _some(self, count: int) -> int:
+        if not count:
+            raise CommandError("No such change is set aside. `failures` lists those that are.")
+        return count
+
+
+def _line(standing: Standing) -> str:
+    one = standing.subscription
+    parts = [f"{standing.name}: {one.state}, {standing.lag.changes} changes and {standing.lag.seconds:.1f} s behind"]
+    if standing.failures:
+        parts.append(f", {standing.failures} set aside")
+    if one.next_attempt:
+        parts.append(f", next attempt {times.text(one.next_attempt)}")
+    if one.last_error:
+        parts.append(f". {one.last_error}")
+    return "".join(parts)
+
+
+def _as_json(standing: Standing) -> str:
+    one = standing.subscription
+    return json.dumps(
+        {
+            "name": standing.name,
+            "state": one.state,
+            "callback": one.callback,
+            "lag": {"changes": standing.lag.changes, "seconds": round(standing.lag.seconds, 3)},
+            "failures": standing.failures,
+            "attempts": one.attempts,
+            "failing_since": times.text(one.failing_since),
+            "next_attempt": times.text(one.next_attempt),
+            "last_error": one.last_error or None,
+        }
+    )
