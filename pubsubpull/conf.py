@@ -67,6 +67,12 @@ class Settings:
     """How often a receiver may refuse a page before the change that it does not take is looked for and set aside."""
     SET_ASIDE_LIMIT: int = 100
     """How many changes of a subscription may be set aside at a time; one more disables it."""
+    RETENTION: float = 0.0
+    """How long changes are kept, in seconds; 0 keeps them all. Some are kept for up to a quarter longer."""
+    PARTITION_SIZE: int = 10_000_000
+    """How many versions a partition of the log takes."""
+    MAINTAIN_INTERVAL: float = 60.0
+    """How often a worker looks after the log's partitions, in seconds."""
     DRAIN: float = 20.0
     """How long a worker that is told to stop may finish what it has begun, in seconds."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)

@@ -34,6 +34,7 @@ class Present:
     restored: int
     settled: int
     dropped: int
+    dropped_xid: int
     standby: bool
 
     def cursor(self) -> Cursor:
@@ -90,7 +91,15 @@ def present(using: str = "default") -> Present:
 
 
 def as_present(  # noqa: PLR0917  the columns, in their order
-    epoch: int, seq: int, snapshot: str, top: int, restored: int, settled: int, dropped: int, standby: bool
+    epoch: int,
+    seq: int,
+    snapshot: str,
+    top: int,
+    restored: int,
+    settled: int,
+    dropped: int,
+    dropped_xid: int,
+    standby: bool,
 ) -> Present:
     """Return what the columns of `pubsubpull_present()` say, for a query that reads more in the same round trip."""
     return Present(
@@ -101,6 +110,7 @@ def as_present(  # noqa: PLR0917  the columns, in their order
         restored=restored,
         settled=min(settled, seq),
         dropped=dropped,
+        dropped_xid=dropped_xid,
         standby=standby,
     )
 
@@ -122,8 +132,11 @@ def page(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Page(items=b"", count=0, cursor=after, more=False)
-    ((count, last, items),) = _read("queries/page", reading, limit=limit, models=models, using=using, as_bytes=True)
-    cursor, more = reading.next(last if count == limit else _reached(reading, empty=not count, using=using))
+    ((dropped, count, last, items),) = _read(
+        "queries/page", reading, limit=limit, models=models, using=using, as_bytes=True
+    )
+    _kept(reading, dropped, now, using)
+    cursor, more = reading.next(last if count == limit else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
         return page(cursor, limit=limit, models=models, using=using, now=now)
     return Page(items=items, count=count, cursor=cursor, more=more)
@@ -143,9 +156,11 @@ def rows(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
-    found = tuple(Row(*row) for row in _read("queries/rows", reading, limit=limit, models=models, using=using))
+    read = _read("queries/rows", reading, limit=limit, models=models, using=using)
+    _kept(reading, read[0][0], now, using)
+    found = tuple(Row(*row) for _, *row in read if row[0] is not None)
     cursor, more = reading.next(
-        found[-1].version if len(found) == limit else _reached(reading, empty=not found, using=using)
+        found[-1].version if len(found) == limit else _reached(reading, now, empty=not found, using=using)
     )
     if more and reading.is_gap_before(cursor):
         return rows(cursor, limit=limit, models=models, using=using, now=now)
@@ -199,16 +214,34 @@ def check(cursor: Cursor, now: Present) -> None:
         raise exceptions.CursorExpired(
             f"This cursor has seen more than this log holds: the database went back to an earlier state. {EXPIRED}"
         )
-    seen = max(cursor.seq, cursor.window.last if cursor.window else 0)
-    if seen < now.dropped:
+    if lacks(cursor, now.dropped, now.dropped_xid):
         raise exceptions.CursorExpired(f"This cursor is older than the changes that the log keeps. {EXPIRED}")
 
 
-def _reached(reading: _Reading, *, empty: bool, using: str) -> int:
+def lacks(cursor: Cursor, dropped: int, dropped_xid: int) -> bool:
+    """Say whether who is at the cursor may not have had a change that is gone, where all up to the id `dropped` are.
+
+    `dropped_xid` is the newest transaction that wrote one of them: one that ran when the cursor was taken may have
+    written below ids that the cursor has seen.
+    """
+    last = cursor.window.last if cursor.window else 0
+    if max(cursor.floor, last) >= dropped:
+        return False
+    return max(cursor.seq, last) < dropped or cursor.snapshot.xmin <= dropped_xid
+
+
+def _kept(reading: _Reading, dropped: int | None, now: Present, using: str) -> None:
+    """Raise `CursorExpired` where what was read may lack a change because a partition went meanwhile."""
+    if dropped != now.dropped:
+        check(reading.since, present(using))
+
+
+def _reached(reading: _Reading, now: Present, *, empty: bool, using: str) -> int:
     """Return the id that a page with room left has reached: after an empty one, beyond any gap that follows."""
     if not empty or reading.high >= reading.window.top:
         return reading.high
-    ((following,),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))
+    ((following, dropped),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))
+    _kept(reading, dropped, now, using)
     return reading.window.top if following is None else following - 1
 
 
@@ -224,7 +257,7 @@ def _read(
     wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
     window = _window(reading, limit=limit, wanted=wanted)
     query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
-    return sql.run(using, query, as_bytes=as_bytes)
+    return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
 
 
 def _window(reading: _Reading, *, limit: int, wanted: psql.Composable) -> psql.Composed:

@@ -85,6 +85,7 @@ class Migration(migrations.Migration):
                             ("failing", "Failing"),
                             ("disabled", "Disabled"),
                             ("unsubscribed", "Unsubscribed"),
+                            ("lapsed", "Lapsed"),
                         ],
                         default="active",
                     ),

@@ -55,7 +55,7 @@ class Subscription(Schema):
     batch: int
     verify: bool
     on_failure: Literal["block", "set-aside"]
-    state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed"]
+    state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]
     cursor: str
     lag: Lag
     failures: int

@@ -60,6 +60,7 @@ class Subscription(models.Model):
         FAILING = "failing"
         DISABLED = "disabled"
         UNSUBSCRIBED = "unsubscribed"
+        LAPSED = "lapsed"
 
     class OnFailure(models.TextChoices):
         """What becomes of a change that its receiver does not take."""

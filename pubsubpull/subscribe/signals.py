@@ -33,6 +33,10 @@ subscription_disabled = dispatch.Signal()
 """Nothing is sent any more, until it is PUT again or enabled; its state says whether its receiver unsubscribed."""
 change_set_aside = dispatch.Signal()
 """A change was set aside; receivers are also given its `version` and `model`."""
+subscription_lapsing = dispatch.Signal()
+"""Changes that it has not had are to be dropped soon. Sent by maintenance, as the next."""
+subscription_lapsed = dispatch.Signal()
+"""Changes that it has not had are gone: it must begin anew, from all instances."""
 
 logger = logging.getLogger("pubsubpull")
 

@@ -4,6 +4,15 @@ DROP FUNCTION pubsubpull_capture_insert(), pubsubpull_capture_update(), pubsubpu
 DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer);
 DROP FUNCTION pubsubpull_present();
 DROP FUNCTION pubsubpull_settle();
+DROP FUNCTION pubsubpull_make_partition(bigint, bigint);
+DROP FUNCTION pubsubpull_detach_partition(bigint, xid8);
+DROP FUNCTION pubsubpull_drop_detached();
+DROP FUNCTION pubsubpull_trim(bigint, xid8);
+DROP FUNCTION pubsubpull_bound_default(bigint);
+DROP FUNCTION pubsubpull_validate_default();
+DROP FUNCTION pubsubpull_adopt_default(bigint);
+DROP FUNCTION pubsubpull_prune_requests(timestamptz, integer);
+DROP FUNCTION pubsubpull_partitions();
 DROP FUNCTION pubsubpull_new_epoch(bigint, oid);
 DROP FUNCTION pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);
 DROP FUNCTION pubsubpull_put_in_order(text, text, bigint, boolean);

@@ -2,7 +2,8 @@
 -- and no transaction in it holds one above top. Each line is a statement with a snapshot of its own, so the function is volatile.
 -- On a standby a snapshot does not list the running transactions, so it is cut at the oldest of them.
 CREATE FUNCTION pubsubpull_present(
-    OUT epoch bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT dropped bigint, OUT standby boolean
+    OUT epoch bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT dropped bigint,
+    OUT dropped_xid bigint, OUT standby boolean
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     system bigint := (pg_control_system()).system_identifier;
@@ -10,11 +11,12 @@ DECLARE
     taken pg_snapshot;
 BEGIN
     standby := pg_is_in_recovery();
-    SELECT l.epoch, l.restored, l.settled, l.dropped INTO epoch, restored, settled, dropped
+    SELECT l.epoch, l.restored, l.settled, l.dropped, l.dropped_xid::text::bigint INTO epoch, restored, settled, dropped, dropped_xid
     FROM pubsubpull_log l WHERE system_identifier = system AND database = db;
     IF NOT FOUND THEN
         PERFORM pubsubpull_new_epoch(system, db);
-        SELECT l.epoch, l.restored, l.settled, l.dropped INTO epoch, restored, settled, dropped FROM pubsubpull_log l;
+        SELECT l.epoch, l.restored, l.settled, l.dropped, l.dropped_xid::text::bigint
+        INTO epoch, restored, settled, dropped, dropped_xid FROM pubsubpull_log l;
     END IF;
     seq := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
     taken := pg_current_snapshot();

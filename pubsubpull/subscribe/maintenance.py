@@ -1,0 +1,211 @@
+"""The maintenance pass: partitions ahead, the old changes gone, and the subscriptions told that have not had them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg.errors
+from django.db import IntegrityError, OperationalError
+from django.db.models import F
+
+from pubsubpull import exceptions
+from pubsubpull.capture import feed, partitions, sql
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.subscribe import signals, subscriptions
+from pubsubpull.subscribe.models import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from django.dispatch import Signal
+
+    from pubsubpull.capture.partitions import Cut, Partition
+    from pubsubpull.conf import Settings
+
+T = TypeVar("T")
+SOON = 0.9
+"""A subscription is lapsing once what it has not had has come to this part of its age."""
+PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
+TRIMS = 20
+"""How many times a pass trims, at most."""
+LAPSED = (
+    "Changes that it had not had were dropped, as they were older than RETENTION. "
+    "Read all instances again, and PUT it with the cursor that comes with them in after."
+)
+
+logger = logging.getLogger("pubsubpull")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """What a pass did; with `dry_run`, what it would do. `held_up` is what others' locks were in the way of."""
+
+    made: list[str] = dataclasses.field(default_factory=list)
+    dropped: list[str] = dataclasses.field(default_factory=list)
+    trimmed: int = 0
+    requests: int = 0
+    lapsing: list[Subscription] = dataclasses.field(default_factory=list)
+    lapsed: list[Subscription] = dataclasses.field(default_factory=list)
+    held_up: list[str] = dataclasses.field(default_factory=list)
+
+
+class Pass:
+    """One pass over the log of `settings.DATABASE`; `now` is the clock, in unix seconds. Several at once do no harm."""
+
+    def __init__(self, settings: Settings, *, now: float, dry_run: bool = False) -> None:
+        self.settings = settings
+        self.using = settings.DATABASE
+        self.now = now
+        self.dry_run = dry_run
+        self.keep = settings.RETENTION
+        self.report = Report()
+
+    def run(self) -> Report:
+        """Do all that is due."""
+        sql.run(self.using, sql.template("queries/subscribe/settle"))
+        self._make()
+        if self.keep:
+            self._warn()
+            self._drop()
+            self._trim()
+            self._prune()
+        self._mark()
+        return self.report
+
+    def _make(self) -> None:
+        """Make partitions ahead; where changes got into the default one, make that a partition first."""
+        present, size = feed.present(self.using), self.settings.PARTITION_SIZE
+        there = partitions.read(present, self.using)
+        if partitions.overflowed(there):
+            there = self._adopt(there, present.seq + size)
+        elif not self.dry_run:
+            self._patiently("the default partition", partitions.release_default, self.using)
+        if partitions.overflowed(there):
+            return
+        for low, high in partitions.missing(there, seq=present.seq, size=size):
+            name = f"versions {low} to {high - 1}"
+            if self.dry_run or self._patiently(name, partitions.make, low, high, self.using):
+                self.report.made.append(name)
+
+    def _adopt(self, there: list[Partition], below: int) -> list[Partition]:
+        name = f"the default partition, as versions {partitions.end(there)} to {below - 1}"
+        logger.warning("pubsubpull: no partition was made ahead for some changes; %s becomes one", name)
+        if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
+            there = partitions.read(feed.present(self.using), self.using)
+        self.report.made.append(name)
+        return there
+
+    def _drop(self) -> None:
+        present = feed.present(self.using)
+        there = partitions.read(present, self.using)
+        for cut in partitions.expired(there, settled=present.settled, before=self.now - self.keep):
+            self._tell(cut)
+            if self.dry_run:
+                self.report.dropped.append(str(cut))
+            elif not self._patiently(str(cut), partitions.detach, cut, self.using):
+                break
+        while not self.dry_run and (name := self._patiently("a table", partitions.drop_detached, self.using)):
+            logger.info("pubsubpull: %s is dropped", name)
+            self.report.dropped.append(name)
+
+    def _trim(self) -> None:
+        """Delete old changes whose partition fills too slowly."""
+        if not partitions.too_old(self._oldest(), now=self.now, keep=self.keep):
+            return
+        for _ in range(1 if self.dry_run else TRIMS):
+            cut = partitions.first_old(feed.present(self.using), before=self.now - self.keep, using=self.using)
+            if cut is None:
+                return
+            self._tell(cut)
+            if self.dry_run:
+                self.report.dropped.append(str(cut))
+            elif trimmed := self._patiently(str(cut), partitions.trim, cut, self.using):
+                self.report.trimmed += trimmed
+            else:
+                return
+
+    def _prune(self) -> None:
+        oldest = self._oldest()
+        while not self.dry_run and oldest:
+            pruned = partitions.prune_requests(oldest, self.using)
+            self.report.requests += pruned
+            if pruned < partitions.BATCH:
+                return
+
+    def _oldest(self) -> float | None:
+        return partitions.oldest(feed.present(self.using), self.using)
+
+    def _tell(self, cut: Cut) -> None:
+        """Warn of the subscriptions that have not had what goes now."""
+        for one, cursor in self._cursors():
+            if feed.lacks(cursor, cut.upto, cut.xid):
+                logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", one, cut)
+                if self.dry_run and one not in self.report.lapsed:
+                    self.report.lapsed.append(one)
+
+    def _warn(self) -> None:
+        """Warn of the subscriptions that will not have had what goes soon."""
+        present, limit = feed.present(self.using), SOON * self.keep
+        for one, cursor in self._cursors():
+            behind = subscriptions.lag(one, present).seconds
+            if behind > limit and not feed.lacks(cursor, present.dropped, present.dropped_xid):
+                self.report.lapsing.append(one)
+
+    def _mark(self) -> None:
+        """Mark the subscriptions that have not had what is gone, and take them from their workers."""
+        present = feed.present(self.using)
+        for one, cursor in self._cursors():
+            if cursor.epoch != present.epoch or not feed.lacks(cursor, present.dropped, present.dropped_xid):
+                continue
+            there = Subscription.objects.using(self.using).filter(pk=one.pk, cursor=one.cursor)
+            lapsed = Subscription.State.LAPSED
+            if not self.dry_run and there.exclude(state=lapsed).update(
+                state=lapsed, last_error=LAPSED, next_attempt=None, worker=None, lease=F("lease") + 1
+            ):
+                one.refresh_from_db(using=self.using)
+                logger.error("pubsubpull: subscription %s has lapsed: %s", one, LAPSED)
+                self.report.lapsed.append(one)
+                send(signals.subscription_lapsed, one)
+
+    def _cursors(self) -> Iterator[tuple[Subscription, Cursor]]:
+        for one in Subscription.objects.using(self.using).exclude(state=Subscription.State.LAPSED):
+            try:
+                yield one, Cursor.decode(one.cursor)
+            except exceptions.CursorInvalid:  # whoever is to deliver it disables it
+                continue
+
+    def _patiently(self, name: str, function: Callable[..., T], *arguments: object) -> T | None:
+        """Try until the locks are to be had; note it where they are not, for the next pass."""
+        for pause in (*PAUSES, None):
+            try:
+                return function(*arguments)
+            except (OperationalError, IntegrityError) as error:
+                if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.CheckViolation):
+                    raise
+            if pause is not None:
+                time.sleep(pause)
+        logger.warning("pubsubpull: %s: others' locks are in the way; it is left to the next pass", name)
+        self.report.held_up.append(name)
+        return None
+
+
+def run(settings: Settings, *, dry_run: bool = False) -> Report:
+    """Do a pass now. Signals and warnings of subscriptions that are lapsing are left to the caller."""
+    return Pass(settings, now=time.time(), dry_run=dry_run).run()
+
+
+def warn(one: Subscription) -> None:
+    """Warn that a subscription has not had changes that are dropped soon."""
+    logger.warning("pubsubpull: subscription %s has not had changes that are dropped soon, as RETENTION says", one)
+    send(signals.subscription_lapsing, one)
+
+
+def send(signal: Signal, one: Subscription) -> None:
+    """Send a signal; a receiver that fails is logged, and fails nothing."""
+    for receiver, result in signal.send_robust(sender=Subscription, subscription=one):
+        if isinstance(result, Exception):
+            logger.error("pubsubpull: the receiver %r of a signal failed", receiver, exc_info=result)

@@ -1,0 +1,2 @@
+-- Drops one partition that was taken off.
+SELECT pubsubpull_drop_detached()

@@ -1,0 +1,2 @@
+-- Makes a partition.
+SELECT pubsubpull_make_partition({low}, {high})

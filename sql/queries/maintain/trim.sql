@@ -1,0 +1,2 @@
+-- Deletes the oldest changes.
+SELECT pubsubpull_trim({upto}, {newest}::text::xid8)

@@ -1,0 +1,2 @@
+-- Validates the bound.
+SELECT pubsubpull_validate_default()

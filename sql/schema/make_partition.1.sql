@@ -1,0 +1,17 @@
+-- Makes a partition for ids not yet given out; says whether it did, or another session is at it. It is made by itself and then attached, which
+-- waits for no writer: only whoever reads the default partition, which is empty, may be in the way, and then for a moment.
+CREATE FUNCTION pubsubpull_make_partition(low bigint, high bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
+DECLARE
+    log text := (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'pubsubpull_change'::regclass);
+    part text := format('%s.%I', log, 'pubsubpull_change_p' || low);
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1) OR to_regclass(part) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE %s (LIKE pubsubpull_change INCLUDING ALL)', part);
+    EXECUTE format('ALTER TABLE pubsubpull_change ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', part, low, high);
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_make_partition(bigint, bigint) FROM PUBLIC;
