@@ -24,8 +24,8 @@ BATCH = 5_000
 class Partition:
     """The changes with ids from `low` up to, but without, `high`.
 
-    `newest` is the time (in unix seconds, as all times here) of the last of them and `xid` the newest transaction, None where there is none. `spare` is
-    the default partition, which takes what has no other.
+    `newest` is the time of the last of them, in unix seconds as all times here, and `xid` the newest transaction;
+    None where there is none. `spare` is the default partition, which takes what has no other.
     """
 
     name: str
@@ -125,43 +125,43 @@ def first_old(now: Present, *, before: float, using: str) -> Cut | None:
 
 def make(low: int, high: int, using: str) -> bool:
     """Make a partition; say whether it was made. Raises `OperationalError` where a lock was not to be had."""
-    return bool(_call("make_partition", using, low=low, high=high))
+    return bool(_call("queries/maintain/make_partition", using, low=low, high=high))
 
 
 def detach(cut: Cut, using: str) -> bool:
     """Take the oldest partition off; say whether it was done. Raises `OperationalError` as `make`."""
-    return bool(_call("detach_partition", using, upto=cut.upto, newest=str(cut.xid)))
+    return bool(_call("queries/maintain/detach_partition", using, upto=cut.upto, newest=str(cut.xid)))
 
 
 def trim(cut: Cut, using: str) -> int:
     """Delete the changes of a cut; return how many. Raises `OperationalError` as `make`."""
-    return _call("trim", using, upto=cut.upto, newest=str(cut.xid))  # type: ignore[no-any-return]
+    return _call("queries/maintain/trim", using, upto=cut.upto, newest=str(cut.xid))  # type: ignore[no-any-return]
 
 
 def drop_detached(using: str) -> str | None:
     """Drop one partition that was taken off; return its name, None where there is none."""
-    return _call("drop_detached", using)  # type: ignore[no-any-return]
+    return _call("queries/maintain/drop_detached", using)  # type: ignore[no-any-return]
 
 
 def adopt(below: int, using: str) -> bool:
     """Make the default partition, with what is in it, the one of the ids up to `below`; say whether it was done."""
-    _call("bound_default", using, below=below)
-    _call("validate_default", using)
-    return bool(_call("adopt_default", using, below=below))
+    _call("queries/maintain/bound_default", using, below=below)
+    _call("queries/maintain/validate_default", using)
+    return bool(_call("queries/maintain/adopt_default", using, below=below))
 
 
 def release_default(using: str) -> None:
     """Take back the bound of a default partition that was to be adopted, and is empty by now."""
     ((bound,),) = sql.run(using, sql.template("queries/maintain/is_bound"))
     if bound:
-        _call("bound_default", using, below=None)
+        _call("queries/maintain/bound_default", using, below=None)
 
 
 def prune_requests(before: float, using: str) -> int:
     """Delete some requests that began before a moment and have no changes left; return how many."""
-    return _call("prune_requests", using, before=before, at_most=BATCH)  # type: ignore[no-any-return]
+    return _call("queries/maintain/prune_requests", using, before=before, at_most=BATCH)  # type: ignore[no-any-return]
 
 
 def _call(name: str, using: str, **parts: object) -> Any:
-    ((result,),) = sql.run(using, sql.compose(f"queries/maintain/{name}", **parts))
+    ((result,),) = sql.run(using, sql.compose(name, **parts))
     return result

@@ -32,6 +32,7 @@ PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
 TRIMS = 20
 """How many times a pass trims, at most."""
+LAPSING = "Changes that it has not had are dropped soon, as they come to the age of RETENTION."
 LAPSED = (
     "Changes that it had not had were dropped, as they were older than RETENTION. "
     "Read all instances again, and PUT it with the cursor that comes with them in after."
@@ -71,7 +72,8 @@ class Pass:
         if self.keep:
             self._warn()
             self._drop()
-            self._trim()
+            if not self.report.held_up and not (self.dry_run and self.report.dropped):
+                self._trim()
             self._prune()
         self._mark()
         return self.report
@@ -88,8 +90,9 @@ class Pass:
             return
         for low, high in partitions.missing(there, seq=present.seq, size=size):
             name = f"versions {low} to {high - 1}"
-            if self.dry_run or self._patiently(name, partitions.make, low, high, self.using):
-                self.report.made.append(name)
+            if not self.dry_run and not self._patiently(name, partitions.make, low, high, self.using):
+                return
+            self.report.made.append(name)
 
     def _adopt(self, there: list[Partition], below: int) -> list[Partition]:
         name = f"the default partition, as versions {partitions.end(there)} to {below - 1}"
@@ -169,7 +172,7 @@ class Pass:
                 one.refresh_from_db(using=self.using)
                 logger.error("pubsubpull: subscription %s has lapsed: %s", one, LAPSED)
                 self.report.lapsed.append(one)
-                send(signals.subscription_lapsed, one)
+                send(signals.subscription_lapsed, one, LAPSED)
 
     def _cursors(self) -> Iterator[tuple[Subscription, Cursor]]:
         for one in Subscription.objects.using(self.using).exclude(state=Subscription.State.LAPSED):
@@ -200,12 +203,12 @@ def run(settings: Settings, *, dry_run: bool = False) -> Report:
 
 def warn(one: Subscription) -> None:
     """Warn that a subscription has not had changes that are dropped soon."""
-    logger.warning("pubsubpull: subscription %s has not had changes that are dropped soon, as RETENTION says", one)
-    send(signals.subscription_lapsing, one)
+    logger.warning("pubsubpull: subscription %s is lapsing: %s", one, LAPSING)
+    send(signals.subscription_lapsing, one, LAPSING)
 
 
-def send(signal: Signal, one: Subscription) -> None:
+def send(signal: Signal, one: Subscription, error: str) -> None:
     """Send a signal; a receiver that fails is logged, and fails nothing."""
-    for receiver, result in signal.send_robust(sender=Subscription, subscription=one):
+    for receiver, result in signal.send_robust(sender=Subscription, subscription=one, error=error):
         if isinstance(result, Exception):
             logger.error("pubsubpull: the receiver %r of a signal failed", receiver, exc_info=result)

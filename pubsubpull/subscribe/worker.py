@@ -26,6 +26,7 @@ from pubsubpull.subscribe.recorder import Recorder
 from pubsubpull.subscribe.shares import Shares
 from pubsubpull.subscribe.signals import Signals
 from pubsubpull.subscribe.transport import HttpTransport
+from pubsubpull.subscribe.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +59,7 @@ class Worker:
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
             stopping = self.delivery.stopping.wait
-            await self._beside(*self._loops(), self.reader.read_on, until=stopping)
+            await self._beside(*self._loops(), self.upkeep.run, self.reader.read_on, until=stopping)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
@@ -78,8 +79,9 @@ class Worker:
     async def _ready(self) -> Any:
         """Make what belongs to a running loop; in the end finish, record, and let go."""
         using = self.settings.DATABASE
-        reads, writes, others = (threads.Database(using, name) for name in ("reads", "writes", "signals"))
+        reads, writes, others, upkeep = (threads.Database(using, n) for n in ("reads", "writes", "signals", "upkeep"))
         self.signals = Signals(using=using, thread=others)
+        self.upkeep = Upkeep(settings=self.settings, database=upkeep)
         self._make(reads, writes)
         try:
             with threads.signals(self.stop):
@@ -87,7 +89,7 @@ class Worker:
                 await self._drain(writes)
         finally:
             await self.transport.close()
-            for database in (reads, writes, others):
+            for database in (reads, writes, others, upkeep):
                 await database.close()
 
     def _loops(self) -> list[Callable[[], Any]]:

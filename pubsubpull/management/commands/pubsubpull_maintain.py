@@ -1,0 +1,49 @@
+"""`manage.py pubsubpull_maintain`: the log's partitions and what is too old to keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.subscribe import maintenance
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Does one pass, or shows what it would do."""
+
+    help = (
+        "Makes partitions of the change log ahead, drops those of which every change is older than RETENTION, and the "
+        "requests that no change refers to any more. The delivery workers do the same from time to time; run it by "
+        "cron where there are none."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="Only show what there is to do.")
+
+    def handle(self, *, dry_run: bool, **_: Any) -> None:
+        try:
+            report = maintenance.run(conf.get(), dry_run=dry_run)
+        except (exceptions.PubSubPullError, DatabaseError) as error:
+            raise CommandError(str(error)) from error
+        would = "would be " if dry_run else ""
+        for name in report.made:
+            self.stdout.write(f"{would}made: {name}")
+        for name in report.dropped:
+            self.stdout.write(f"{would}dropped: {name}")
+        if report.trimmed or report.requests:
+            self.stdout.write(f"deleted: {report.trimmed} changes, {report.requests} requests")
+        for one in report.lapsing:
+            self.stderr.write(f"lapsing: {one} has not had changes that are dropped soon")
+            if not dry_run:
+                maintenance.warn(one)
+        for one in report.lapsed:
+            self.stderr.write(f"{would}lapsed: {one} has not had changes that are dropped")
+        if report.held_up:
+            raise CommandError(f"Others' locks were in the way of: {'; '.join(report.held_up)}. Run it again.")
+        self.stdout.write(self.style.SUCCESS("The log is in order." if not dry_run else "Nothing was changed."))
