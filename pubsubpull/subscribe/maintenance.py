@@ -76,6 +76,7 @@ class Pass:
                 self._trim()
             self._prune()
         self._mark()
+        self.report.lapsing = [one for one in self.report.lapsing if one not in self.report.lapsed]
         return self.report
 
     def _make(self) -> None:
