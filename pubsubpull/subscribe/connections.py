@@ -30,7 +30,8 @@ HEAD_LIMIT = 64 * 1024
 """How long the head of an answer may be, with the interim ones before it, in bytes."""
 LIMIT = 1024 * 1024
 """How much may come for an answer, in bytes: its head, and the body with what chunks add to it."""
-HEAD_END = re.compile(rb"\r?\n\r?\n")
+HEAD_END = re.compile(rb"\n\r?\n")
+BODILESS = {b"204", b"304"}
 FRAMED = re.compile(rb"\n(content-length:[ \t]*0*[1-9]|transfer-encoding:)", re.IGNORECASE)
 """What announces a body."""
 
@@ -126,14 +127,11 @@ class Answers(ResponseHandler):
             self._fail(ServerDisconnectedError("what came is no answer"))
             return b""
         before = len(self._head)
-        self._head += data
-        end = HEAD_END.search(self._head, max(before - 3, 0))
-        if end is None:
-            cut = len(data)
+        end = HEAD_END.search(data) if not before else None
+        if end is not None:  # most heads come in one piece
+            self._judge(data, cut := end.end())
         else:
-            cut = end.end() - before
-            self._judge(bytes(self._head[: end.end()]))
-            self._head.clear()
+            cut = self._gather(data, before)
         self._head_size += cut
         if self._head_size > HEAD_LIMIT:
             self._fail(ClientPayloadError("the head of the answer is too long"))
@@ -141,11 +139,22 @@ class Answers(ResponseHandler):
         super().data_received(data[:cut])
         return data[cut:]
 
-    def _judge(self, head: bytes) -> None:
+    def _gather(self, data: bytes, before: int) -> int:
+        """Add to a head that comes in pieces; return how much of the data is the head's."""
+        self._head += data
+        end = HEAD_END.search(self._head, max(before - 2, 0))
+        if end is None:
+            return len(data)
+        self._judge(bytes(self._head), end.end())
+        self._head.clear()
+        return end.end() - before
+
+    def _judge(self, head: bytes, end: int) -> None:
+        """Say what follows a head that is whole."""
         status = head[9:12]
-        self._in_head = status.startswith(b"1") and status != b"101"
-        self._bodiless = status in {b"204", b"304"}
-        if self._bodiless and FRAMED.search(head):
+        self._in_head = status[:1] == b"1" and status != b"101"
+        self._bodiless = status in BODILESS
+        if self._bodiless and FRAMED.search(head, 0, end):
             self.force_close()
 
     def _fail(self, error: Exception) -> None:

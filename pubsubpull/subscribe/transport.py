@@ -150,6 +150,8 @@ def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
         return "the callback's address is not valid"
     if isinstance(error, aiohttp.ClientPayloadError) and "too long" in str(error):
         return str(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the exchange broke off: the answer is not valid HTTP"
     return f"the exchange broke off ({type(error).__name__})"
 
 
