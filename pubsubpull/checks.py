@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from django.core.checks import CheckMessage
 
 MIDDLEWARE = "pubsubpull.middleware.RequestMiddleware"
+METADATA = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
+"""Where machines of clouds ask for their credentials."""
 
 
 @checks.register("pubsubpull")
@@ -39,6 +42,24 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@checks.register("pubsubpull", deploy=True)
+def check_callbacks(**_: Any) -> list[CheckMessage]:
+    """W007: callbacks may be where clouds keep their secrets."""
+    given = getattr(settings, conf.NAME, {})
+    if conf.problems(given):
+        return []
+    allowed = [ipaddress.ip_network(network) for network in conf.get().CALLBACK_ADDRESSES]
+    open_ = [str(one) for one in allowed if any(ipaddress.ip_address(address) in one for address in METADATA)]
+    return [
+        checks.Warning(
+            f"{conf.NAME}: CALLBACK_ADDRESSES has {network}, in which clouds have their metadata services.",
+            hint="Whoever may subscribe could have them asked: list smaller networks, or single addresses.",
+            id="pubsubpull.W007",
+        )
+        for network in open_
+    ]
 
 
 @checks.register("pubsubpull")

@@ -18,6 +18,8 @@ NAME = "PUBSUBPULL"
 HOST = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 """A host's name; with a dot before it, a domain."""
 
+CHOICES = {"DOCS": ("staff", "public", "off"), "VERIFY": ("off", "on", "always")}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -49,8 +51,8 @@ class Settings:
     """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
     CALLBACK_HOSTS: tuple[str, ...] = ()
     """Names of hosts that callbacks may be on, whatever their addresses; `.example.com` takes in what is below it."""
-    VERIFY: bool = False
-    """Whether a receiver must consent before anything is sent to it, where its subscription does not say."""
+    VERIFY: str = "off"
+    """Whether receivers must consent where subscriptions do not say: `off`, `on`, or `always`, whatever they say."""
     ORIGIN: str = ""
     """The name that consent is asked under, as of a host; SERVICE_NAME where empty."""
     BACKOFF_FIRST: float = 1.0
@@ -102,8 +104,6 @@ def _wrong(name: str, value: Any) -> str | None:
     if name == "SERVICES":
         return _wrong_services(value)
     default = getattr(DEFAULTS, name)
-    if isinstance(default, bool):
-        return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
     if isinstance(default, tuple):
         return _wrong_texts(name, value)
     if isinstance(default, str):
@@ -148,8 +148,8 @@ def _wrong_service(given: Any) -> str | None:
 def _wrong_text(name: str, value: Any) -> str | None:
     if not isinstance(value, str) or not (value or getattr(DEFAULTS, name) == ""):
         return f"must be a text, not {value!r}"
-    if name == "DOCS" and value not in {"staff", "public", "off"}:
-        return f"must be staff, public or off, not {value!r}"
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"must be {', '.join(CHOICES[name][:-1])} or {CHOICES[name][-1]}, not {value!r}"
     if name == "ORIGIN" and value and not HOST.fullmatch(value):
         return f"must be as a host's name, not {value!r}"
     if name == "DATABASE" and value not in django_settings.DATABASES:

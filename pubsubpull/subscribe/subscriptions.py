@@ -159,10 +159,17 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         "wanted": _models(consumer, wish.models),
         "ops": _ops(wish.ops),
         "batch": wish.batch,
-        "verify": conf.get().VERIFY if wish.verify is None else wish.verify,
+        "verify": _verify(wish.verify),
         "on_failure": _on_failure(wish.on_failure),
         "state": State.PAUSED if wish.paused else State.ACTIVE,
     }
+
+
+def _verify(wanted: bool | None) -> bool:
+    setting = conf.get().VERIFY
+    if setting == "always" and wanted is False:
+        raise exceptions.SubscriptionError("verify", "must not be false: every receiver is asked for its consent here.")
+    return setting != "off" if wanted is None else wanted
 
 
 def unless_unverified(fields: dict[str, Any], consented: str) -> str:

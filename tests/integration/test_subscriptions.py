@@ -308,10 +308,18 @@ def test_a_subscription_whose_receiver_must_consent_begins_unverified(call):
     assert call("PUT", "main/", {**GOOD, "verify": True}).json()["state"] == "unverified"
     assert call("PUT", "main/", {**GOOD, "verify": True, "paused": True}).json()["state"] == "paused"
     assert call("PUT", "main/", {**GOOD, "verify": False}).json()["state"] == "active"
-    with override_settings(PUBSUBPULL={"VERIFY": True, "CALLBACK_HOSTS": [".example"]}):
+    with override_settings(PUBSUBPULL={"VERIFY": "on", "CALLBACK_HOSTS": [".example"]}):
         assert call("PUT", "main/", GOOD).json()["state"] == "unverified"
         assert call("PUT", "new/", GOOD).json()["state"] == "unverified"
         assert call("PUT", "main/", {**GOOD, "verify": False}).json()["state"] == "active"
+
+
+def test_an_operator_can_have_every_receiver_asked_whatever_the_consumer_says(call):
+    with override_settings(PUBSUBPULL={"VERIFY": "always", "CALLBACK_HOSTS": [".example"]}):
+        assert problem(call("PUT", "main/", {**GOOD, "verify": False}), 400)["field"] == "verify"
+        assert not Subscription.objects.exists()
+        for wish in (GOOD, {**GOOD, "verify": True}):
+            assert call("PUT", "main/", wish).json()["state"] == "unverified"
 
 
 def test_consent_is_kept_until_the_callback_changes(call):

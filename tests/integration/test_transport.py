@@ -186,10 +186,10 @@ def test_a_connection_is_not_kept_for_a_receiver_that_does_not_read():
     ("way", "reason"),
     [
         ("endless-header-lines", "too long|not valid HTTP"),
-        ("endless-header", "head of the answer is too long"),
+        ("endless-header", "too long|not valid HTTP"),
         ("endless-interim-answers", "head of the answer is too long"),
         ("endless-chunk-extension", "the answer is too long"),
-        ("endless-trailers", r"too long|broke off"),
+        ("endless-trailers", "too long|broke off"),
         ("one-byte-at-a-time", "no answer in time"),
         ("body-cut-short", "broke off"),
     ],

@@ -57,7 +57,8 @@ def test_the_settings_cannot_be_written():
         ({"CALLBACK_HOSTS": ["billing.example:80"]}, "which is no host's name"),
         ({"CALLBACK_HOSTS": ["10.0.0.1"]}, "which is an address: it belongs into CALLBACK_ADDRESSES"),
         ({"CALLBACK_HOSTS": "billing.example"}, "CALLBACK_HOSTS must be a list of texts"),
-        ({"VERIFY": 1}, "VERIFY must be True or False, not 1"),
+        ({"VERIFY": True}, "VERIFY must be a text, not True"),
+        ({"VERIFY": "yes"}, "VERIFY must be off, on or always, not 'yes'"),
         ({"ORIGIN": "http://shop.example"}, "ORIGIN must be as a host's name"),
         ({"ORIGIN": None}, "ORIGIN must be a text"),
         ({"TRUSTED_PROXIES": -1}, "TRUSTED_PROXIES must be above 0"),
@@ -105,6 +106,17 @@ def test_a_missing_middleware_is_a_warning():
     with override_settings(MIDDLEWARE=[]):
         (warning,) = checks.check_middleware()
     assert warning.id == "pubsubpull.W001"
+
+
+def test_a_network_that_takes_in_a_clouds_metadata_service_is_a_warning():
+    assert checks.check_callbacks() == []
+    with override_settings(PUBSUBPULL={"CALLBACK_ADDRESSES": ["10.0.0.0/8", "169.254.0.0/16", "::/0"]}):
+        assert [(one.id, "169.254.0.0/16" in one.msg) for one in checks.check_callbacks()] == [
+            ("pubsubpull.W007", True),
+            ("pubsubpull.W007", False),
+        ]
+    with override_settings(PUBSUBPULL=[]):
+        assert checks.check_callbacks() == []
 
 
 def test_the_test_project_passes_its_checks():

@@ -55,6 +55,18 @@ def test_the_package_never_imports_its_two_outer_folders():
         assert not any(n.startswith(("pubsubpull.sql", "pubsubpull.middleware")) for n in imports(path)), path
 
 
+def test_whatever_is_sent_on_somebodys_word_goes_through_the_guarded_transport():
+    """The client asks services that the settings name; nothing else of the package sends requests by other means."""
+    senders = {
+        path.relative_to(ROOT / "pubsubpull").as_posix()
+        for path in (ROOT / "pubsubpull").rglob("*.py")
+        for name in imports(path)
+        if name.split(".")[0] in {"aiohttp", "requests", "urllib3", "httpx", "socketserver", "ftplib", "smtplib"}
+        or name in {"urllib.request", "http.client"}
+    }
+    assert senders == {"subscribe/transport.py", "subscribe/connections.py", "pull/client.py"}
+
+
 def sql_files():
     return sorted(path.relative_to(ROOT / "sql").with_suffix("").as_posix() for path in (ROOT / "sql").rglob("*.sql"))
 
