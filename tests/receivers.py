@@ -32,8 +32,12 @@ class Receiver:
     def url(self):
         return f"http://127.0.0.1:{self.port}/callback"
 
-    def take(self, headers, body):
-        page = json.loads(body)
+    def take(self, path, headers, body):
+        content = json.loads(body)
+        page = content if "items" in content else {"content": content}
+        page["path"] = path
+        page["headers"] = {name.lower(): value for name, value in headers.items()}
+        page["body"] = body
         page["id"] = headers["webhook-id"]
         page["time"] = time.monotonic()
         with self.condition:
@@ -72,7 +76,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.reply(*self.server.receiver.take(self.headers, body))
+        self.reply(*self.server.receiver.take(self.path, self.headers, body))
 
     def do_OPTIONS(self):
         self.reply(*self.server.receiver.ask({name.lower(): value for name, value in self.headers.items()}))

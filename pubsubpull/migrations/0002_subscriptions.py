@@ -70,6 +70,8 @@ class Migration(migrations.Migration):
                 ("wanted", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
+                ("concurrency", models.IntegerField(default=1)),
+                ("form", models.TextField(default="page")),
                 (
                     "on_failure",
                     models.TextField(choices=[("block", "Block"), ("set-aside", "Set Aside")], default="block"),

@@ -31,6 +31,8 @@ class Wish(Schema):
     models: list[StrictStr]
     ops: list[StrictStr] | None = None
     batch: StrictInt = 100
+    concurrency: StrictInt = 1
+    format: StrictStr = "page"
     on_failure: StrictStr = "block"
     after: StrictStr | None = None
     secret: StrictStr | None = None
@@ -53,6 +55,8 @@ class Subscription(Schema):
     models: list[str]
     ops: list[Literal["insert", "update", "delete", "truncate"]]
     batch: int
+    concurrency: int
+    format: Literal["page", "cloudevents"]
     verify: bool
     on_failure: Literal["block", "set-aside"]
     state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]

@@ -166,8 +166,7 @@ def alone(held: Held, wanted: Wanted) -> Notification:
     """Return a page of the one change. It moves no cursor, so that it fits between any two others."""
     return notification.page(
         [wanted.row],
-        subscription=str(held.id),
-        name=held.name,
+        style=held.style,
         previous=held.told,
         cursor=held.cursor,
         text=held.told,

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import aside, consent, signing, threads
+from pubsubpull.subscribe import aside, consent, notification, signing, spread, threads, uri
 from pubsubpull.subscribe.models import SERVED, Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 from pubsubpull.subscribe.poison import Step
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.capture.feed import Row
     from pubsubpull.subscribe.breaker import Breaker
     from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.notification import Notification
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 State = Subscription.State
 AGENT = {"user-agent": f"pubsubpull/{__version__}"}
-HEADERS = {"content-type": "application/json", **AGENT}
 UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
 REWINDS = 3
 """How often in a row a receiver may say that it is elsewhere before that is a failure."""
@@ -98,9 +98,9 @@ class Delivery:
         page = aside.alone(held, wanted) if wanted else held.next()
         if page is None or not await self._due(held):
             return False
-        result = await self._send(held, page)
-        if held.dropped:
-            return False
+        result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
+        if held.dropped or result is None:
+            return not held.dropped
         if wanted is None:
             await self._settle(held, page, result)
         else:
@@ -141,16 +141,35 @@ class Delivery:
         if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
             self.progress.put_off(held, wait, error)
 
-    async def _send(self, held: Held, page: Notification) -> Outcome:
+    async def _spread(self, held: Held, page: Notification) -> Outcome | None:
+        """Send the changes of a page one by one, each to its own URL; None where that was broken off."""
+
+        async def send(row: Row) -> Outcome:
+            single = notification.of_one(row, page, style=held.style, told=held.told)
+            try:
+                url = uri.expand(held.callback, model=row.model, key=spread.key(row), version=row.version)
+            except uri.Unexpandable as error:
+                return Retry(error=f"Change {row.version} of {row.model} cannot be sent: {error}.", refused=True)
+            return await self._send(held, single, url)
+
+        spreading = spread.Spread(
+            send=send,
+            width=held.concurrency,
+            over=lambda: self._over(held) or not self.alive().is_set(),
+            done=held.done,
+        )
+        return await spreading.run(page.rows)
+
+    async def _send(self, held: Held, page: Notification, url: str) -> Outcome:
         now = time.time()
         headers = signing.headers(held.secrets, notification=page.id, timestamp=int(now), body=page.body)
-        sending = self.transport.put(held.callback, page.body, {**HEADERS, **headers})
+        sending = self.transport.put(url, page.body, {**AGENT, **page.headers, **headers})
         return await self._exchange(held, sending, outcome)
 
     async def _ask(self, held: Held) -> bool:
         """Ask the receiver for its consent, again and again; say whether it has given it."""
         while await self._due(held):
-            asking = self.transport.options(held.callback, {**AGENT, **consent.request(self.origin)})
+            asking = self.transport.options(uri.stem(held.callback), {**AGENT, **consent.request(self.origin)})
             result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=self.origin))
             if held.dropped:
                 return False
@@ -180,6 +199,7 @@ class Delivery:
     async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
         match result:
             case Delivered():
+                held.done.difference_update([row.version for row in page.rows])
                 self.progress.delivered(held, page)
                 self.delivered += page.count
             case Rewind(cursor=cursor):

@@ -7,9 +7,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import hosts
+from pubsubpull.subscribe import hosts, uri
 from pubsubpull.subscribe.models import Subscription
-from pubsubpull.subscribe.notification import Pending
+from pubsubpull.subscribe.notification import Pending, Style
 
 if TYPE_CHECKING:
     import uuid
@@ -32,7 +32,8 @@ class Held:
     `read` is the cursor that it has read up to, while it is in no group. `before` is the task of its earlier self,
     which may still have a notification on its way. `ending` says that nothing more is to be sent, `dropped` that
     nothing more is to be recorded either. `search` is for a change that its receiver does not take, `wanted` the
-    changes set aside that are to be tried again, by their failures' ids.
+    changes set aside that are to be tried again, by their failures' ids. `done` are the versions beyond its cursor that
+    its receiver has taken, where changes are sent one by one.
     """
 
     id: uuid.UUID
@@ -43,6 +44,8 @@ class Held:
     models: frozenset[str]
     ops: frozenset[str]
     batch: int
+    concurrency: int
+    form: str
     on_failure: str
     secrets: tuple[str, ...]
     state: str
@@ -61,6 +64,7 @@ class Held:
     current: Notification | None = None
     search: Search | None = None
     wanted: dict[int, Wanted] = dataclasses.field(default_factory=dict)
+    done: set[int] = dataclasses.field(default_factory=set)
     group: Group | None = None
     task: asyncio.Task[None] | None = None
     before: asyncio.Task[None] | None = None
@@ -82,6 +86,16 @@ class Held:
     def host(self) -> str:
         """The host and port of its callback."""
         return hosts.host(self.callback)
+
+    @property
+    def style(self) -> Style:
+        """How its notifications look."""
+        return Style(subscription=str(self.id), name=self.name, form=self.form)
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether each change has a URL of its own."""
+        return uri.is_template(self.callback)
 
     @property
     def at_rest(self) -> bool:
@@ -108,8 +122,7 @@ class Held:
         if self.current is None and self.pending.count:
             self.current = self.pending.cut(
                 batch=self.search.size if self.search else self.batch,
-                subscription=str(self.id),
-                name=self.name,
+                style=self.style,
                 previous=self.told,
             )
         return self.current

@@ -77,6 +77,8 @@ class Subscription(models.Model):
     wanted = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()
+    concurrency = models.IntegerField(default=1)
+    form = models.TextField(default="page")
     on_failure = models.TextField(choices=OnFailure, default=OnFailure.BLOCK)
     secrets = models.JSONField()
     state = models.TextField(choices=State, default=State.ACTIVE)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
+from pubsubpull.subscribe import formats
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.feed import Row, Rows
 
@@ -18,14 +21,28 @@ SIZE = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A page to be pushed: its id, its body, how many changes it has, and the cursor after it."""
+    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it."""
 
     id: str
     body: bytes
+    headers: Mapping[str, str]
     count: int
     cursor: Cursor
     text: str
     rows: tuple[Row, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a subscription's notifications look.
+
+    `subscription` is its id, of which with the versions theirs are made: the same changes have the same id whenever
+    and by whomever they are sent, and others another.
+    """
+
+    subscription: str
+    name: str
+    form: str = formats.PAGE
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,18 +66,13 @@ class Pending:
         self._parts.append(_Part(read, rows))
         self.count += len(rows)
 
-    def cut(self, *, batch: int, subscription: str, name: str, previous: str) -> Notification:
-        """Take at most `batch` changes off and make a notification of them. There must be some.
-
-        `subscription` is its id, of which with the versions the notification's own id is made: the same changes
-        have the same id whenever and by whomever they are sent, and others another.
-        """
+    def cut(self, *, batch: int, style: Style, previous: str) -> Notification:
+        """Take at most `batch` changes off and make a notification of them. There must be some."""
         rows, cursor = self._take(batch)
         more = bool(self._parts) or cursor.window is not None
         return page(
             rows,
-            subscription=subscription,
-            name=name,
+            style=style,
             previous=previous,
             cursor=cursor,
             text=cursor.encode(),
@@ -98,17 +110,17 @@ class Pending:
 
 
 def page(
-    rows: list[Row], *, subscription: str, name: str, previous: str, cursor: Cursor, text: str, more: bool
+    rows: Sequence[Row], *, style: Style, previous: str, cursor: Cursor, text: str, more: bool, single: bool = False
 ) -> Notification:
     """Return the notification of these changes. `text` is the cursor that the receiver is told."""
-    items = ",".join([row.item for row in rows])
-    body = (
-        f'{{"subscription":{json.dumps(name)},"previous":"{previous}","cursor":"{text}",'
-        f'"more":{"true" if more else "false"},"items":[{items}]}}'
+    envelope = formats.Envelope(
+        subscription=style.name, previous=previous, cursor=text, more=more, epoch=cursor.epoch, single=single
     )
+    body, headers = formats.encode(rows, envelope, style.form)
     return Notification(
-        id=identify(subscription, [row.version for row in rows]),
-        body=body.encode(),
+        id=identify(style.subscription, [row.version for row in rows]),
+        body=body,
+        headers=headers,
         count=len(rows),
         cursor=cursor,
         text=text,
@@ -120,3 +132,12 @@ def identify(subscription: str, versions: list[int]) -> str:
     """Return a notification's id, made of the subscription's and the versions in it."""
     digest = hashlib.sha256(f"{subscription}:{','.join(map(str, versions))}".encode())
     return f"msg_{digest.hexdigest()[:32]}"
+
+
+def of_one(row: Row, whole: Notification, *, style: Style, told: str) -> Notification:
+    """Return a notification of one change of a page, for a callback that takes one at a time.
+
+    Its cursors are the one before the page: others of it may be on their way at the same time.
+    """
+    more = row is not whole.rows[-1]
+    return page([row], style=style, previous=told, cursor=whole.cursor, text=told, more=more, single=True)

@@ -54,6 +54,7 @@ class Progress:
     def rewound(self, held: Held, cursor: Cursor) -> None:
         """Note that the receiver is at this cursor."""
         held.rewinds += 1
+        held.done.clear()
         self._read_on_from(held, cursor)
         self.well(held, cursor, cursor.encode())
         self.room(held)

@@ -12,7 +12,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import guard, signing, times
+from pubsubpull.subscribe import formats, guard, signing, times, uri
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.store import OPS
 
@@ -25,6 +25,8 @@ State = Subscription.State
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
+CONCURRENCY = range(1, 33)
+"""How many changes may be on their way at once, where each has a URL of its own."""
 SECRETS = 2
 """How many secrets sign at the same time, while a receiver changes from one to the next."""
 
@@ -41,6 +43,8 @@ class Wish:
     models: list[str]
     ops: list[str] | None = None
     batch: int = 100
+    concurrency: int = 1
+    format: str = formats.PAGE
     on_failure: str = "block"
     after: str | None = None
     secret: str | None = None
@@ -160,6 +164,8 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         "ops": _ops(wish.ops),
         "batch": wish.batch,
         "verify": _verify(wish.verify),
+        "concurrency": _concurrency(wish),
+        "form": _format(wish.format),
         "on_failure": _on_failure(wish.on_failure),
         "state": State.PAUSED if wish.paused else State.ACTIVE,
     }
@@ -198,6 +204,23 @@ def _ops(ops: list[str] | None) -> list[str]:
     return [op for op in OPS if op in ops]
 
 
+def _concurrency(wish: Wish) -> int:
+    if wish.concurrency not in CONCURRENCY:
+        raise exceptions.SubscriptionError("concurrency", f"must be from {CONCURRENCY[0]} to {CONCURRENCY[-1]}.")
+    if wish.concurrency > 1 and not uri.is_template(wish.callback):
+        raise exceptions.SubscriptionError(
+            "concurrency",
+            "must be 1 where all changes go to one URL; a callback with {key} in it allows more.",
+        )
+    return wish.concurrency
+
+
+def _format(form: str) -> str:
+    if form not in formats.FORMATS:
+        raise exceptions.SubscriptionError("format", f"must be {' or '.join(formats.FORMATS)}.")
+    return form
+
+
 def _on_failure(on_failure: str) -> str:
     if on_failure not in Subscription.OnFailure.values:
         raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
@@ -206,7 +229,8 @@ def _on_failure(on_failure: str) -> str:
 
 def _callback(callback: str) -> str:
     settings = conf.get()
-    guard.check_callback(guard.Guard.of(settings), callback, limit=settings.CONNECT_TIMEOUT)
+    uri.check(callback)
+    guard.check_callback(guard.Guard.of(settings), uri.example(callback), limit=settings.CONNECT_TIMEOUT)
     return callback
 
 
@@ -236,6 +260,8 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "models": subscription.wanted,
         "ops": subscription.ops,
         "batch": subscription.batch,
+        "concurrency": subscription.concurrency,
+        "format": subscription.form,
         "verify": subscription.verify,
         "on_failure": subscription.on_failure,
         "state": subscription.state,

@@ -21,6 +21,8 @@ NOW = 1_700_000_000.0
 CURSOR = Cursor(epoch=1, seq=10, floor=0, snapshot=Snapshot(xmin=5, xmax=5))
 WINDOW = Window(seq=100, floor=0, snapshot=Snapshot(xmin=50, xmax=50), last=0, top=100)
 
+STYLE = notification.Style(subscription="s", name='na"me')
+
 
 def signed(secrets, body=b"{}", at=NOW):
     return signing.headers(secrets, notification="msg_1", timestamp=int(at), body=body)
@@ -175,7 +177,7 @@ def pending(*reads):
 
 
 def cut(waiting, batch):
-    return waiting.cut(batch=batch, subscription="s", name='na"me', previous="before")
+    return waiting.cut(batch=batch, style=STYLE, previous="before")
 
 
 def test_a_read_is_cut_into_batches_each_with_its_own_cursor():

@@ -1,0 +1,93 @@
+"""Sends the changes of a page one by one: each key's in order, those of different keys at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+from typing import TYPE_CHECKING
+
+from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+
+    from pubsubpull.capture.feed import Row
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spread:
+    """One page's worth. `width` is how many may be on their way at once; `over` says to begin no more.
+
+    `done` holds the versions that were taken, and grows: a page that is tried again leaves them out.
+    """
+
+    send: Callable[[Row], Awaitable[Outcome]]
+    width: int
+    over: Callable[[], bool]
+    done: set[int]
+
+    async def run(self, rows: Sequence[Row]) -> Outcome | None:
+        """Send what is not done yet. Return `Delivered` if all was taken, else the worst answer; None if broken off."""
+        for segment in segments(row for row in rows if row.version not in self.done):
+            results = await self._segment(segment)
+            if results:
+                return worst(results)
+        return Delivered() if self.done.issuperset([row.version for row in rows]) else None
+
+    async def _segment(self, queues: list[list[Row]]) -> list[Outcome]:
+        results: list[Outcome] = []
+        waiting = iter(queues)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(self.width, len(queues))):
+                tasks.create_task(self._work(waiting, results))
+        return results
+
+    async def _work(self, waiting: Iterator[list[Row]], results: list[Outcome]) -> None:
+        """Send one key's changes after the other's. A key whose change was not taken goes no further, others do."""
+        for queue in waiting:
+            for row in queue:
+                if self.over() or any(ends(result) for result in results):
+                    return
+                result = await self.send(row)
+                if not isinstance(result, Delivered):
+                    results.append(result)
+                    break
+                self.done.add(row.version)
+
+
+def ends(result: Outcome) -> bool:
+    """Say whether nothing else is to be sent after such an answer: it is about more than the one change."""
+    return not isinstance(result, Retry) or result.away or bool(result.after)
+
+
+def worst(results: Sequence[Outcome]) -> Outcome | None:
+    """Return the one that decides what follows, None where there is none."""
+    kinds = (Gone, Rewind)
+    for kind in kinds:
+        for result in results:
+            if isinstance(result, kind):
+                return result
+    retries = [result for result in results if isinstance(result, Retry)]
+    # Where nobody answered, nothing is said of the changes.
+    return min(retries, key=lambda retry: retry.refused) if retries else None
+
+
+def segments(rows: Iterable[Row]) -> Iterator[list[list[Row]]]:
+    """Split changes where order must hold for all: a truncate is by itself. Each segment is a list of keys' changes."""
+    for is_truncate, part in itertools.groupby(rows, key=lambda row: row.op == "T"):
+        if is_truncate:
+            yield from ([[row]] for row in part)
+            continue
+        queues: dict[tuple[str, str | None], list[Row]] = {}
+        for row in part:
+            queues.setdefault((row.model, key(row)), []).append(row)
+        yield list(queues.values())
+
+
+def key(row: Row) -> str | None:
+    """Return a change's key."""
+    head = row.item.partition(',"old":')[0]
+    found: str | None = json.loads(head + "}")["key"]
+    return found
