@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from pubsubpull.audit.context import context
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declared import VERSION, constant, replicates
+    from pubsubpull.replica.handlers import on_change
 
-__all__ = ["VERSION", "Client", "__version__", "constant", "context", "publish", "replicates", "unpublish"]
+__all__ = ["VERSION", "Client", "__version__", "constant", "context", "on_change", "publish", "replicates", "unpublish"]
 __version__ = version("pubsubpull")
 
 # The client needs `requests`, which a service that only publishes should not pay to import.
@@ -19,6 +20,7 @@ _LAZY = {
     "VERSION": "pubsubpull.replica.declared",
     "constant": "pubsubpull.replica.declared",
     "context": "pubsubpull.audit.context",
+    "on_change": "pubsubpull.replica.handlers",
     "replicates": "pubsubpull.replica.declared",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
@@ -25,6 +26,7 @@ INSTALLED_APPS = [
     "pubsubpull",
     "tests.shop",
     "tests.replicas",
+    *(["django_tasks_db"] if importlib.util.find_spec("django_tasks_db") else []),
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -50,6 +52,7 @@ PUBSUBPULL = {
         }
     },
 }
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 LOGGING_CONFIG = None
 STATIC_URL = "/static/"  # a live server of Django's serves them
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]

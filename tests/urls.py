@@ -8,6 +8,7 @@ from tests import views
 
 urlpatterns = [
     path("pubsubpull/", include("pubsubpull.urls")),
+    path("receive/", include("pubsubpull.replica.urls")),
     path("read/", views.read),
     path("write/<name>/", views.write, name="write"),
     path("write-later/<name>/", views.write_later),

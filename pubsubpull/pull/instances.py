@@ -37,7 +37,7 @@ def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, li
         "queries/ranges",
         relation=table.as_string(),
         table=table,
-        names=psql.SQL(", ").join(map(psql.Identifier, publication.key_columns)),
+        names=psql.SQL(", ").join(psql.Identifier("t", name) for name in publication.key_columns),
         columns=publication.key_columns,
         parts=parts,
     )

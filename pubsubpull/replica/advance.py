@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
@@ -57,32 +58,47 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
     return True
 
 
-def join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: str) -> bool:
-    """Let replicas that stand elsewhere catch up with the others; False where one of the two does not stand there.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """How replicas that stand at two places come to stand at one, wherever either stands.
 
-    `late_page` goes on from where the late ones stand, and `page`, pulled afterwards and of the models of both, from
-    where the others do; after neither was there more. What the late ones know of both pages is applied once.
-    Raises `ReplicaFailed`.
+    `page` leads the main ones from their place to another, and `late_page`, pulled afterwards, leads the late ones from
+    theirs to one beyond it; `beyond` is what lies beyond it, pulled last, and is no part of the meeting. After none of
+    them was there more.
+    """
+
+    main: Standing
+    late: Standing
+    page: Page
+    late_page: Page
+    beyond: Page
+
+
+def join(meeting: Meeting, *, using: str) -> bool:
+    """Let replicas that stand elsewhere go on with the others; False where one of the two does not stand there.
+
+    Each change is applied once, and told to handlers once. Raises `ReplicaFailed`.
     """
     one_by_one = False
     while True:
         try:
-            return _join(main, late, late_page, page, using=using, one_by_one=one_by_one)
+            return _join(meeting, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
             if one_by_one or getattr(error.__cause__, "sqlstate", None) != UNIQUE:
-                raise blamed([*late.replicas, *main.replicas], error) from error
+                raise blamed([*meeting.late.replicas, *meeting.main.replicas], error) from error
             one_by_one = True
 
 
-def _join(main: Standing, late: Standing, late_page: Page, page: Page, *, using: str, one_by_one: bool) -> bool:
+def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
+    main, late = meeting.main, meeting.late
     with transaction.atomic(using):
         places = place.locked(main.service, using)
         if not (_stand(main, places) and _stand(late, places)):
             return False
-        seen = apply.versions(late_page)
-        for standing, one, known in ((main, page, []), (late, late_page, []), (late, page, seen)):
-            place.move(standing.replicas, page.cursor, using=using)
-            _apply(standing, [one], places, using=using, one_by_one=one_by_one, seen=known)
+        place.move([*main.replicas, *late.replicas], meeting.page.cursor, using=using)
+        _apply(main, [meeting.page], places, using=using, one_by_one=one_by_one)
+        beyond = apply.versions(meeting.beyond)
+        _apply(late, [meeting.late_page], places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
 
 
@@ -93,15 +109,15 @@ def _apply(
     *,
     using: str,
     one_by_one: bool,
-    seen: Collection[int] = (),
+    left_out: Collection[int] = (),
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
-    if not apply.lay(pages, sources=standing.sources, seen=seen, using=using):
+    if not apply.lay(pages, sources=standing.sources, left_out=left_out, using=using):
         return
     for replica in standing.replicas:
         apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
     for replica in standing.replicas:
-        handlers.call(replica, pages, seen=seen)
+        handlers.call(replica, pages, left_out=left_out)
 
 
 def apply_to(

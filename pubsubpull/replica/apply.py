@@ -29,8 +29,8 @@ class Columns:
     present: frozenset[str] = frozenset()
 
 
-def lay(pages: Iterable[Page], *, sources: Collection[str], seen: Collection[int] = (), using: str) -> int:
-    """Lay out pages, one behind the other; return how many changes. Those whose version is in `seen` are left out."""
+def lay(pages: Iterable[Page], *, sources: Collection[str], left_out: Collection[int] = (), using: str) -> int:
+    """Lay out pages, one behind the other; return how many changes. `left_out` are versions to pass by."""
     pages = [page for page in pages if not page.empty]
     if not pages:
         return 0
@@ -38,7 +38,11 @@ def lay(pages: Iterable[Page], *, sources: Collection[str], seen: Collection[int
     count = 0
     for number, page in enumerate(pages):
         query = sql.compose(
-            "queries/replica/lay_changes", base=number << 32, body=page.body, models=list(sources), seen=list(seen)
+            "queries/replica/lay_changes",
+            base=number << 32,
+            body=page.body,
+            models=list(sources),
+            left_out=list(left_out),
         )
         ((laid,),) = sql.run(using, query)
         count += laid

@@ -99,15 +99,18 @@ class Follower:
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
 
     def catch_up(self, main: Standing, late: Standing, client: Client) -> bool:
-        """Bring replicas that stand elsewhere to where the others are; say whether anything moved."""
+        """Bring replicas that stand elsewhere to where the others are; say whether there is more to do for them."""
+        page = self._pull(main, client, 0.0)
         late_page = self._pull(late, client, 0.0)
-        if late_page is None:
+        if page is None or late_page is None:
             return True
-        if late_page.more:
+        if page.more or late_page.more:
             following = functools.partial(pages.changes, client, late.sources)
-            return advance.advance(late, late_page, using=self._using, following=following) is not None
-        page = pages.changes(client, {*main.sources, *late.sources}, main.cursor)
-        return not page.more and advance.join(main, late, late_page, page, using=self._using)
+            advance.advance(late, late_page, using=self._using, following=following)
+            return late_page.more
+        beyond = pages.changes(client, late.sources, page.cursor)
+        meeting = advance.Meeting(main=main, late=late, page=page, late_page=late_page, beyond=beyond)
+        return not beyond.more and advance.join(meeting, using=self._using)
 
     def _loop(self, act: Callable[[Client], None]) -> None:
         """Act again and again until told to stop. Whatever is away is waited for."""

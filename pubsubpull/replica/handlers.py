@@ -118,14 +118,14 @@ def _home(handler: Handler) -> str | None:
     return None if handler.service is None else declared.Listener(source=handler.source, service=handler.service).name
 
 
-def call(follows: Follows, pages: Sequence[Page], *, seen: Collection[int] = ()) -> None:
-    """Call a replica's handlers for the changes in pages, but for the versions in `seen`. Raises `ReplicaFailed`."""
+def call(follows: Follows, pages: Sequence[Page], *, left_out: Collection[int] = ()) -> None:
+    """Call a replica's handlers for the changes in pages, but those in `left_out`. Raises `ReplicaFailed`."""
     handlers = of(follows)
     if not handlers:
         return
     for page in pages:
         for item in json.loads(page.body, parse_float=Decimal)["items"]:
-            if item["model"] != follows.source or item["version"] in seen:
+            if item["model"] != follows.source or item["version"] in left_out:
                 continue
             for handler in handlers:
                 if item["op"] in handler.ops:

@@ -28,7 +28,7 @@ BEGIN
                     '',"data":'' || pubsubpull_mask(j - $3, $4)::text || ''}'', '','' ORDER BY place), ''''),
                 count(*),
                 (array_agg(pubsubpull_key(j, $2) ORDER BY place DESC))[1]
-         FROM (SELECT to_jsonb(t) AS j, row_number() OVER (ORDER BY %1$s) AS place
+         FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %1$s) AS place
                FROM %2$s t %3$s ORDER BY %1$s LIMIT $5) AS rows', names, relation, filter)
     INTO items, n, last_key USING label, columns, excluded, masked, at_most;
 END

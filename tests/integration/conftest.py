@@ -16,7 +16,13 @@ def shop(live_server):
     """Serve the shop, and let its consumer into the settings; return how the settings name it."""
     token = consumers.add("billing", ["*"], may_subscribe=True)[1]
     service = {"url": f"{live_server.url}/pubsubpull/", "token": token, "secrets": SECRETS}
-    given = {"SERVICE_NAME": "shop", "BACKOFF_FIRST": 0.01, "BACKOFF_LIMIT": 0.05, "SERVICES": {"shop": service}}
+    given = {
+        "SERVICE_NAME": "shop",
+        "BACKOFF_FIRST": 0.01,
+        "BACKOFF_LIMIT": 0.05,
+        "SERVICES": {"shop": service},
+        "CALLBACK_ADDRESSES": ["127.0.0.0/8"],
+    }
     with override_settings(PUBSUBPULL=given):
         yield service
 

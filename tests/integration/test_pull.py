@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from urllib.parse import quote
@@ -456,3 +457,22 @@ def test_the_command_adds_lists_renews_and_removes(capsys, get):
     get("", 401, new)
     with pytest.raises(CommandError, match="no consumer billing"):
         call("remove", "billing")
+
+
+def test_the_keys_of_the_ranges_share_out_all_rows(get):
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(100))
+    found = get("models/shop.customer/ranges/?parts=4").json()
+    assert (found["rows"], len(found["keys"])) == (100, 3)
+    bounds = [None, *found["keys"], None]
+    seen = []
+    for begin, end in itertools.pairwise(bounds):
+        query = "&".join(f"{name}={key}" for name, key in (("after", begin), ("until", end)) if key)
+        page = get(f"models/shop.customer/instances/?limit=20&{query}").json()
+        seen.append([item["key"] for item in page["items"]])
+        while page["next"]:
+            page = get(page["next"]).json()
+            seen[-1] += [item["key"] for item in page["items"]]
+    assert [len(part) for part in seen] == [25, 25, 25, 25]
+    assert sorted(itertools.chain(*seen)) == sorted(str(key) for key in Customer.objects.values_list("id", flat=True))
+    assert get("models/shop.stock/ranges/").json()["keys"] == []
+    get("models/shop.customer/ranges/?parts=0", 400)

@@ -143,3 +143,9 @@ class KindsSource(Kinds):
 @pubsubpull.replicates("replicas.kindssource", service="shop")
 class KindsCopy(Kinds):
     pass
+
+
+class Note(models.Model):
+    """What a handler writes."""
+
+    text = models.TextField()

@@ -23,6 +23,7 @@ def test_these_names_are_public_and_each_is_there():
         "__version__",
         "constant",
         "context",
+        "on_change",
         "publish",
         "replicates",
         "unpublish",

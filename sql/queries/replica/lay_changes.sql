@@ -4,7 +4,7 @@ WITH laid AS (
     SELECT {base} + n, version, model, key, op, CASE WHEN op = 'delete' THEN old ELSE new END
     FROM ROWS FROM (jsonb_to_recordset({body}::jsonb -> 'items') AS (version bigint, model text, key text, op text, old jsonb, new jsonb))
          WITH ORDINALITY AS c(version, model, key, op, old, new, n)
-    WHERE model = ANY ({models}) AND NOT (version = ANY ({seen}::bigint[]))
+    WHERE model = ANY ({models}) AND NOT (version = ANY ({left_out}::bigint[]))
     RETURNING 1
 )
 SELECT count(*) FROM laid

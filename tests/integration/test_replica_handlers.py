@@ -1,0 +1,161 @@
+"""Handlers: each change once, in the page's transaction, and a failure is its replica's alone."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from pubsubpull import exceptions, on_change
+from pubsubpull.pull.client import Change
+from pubsubpull.replica import checks, declared, handlers, health, place
+from pubsubpull.replica.models import ReplicaState
+from tests import processes
+from tests.replicas import models as here
+from tests.shop import models as there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def handling():
+    """Declare handlers that are gone after the test."""
+    made = []
+
+    def handle(function, source="shop.customer", **options):
+        made.append(on_change(source, **options)(function))
+        return made[-1]
+
+    yield handle
+    for one in made:
+        handlers.forget(one)
+
+
+def due(follower):
+    processes.until(lambda: not place.waiting("shop", "default", timezone.now()))
+    follower.run_once()
+
+
+def test_a_handler_is_called_for_each_change_in_order_and_for_the_ops_it_wants(follower, handling):
+    came, inserts = [], []
+    handling(came.append)
+    handling(inserts.append, ops=["insert"])
+    there.Customer.objects.create(name="was there")
+    follower.run_once()
+    assert came == [], "what was there is copied, and no change"
+    customer = there.Customer.objects.create(name="a")
+    there.Customer.objects.filter(pk=customer.pk).update(name="b")
+    there.Customer.objects.filter(pk=customer.pk).update(name="c")
+    customer.delete()
+    there.Stock.objects.create(warehouse="w", article=1)
+    follower.run_once()
+    follower.run_once()
+    assert [(one.op, (one.new or one.old)["name"]) for one in came] == [
+        ("insert", "a"),
+        ("update", "b"),
+        ("update", "c"),
+        ("delete", "c"),
+    ]
+    assert [one.op for one in inserts] == ["insert"]
+    assert isinstance(came[0], Change)
+
+
+def test_what_a_handler_writes_is_written_with_the_page_or_not_at_all(follower, handling):
+    """It raises after it has written: nothing stays, its replica waits; then all is applied, and written once."""
+    wrong = {"b"}
+
+    def note(change):
+        here.Note.objects.create(text=change.new["name"])
+        assert here.Customer.objects.filter(name=change.new["name"]).exists(), "the rows are there already"
+        if change.new["name"] in wrong:
+            raise ValueError("not this one")
+
+    follower.run_once()
+    handling(note)
+    there.Customer.objects.bulk_create(there.Customer(name=name) for name in "abc")
+    there.Stock.objects.create(warehouse="w", article=1)
+    with pytest.raises(exceptions.ReplicaFailed, match=r"note failed on version \d+: ValueError: not this one"):
+        follower.run_once()
+    assert not here.Note.objects.exists()
+    assert not here.Customer.objects.exists()
+    assert here.Stock.objects.exists(), "other replicas go on"
+    assert here.Shout.objects.count() == 3, "even others of the same source"
+    assert "not this one" in health.checks("default")["replica replicas.customer"]
+    there.Customer.objects.create(name="d")
+    with pytest.raises(exceptions.ReplicaFailed):
+        due(follower)
+    wrong.clear()
+    due(follower)
+    assert list(here.Note.objects.order_by("id").values_list("text", flat=True)) == list("abcd")
+    assert ReplicaState.objects.values("cursor").distinct().count() == 1
+    there.Customer.objects.create(name="e")
+    follower.run_once()
+    assert here.Note.objects.count() == 5
+
+
+def test_a_handler_without_a_replica_follows_the_changes_alone(follower, handling):
+    came = []
+    handling(came.append, source="shop.place", service="shop")
+    there.Place.objects.create(name="was there")
+    follower.run_once()
+    there.Place.objects.create(name="new")
+    follower.run_once()
+    assert [change.new["name"] for change in came] == ["new"]
+    assert health.checks("default")["replica on_change shop shop.place"] == "ok"
+
+
+def test_a_copy_again_tells_handlers_what_changed_meanwhile_and_once(follower, handling):
+    came = []
+    handling(came.append)
+    follower.run_once()
+    there.Customer.objects.create(name="meanwhile")
+    replica = declared.get(here.Customer)
+    place.copy_again([replica], "default")
+    follower.run_once()
+    there.Customer.objects.create(name="later")
+    follower.run_once()
+    assert [change.new["name"] for change in came] == ["meanwhile", "later"]
+
+
+def enqueued():
+    from django_tasks_db.models import DBTaskResult
+
+    return [one.args_kwargs["kwargs"]["change"] for one in DBTaskResult.objects.order_by("enqueued_at")]
+
+
+def test_a_task_is_enqueued_once_for_each_change_with_the_page(follower, handling):
+    from tests.replicas import handled
+
+    follower.run_once()
+    task = handling(handled.greet, source="shop.stock", ops=["insert"], task=True)
+    assert hasattr(task, "enqueue")
+    try:
+        handled.greet, plain = task, handled.greet
+        there.Stock.objects.create(warehouse="w", article=1)
+        with connection.cursor() as run:
+            run.execute("ALTER TABLE replicas_stock ADD CONSTRAINT none CHECK (false) NOT VALID")
+        with pytest.raises(exceptions.ReplicaFailed):
+            follower.run_once()
+        assert enqueued() == []
+        with connection.cursor() as run:
+            run.execute("ALTER TABLE replicas_stock DROP CONSTRAINT none")
+        due(follower)
+        follower.run_once()
+        there.Stock.objects.update(amount=3)
+        follower.run_once()
+    finally:
+        handled.greet = plain
+    (change,) = enqueued()
+    assert (change["op"], change["new"]) == ("insert", {"warehouse": "w", "article": 1, "amount": 0})
+
+
+def test_wrong_declarations_are_refused_or_an_error_of_the_checks(handling):
+    with pytest.raises(exceptions.ReplicaError, match="ops are of insert, .* not merge"):
+        on_change("shop.order", ops=["merge"])
+    with pytest.raises(exceptions.ReplicaError, match=r"app_label\.modelname"):
+        on_change("order")
+    handling(print, source="elsewhere.thing")
+    handling(repr, source="elsewhere.thing", service="unknown")
+    found = {message.id: message.msg for message in checks.check_replicas()}
+    assert "builtins.print follows elsewhere.thing" in found["pubsubpull.E022"]
+    assert "'unknown'" in found["pubsubpull.E020"]
