@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import functools
 import re
 import socket
@@ -14,13 +12,15 @@ from aiohttp import ClientPayloadError, ServerDisconnectedError
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 
+from pubsubpull.subscribe.lookups import Lookups
+
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohappyeyeballs import AddrInfoType
 
     from pubsubpull.subscribe.guard import Guard
 
-LOOKUPS = 32
-"""How many names are looked up at a time: one that no server answers for may take the system half a minute."""
 DNS_TTL = 60
 """How long an answer is used for new connections, in seconds."""
 KEEPALIVE = 60
@@ -42,14 +42,13 @@ class Resolver(AbstractResolver):
     def __init__(self, guard: Guard, *, trusted: bool) -> None:
         self._guard = guard
         self._trusted = trusted
-        self._threads = concurrent.futures.ThreadPoolExecutor(LOOKUPS, thread_name_prefix="pubsubpull-lookup")
+        self._lookups = Lookups(guard.resolve)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses that may be connected to; raises `Refused` where there is none."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, self._guard.resolve, host, port)
+        found = await self._lookups(host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -64,8 +63,7 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Let go of the threads, without waiting for who does not answer."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Nothing is kept."""
 
 
 def _family(address: str) -> socket.AddressFamily:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import ipaddress
 import re
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pubsubpull import exceptions
 from pubsubpull.subscribe import addresses as ranges
+from pubsubpull.subscribe import lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,6 @@ WEB_PORTS = {80, 443}
 WELL_KNOWN = 1024
 """Below this port, services other than the web's are at home."""
 ADVICE = "An operator can allow it in PUBSUBPULL['CALLBACK_ADDRESSES'] or ['CALLBACK_HOSTS']"
-LOOKUPS = concurrent.futures.ThreadPoolExecutor(8, thread_name_prefix="pubsubpull-lookup")
-"""Where names are looked up at registration: some servers never answer, and the system waits long for them."""
 
 
 class Refused(OSError):
@@ -124,19 +122,14 @@ def check_callback(guard: Guard, url: str, *, limit: float) -> None:
     host = urllib.parse.urlsplit(url).hostname or ""
     try:
         guard.check(url)
-        if not guard.trusts(host) and not ranges.parse(host) and (found := _looked_up(guard, host, limit)):
+        if (
+            not guard.trusts(host)
+            and not ranges.parse(host)
+            and (found := lookups.within(guard.resolve, host, limit=limit))
+        ):
             guard.allowed(found)
     except Refused as error:
         raise exceptions.SubscriptionError("callback", f"{error}.") from error
-
-
-def _looked_up(guard: Guard, host: str, limit: float) -> list[str]:
-    looking = LOOKUPS.submit(guard.resolve, host, 0)
-    try:
-        return looking.result(limit)
-    except (OSError, UnicodeError):  # a TimeoutError is an OSError
-        looking.cancel()
-        return []
 
 
 def wrong_url(url: str) -> str | None:  # noqa: PLR0911  a table

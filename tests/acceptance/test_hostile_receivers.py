@@ -90,6 +90,21 @@ def test_memory_stays_flat_and_the_others_are_served(workers, record_property):
     assert "Traceback" not in worker.log()
 
 
+def test_what_the_settings_no_longer_allow_gets_nothing_more(workers):
+    consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
+    with serving(Receiver()) as receiver:
+        urls = [receiver.url, receiver.url.replace("127.0.0.1", "localhost")]
+        for number, url in enumerate(urls):
+            subscriptions.put(consumer, f"n{number}", subscriptions.Wish(callback=url, models=["shop.customer"]))
+        workers.start(CALLBACK_ADDRESSES=[], CALLBACK_HOSTS=[])
+        add("a")
+        until(lambda: Subscription.objects.filter(state="failing").count() == len(urls))
+        assert not receiver.came
+    for one in Subscription.objects.all():
+        assert "loopback" in one.last_error
+        assert "CALLBACK_ADDRESSES" in one.last_error
+
+
 def handshake(context):
     """Answer over TLS."""
 

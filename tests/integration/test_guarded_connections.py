@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import threading
 
 import aiohttp
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.subscribe import guard
+from pubsubpull.subscribe import guard, lookups
 from pubsubpull.subscribe.connections import connector
 from pubsubpull.subscribe.guard import Guard, Refused
 from pubsubpull.subscribe.transport import HttpTransport
@@ -98,6 +99,35 @@ def test_a_host_that_is_allowed_may_have_any_address_and_the_others_still_may_no
 def test_a_name_is_looked_up_for_new_connections_only(receiver):
     once = Guard(addresses=LOOPBACK, resolve=answering(["127.0.0.1"]))
     assert send(once, *[named(receiver)] * 3) == [204] * 3
+
+
+def test_names_that_nobody_answers_for_keep_none_waiting_that_have_been_found_before(receiver):
+    over, asked = threading.Event(), threading.Semaphore(0)
+
+    def resolve(host, _port):
+        if host.startswith("silent"):
+            asked.release()
+            over.wait(20)
+        return ["127.0.0.1"]
+
+    async def main():
+        transport = HttpTransport(connect=0.2, read=5, guard=Guard(addresses=LOOPBACK, resolve=resolve))
+        first = named(receiver, "found.test")
+        assert (await transport.put(first, b'{"items": []}', {"webhook-id": "1"})).status == 204
+        silent = [
+            asyncio.create_task(transport.put(named(receiver, f"silent{n}.test"), b"{}", {}))
+            for n in range(lookups.NEW + lookups.KNOWN)
+        ]
+        for _ in range(lookups.NEW):
+            await asyncio.to_thread(asked.acquire)
+        with serving(Receiver()) as other:
+            again = named(other, "found.test")
+            assert (await transport.put(again, b'{"items": []}', {"webhook-id": "2"})).status == 204
+        over.set()
+        await asyncio.gather(*silent, return_exceptions=True)
+        await transport.close()
+
+    asyncio.run(main())
 
 
 def test_a_redirect_to_an_address_that_is_refused_is_not_followed(receiver):
