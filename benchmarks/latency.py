@@ -24,11 +24,11 @@ def run(bench: Bench) -> measure.Outcome:
         url = services.receiver(running)
         services.subscribe(consumer, "kept", f"{url}/kept/", batch=100, after="now")
         running.start("worker", "django", "pubsubpull_deliver")
-        _write(writer, 1.0)  # the worker has started, and every process is warm
+        write(writer, 1.0)  # the worker has started, and every process is warm
         services.until(lambda: services.state(url)["count"] >= RATE, running)
         for number in range(rounds):
             services.state(url, "DELETE")
-            sent = _write(writer, seconds)
+            sent = write(writer, seconds)
             services.until(lambda sent=sent: services.state(url)["count"] >= len(sent), running)
             arrived = {
                 v: moment for moment, versions in services.http.request("GET", f"{url}/kept").json() for v in versions
@@ -57,13 +57,13 @@ def _line(waits: list[list[float]], share: float, target: float) -> measure.Line
     )
 
 
-def _write(writer: psycopg.Connection[object], seconds: float) -> dict[int, float]:
+def write(writer: psycopg.Connection[object], seconds: float, *, rate: float = RATE) -> dict[int, float]:
     """Insert rows at the rate, one a transaction; when each was sent, by its version."""
     insert = sql.compose("insert_rows", table=services.TABLE, count=1)
     sent: dict[int, float] = {}
     began = time.perf_counter()
-    for number in range(int(RATE * seconds)):
-        ahead = began + number / RATE - time.perf_counter()
+    for number in range(int(rate * seconds)):
+        ahead = began + number / rate - time.perf_counter()
         if ahead > 0:
             time.sleep(ahead)
         moment = time.time()

@@ -1,11 +1,12 @@
 """The receiver of all notifications: takes a body, counts the changes in it, answers 204.
 
 GET /state says what has come so far, DELETE /state forgets it. What is put below /kept/ is kept, with the time, for
-GET /kept.
+GET /kept. What is put below /hang/ gets no answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 
 from aiohttp import web
 
+HANG = 3600.0
+"""How long who puts something below /hang/ waits for its answer, in seconds."""
 MARK = re.compile(rb'"version": ?(\d+)')
 
 
@@ -32,6 +35,8 @@ class Receiver:
 
     async def put(self, request: web.Request) -> web.Response:
         body = await request.read()
+        if request.path.startswith("/hang/"):
+            await asyncio.sleep(HANG)
         now = time.time()
         versions = list(map(int, MARK.findall(body)))
         self.count += len(versions)

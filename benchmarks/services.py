@@ -57,11 +57,11 @@ def processes() -> Iterator[Processes]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def receiver(running: Processes) -> str:
-    """Start the receiver; its URL, once it answers."""
+def receiver(running: Processes, name: str = "receiver") -> str:
+    """Start a receiver; its URL, once it answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.start("receiver", "benchmarks.receiver", str(listener.fileno()), handed=[listener.fileno()])
+        running.start(name, "benchmarks.receiver", str(listener.fileno()), handed=[listener.fileno()])
     http.request("GET", f"{url}/state")
     return url
 

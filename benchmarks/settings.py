@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import dj_database_url
@@ -28,5 +29,9 @@ DATABASES = {"default": dj_database_url.parse(URL, conn_max_age=600)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 PGTRIGGER_INSTALL_ON_MIGRATE = True
-PUBSUBPULL = {"SERVICE_NAME": "bench", "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
+PUBSUBPULL = {
+    "SERVICE_NAME": "bench",
+    "CALLBACK_ADDRESSES": ["127.0.0.0/8"],
+    **json.loads(os.environ.get("BENCH_SETTINGS", "{}")),
+}
 REST_FRAMEWORK = {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]}
