@@ -21,6 +21,7 @@ SECRET_KEY = "only for tests"
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.postgres",
     "django.contrib.sessions",
     "ninja",
     "pubsubpull",

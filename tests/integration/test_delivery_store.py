@@ -152,9 +152,9 @@ def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(su
     made = subscribe(models=["shop.order"])
     subscribe("other")
 
-    def work(_, transport):
+    def work(worker, transport):
         Customer.objects.create(name="a")
-        until(lambda: transport.sent)
+        until(lambda: transport.sent and worker.shares.held[made.pk].group.cursor.seq > Cursor.decode(made.cursor).seq)
 
     run(work)
     cursor = Cursor.decode(now(made).cursor)

@@ -165,8 +165,7 @@ def hold():
     read = feed.rows(held.cursor, limit=1)
     page = notification.page(
         list(read.rows),
-        subscription=str(held.id),
-        name="main",
+        style=held.style,
         previous=held.told,
         cursor=read.cursor,
         text=read.cursor.encode(),
