@@ -8,6 +8,7 @@ PubSubPullError
 │   └── CursorExpired       it is of another history of the log, or older than what is kept
 ├── ContextError            the metadata of a context is not JSON
 ├── InvalidKey              a key does not fit the model's primary key
+├── InvalidColumn           a column is not one that readers get
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
 ├── ReplicaError            a replica cannot be declared or followed as asked
 │   └── ReplicaFailed       one could not apply what came; names the replica
@@ -51,6 +52,10 @@ class ContextError(PubSubPullError):
 
 class InvalidKey(PubSubPullError):
     """A key does not fit the model's primary key."""
+
+
+class InvalidColumn(PubSubPullError):
+    """A column is not one that readers get."""
 
 
 class SubscriptionError(PubSubPullError):

@@ -10,7 +10,7 @@ from ninja import NinjaAPI
 
 import pubsubpull
 from pubsubpull.pull import api as pull
-from pubsubpull.pull import consumers, problems
+from pubsubpull.pull import consumers, hashes_api, problems
 from pubsubpull.subscribe import api as subscribe
 from pubsubpull.subscribe import failures_api
 
@@ -49,6 +49,7 @@ api = NinjaAPI(
 )
 problems.install(api)
 api.add_router("", pull.router, tags=["pull"])
+api.add_router("", hashes_api.router, tags=["compare"])
 api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
 api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 

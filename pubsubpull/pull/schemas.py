@@ -50,6 +50,49 @@ class Ranges(Schema):
     keys: list[str]
 
 
+class Bounds(Schema):
+    """Keys that split a model's rows into ranges, in the order that hashes are taken in."""
+
+    model: str
+    keys: list[str]
+
+
+class RangeHash(Schema):
+    """How many rows a range has, and one hash of them all."""
+
+    count: int
+    hash: str
+
+
+class Hashes(Schema):
+    """The hashes of key ranges that adjoin, of these columns."""
+
+    model: str
+    columns: list[str]
+    ranges: list[RangeHash]
+
+
+class RowHash(Schema):
+    """The hash of a row."""
+
+    key: str
+    hash: str
+
+
+class RowHashes(Schema):
+    """The hashes of rows, by key."""
+
+    model: str
+    items: list[RowHash]
+
+
+class Rows(Schema):
+    """The rows of some keys, all of one moment."""
+
+    model: str
+    items: list[Instance]
+
+
 class Instances(Schema):
     """A page of rows. `cursor` was taken before the first page: go on with the changes after it."""
 

@@ -84,6 +84,16 @@ def apply(replica: Replica, *, using: str, one_by_one: bool = False) -> Columns:
     return has
 
 
+def differences(replica: Replica, absent: Collection[str], *, using: str) -> list[tuple[str, str]]:
+    """Say of which rows laid out the replica's differ: the key, and `missing`, `extra` or `different`."""
+    found = statement.target(replica, using)
+    written = statement.absent_as_default(replica, absent) if absent else replica.columns
+    extra = _extra(replica, written, after=0, upto=LAST, using=using)
+    return [
+        (key, kind) for key, kind in sql.run(using, statement.differences(found, written, extra=extra, using=using))
+    ]
+
+
 def _check(replica: Replica, has: Columns) -> None:
     needed = {*replica.key_source, *([] if callable(replica.where) else replica.where or ())}
     if missing := sorted(needed & has.absent):
@@ -106,11 +116,16 @@ def _apply_each(found: statement.Target, using: str) -> None:
 def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> None:
     replica = found.replica
     written = statement.absent_as_default(replica, absent) if absent else replica.columns
-    extra = None
-    if callable(replica.where) or any(column.computed for column in written):
-        rows = _rows(replica, after, upto, using)
-        extra = json.dumps([_computed(replica, written, n, row, using) for n, row in rows], cls=statement.Encoder)
+    extra = _extra(replica, written, after=after, upto=upto, using=using)
     sql.run(using, statement.apply(found, written, after=after, upto=upto, extra=extra, using=using))
+
+
+def _extra(replica: Replica, written: Any, *, after: int, upto: int, using: str) -> str | None:
+    """Return what the replica's functions make of the rows, as JSON text; None where it has none."""
+    if not callable(replica.where) and not any(column.computed for column in written):
+        return None
+    rows = _rows(replica, after, upto, using)
+    return json.dumps([_computed(replica, written, n, row, using) for n, row in rows], cls=statement.Encoder)
 
 
 def _rows(replica: Replica, after: int, upto: int, using: str) -> list[tuple[int, str]]:

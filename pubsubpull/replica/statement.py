@@ -98,6 +98,24 @@ def apply(found: Target, columns: tuple[Column, ...], *, after: int, upto: int, 
     )
 
 
+def differences(found: Target, columns: tuple[Column, ...], *, extra: str | None, using: str) -> Any:
+    """Return the query for how the replica's rows differ from those laid out; versions and what is kept do not."""
+    shown = tuple(column for column in columns if not column.kept and column.source is not declared.VERSION)
+    records = _values(found, shown, using)
+    old = psql.Composed([psql.SQL("t.{}").format(psql.Identifier(column.name)) for column in shown]).join(COMMA)
+    differ = psql.SQL("record_image_ne(ROW({old}), ROW({new}))").format(old=old, new=records["values"])
+    return sql.compose(
+        "queries/replica/differences",
+        source=found.replica.source,
+        where=_where(found.replica),
+        extra=_extra(extra),
+        target=found.relation,
+        records=records["records"],
+        differ=differ,
+        **key(found),
+    )
+
+
 def key(found: Target) -> dict[str, psql.Composable]:
     """Return the source's key as columns of a record `r`, and how that matches the replica's row `t`."""
     pairs = dict(zip(found.replica.key, found.replica.key_source, strict=True))

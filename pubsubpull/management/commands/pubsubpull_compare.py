@@ -1,0 +1,62 @@
+"""`manage.py pubsubpull_compare`: proves that replicas equal their sources, or says where not, and repairs them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import compare, declared, services
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from pubsubpull.replica.declared import Replica
+
+
+class Command(BaseCommand):
+    """Compares, prints what differs, and repairs it where it is told to."""
+
+    help = (
+        "Compares replicas with their sources, by hashes of key ranges, while both go on. Nothing is written without "
+        "--repair. Ends with status 1 where rows differ and were not repaired, or could not be judged."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("models", nargs="*", metavar="MODEL", help="Labels of replicas; all without.")
+        parser.add_argument("--repair", action="store_true", help="Make the rows that differ what the source has.")
+        parser.add_argument("--show", type=int, default=20, help="How many rows that differ are named.")
+
+    def handle(self, *, models: list[str], repair: bool, show: int, **_: Any) -> None:
+        names = models or list(declared.all_replicas())
+        if not names:
+            raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
+        try:
+            well = [self._compare(compare.get(name), repair=repair, show=show) for name in names]
+        except (exceptions.PubSubPullError, DatabaseError) as error:
+            raise CommandError(str(error), returncode=2) from error
+        if not all(well):
+            sys.exit(1)
+
+    def _compare(self, replica: Replica, *, repair: bool, show: int) -> bool:
+        with services.get(replica.service).client() as client:
+            result = compare.compare(replica, client, repair=repair, using=conf.get().DATABASE)
+        count = "" if result.rows is None else f"{result.rows:,} rows, "
+        if not result.differences and not result.unsettled:
+            self.stdout.write(self.style.SUCCESS(f"{replica.name}: {count}equal to {replica.source}."))
+            return True
+        kinds = [one.kind for one in result.differences]
+        told = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("missing", "extra", "different"))
+        self.stdout.write(f"{replica.name}: {count}{told}{', repaired' if result.repaired else ''}.")
+        for one in result.differences[:show]:
+            self.stdout.write(f"  {one.kind:9}  {one.key}")
+        if len(result.differences) > show:
+            self.stdout.write(f"  … and {len(result.differences) - show:,} more")
+        if result.unsettled:
+            self.stdout.write(
+                f"  {len(result.unsettled):,} rows have changes that the replica has not applied: is it being followed?"
+            )
+        return (result.repaired and not result.unsettled) or not (result.differences or result.unsettled)

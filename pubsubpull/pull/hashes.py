@@ -1,0 +1,143 @@
+"""Hashes of rows, by which two tables on different databases are compared without sending the rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.db import DataError
+from psycopg import sql as psql
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.pull import instances
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pubsubpull.capture.registry import Publication
+
+Key = list[str] | None
+"""The text of each of a key's columns; None is the beginning or the end."""
+
+
+class Range(NamedTuple):
+    """How many rows a range of keys has, and one hash of them all, of 64 bits."""
+
+    rows: int
+    hash: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """What of a table is hashed: the columns in the order that both sides agree on, masked ones as their constant."""
+
+    relation: str
+    keys: list[str]
+    columns: list[str]
+    masked: list[str] = dataclasses.field(default_factory=list)
+
+    def ranges(self, ends: Sequence[tuple[Key, Key]], *, where: str = "{}", using: str) -> list[Range]:
+        """Return the hash of each range of keys, which is after its first end and up to its second."""
+        query = sql.compose("queries/range_hashes", bounds=json.dumps(ends), filter=where, **self._parts())
+        return [Range(*row) for row in _run(query, using)]
+
+    def rows(
+        self, after: Key, until: Key, *, where: str = "{}", limit: int | None = None, using: str
+    ) -> list[tuple[str, int]]:
+        """Return the key and the hash of each row of a range, at most `limit`, by key."""
+        query = sql.compose("queries/row_hashes", filter=where, past=after, until=until, limit=limit, **self._parts())
+        return [(key, found) for key, found in _run(query, using)]
+
+    def _parts(self) -> dict[str, object]:
+        return {"relation": self.relation, "keys": self.keys, "columns": self.columns, "masked": self.masked}
+
+
+def of(publication: Publication, columns: Collection[str] | None, *, using: str) -> Table:
+    """Return what of a published table is hashed: all that readers get, or of that `columns`. Raises `InvalidColumn`.
+
+    An excluded column is as unknown here as one that does not exist: a hash would tell what few values it may have.
+    """
+    sent = _sent(publication, using)
+    if unknown := sorted(set(columns or ()) - set(sent)):
+        raise exceptions.InvalidColumn(f"{publication.label} has no column {unknown[0][:100]!r}.")
+    return Table(
+        relation=_relation(publication).as_string(),
+        keys=publication.key_columns,
+        columns=sorted(sent if columns is None else set(columns)),
+        masked=publication.masked_columns,
+    )
+
+
+def checked_where(publication: Publication, where: str, *, using: str) -> str:
+    """Return the condition as it was given, where it is an object of columns with the list of values they may have."""
+    try:
+        read = json.loads(where)
+    except (ValueError, RecursionError) as error:
+        raise exceptions.InvalidColumn("It is a JSON object of columns, each with a list of values.") from error
+    if (
+        not isinstance(read, dict)
+        or not all(isinstance(values, list) for values in read.values())
+        or "\\u0000" in where
+    ):
+        raise exceptions.InvalidColumn("It is a JSON object of columns, each with a list of values.")
+    of(publication, read, using=using)
+    return where
+
+
+def bounds(publication: Publication, *, each: int, most: int, using: str) -> list[str]:
+    """Return keys that split a table into ranges of about `each` rows, at most `most`, in the order of hashes."""
+    sent = _sent(publication, using)
+    names = [psql.Identifier(name) for name in publication.key_columns]
+    ordered = [
+        psql.SQL('{} COLLATE "C"').format(name) if sent[column] else name
+        for name, column in zip(names, publication.key_columns, strict=True)
+    ]
+    query = sql.compose(
+        "queries/splits",
+        relation=_relation(publication).as_string(),
+        table=_relation(publication),
+        names=psql.SQL(", ").join(names),
+        ordered=psql.SQL(", ").join(ordered),
+        columns=publication.key_columns,
+        each=each,
+        most=most,
+    )
+    ((keys,),) = sql.run(using, query)
+    return list(keys)
+
+
+def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
+    """Return the items of the rows with these keys, all of one snapshot, as JSON text. Raises `InvalidKey`."""
+    query = sql.compose(
+        "queries/instances_by_key",
+        keys=json.dumps([instances.parts(publication, key) for key in keys]),
+        relation=_relation(publication).as_string(),
+        label=publication.label,
+        columns=publication.key_columns,
+        excluded=publication.excluded_columns,
+        masked=publication.masked_columns,
+    )
+    ((items,),) = _run(query, using)
+    return str(items)
+
+
+def _run(query: psql.Composed, using: str) -> list[tuple[Any, ...]]:
+    try:
+        return sql.run(using, query)
+    except (DataError, UnicodeEncodeError) as error:
+        raise exceptions.InvalidKey("A key does not fit the table's primary key.") from error
+
+
+def _sent(publication: Publication, using: str) -> dict[str, bool]:
+    query = sql.compose(
+        "queries/sent_columns",
+        relation=_relation(publication).as_string(),
+        excluded=publication.excluded_columns,
+    )
+    return {str(name): bool(collated) for name, collated in sql.run(using, query)}
+
+
+def _relation(publication: Publication) -> psql.Identifier:
+    return psql.Identifier(*filter(None, publication.table))

@@ -1,0 +1,32 @@
+-- The query for the hashes of a table's rows, in a range of keys: each row's key columns k1, k2, … and h, a hash of the text of its key and chosen columns.
+-- columns and masked: their names in the order that both sides agree on; a masked one takes part as the constant that readers get.
+-- filter: the values that columns must have, an object of arrays; past, until: the key columns at the ends, as text, or NULL.
+-- Texts are ordered byte by byte, so that both sides give a range the same rows whatever their databases' collations.
+CREATE FUNCTION pubsubpull_hash_query(
+    relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[]
+) RETURNS text LANGUAGE sql STABLE AS $$
+    WITH key AS (
+        SELECT string_agg(format('t.%I', u.c), ', ' ORDER BY u.i) AS names,
+               string_agg(format('t.%I AS k%s', u.c, u.i), ', ' ORDER BY u.i) AS shown,
+               string_agg(format('t.%I%s', u.c, CASE WHEN a.attcollation <> 0 THEN ' COLLATE "C"' ELSE '' END), ', ' ORDER BY u.i) AS ordered
+        FROM unnest(keys) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
+    ),
+    chosen AS (
+        SELECT string_agg(CASE WHEN u.c = ANY (masked) THEN quote_literal('***') || '::text'
+                               WHEN a.atttypid = 'json'::regtype THEN format('t.%I::jsonb', u.c)
+                               ELSE format('t.%I', u.c) END, ', ' ORDER BY u.i) AS names
+        FROM unnest(columns) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
+    ),
+    kept AS (
+        SELECT coalesce(string_agg(format(' AND coalesce(to_jsonb(%s), ''null'') = ANY (ARRAY(SELECT jsonb_array_elements(%L::jsonb)))',
+                                          CASE WHEN f.c = ANY (masked) THEN quote_literal('***') || '::text' ELSE format('t.%I', f.c) END, f.v), ''), '') AS rows
+        FROM jsonb_each(filter) AS f(c, v)
+    )
+    SELECT format('SELECT %s, (''x'' || left(md5(row_to_json(ROW(%s))::text), 16))::bit(64)::bigint AS h FROM %s t WHERE true%s%s%s',
+                  key.shown, concat_ws(', ', key.names, chosen.names), relation, kept.rows,
+                  CASE WHEN past IS NULL THEN '' ELSE format(' AND ROW(%s) > ROW(%s)', key.ordered,
+                      (SELECT string_agg(quote_literal(v), ', ' ORDER BY i) FROM unnest(past) WITH ORDINALITY AS u(v, i))) END,
+                  CASE WHEN until IS NULL THEN '' ELSE format(' AND ROW(%s) <= ROW(%s)', key.ordered,
+                      (SELECT string_agg(quote_literal(v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) END)
+    FROM key, chosen, kept
+$$;
