@@ -37,6 +37,10 @@ class Settings:
     """The longest that a call may wait for changes, in seconds."""
     DOCS: str = "staff"
     """Who sees the API's documentation page: `staff`, `public` or `off`."""
+    HEALTH: str = "token"
+    """Who learns whether the service is well: `token`, consumers only; `public`, any call, but only in a word."""
+    HEALTH_LAG: float = 300.0
+    """How far an active subscription may be behind before the service is not well, in seconds."""
     POLL_INTERVAL: float = 0.02
     """How often a busy worker looks at the log, in seconds."""
     IDLE_INTERVAL: float = 0.25
@@ -152,6 +156,8 @@ def _wrong_text(name: str, value: Any) -> str | None:
         return f"must be {', '.join(CHOICES[name][:-1])} or {CHOICES[name][-1]}, not {value!r}"
     if name == "ORIGIN" and value and not HOST.fullmatch(value):
         return f"must be as a host's name, not {value!r}"
+    if name == "HEALTH" and value not in {"token", "public"}:
+        return f"must be token or public, not {value!r}"
     if name == "DATABASE" and value not in django_settings.DATABASES:
         return f"must be an alias of DATABASES, not {value!r}"
     return None

@@ -7,6 +7,7 @@ PubSubPullError
 │   ├── CursorInvalid       it does not decode
 │   └── CursorExpired       it is of another history of the log, or older than what is kept
 ├── ContextError            the metadata of a context is not JSON
+├── MetricsUnavailable      the package that writes metrics is not installed
 ├── InvalidKey              a key does not fit the model's primary key
 ├── InvalidColumn           a column is not one that readers get
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
@@ -48,6 +49,10 @@ class CursorExpired(CursorError):
 
 class ContextError(PubSubPullError):
     """The metadata of a context is not JSON."""
+
+
+class MetricsUnavailable(PubSubPullError):
+    """The package that writes metrics is not installed."""
 
 
 class InvalidKey(PubSubPullError):

@@ -9,6 +9,7 @@ from django.urls import re_path
 from ninja import NinjaAPI
 
 import pubsubpull
+from pubsubpull import operate
 from pubsubpull.pull import api as pull
 from pubsubpull.pull import consumers, hashes_api, problems
 from pubsubpull.subscribe import api as subscribe
@@ -50,6 +51,7 @@ api = NinjaAPI(
 problems.install(api)
 api.add_router("", pull.router, tags=["pull"])
 api.add_router("", hashes_api.router, tags=["compare"])
+api.add_router("", operate.router, tags=["operate"])
 api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
 api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 

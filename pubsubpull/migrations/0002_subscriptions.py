@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ("granted", models.JSONField(default=list)),
                 ("may_audit", models.BooleanField(default=False)),
                 ("may_subscribe", models.BooleanField(default=False)),
+                ("may_monitor", models.BooleanField(default=False)),
                 ("active", models.BooleanField(default=True)),
                 ("created", models.DateTimeField(auto_now_add=True)),
             ],
@@ -57,6 +58,22 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": "pubsubpull_host",
+            },
+        ),
+        migrations.CreateModel(
+            name="Counter",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
+                ),
+                ("name", models.TextField()),
+                ("label", models.TextField()),
+                ("value", models.FloatField()),
+            ],
+            options={
+                "db_table": "pubsubpull_counter",
+                "constraints": [models.UniqueConstraint(fields=("name", "label"), name="pubsubpull_counter_label")],
             },
         ),
         migrations.CreateModel(

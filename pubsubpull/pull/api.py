@@ -15,7 +15,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.audit import trail
 from pubsubpull.capture import feed, registry
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.pull import changes, columns, consumers, health, instances, problems, schemas
+from pubsubpull.pull import changes, columns, consumers, instances, problems, schemas
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -40,6 +40,7 @@ def service(request: HttpRequest) -> HttpResponse:
                 "changes": f"{base}changes/",
                 "subscriptions": f"{base}subscriptions/",
                 "health": f"{base}health/",
+                "metrics": f"{base}metrics/",
             },
         }
     )
@@ -174,14 +175,6 @@ def request_(
     if found is None:
         raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
     return _text(found)
-
-
-@router.get("/health/", response={200: schemas.Check, 503: schemas.Check, 401: schemas.Problem}, summary="The state")
-def health_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
-    """Say whether all is well, check by check."""
-    found = health.checks(_using())
-    well = set(found.values()) == {health.OK}
-    return _json({"status": "ok" if well else "failing", "checks": found}, status=200 if well else 503)
 
 
 def _using() -> str:

@@ -39,13 +39,23 @@ def hashed(token: str) -> str:
 
 
 def add(
-    name: str, models: Iterable[str], *, may_audit: bool = False, may_subscribe: bool = False
+    name: str,
+    models: Iterable[str],
+    *,
+    may_audit: bool = False,
+    may_subscribe: bool = False,
+    may_monitor: bool = False,
 ) -> tuple[Consumer, str]:
     """Make a consumer; return it with its token, which is not kept. Raises `PublicationError` for an unknown model."""
     granted = checked(models)
     token = new_token()
     consumer = consumers().create(
-        name=name, token_hash=hashed(token), granted=granted, may_audit=may_audit, may_subscribe=may_subscribe
+        name=name,
+        token_hash=hashed(token),
+        granted=granted,
+        may_audit=may_audit,
+        may_subscribe=may_subscribe,
+        may_monitor=may_monitor,
     )
     return consumer, token
 

@@ -13,6 +13,7 @@ class Consumer(models.Model):
     granted = models.JSONField(default=list)
     may_audit = models.BooleanField(default=False)
     may_subscribe = models.BooleanField(default=False)
+    may_monitor = models.BooleanField(default=False)
     active = models.BooleanField(default=True)
     created = models.DateTimeField(auto_now_add=True)
 

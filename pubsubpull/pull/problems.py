@@ -100,6 +100,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: PLR0911  a table
             return expired(error)
         case exceptions.SubscriptionError():
             return invalid(error.field, error.reason)
+        case exceptions.MetricsUnavailable():
+            return Problem(status=501, type="not-installed", title="Not installed", detail=str(error))
         case AuthenticationError():
             return unauthorized()
         case ValidationError():
@@ -130,6 +132,7 @@ def install(api: NinjaAPI) -> None:
         Problem,
         exceptions.CursorError,
         exceptions.SubscriptionError,
+        exceptions.MetricsUnavailable,
         AuthenticationError,
         ValidationError,
         HttpError,

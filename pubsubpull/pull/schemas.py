@@ -149,10 +149,10 @@ class Request(Schema):
 
 
 class Check(Schema):
-    """The state of the service: `ok` for each check that holds, a reason for one that does not."""
+    """The state of the service: `ok` for each check that holds, else a reason; no checks without a token."""
 
     status: Literal["ok", "failing"]
-    checks: dict[str, str]
+    checks: dict[str, str] | None = None
 
 
 class Problem(Schema):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.feed import Row
     from pubsubpull.subscribe.breaker import Breaker
     from pubsubpull.subscribe.held import Held
+    from pubsubpull.subscribe.meter import Meter
     from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.progress import Progress
     from pubsubpull.subscribe.transport import Response, Transport
@@ -51,6 +52,7 @@ class Delivery:
         transport: Transport,
         breaker: Breaker,
         progress: Progress,
+        meter: Meter,
         aside: aside.Aside,
         origin: str,
         alive: Callable[[], asyncio.Event],
@@ -59,6 +61,7 @@ class Delivery:
         self.transport = transport
         self.breaker = breaker
         self.progress = progress
+        self.meter = meter
         self.aside = aside
         self.origin = origin
         self.alive = alive
@@ -194,12 +197,14 @@ class Delivery:
             await self.breaker.failed(held.host, began=began, error=result.error)
         else:
             await self.breaker.answered(held.host)
+        self.meter.exchanged(type(result).__name__.lower(), time.monotonic() - began)
         return result
 
     async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
         match result:
             case Delivered():
                 held.done.difference_update([row.version for row in page.rows])
+                self.meter.delivered(page.rows[0].item, now=time.time())
                 self.progress.delivered(held, page)
                 self.delivered += page.count
             case Rewind(cursor=cursor):

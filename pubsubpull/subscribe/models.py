@@ -43,6 +43,21 @@ class Host(models.Model):
         return self.host
 
 
+class Counter(models.Model):
+    """A number that only grows, which all workers add to: how many of `name` were `label`."""
+
+    name = models.TextField()
+    label = models.TextField()
+    value = models.FloatField()
+
+    class Meta:
+        db_table = "pubsubpull_counter"
+        constraints = (models.UniqueConstraint(fields=["name", "label"], name="pubsubpull_counter_label"),)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}"
+
+
 class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 

@@ -20,6 +20,7 @@ from pubsubpull.subscribe.breaker import Breaker
 from pubsubpull.subscribe.delivery import Delivery
 from pubsubpull.subscribe.guard import Guard
 from pubsubpull.subscribe.held import Groups
+from pubsubpull.subscribe.meter import Meter
 from pubsubpull.subscribe.progress import Progress
 from pubsubpull.subscribe.reader import Reader
 from pubsubpull.subscribe.recorder import Recorder
@@ -98,7 +99,7 @@ class Worker:
         async def try_again() -> None:
             await self.aside.watch(self.shares.held, self.delivery.start)
 
-        return [self.shares.keep, self.recorder.run, self.breaker.watch, try_again]
+        return [self.shares.keep, self.recorder.run, self.meter.run, self.breaker.watch, try_again]
 
     def _make(self, reads: threads.Database, writes: threads.Database) -> None:
         """Make the parts, which know of each other."""
@@ -129,7 +130,9 @@ class Worker:
         )
         self.breaker = Breaker(settings=self.settings, writes=writes)
         self.aside = Aside(settings=self.settings, worker=self.id, writes=writes, signals=self.signals)
+        self.meter = Meter(using=self.settings.DATABASE, writes=writes)
         self.delivery = Delivery(
+            meter=self.meter,
             transport=self.transport,
             breaker=self.breaker,
             progress=Progress(settings=self.settings, groups=groups, note=self.recorder.note, room=room),
@@ -188,6 +191,7 @@ class Worker:
             task.cancel()
         try:
             await self.recorder.flush()
+            await self.meter.flush()
             await self.reader.move_cursors(at_once=True)
             await writes(self.store.leave)
             await self.signals.flush(self.settings.DRAIN)

@@ -31,6 +31,7 @@ class Command(BaseCommand):
         add.add_argument("--models", required=True, help="What it may read: labels with commas between, or * for all.")
         add.add_argument("--audit", action="store_true", help="It may read who changed what.")
         add.add_argument("--subscribe", action="store_true", help="It may have changes pushed to it.")
+        add.add_argument("--monitor", action="store_true", help="It may read the metrics.")
         actions.add_parser("list", help="List the consumers and what each was granted.")
         for name, text in (("rotate", "Print a new token; the old one ends."), ("remove", "Remove a consumer.")):
             actions.add_parser(name, help=text).add_argument("name")
@@ -38,20 +39,20 @@ class Command(BaseCommand):
     def handle(self, *, action: str, **options: Any) -> None:
         getattr(self, "show" if action == "list" else action)(**options)
 
-    def add(self, *, name: str, models: str, audit: bool, subscribe: bool, **_: Any) -> None:
+    def add(self, *, name: str, models: str, audit: bool, subscribe: bool, monitor: bool, **_: Any) -> None:
         """Make a consumer."""
         try:
-            token = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe)[1]
+            made = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe, may_monitor=monitor)
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error
         except IntegrityError as error:
             raise CommandError(f"There is a consumer {name} already. `rotate` gives it a new token.") from error
-        self.stdout.write(token)
+        self.stdout.write(made[1])
 
     def show(self, **_: Any) -> None:
         """List the consumers."""
         for consumer in consumers.consumers():
-            rights = [right for right in ("audit", "subscribe") if getattr(consumer, f"may_{right}")]
+            rights = [right for right in ("audit", "subscribe", "monitor") if getattr(consumer, f"may_{right}")]
             self.stdout.write(f"{consumer.name}: {', '.join(consumer.granted)} {' '.join(rights)}".rstrip())
 
     def rotate(self, *, name: str, **_: Any) -> None:

@@ -1,0 +1,72 @@
+"""Health and metrics over HTTP: for load balancers, for Prometheus, and for who operates the service."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from pubsubpull import conf
+from pubsubpull.pull import consumers, health, problems, schemas
+from pubsubpull.replica import health as replicas
+from pubsubpull.subscribe import health as delivery
+from pubsubpull.subscribe import metrics
+
+if TYPE_CHECKING:
+    from pubsubpull.pull.models import Consumer
+
+router = Router()
+ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 501, 503), schemas.Problem)
+NOBODY = "nobody"
+"""Stands for the consumer of a call without a token, where the settings let it have the state."""
+
+
+class TokenOrNot(consumers.Token):
+    """As a token; where the setting HEALTH is `public`, a call without one gets the state and nothing more."""
+
+    def __call__(self, request: HttpRequest) -> Consumer | str | None:
+        """Return whose call it is."""
+        found: Consumer | None = super().__call__(request)
+        if found is None and conf.get().HEALTH == "public" and "Authorization" not in request.headers:
+            return NOBODY
+        return found
+
+
+@router.get(
+    "/health/",
+    auth=TokenOrNot(),
+    response={200: schemas.Check, 503: schemas.Check, 401: schemas.Problem},
+    summary="The state",
+)
+def health_(request: HttpRequest) -> HttpResponse:
+    """Say whether all is well, check by check; without a token, in a word, whether the log can be read."""
+    anonymous = request.auth == NOBODY  # type: ignore[attr-defined]
+    found = health.database(conf.get().DATABASE) if anonymous else checks()
+    well = set(found.values()) == {health.OK}
+    body: dict[str, Any] = {"status": "ok" if well else "failing"}
+    if not anonymous:
+        body["checks"] = found
+    return HttpResponse(json.dumps(body), content_type="application/json", status=200 if well else 503)
+
+
+def checks() -> dict[str, str]:
+    """Return each check with `ok` or the reason why it fails. What needs the database is left out where it is away."""
+    using = conf.get().DATABASE
+    found = health.checks(using)
+    if found["database"] != health.OK:
+        return found
+    try:
+        return found | delivery.checks(conf.get()) | replicas.checks(using)
+    except DatabaseError as error:
+        return found | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
+
+
+@router.get("/metrics/", response={200: None, **ERRORS}, summary="Metrics for Prometheus")
+def metrics_(request: HttpRequest) -> HttpResponse:
+    """Give counters, gauges and histograms in Prometheus's text format, to consumers that may monitor."""
+    if not request.auth.may_monitor:  # type: ignore[attr-defined]
+        raise problems.forbidden("This consumer was not granted monitoring.")
+    return HttpResponse(metrics.text(conf.get()), content_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,4 @@
+-- How long the first change after each of these ids has been waiting, in seconds, 0 where there is none.
+SELECT seen, coalesce((SELECT greatest(extract(epoch FROM clock_timestamp() - at), 0)::double precision
+                       FROM pubsubpull_change WHERE id > seen ORDER BY id LIMIT 1), 0)
+FROM unnest({seen}::bigint[]) AS v (seen)
