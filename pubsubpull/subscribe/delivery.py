@@ -193,11 +193,11 @@ class Delivery:
             result: T | Retry = Retry(error=f"The receiver could not be reached: {error}.", away=True)
         else:
             result = judge(response, now=time.time())
+        self.meter.exchanged(type(result).__name__.lower(), time.monotonic() - began)
         if isinstance(result, Retry) and result.away:
             await self.breaker.failed(held.host, began=began, error=result.error)
         else:
             await self.breaker.answered(held.host)
-        self.meter.exchanged(type(result).__name__.lower(), time.monotonic() - began)
         return result
 
     async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
