@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import inspect
 import io
+import os
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
@@ -143,7 +144,7 @@ def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"the certificate was not accepted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {error.os_error.strerror or type(error.os_error).__name__}"
+        return f"no connection: {_system_reason(error.os_error)}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection was closed before the answer"
     if isinstance(error, aiohttp.InvalidURL):
@@ -153,6 +154,13 @@ def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
     if isinstance(error, aiohttp.ClientResponseError):
         return "the exchange broke off: the answer is not valid HTTP"
     return f"the exchange broke off ({type(error).__name__})"
+
+
+def _system_reason(error: OSError) -> str:
+    """Return the system's words alone: asyncio adds the address, which is not for everyone to know."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

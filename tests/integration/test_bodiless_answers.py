@@ -15,6 +15,11 @@ from pubsubpull.subscribe.transport import HttpTransport
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
 
 
+async def body(reader):
+    head = await reader.readuntil(b"\r\n\r\n")
+    return await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+
+
 class Server:
     """Answers each notification with these pieces of bytes; a piece that is an event is waited for."""
 
@@ -27,9 +32,7 @@ class Server:
         self.connections += 1
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                self.bodies.append(await reader.readexactly(size))
+                self.bodies.append(await body(reader))
                 for piece in self.pieces:
                     writer.write(piece)
                     await writer.drain()
@@ -96,3 +99,26 @@ def test_lines_may_end_as_some_servers_end_them():
 def test_junk_on_a_new_connection_is_a_failure(junk):
     with pytest.raises(exceptions.Unavailable):
         send(Server(junk + b"\r\n\r\n"), b"1")
+
+
+def test_a_body_that_comes_with_the_next_answer_costs_the_connection_only():
+    class Late(Server):
+        async def serve(self, reader, writer):
+            self.connections += 1
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                for piece in (b"", b"ok"):
+                    self.bodies.append(await body(reader))
+                    writer.write(piece + b"HTTP/1.1 204 No Content\r\n\r\n")
+            writer.close()
+
+    server = Late()
+    assert [answer.status for answer in send(server, b"1", b"2")] == [204, 204]
+    assert (server.bodies, server.connections) == ([b"1", b"2", b"2"], 2)
+
+
+def test_more_than_an_answer_can_be_is_cut_off_where_nobody_reads_it():
+    """Chunk extensions are no body: what bounds the body does not bound them."""
+    piece = b"x" * 65536
+    server = Server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=", *[piece] * 40)
+    with pytest.raises(exceptions.Unavailable, match="the answer is too long"):
+        send(server, b"1")
