@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                 ),
                 ("cursor", models.TextField()),
                 ("told", models.TextField()),
+                ("initial", models.TextField(default="")),
                 ("created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("attempts", models.IntegerField(default=0)),
                 ("failing_since", models.DateTimeField(null=True)),

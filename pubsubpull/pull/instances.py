@@ -67,10 +67,14 @@ def parts(publication: Publication, key: str) -> list[str]:
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def _read(
-    publication: Publication, *, past: str | None, until: str | None, only: str | None, limit: int, using: str
-) -> Instances:
-    query = sql.compose(
+def query(
+    publication: Publication, *, limit: int, past: str | None = None, until: str | None = None, only: str | None = None
+) -> psql.Composed:
+    """Return the query for at most `limit` rows after the key `past`, up to `until`, or the one row of the key `only`.
+
+    Raises `InvalidKey`.
+    """
+    return sql.compose(
         "queries/instances",
         relation=psql.Identifier(*filter(None, publication.table)).as_string(),
         label=publication.label,
@@ -82,8 +86,14 @@ def _read(
         only=None if only is None else parts(publication, only),
         limit=limit,
     )
+
+
+def _read(
+    publication: Publication, *, past: str | None, until: str | None, only: str | None, limit: int, using: str
+) -> Instances:
+    rows = query(publication, past=past, until=until, only=only, limit=limit)
     try:
-        ((items, count, last),) = sql.run(using, query)
+        ((items, count, last),) = sql.run(using, rows)
     except (DataError, UnicodeEncodeError) as error:
         raise exceptions.InvalidKey(f"The key does not fit {', '.join(publication.key_columns)}.") from error
     return Instances(items=items, count=count, last=last)

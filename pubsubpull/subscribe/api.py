@@ -23,6 +23,7 @@ class Wish(Schema):
     """What to send where.
 
     `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
+    With `instances` all rows are sent first, then the changes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,6 +39,7 @@ class Wish(Schema):
     secret: StrictStr | None = None
     paused: StrictBool = False
     verify: StrictBool | None = None
+    instances: StrictBool = False
 
 
 class Lag(Schema):
@@ -48,7 +50,10 @@ class Lag(Schema):
 
 
 class Subscription(Schema):
-    """A subscription and how it fares. `secret` is in the answer that made it, and never again."""
+    """A subscription and how it fares. `secret` is in the answer that made it, and never again.
+
+    `instances` says that rows are still to be sent before the changes.
+    """
 
     name: str
     callback: str
@@ -60,6 +65,7 @@ class Subscription(Schema):
     verify: bool
     on_failure: Literal["block", "set-aside"]
     state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]
+    instances: bool
     cursor: str
     lag: Lag
     failures: int

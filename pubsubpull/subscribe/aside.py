@@ -56,6 +56,7 @@ class Store:
                 id=held.id,
                 lease=held.lease,
                 cursor=page.text,
+                initial=page.following.encode() if page.following else "",
                 version=row.version,
                 model=row.model,
                 op=row.op,

@@ -33,6 +33,8 @@ T = TypeVar("T")
 State = Subscription.State
 AGENT = {"user-agent": f"pubsubpull/{__version__}"}
 UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
+AWAY = 1.0
+"""How long to wait before rows are read again, where the database is away, in seconds."""
 REWINDS = 3
 """How often in a row a receiver may say that it is elsewhere before that is a failure."""
 
@@ -43,7 +45,8 @@ class Delivery:
     """What all deliveries of a worker share.
 
     `origin` is the name that receivers are asked for their consent under. `alive` gives an event that is set while the
-    worker's leases are sure to be its own; `present` reads the log's present.
+    worker's leases are sure to be its own; `present` reads the log's present, `rows` the next page of the rows that
+    come before all changes.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Delivery:
         origin: str,
         alive: Callable[[], asyncio.Event],
         present: Callable[[], Awaitable[feed.Present]],
+        rows: Callable[[Held], Awaitable[Notification | None]],
     ) -> None:
         self.transport = transport
         self.breaker = breaker
@@ -66,6 +70,7 @@ class Delivery:
         self.origin = origin
         self.alive = alive
         self.present = present
+        self.rows = rows
         self.stopping = asyncio.Event()
         self.delivered = 0
 
@@ -98,7 +103,7 @@ class Delivery:
     async def _one(self, held: Held) -> bool:
         """Send one notification; say whether to go on."""
         wanted = next(iter(held.wanted.values()), None)
-        page = aside.alone(held, wanted) if wanted else held.next()
+        page = aside.alone(held, wanted) if wanted else await self._next(held)
         if page is None or not await self._due(held):
             return False
         result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
@@ -109,6 +114,19 @@ class Delivery:
         else:
             await self._settle_alone(held, wanted, result)
         return True
+
+    async def _next(self, held: Held) -> Notification | None:
+        """Return what to send next: first the rows that were asked for, then the changes."""
+        if held.initial is not None and held.current is None:
+            try:
+                held.current = await self.rows(held)
+            except DatabaseError as error:
+                logger.warning("pubsubpull: the database is away (%s); rows are read later", threads.first_line(error))
+                await self._first(held, AWAY)
+                return None
+            if held.current is None:
+                self.progress.complete(held)
+        return held.next()
 
     def _over(self, held: Held) -> bool:
         return self.stopping.is_set() or held.ending.is_set() or held.state not in SERVED
@@ -150,7 +168,7 @@ class Delivery:
         async def send(row: Row) -> Outcome:
             single = notification.of_one(row, page, style=held.style, told=held.told)
             try:
-                url = uri.expand(held.callback, model=row.model, key=spread.key(row), version=row.version)
+                url = uri.expand(held.callback, model=row.model, key=spread.key(row), version=spread.version(row))
             except uri.Unexpandable as error:
                 return Retry(error=f"Change {row.version} of {row.model} cannot be sent: {error}.", refused=True)
             return await self._send(held, single, url)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.feed import Present, Row, Rows
     from pubsubpull.subscribe.aside import Wanted
+    from pubsubpull.subscribe.initial import Place
     from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.poison import Search
 
@@ -31,7 +32,8 @@ class Held:
 
     `read` is the cursor that it has read up to, while it is in no group. `before` is the task of its earlier self,
     which may still have a notification on its way. `ending` says that nothing more is to be sent, `dropped` that
-    nothing more is to be recorded either. `search` is for a change that its receiver does not take, `wanted` the
+    nothing more is to be recorded either. `initial` is how far the rows have come that go before all
+    changes. `search` is for a change that its receiver does not take, `wanted` the
     changes set aside that are to be tried again, by their failures' ids. `done` are the versions beyond its cursor that
     its receiver has taken, where changes are sent one by one.
     """
@@ -51,6 +53,7 @@ class Held:
     state: str
     cursor: Cursor
     told: str
+    initial: Place | None
     attempts: int
     failing_since: float | None
     next_attempt: float | None
@@ -105,7 +108,7 @@ class Held:
     @property
     def waits(self) -> bool:
         """Whether there is something to send."""
-        return bool(self.pending.count or self.current or self.wanted or self.unverified)
+        return bool(self.pending.count or self.current or self.wanted or self.unverified or self.initial)
 
     @property
     def failing(self) -> bool:

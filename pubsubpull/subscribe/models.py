@@ -62,8 +62,9 @@ class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 
     `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only
-    changes pass that the subscription does not want. `lease` grows each time the subscription changes hands or is
-    changed: a worker whose number is old may write nothing. `consented` is the callback whose receiver has consented.
+    changes pass that the subscription does not want. `initial` says how far the rows have come that go before all
+    changes. `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may
+    write nothing. `consented` is the callback whose receiver has consented.
     """
 
     class State(models.TextChoices):
@@ -99,6 +100,7 @@ class Subscription(models.Model):
     state = models.TextField(choices=State, default=State.ACTIVE)
     cursor = models.TextField()
     told = models.TextField()
+    initial = models.TextField(default="")
     created = models.DateTimeField(db_default=Now())
     attempts = models.IntegerField(default=0)
     failing_since = models.DateTimeField(null=True)

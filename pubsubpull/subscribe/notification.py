@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.feed import Row, Rows
+    from pubsubpull.subscribe.initial import Place
 
 SIZE = 1_000_000
 """How many characters of items a notification holds; one change may be larger by itself."""
@@ -21,7 +22,10 @@ SIZE = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it."""
+    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it.
+
+    `following` is the place after it where it is one of the rows that come before all changes; None at their end.
+    """
 
     id: str
     body: bytes
@@ -30,6 +34,7 @@ class Notification:
     cursor: Cursor
     text: str
     rows: tuple[Row, ...] = ()
+    following: Place | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,7 @@ def retry(subscription: Subscription) -> Subscription:
 def rewind(subscription: Subscription, to: str) -> Subscription:
     """Go on from another cursor, "now" or "start". Raises `SubscriptionError` and `CursorExpired`."""
     cursor = subscriptions.cursor_at(to, conf.get().DATABASE)
-    return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor})
+    return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
 
 
 def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Failure]:

@@ -38,6 +38,7 @@ class Progress:
     def delivered(self, held: Held, page: Notification) -> None:
         """Note that the receiver has taken the page."""
         search = poison.passed(held.search, page.count)
+        held.initial = page.following
         if search is None:
             self.well(held, page.cursor, page.text)
         else:
@@ -51,9 +52,16 @@ class Progress:
         if held.group is None:
             self.room(held)
 
+    def complete(self, held: Held) -> None:
+        """Note that no rows are left to be sent before the changes."""
+        held.initial = None
+        self.note(held)
+        self.room(held)
+
     def rewound(self, held: Held, cursor: Cursor) -> None:
         """Note that the receiver is at this cursor."""
         held.rewinds += 1
+        held.initial = None
         held.done.clear()
         self._read_on_from(held, cursor)
         self.well(held, cursor, cursor.encode())
@@ -61,6 +69,7 @@ class Progress:
 
     def set_aside(self, held: Held, page: Notification) -> None:
         """Note that the page was set aside: delivery goes on after it, and the receiver is told of no cursor."""
+        held.initial = page.following
         self.well(held, page.cursor, held.told)
         if held.group is None:
             self.room(held)

@@ -72,8 +72,8 @@ class Reader:
         look = await self._reads(self.store.look)
         if look.free or look.mine != len(self.shares.held):
             self.shares.hurry.set()
-        while self.shares.unverified:
-            self.delivery.start(self.shares.unverified.pop())
+        while self.shares.beginning:
+            self.delivery.start(self.shares.beginning.pop())
         now = upto or look.present
         due = self.groups.due(now)
         for group in due[: LAGGING_AT_ONCE + 1]:
@@ -86,7 +86,7 @@ class Reader:
 
     def room(self, held: Held) -> None:
         """Let a subscription read on, once it has room."""
-        if held.group is None and held.read is not None and held.pending.count <= ROOM // 2:
+        if held.group is None and held.read is not None and not held.initial and held.pending.count <= ROOM // 2:
             self.groups.join(held, held.read)
             self.wake.set()
 

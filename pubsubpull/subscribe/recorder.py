@@ -82,6 +82,7 @@ def record(held: Held) -> Record:
         lease=held.lease,
         cursor=held.cursor.encode(),
         told=held.told,
+        initial=held.initial.encode() if held.initial else "",
         state=held.state,
         attempts=held.attempts,
         failing_since=held.failing_since,

@@ -35,7 +35,7 @@ def share(*, subscriptions: int, workers: int) -> int:
 class Shares:
     """What a worker holds: `held`, and what is on its way for subscriptions that it holds no more.
 
-    `unverified` are those that have just been taken and whose receivers are to be asked.
+    `beginning` are those that have just been taken, and whose receivers are to be asked, or to get rows, first.
 
     `flush` has all progress recorded, `tell` is told what was recorded, `wake` is set where there is more to read for.
     Setting `hurry` has the share looked at soon.
@@ -58,7 +58,7 @@ class Shares:
         self.store = store
         self.groups = groups
         self.held: dict[uuid.UUID, Held] = {}
-        self.unverified: list[Held] = []
+        self.beginning: list[Held] = []
         self.hurry = asyncio.Event()
         self.alive_until = 0.0
         self._writes = writes
@@ -148,9 +148,9 @@ class Shares:
             self.drop(earlier)
         held.before = self._leaving.pop(held.id, None)
         self.held[held.id] = held
-        if held.unverified:
+        if held.unverified or held.initial:
             held.read = held.cursor
-            self.unverified.append(held)
+            self.beginning.append(held)
         else:
             self.groups.join(held, held.cursor)
         self._wake.set()

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind
 
@@ -88,6 +88,16 @@ def segments(rows: Iterable[Row]) -> Iterator[list[list[Row]]]:
 
 def key(row: Row) -> str | None:
     """Return a change's key."""
-    head = row.item.partition(',"old":')[0]
-    found: str | None = json.loads(head + "}")["key"]
+    found: str | None = _head(row)["key"]
     return found
+
+
+def version(row: Row) -> int:
+    """Return the version that a change's item has: many rows that come before all changes may share one."""
+    found: int = _head(row)["version"] if row.op == "S" else row.version
+    return found
+
+
+def _head(row: Row) -> dict[str, Any]:
+    head: dict[str, Any] = json.loads(row.item.partition(',"old":')[0] + "}")
+    return head

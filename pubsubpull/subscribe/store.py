@@ -10,6 +10,7 @@ from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.capture.models import Change
 from pubsubpull.pull import consumers
+from pubsubpull.subscribe import initial
 from pubsubpull.subscribe.held import Held
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ COLUMNS = (
     "lease",
     "cursor",
     "told",
+    "initial",
     "state",
     "attempts",
     "failing_since",
@@ -52,6 +54,7 @@ class Record:
     lease: int
     cursor: str
     told: str
+    initial: str
     state: str
     attempts: int
     failing_since: float | None
@@ -144,6 +147,7 @@ def held(row: tuple[Any, ...]) -> Held:
         state,
         cursor,
         told,
+        rows,
         *fares,
         by,
         granted,
@@ -167,6 +171,7 @@ def held(row: tuple[Any, ...]) -> Held:
         state=state,
         cursor=place,
         told=told,
+        initial=initial.decode(rows),
         attempts=attempts,
         failing_since=failing_since,
         next_attempt=next_attempt,
@@ -185,9 +190,10 @@ def broken(row: tuple[Any, ...]) -> Record:
         lease=row[1],
         cursor=row[13],
         told=row[14],
+        initial=row[15],
         state="disabled",
-        attempts=row[15],
-        failing_since=row[16],
+        attempts=row[16],
+        failing_since=row[17],
         next_attempt=None,
         last_error="What is stored is no cursor. PUT the subscription again with after.",
         last_delivered=None,

@@ -12,7 +12,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import formats, guard, signing, times, uri
+from pubsubpull.subscribe import formats, guard, initial, signing, times, uri
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.store import OPS
 
@@ -36,7 +36,7 @@ class Wish:
     """What a consumer asks for.
 
     `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one.
-    `verify` is None for what the settings say.
+    `verify` is None for what the settings say. With `instances` all rows are sent (again), and then the changes.
     """
 
     callback: str
@@ -50,6 +50,7 @@ class Wish:
     secret: str | None = None
     paused: bool = False
     verify: bool | None = None
+    instances: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,10 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
     """
     using = conf.get().DATABASE
     fields = _checked(consumer, name, wish)
-    cursor = cursor_at(wish.after, using)
+    cursor = _beginning(wish, using)
     if cursor is not None:
-        fields |= {"cursor": cursor, "told": cursor}
+        place = initial.Place(models=tuple(fields["wanted"]))
+        fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
     with transaction.atomic(using=using):
         there = _own(consumer).select_for_update().filter(name=name).first()
         if there is not None:
@@ -171,6 +173,15 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     }
 
 
+def _beginning(wish: Wish, using: str) -> str | None:
+    """Return the cursor from which the wish has the changes sent; None for where they are."""
+    if not wish.instances:
+        return cursor_at(wish.after, using)
+    if wish.after is not None:
+        raise exceptions.SubscriptionError("after", "must not be given with instances: changes follow upon the rows.")
+    return cursor_at("now", using)
+
+
 def _verify(wanted: bool | None) -> bool:
     setting = conf.get().VERIFY
     if setting == "always" and wanted is False:
@@ -265,6 +276,7 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "verify": subscription.verify,
         "on_failure": subscription.on_failure,
         "state": subscription.state,
+        "instances": bool(subscription.initial),
         "cursor": subscription.cursor,
         "lag": {"changes": behind.changes, "seconds": round(behind.seconds, 3)},
         "failures": subscription.failures.count(),

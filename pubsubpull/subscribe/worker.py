@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
 
-from pubsubpull.subscribe import consent, threads
+from pubsubpull.subscribe import consent, initial, threads
 from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe.aside import Aside
 from pubsubpull.subscribe.breaker import Breaker
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
     from pubsubpull.subscribe.held import Held
+    from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.transport import Transport
 
 AWAY_LIMIT = 5.0
@@ -81,6 +82,7 @@ class Worker:
         """Make what belongs to a running loop; in the end finish, record, and let go."""
         using = self.settings.DATABASE
         reads, writes, others, upkeep = (threads.Database(using, n) for n in ("reads", "writes", "signals", "upkeep"))
+        self.rows = threads.Database(using, "rows")
         self.signals = Signals(using=using, thread=others)
         self.upkeep = Upkeep(settings=self.settings, database=upkeep)
         self._make(reads, writes)
@@ -90,7 +92,7 @@ class Worker:
                 await self._drain(writes)
         finally:
             await self.transport.close()
-            for database in (reads, writes, others, upkeep):
+            for database in (reads, writes, others, upkeep, self.rows):
                 await database.close()
 
     def _loops(self) -> list[Callable[[], Any]]:
@@ -117,6 +119,9 @@ class Worker:
         async def present() -> Present:
             return await self.reader.present()
 
+        async def rows(held: Held) -> Notification | None:
+            return await self.rows(initial.page, held, using=self.settings.DATABASE)
+
         self.recorder = Recorder(write=record, tell=self.signals.recorded, lost=lost)
         self.shares = Shares(
             settings=self.settings,
@@ -140,6 +145,7 @@ class Worker:
             origin=consent.origin(self.settings),
             alive=self.shares.alive,
             present=present,
+            rows=rows,
         )
         self.reader = Reader(
             settings=self.settings,

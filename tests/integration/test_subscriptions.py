@@ -69,6 +69,7 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "on_failure": "block",
         "failures": 0,
         "state": "active",
+        "instances": False,
         "lag": {"changes": 0, "seconds": 0.0},
         "delivered": 0,
         "last_delivered": None,
@@ -143,7 +144,8 @@ def test_a_put_ends_a_failure_and_takes_the_subscription_from_its_worker(call):
 
 WRONG = [
     ({**GOOD, "nonsense": 1}, "nonsense"),
-    ({**GOOD, "instances": True}, "instances"),
+    ({**GOOD, "instances": 1}, "instances"),
+    ({**GOOD, "instances": True, "after": "now"}, "after"),
     ({"models": ["shop.customer"]}, "callback"),
     ({**GOOD, "callback": 5}, "callback"),
     *(

@@ -1,7 +1,7 @@
 -- Sets a change aside and moves the cursor past it, both or neither; nothing where the worker holds the subscription no more. A change
 -- that had been set aside before a crash is set aside once. Its receiver is told of no cursor.
 WITH moved AS (
-    UPDATE pubsubpull_subscription SET cursor = {cursor}, state = 'active', attempts = 0, failing_since = NULL, next_attempt = NULL, last_error = ''
+    UPDATE pubsubpull_subscription SET cursor = {cursor}, initial = {initial}, state = 'active', attempts = 0, failing_since = NULL, next_attempt = NULL, last_error = ''
     WHERE id = {id} AND worker = {worker} AND lease = {lease}
     RETURNING id
 )
