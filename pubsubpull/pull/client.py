@@ -162,7 +162,8 @@ class Client:
     def subscribe(self, name: str, callback: str, models: Iterable[str], **options: Any) -> dict[str, Any]:
         """Make or replace a subscription; the answer holds its secret when it is made.
 
-        `options` are those of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`, `format`.
+        `options` are those of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`,
+        `format`.
         """
         body = {"callback": callback, "models": list(models), **options}
         return self._call("PUT", f"subscriptions/{quote(name, safe='')}/", json=body)

@@ -171,7 +171,7 @@ def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe)
     def answer(sent):
         page = json.loads(sent.body)
         if page["items"][0]["op"] == "snapshot":
-            return Response(status=409, start=json.dumps({"cursor": made.cursor}).encode())
+            return Response(status=409, body_start=json.dumps({"cursor": made.cursor}).encode())
         return Response(status=204)
 
     transport = RecordingTransport(answer)
