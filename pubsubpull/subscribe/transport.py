@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 64 * 1024
 """How much of an answer is read, in bytes."""
+REMEMBERED = 10_000
+"""How many hosts are known to have been checked."""
 AT_ONCE = 512 * 1024
 """How long a body may be to be handed on in one piece, in bytes."""
 
@@ -60,7 +62,7 @@ class HttpTransport:
         self.guard = guard or Guard()
         self._timeout = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._urls: dict[str, tuple[yarl.URL, bool]] = {}
+        self._trusted: dict[str, bool] = {}
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """PUT `body` to `url` and return the answer, whatever its status."""
@@ -113,14 +115,15 @@ class HttpTransport:
 
     def _url(self, url: str) -> tuple[yarl.URL, bool]:
         """Return the URL, and whether its host is trusted; raises `guard.Refused`."""
-        found = self._urls.get(url)
-        if found is None:
-            self.guard.check(url)
-            if len(self._urls) > 10_000:
-                self._urls.clear()
-            address = yarl.URL(url)
-            found = self._urls[url] = (address, self.guard.trusts(address.host or ""))
-        return found
+        address = yarl.URL(url)
+        # What comes after the host decides nothing, and may be another one with each change.
+        start = "/".join(url.split("/", 3)[:3])
+        if start not in self._trusted:
+            self.guard.check(start)
+            if len(self._trusted) > REMEMBERED:
+                self._trusted.clear()
+            self._trusted[start] = self.guard.trusts(address.host or "")
+        return address, self._trusted[start]
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

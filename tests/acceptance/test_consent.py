@@ -140,3 +140,19 @@ def test_once_asks_and_delivers(workers, receiver, subscribe):
     receiver.wait_names(["a"])
     assert now(subscription).state == "active"
     assert Subscription.objects.get().delivered == 1
+
+
+def test_consent_that_comes_after_the_callback_has_changed_counts_for_nothing(workers, receiver, subscribe):
+    asked, go_on = threading.Event(), threading.Event()
+    receiver.consent = lambda headers: (asked.set(), go_on.wait(10), consenting(headers))[-1]
+    subscription = subscribe()
+    workers.start(LEASE=60)
+    assert asked.wait(15)
+    with serving(Receiver()) as other:
+        subscribe(callback=other.url)
+        go_on.set()
+        add("a")
+        until(lambda: len(other.asked) >= 2)
+        assert (now(subscription).state, now(subscription).consented) == ("unverified", "")
+        assert not other.came
+        assert not receiver.came
