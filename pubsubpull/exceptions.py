@@ -10,6 +10,7 @@ PubSubPullError
 ├── MetricsUnavailable      the package that writes metrics is not installed
 ├── InvalidKey              a key does not fit the model's primary key
 ├── InvalidColumn           a column is not one that readers get
+├── DumpError               a file is no whole dump of what it should be
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
 ├── ReplicaError            a replica cannot be declared or followed as asked
 │   └── ReplicaFailed       one could not apply what came; names the replica
@@ -61,6 +62,10 @@ class InvalidKey(PubSubPullError):
 
 class InvalidColumn(PubSubPullError):
     """A column is not one that readers get."""
+
+
+class DumpError(PubSubPullError):
+    """A file is no whole dump of what it should be."""
 
 
 class SubscriptionError(PubSubPullError):

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 "hash_query.1",
                 "range_hash.1",
                 "row_hashes.1",
+                "resend.1",
                 "pin_search_path.1",
             ],
             undo="drop.1",

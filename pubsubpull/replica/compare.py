@@ -145,7 +145,7 @@ class _Sides:
 def _sides(replica: Replica, client: Client, using: str) -> _Sides:
     """Agree on what is hashed: the columns that are taken over as they are, in the order of the source's names."""
     state = ReplicaState.objects.using(using).filter(name=replica.name).first()
-    if state is None or not state.cursor:
+    if state is None or not (state.cursor and state.shape):
         raise exceptions.ReplicaError(f"{replica.name} has not been copied yet: run pubsubpull_follow first.")
     keys = client.get(f"models/{quote(replica.source)}/")["key"]
     if sorted(keys) != sorted(replica.key_source):

@@ -83,7 +83,7 @@ def copy(
 
 def _begin(standing: Standing, client: Client, *, workers: int, using: str) -> Copy:
     """Return the copy that was begun of these models, or begin one: its cursor is taken before the first row."""
-    service, sources = standing.service, sorted({replica.source for replica in _tables(standing.replicas)})
+    service, sources = standing.service, sorted({replica.source for replica in tables(standing.replicas)})
     found = Copy.objects.using(using).filter(service=service).first()
     if found and (found.sources, found.began) == (sources, standing.cursor):
         return found
@@ -174,19 +174,20 @@ def _apply(made: Copy, replicas: Collection[Follows], using: str) -> None:
             found = Copy.objects.using(using).select_for_update().filter(pk=made.pk).first()
             if found is None:
                 return  # another has applied it
-            _apply_kept(found, replicas, using)
+            apply_kept(found, replicas, using)
             CopyPage.objects.using(using).filter(copy=found).delete()
             found.delete(using=using)
     except IntegrityError as error:
         raise advance.blamed(replicas, error) from error
 
 
-def _apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:
+def apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:
+    """Apply the pages of a copy in the transaction at hand, and let its replicas follow from its cursor."""
     sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
     sql.run(using, sql.template("queries/replica/touched_index"))
     apply.open_page(using)
     absent: dict[str, frozenset[str]] = {replica.name: frozenset() for replica in replicas}
-    for table in _tables(replicas):
+    for table in tables(replicas):
         _delete_gone(made, table, using)
     kept = list(CopyPage.objects.using(using).filter(copy=made).order_by("id").values_list("id", "source"))
     for source in made.sources:
@@ -215,7 +216,8 @@ def _apply_pages(
             absent[replica.name] = advance.apply_to(replica, absent[replica.name], using=using)
 
 
-def _tables(replicas: Collection[Follows]) -> list[Replica]:
+def tables(replicas: Collection[Follows]) -> list[Replica]:
+    """Return those that have a table."""
     return [replica for replica in replicas if isinstance(replica, declared.Replica)]
 
 

@@ -5,6 +5,7 @@ DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[
 DROP FUNCTION pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
 DROP FUNCTION pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);
+DROP FUNCTION pubsubpull_resend(regclass, text, text[], text[], text[], jsonb);
 DROP FUNCTION pubsubpull_present();
 DROP FUNCTION pubsubpull_settle();
 DROP FUNCTION pubsubpull_make_partition(bigint, bigint);

@@ -1,0 +1,53 @@
+"""`manage.py pubsubpull_dump`: a published model's rows as a file."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import registry
+from pubsubpull.pull import dump
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Dumps a model."""
+
+    help = (
+        "Writes all rows of a published model, as readers get them, and the cursor of the changes that follow: "
+        "compressed lines of JSON, for pubsubpull_load."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("model", help="The label of a published model.")
+        parser.add_argument("--to", metavar="FILE", help="Write there, not to the standard output.")
+        parser.add_argument("--resume", action="store_true", help="Go on with FILE, where it was interrupted.")
+
+    def handle(self, *, model: str, to: str | None, resume: bool, **_: Any) -> None:
+        publication = registry.get(model.lower())
+        if publication is None:
+            raise CommandError(f"{model} is not published. Published are: {', '.join(registry.all_publications())}.")
+        if resume and to is None:
+            raise CommandError("--resume needs --to FILE.")
+        using = conf.get().DATABASE
+        try:
+            if to is None:
+                count = dump.dump(publication, sys.stdout.buffer, using=using)
+            elif resume and pathlib.Path(to).exists():
+                with pathlib.Path(to).open("r+b") as file:
+                    count = dump.resume(publication, file, using=using)
+            else:
+                with pathlib.Path(to).open("xb") as file:
+                    count = dump.dump(publication, file, using=using)
+        except FileExistsError as error:
+            raise CommandError(f"{to} exists: name another file, or go on with it by --resume.") from error
+        except (exceptions.PubSubPullError, DatabaseError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stderr.write(f"{count:,} rows of {publication.label}.")

@@ -1,0 +1,41 @@
+"""`manage.py pubsubpull_load`: a dump's rows into replicas."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import load
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Loads a dump."""
+
+    help = (
+        "Loads what pubsubpull_dump wrote into the replicas of its model, which then follow from the dump's cursor. "
+        "It may be killed and begun again with the same file."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", help="The file, or - for the standard input.")
+        parser.add_argument("--service", help="Whose model it is, where several services have one of its name.")
+        parser.add_argument("--again", action="store_true", help="Also into replicas that follow already.")
+
+    def handle(self, *, file: str, service: str | None, again: bool, **_: Any) -> None:
+        try:
+            with contextlib.ExitStack() as stack:
+                source = sys.stdin.buffer if file == "-" else stack.enter_context(pathlib.Path(file).open("rb"))
+                found = load.load(source, service=service, again=again, using=conf.get().DATABASE)
+        except (exceptions.PubSubPullError, DatabaseError, OSError) as error:
+            raise CommandError(str(error)) from error
+        names = ", ".join(found.replicas)
+        self.stdout.write(self.style.SUCCESS(f"{found.rows:,} rows of {found.model} are in {names}."))

@@ -1,0 +1,65 @@
+"""`manage.py pubsubpull_resend`: puts chosen rows into the log once more."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldError, ValidationError
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+
+from pubsubpull import conf
+from pubsubpull.capture import registry
+from pubsubpull.pull import resend
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Resends rows."""
+
+    help = (
+        "Puts rows of a published model into the log once more, as they are now: as updates whose old and new row are "
+        "the same. All its readers get them again."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("model", help="The label of a published model.")
+        parser.add_argument(
+            "--filter",
+            action="append",
+            default=[],
+            metavar="LOOKUP=VALUE",
+            help="As in a query: status=paid, id__gt=7.",
+        )
+        parser.add_argument("--all", action="store_true", help="All rows.")
+        parser.add_argument("--dry-run", action="store_true", help="Only say how many rows they are.")
+
+    def handle(self, *, model: str, filter: list[str], dry_run: bool, **options: Any) -> None:  # noqa: A002
+        publication = registry.get(model.lower())
+        if publication is None:
+            raise CommandError(f"{model} is not published. Published are: {', '.join(registry.all_publications())}.")
+        if bool(filter) == options["all"]:
+            raise CommandError("Say which rows with --filter, or --all.")
+        using = conf.get().DATABASE
+        try:
+            rows = publication.model._base_manager.using(using).filter(**dict(map(_lookup, filter)))
+            if dry_run:
+                self.stdout.write(f"{rows.count():,} rows of {publication.label} would be sent again.")
+                return
+            count = resend.resend(publication, rows, using=using)
+        except (FieldError, ValidationError, ValueError, DatabaseError) as error:
+            raise CommandError(f"--filter: {error}") from error
+        self.stdout.write(self.style.SUCCESS(f"{count:,} rows of {publication.label} are in the log once more."))
+
+
+def _lookup(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise CommandError(f"--filter {text}: it is LOOKUP=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

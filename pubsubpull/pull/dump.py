@@ -1,0 +1,144 @@
+"""A model's rows as a file: compressed lines of JSON, with the cursor to go on from.
+
+The first line says what it is and has the cursor, which was taken before the first row; then there is a row a line; the
+last line has their number, so that a file that was cut off is seen to be. Each page is a gzip member of its own: a file
+that was interrupted is taken up after its last whole member, with the same cursor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from django.utils import timezone
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import feed
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.pull import instances
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pubsubpull.capture.registry import Publication
+
+FORMAT = 1
+PAGE = 1000
+LEVEL = 3
+"""Of compression: higher ones take longer than PostgreSQL takes for the rows."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Part:
+    """What an interrupted file has already: up to the byte `size`, and the key of its last row."""
+
+    size: int = 0
+    rows: int = 0
+    last: str | None = None
+    cursor: str = ""
+    whole: bool = False
+
+
+def dump(publication: Publication, file: BinaryIO, *, using: str) -> int:
+    """Write a model's rows into a file; return how many."""
+    cursor = feed.present(using).cursor().encode()
+    _member(file, [json.dumps(_head(publication, cursor))])
+    return _rows(publication, file, _Part(cursor=cursor), using)
+
+
+def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
+    """Go on with an interrupted file, open for reading and writing; return how many rows it has then.
+
+    Raises `DumpError` for another file, and `CursorExpired` where its changes are no longer kept.
+    """
+    part = _part(publication, file)
+    file.seek(part.size)
+    if part.whole:
+        return part.rows
+    file.truncate()
+    if not part.cursor:
+        return dump(publication, file, using=using)
+    feed.check(Cursor.decode(part.cursor), feed.present(using))
+    return _rows(publication, file, part, using)
+
+
+def _head(publication: Publication, cursor: str) -> dict[str, Any]:
+    return {
+        "pubsubpull": FORMAT,
+        "service": conf.get().SERVICE_NAME,
+        "model": publication.label,
+        "cursor": cursor,
+        "at": timezone.now().isoformat(),
+    }
+
+
+def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> int:
+    after, count = part.last, part.rows
+    while True:
+        page = instances.page(publication, after=after, limit=PAGE, using=using)
+        # PostgreSQL writes a space after each comma and colon of row data, so this is between two items only.
+        lines = page.items.replace('},{"key":', '}\n{"key":')
+        if page.count:
+            _member(file, [lines])
+        count, after = count + page.count, page.last
+        if page.count < PAGE:
+            _member(file, [json.dumps({"end": True, "rows": count})])
+            return count
+
+
+def _member(file: BinaryIO, lines: list[str]) -> None:
+    file.write(gzip.compress("".join(line + "\n" for line in lines).encode(), LEVEL))
+    file.flush()
+
+
+def _part(publication: Publication, file: BinaryIO) -> _Part:
+    """Read what there is up to the last whole member."""
+    part = _Part()
+    for size, text in _members(file):
+        lines = text.split("\n")[:-1]  # rows may hold other line ends
+        if not part.cursor:
+            part.cursor = head(lines[0], model=publication.label)["cursor"]
+            lines = lines[1:]
+        if lines and lines[-1].startswith('{"end":'):
+            part.whole = True
+        elif lines:
+            part.rows += len(lines)
+            part.last = json.loads(lines[-1])["key"]
+        part.size = size
+    return part
+
+
+def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Give the text of each whole member, and where it ends."""
+    file.seek(0)
+    reader, place, made, rest = zlib.decompressobj(31), 0, bytearray(), b""
+    while data := rest or file.read(1 << 16):
+        try:
+            made += reader.decompress(data)
+        except zlib.error as error:
+            if place:
+                return  # whatever stands behind the last whole member is written anew
+            raise exceptions.DumpError("This is no dump: it is not compressed by gzip.") from error
+        rest = reader.unused_data
+        place += len(data) - len(rest)
+        if reader.eof:
+            yield place, made.decode()
+            reader, made = zlib.decompressobj(31), bytearray()
+
+
+def head(line: str, *, model: str | None = None) -> dict[str, Any]:
+    """Read a dump's first line. Raises `DumpError` where it is none, or of another model."""
+    try:
+        read = json.loads(line)
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict) or not {"pubsubpull", "service", "model", "cursor"} <= set(read):
+        raise exceptions.DumpError("This is no dump of pubsubpull: its first line does not say so.")
+    if read["pubsubpull"] != FORMAT:
+        raise exceptions.DumpError(f"This dump is of format {read['pubsubpull']!r}; known is {FORMAT}.")
+    if model is not None and read["model"] != model:
+        raise exceptions.DumpError(f"This dump is of {read['model']}, not of {model}.")
+    return read
