@@ -18,7 +18,11 @@ NAME = "PUBSUBPULL"
 HOST = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 """A host's name; with a dot before it, a domain."""
 
-CHOICES = {"DOCS": ("staff", "public", "off"), "VERIFY": ("off", "on", "always")}
+CHOICES = {
+    "DOCS": ("staff", "public", "off"),
+    "VERIFY": ("off", "on", "always"),
+    "PUBLIC_KEYS": ("consumers", "everyone"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,12 @@ class Settings:
     """How often a worker looks after the log's partitions, in seconds."""
     DRAIN: float = 20.0
     """How long a worker that is told to stop may finish what it has begun, in seconds."""
+    SECRET_KEYS: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """What stored secrets are encrypted with: the first encrypts. Empty: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+    SECRET_OVERLAP: float = 86_400.0
+    """How long the secret before a new one goes on signing beside it, in seconds."""
+    PUBLIC_KEYS: str = "consumers"
+    """Who may read the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
     """The services that are followed, by name: each a dict of `url`, `token` and, for pushes, `secrets`."""
     RECEIVE_LIMIT: int = 16_000_000
@@ -164,10 +174,16 @@ def _wrong_text(name: str, value: Any) -> str | None:
 
 
 def _wrong_texts(name: str, value: Any) -> str | None:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+    if name == "SECRET_KEYS":
+        return None if _are_texts(value) and all(value) else "must be a list of texts, none of them empty"
+    if not _are_texts(value):
         return f"must be a list of texts, not {value!r}"
     wrong = {"CALLBACK_ADDRESSES": _wrong_network, "CALLBACK_HOSTS": _wrong_host}.get(name, lambda _: None)
     return next((f"has {one!r}, {reason}" for one in value if (reason := wrong(one))), None)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
 
 
 def _wrong_network(text: str) -> str | None:

@@ -11,6 +11,7 @@ PubSubPullError
 ├── InvalidKey              a key does not fit the model's primary key
 ├── InvalidColumn           a column is not one that readers get
 ├── DumpError               a file is no whole dump of what it should be
+├── SecretError             a stored secret cannot be read
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
 ├── ReplicaError            a replica cannot be declared or followed as asked
 │   └── ReplicaFailed       one could not apply what came; names the replica
@@ -66,6 +67,10 @@ class InvalidColumn(PubSubPullError):
 
 class DumpError(PubSubPullError):
     """A file is no whole dump of what it should be."""
+
+
+class SecretError(PubSubPullError):
+    """A stored secret cannot be read."""
 
 
 class SubscriptionError(PubSubPullError):

@@ -52,6 +52,7 @@ problems.install(api)
 api.add_router("", pull.router, tags=["pull"])
 api.add_router("", hashes_api.router, tags=["compare"])
 api.add_router("", operate.router, tags=["operate"])
+api.add_router("/keys", subscribe.keys_router, tags=["subscribe"])
 api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
 api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 

@@ -77,6 +77,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="SigningKey",
+            fields=[
+                ("id", models.IntegerField(primary_key=True, serialize=False)),
+                ("sealed", models.TextField()),
+                ("public", models.TextField()),
+                ("made", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("until", models.DateTimeField(null=True)),
+            ],
+            options={"db_table": "pubsubpull_signing_key"},
+        ),
+        migrations.CreateModel(
             name="Subscription",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
@@ -93,6 +104,7 @@ class Migration(migrations.Migration):
                     "on_failure",
                     models.TextField(choices=[("block", "Block"), ("set-aside", "Set Aside")], default="block"),
                 ),
+                ("signature", models.TextField(default="v1")),
                 ("secrets", models.JSONField()),
                 (
                     "state",

@@ -113,6 +113,11 @@ class Token(HttpBearer):
         return authenticate(token)
 
 
+def may_see_keys(request: HttpRequest) -> Any:
+    """Return who asks for public keys, None where they may not."""
+    return "everyone" if conf.get().PUBLIC_KEYS == "everyone" else Token()(request)
+
+
 def may_see_docs(request: HttpRequest) -> HttpResponse | None:
     """Return None where the caller may see the API's documentation, else the answer that refuses it."""
     mode = conf.get().DOCS

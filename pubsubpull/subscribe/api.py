@@ -12,10 +12,11 @@ from pydantic import ConfigDict, StrictBool, StrictInt, StrictStr
 
 from pubsubpull import conf
 from pubsubpull.capture import feed
-from pubsubpull.pull import problems, schemas
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.pull import consumers, problems, schemas
+from pubsubpull.subscribe import keys, subscriptions
 
 router = Router()
+keys_router = Router()
 ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
@@ -37,9 +38,28 @@ class Wish(Schema):
     on_failure: StrictStr = "block"
     after: StrictStr | None = None
     secret: StrictStr | None = None
+    signature: StrictStr = "v1"
     paused: StrictBool = False
     verify: StrictBool | None = None
     instances: StrictBool = False
+
+
+class Key(Schema):
+    """A public key, as a JSON Web Key (RFC 8037) and as the Standard Webhooks specification writes it."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    alg: Literal["EdDSA"]
+    use: Literal["sig"]
+    kid: str
+    x: str
+    whpk: str
+
+
+class Keys(Schema):
+    """The public keys of signatures that begin with `v1a`, the newest first."""
+
+    keys: list[Key]
 
 
 class Lag(Schema):
@@ -66,6 +86,8 @@ class Subscription(Schema):
     on_failure: Literal["block", "set-aside"]
     state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]
     instances: bool
+    signature: Literal["v1", "v1a"]
+    old_secret_until: dt.datetime | None
     cursor: str
     lag: Lag
     failures: int
@@ -100,7 +122,7 @@ def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     made, new = subscriptions.put(_consumer(request), name, wish)
     answer = subscriptions.describe(made, _present())
     if new:
-        answer["secret"] = made.secrets[0]
+        answer["secret"] = subscriptions.secret_of(made)
     return _json(answer, status=201 if new else 200)
 
 
@@ -119,6 +141,12 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     if not subscriptions.delete(_consumer(request), name):
         raise _unknown()
     return HttpResponse(status=204)
+
+
+@keys_router.get("/", response={200: Keys, **ERRORS}, summary="Public keys", auth=consumers.may_see_keys)
+def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
+    """Return the public keys: who has them can verify a `v1a` signature, and make none."""
+    return _json(keys.published(conf.get().DATABASE))
 
 
 def _consumer(request: HttpRequest) -> Any:

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import aside, consent, notification, signing, spread, threads, uri
+from pubsubpull.subscribe import aside, consent, notification, signing, spread, threads, uri, vault
 from pubsubpull.subscribe.models import SERVED, Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 from pubsubpull.subscribe.poison import Step
@@ -183,7 +183,8 @@ class Delivery:
 
     async def _send(self, held: Held, page: Notification, url: str) -> Outcome:
         now = time.time()
-        headers = signing.headers(held.secrets, notification=page.id, timestamp=int(now), body=page.body)
+        secrets = vault.valid(held.secrets, now)
+        headers = signing.headers(secrets, notification=page.id, timestamp=int(now), body=page.body)
         sending = self.transport.put(url, page.body, {**AGENT, **page.headers, **headers})
         return await self._exchange(held, sending, outcome)
 

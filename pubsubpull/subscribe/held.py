@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pubsubpull.subscribe.initial import Place
     from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.poison import Search
+    from pubsubpull.subscribe.vault import Secret
 
 ROOM = 1000
 """A subscription with this many changes waiting reads no further until half of them are gone."""
@@ -49,7 +50,7 @@ class Held:
     concurrency: int
     form: str
     on_failure: str
-    secrets: tuple[str, ...]
+    secrets: tuple[Secret, ...]
     state: str
     cursor: Cursor
     told: str

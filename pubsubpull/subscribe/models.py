@@ -58,6 +58,22 @@ class Counter(models.Model):
         return f"{self.name} {self.label}"
 
 
+class SigningKey(models.Model):
+    """A key pair of the service, the private half encrypted. It signs until `until`."""
+
+    id = models.IntegerField(primary_key=True)
+    sealed = models.TextField()
+    public = models.TextField()
+    made = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "pubsubpull_signing_key"
+
+    def __str__(self) -> str:
+        return self.public
+
+
 class Subscription(models.Model):
     """A cursor that is pushed on: where a consumer's callback is, and how it fares.
 
@@ -96,6 +112,7 @@ class Subscription(models.Model):
     concurrency = models.IntegerField(default=1)
     form = models.TextField(default="page")
     on_failure = models.TextField(choices=OnFailure, default=OnFailure.BLOCK)
+    signature = models.TextField(default="v1")
     secrets = models.JSONField()
     state = models.TextField(choices=State, default=State.ACTIVE)
     cursor = models.TextField()

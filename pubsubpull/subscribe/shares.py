@@ -135,10 +135,11 @@ class Shares:
         for row in rows:
             try:
                 self._add(stores.held(row))
-            except exceptions.CursorInvalid:
-                broken.append(stores.broken(row))
+            except (exceptions.CursorInvalid, exceptions.SecretError) as error:
+                broken.append(stores.broken(row, error))
         if broken:
-            logger.error("pubsubpull: subscriptions disabled, as what is stored of them is no cursor: %s", len(broken))
+            for record in broken:
+                logger.error("pubsubpull: subscription %s is disabled: %s", record.id, record.last_error)
             await self._writes(self.store.record, broken)
             for record in broken:
                 self._tell("", record)

@@ -9,6 +9,9 @@ import hmac
 import secrets as random_secrets
 from typing import TYPE_CHECKING
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 from pubsubpull import exceptions
 
 if TYPE_CHECKING:
@@ -18,6 +21,12 @@ PREFIX = "whsec_"
 SIZES = range(24, 65)
 """How many bytes a secret may have."""
 VERSION = "v1"
+PRIVATE, PUBLIC = "whsk_", "whpk_"
+"""What private and public keys begin with, each followed by the base64 of its 32 bytes."""
+PUBLIC_VERSION = "v1a"
+"""The signature by a private key, Ed25519, that its public key verifies."""
+MARKS = 20
+"""How many signatures of a notification are looked at."""
 TOLERANCE = 300.0
 """How far a notification's time may be from the receiver's clock, in seconds, either way."""
 
@@ -41,9 +50,9 @@ def key(secret: str) -> bytes:
 
 
 def sign(secrets: Sequence[str], *, notification: str, timestamp: int, body: bytes) -> str:
-    """Return the header `webhook-signature`: one signature for each secret, a space between."""
+    """Return the header `webhook-signature`: one signature for each secret or private key, a space between."""
     signed = f"{notification}.{timestamp}.".encode() + body
-    return " ".join(f"{VERSION},{_signature(key(secret), signed)}" for secret in secrets)
+    return " ".join([_versioned(secret, signed) for secret in secrets])
 
 
 def headers(secrets: Sequence[str], *, notification: str, timestamp: int, body: bytes) -> dict[str, str]:
@@ -60,7 +69,8 @@ def verify(
 ) -> bool:
     """Say whether one of the secrets signed this body with these headers, and not too long ago.
 
-    The headers' names are in lower case. `now` is the receiver's clock, in unix seconds.
+    A public key, `whpk_` and base64, may stand for a secret. The headers' names are in lower case. `now` is the
+    receiver's clock, in unix seconds.
     """
     notification, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not notification or not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 15:
@@ -68,15 +78,31 @@ def verify(
     if abs(now - int(timestamp)) > tolerance:
         return False
     signed = f"{notification}.{timestamp}.".encode() + body
-    given = [
-        mark.encode()
-        for version, _, mark in (part.partition(",") for part in headers.get("webhook-signature", "").split(" "))
-        if version == VERSION
-    ]
-    right = [_signature(key(secret), signed).encode() for secret in secrets]
+    marks = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")[:MARKS]]
+    given = [mark.encode() for version, _, mark in marks if version == VERSION]
+    by_key = [mark for version, _, mark in marks if version == PUBLIC_VERSION]
+    if any(_fits(secret, mark, signed) for secret in secrets if secret.startswith(PUBLIC) for mark in by_key):
+        return True
+    right = [_signature(key(secret), signed).encode() for secret in secrets if not secret.startswith(PUBLIC)]
     # Each pair is compared, so that the time says nothing of which one fits.
     return any([hmac.compare_digest(one, other) for one in given for other in right])  # noqa: C419  a generator would stop early
 
 
 def _signature(secret: bytes, signed: bytes) -> str:
     return base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode("ascii")
+
+
+def _versioned(secret: str, signed: bytes) -> str:
+    if not secret.startswith(PRIVATE):
+        return f"{VERSION},{_signature(key(secret), signed)}"
+    private = Ed25519PrivateKey.from_private_bytes(base64.b64decode(secret.removeprefix(PRIVATE)))
+    return f"{PUBLIC_VERSION},{base64.b64encode(private.sign(signed)).decode('ascii')}"
+
+
+def _fits(public: str, mark: str, signed: bytes) -> bool:
+    try:
+        raw = base64.b64decode(public.removeprefix(PUBLIC).encode(), validate=True)
+        Ed25519PublicKey.from_public_bytes(raw).verify(base64.b64decode(mark.encode(), validate=True), signed)
+    except (ValueError, InvalidSignature):
+        return False
+    return True

@@ -6,11 +6,12 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from pubsubpull import exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.capture.models import Change
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import initial
+from pubsubpull.subscribe import initial, keys, signing, vault
 from pubsubpull.subscribe.held import Held
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ COLUMNS = (
     "delivered",
 )
 """What `record` writes, in the names of `Record`."""
+
+
+SIGNATURE = 11
+"""The column of a claimed row that says how it is signed; the secrets follow it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,8 +96,15 @@ class Store:
         return workers, subscriptions
 
     def claim(self, at_most: int) -> list[tuple[Any, ...]]:
-        """Take at most so many subscriptions; give them as rows for `held`."""
-        return self._run("claim", at_most=at_most)
+        """Take at most so many subscriptions; give them as rows for `held`, which have the service's own keys."""
+        rows = self._run("claim", at_most=at_most)
+        if all(row[SIGNATURE] != signing.PUBLIC_VERSION for row in rows):
+            return rows
+        own = tuple(keys.current(self.using))
+        return [
+            (*row[: SIGNATURE + 1], own, *row[SIGNATURE + 2 :]) if row[SIGNATURE] == signing.PUBLIC_VERSION else row
+            for row in rows
+        ]
 
     def mine(self) -> dict[uuid.UUID, int]:
         """Return the leases of the subscriptions that name the worker."""
@@ -130,7 +142,7 @@ class Store:
 
 
 def held(row: tuple[Any, ...]) -> Held:
-    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`."""
+    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid` and `SecretError`."""
     (
         id_,
         lease,
@@ -143,6 +155,7 @@ def held(row: tuple[Any, ...]) -> Held:
         concurrency,
         form,
         on_failure,
+        _,
         secrets,
         state,
         cursor,
@@ -167,7 +180,7 @@ def held(row: tuple[Any, ...]) -> Held:
         concurrency=concurrency,
         form=form,
         on_failure=on_failure,
-        secrets=tuple(json.loads(secrets)),
+        secrets=secrets if isinstance(secrets, tuple) else vault.loads(secrets),
         state=state,
         cursor=place,
         told=told,
@@ -183,19 +196,20 @@ def held(row: tuple[Any, ...]) -> Held:
     )
 
 
-def broken(row: tuple[Any, ...]) -> Record:
-    """Return the record that disables a subscription whose cursor is none."""
+def broken(row: tuple[Any, ...], error: exceptions.CursorInvalid | exceptions.SecretError) -> Record:
+    """Return the record that disables a subscription of which something stored cannot be read."""
+    no_cursor = "What is stored is no cursor. PUT the subscription again with after."
     return Record(
         id=row[0],
         lease=row[1],
-        cursor=row[13],
-        told=row[14],
-        initial=row[15],
+        cursor=row[14],
+        told=row[15],
+        initial=row[16],
         state="disabled",
-        attempts=row[16],
-        failing_since=row[17],
+        attempts=row[17],
+        failing_since=row[18],
         next_attempt=None,
-        last_error="What is stored is no cursor. PUT the subscription again with after.",
+        last_error=str(error) if isinstance(error, exceptions.SecretError) else no_cursor,
         last_delivered=None,
         delivered=0,
     )

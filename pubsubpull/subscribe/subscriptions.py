@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -12,7 +14,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import formats, guard, initial, signing, times, uri
+from pubsubpull.subscribe import formats, guard, initial, signing, times, uri, vault
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.store import OPS
 
@@ -27,8 +29,6 @@ BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
 CONCURRENCY = range(1, 33)
 """How many changes may be on their way at once, where each has a URL of its own."""
-SECRETS = 2
-"""How many secrets sign at the same time, while a receiver changes from one to the next."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class Wish:
     format: str = formats.PAGE
     on_failure: str = "block"
     after: str | None = None
-    secret: str | None = None
+    secret: str | None = dataclasses.field(default=None, repr=False)
+    signature: str = signing.VERSION
     paused: bool = False
     verify: bool | None = None
     instances: bool = False
@@ -73,6 +74,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
     """
     using = conf.get().DATABASE
     fields = _checked(consumer, name, wish)
+    public = wish.signature == signing.PUBLIC_VERSION
     cursor = _beginning(wish, using)
     if cursor is not None:
         place = initial.Place(models=tuple(fields["wanted"]))
@@ -91,7 +93,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
                 "state": unless_unverified(fields, ""),
                 "cursor": cursor,
                 "told": cursor,
-                "secrets": [wish.secret or signing.new_secret()],
+                "secrets": [] if public else vault.first(wish.secret or signing.new_secret()),
             },
         )
         if not new:
@@ -141,13 +143,29 @@ def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) ->
     for field, value in fields.items():
         setattr(there, field, value)
     there.state = unless_unverified(fields, there.consented)
-    if secret is not None:
-        there.secrets = [secret, *(s for s in there.secrets if s != secret)][:SECRETS]
+    there.secrets = _secrets(there, secret)
     there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
     there.worker = None
     there.lease += 1
     there.save()
     return there
+
+
+def _secrets(there: Subscription, secret: str | None) -> list[vault.Sealed]:
+    """Return what is stored of its secrets; raises `SubscriptionError` where it has none that can be used."""
+    if there.signature == signing.PUBLIC_VERSION:
+        return []
+    if secret is not None:
+        return vault.added(there.secrets, secret, now=time.time(), overlap=conf.get().SECRET_OVERLAP)
+    if not there.secrets:
+        raise exceptions.SubscriptionError("secret", "must be given: the subscription has had none so far.")
+    try:
+        vault.opened(there.secrets)
+    except exceptions.SecretError as error:
+        raise exceptions.SubscriptionError(
+            "secret", "must be given: the one that is stored can no longer be read."
+        ) from error
+    return list(there.secrets)
 
 
 def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
@@ -169,6 +187,7 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         "concurrency": _concurrency(wish),
         "form": _format(wish.format),
         "on_failure": _on_failure(wish.on_failure),
+        "signature": _signature(wish),
         "state": State.PAUSED if wish.paused else State.ACTIVE,
     }
 
@@ -232,6 +251,14 @@ def _format(form: str) -> str:
     return form
 
 
+def _signature(wish: Wish) -> str:
+    if wish.signature not in {signing.VERSION, signing.PUBLIC_VERSION}:
+        raise exceptions.SubscriptionError("signature", f"must be {signing.VERSION} or {signing.PUBLIC_VERSION}.")
+    if wish.signature == signing.PUBLIC_VERSION and wish.secret is not None:
+        raise exceptions.SubscriptionError("secret", "must not be given where the service signs with a key of its own.")
+    return wish.signature
+
+
 def _on_failure(on_failure: str) -> str:
     if on_failure not in Subscription.OnFailure.values:
         raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
@@ -262,6 +289,16 @@ def cursor_at(after: str | None, using: str) -> str | None:
     return after
 
 
+def secret_of(subscription: Subscription) -> str | None:
+    """Return the newest secret, for the answer that made it; None where the service signs with a key of its own."""
+    return next((secret.text for secret in vault.opened(subscription.secrets)), None)
+
+
+def _end_of_old(subscription: Subscription) -> str | None:
+    ends = [one["until"] for one in subscription.secrets[1:] if one["until"] and one["until"] > time.time()]
+    return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None
+
+
 def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
     """Return what a consumer is told of its subscription; never the secret."""
     behind = lag(subscription, now)
@@ -275,6 +312,8 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "format": subscription.form,
         "verify": subscription.verify,
         "on_failure": subscription.on_failure,
+        "signature": subscription.signature,
+        "old_secret_until": _end_of_old(subscription),
         "state": subscription.state,
         "instances": bool(subscription.initial),
         "cursor": subscription.cursor,

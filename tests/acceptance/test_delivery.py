@@ -89,7 +89,7 @@ def subscribe(consumer, receiver):
     def make(name="main", **given):
         wish = subscriptions.Wish(**{"callback": receiver.url, "models": ["shop.customer"], **given})
         made, _ = subscriptions.put(consumer, name, wish)
-        receiver.secret = made.secrets[0]
+        receiver.secret = subscriptions.secret_of(made)
         return made
 
     return make
@@ -223,7 +223,7 @@ def test_a_receiver_that_is_down_gets_all_once_it_is_back(workers, subscribe, co
     with serving(Receiver()) as gone:
         port = gone.port
     subscription = subscribe(callback=f"http://127.0.0.1:{port}/")
-    secret = subscription.secrets[0]
+    secret = subscriptions.secret_of(subscription)
     worker = workers.start()
     add("a", "b")
     until(lambda: now(subscription).attempts >= 2)

@@ -71,7 +71,7 @@ def test_list_tells_state_lag_and_the_last_error(made):
     found = json.loads(command("list", "--state", "failing", "--json"))
     assert (found["name"], found["failures"], found["lag"]["changes"]) == ("billing/main", 2, 1)
     assert found["next_attempt"] == "2030-01-01T00:00:00Z"
-    assert made.secrets[0] not in command("list") + json.dumps(found)
+    assert subscriptions.secret_of(made) not in command("list") + json.dumps(found)
 
 
 def test_one_that_is_paused_gets_nothing_until_it_is_resumed(made):

@@ -12,7 +12,7 @@ from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import signing, subscriptions
+from pubsubpull.subscribe import signing, subscriptions, vault
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +65,8 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "batch": 100,
         "concurrency": 1,
         "format": "page",
+        "signature": "v1",
+        "old_secret_until": None,
         "verify": False,
         "on_failure": "block",
         "failures": 0,
@@ -92,9 +94,13 @@ def test_a_put_replaces_all_but_the_cursor_and_the_secret(call):
     answer = call("PUT", "main/", wish)
     assert (answer.status_code, answer.json()["state"]) == (200, "paused")
     second = only()
-    assert (second.cursor, second.told, second.secrets) == (first.cursor, first.told, [SECRET])
+    assert (second.cursor, second.told, second.secrets) == (first.cursor, first.told, first.secrets)
     assert (second.batch, second.wanted, len(second.ops)) == (100, ["shop.order"], 4)
     assert second.lease > first.lease
+
+
+def secrets():
+    return [secret.text for secret in vault.opened(only().secrets)]
 
 
 def test_after_moves_the_cursor_only_when_given(call):
@@ -113,11 +119,12 @@ def test_a_new_secret_stands_beside_the_old_one_and_no_third(call):
     assert call("PUT", "main/", {**GOOD, "secret": SECRET}).json()["secret"] == SECRET
     second, third = signing.new_secret(), signing.new_secret()
     assert "secret" not in call("PUT", "main/", {**GOOD, "secret": second}).json()
-    assert only().secrets == [second, SECRET]
-    call("PUT", "main/", {**GOOD, "secret": second})
-    assert only().secrets == [second, SECRET]
+    assert secrets() == [second, SECRET]
+    before = only().secrets
+    assert "old_secret_until" in call("PUT", "main/", {**GOOD, "secret": second}).json()
+    assert only().secrets == before, "the same call again changes nothing"
     call("PUT", "main/", {**GOOD, "secret": third})
-    assert only().secrets == [third, second]
+    assert secrets() == [third, second]
 
 
 def test_a_put_ends_a_failure_and_takes_the_subscription_from_its_worker(call):
@@ -189,6 +196,8 @@ WRONG = [
     ({**GOOD, "batch": 0}, "batch"),
     ({**GOOD, "batch": 1001}, "batch"),
     ({**GOOD, "format": "xml"}, "format"),
+    ({**GOOD, "signature": "v2"}, "signature"),
+    ({**GOOD, "signature": "v1a", "secret": SECRET}, "secret"),
     ({**GOOD, "concurrency": 2}, "concurrency"),
     ({**GOOD, "callback": GOOD["callback"] + "/{key}", "concurrency": 33}, "concurrency"),
     ({**GOOD, "callback": GOOD["callback"] + "/{key}", "concurrency": 0}, "concurrency"),

@@ -1,0 +1,46 @@
+"""`manage.py pubsubpull_secrets`: what the stored secrets are encrypted with, and the service's own keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from pubsubpull import conf
+from pubsubpull.subscribe import rekey
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Lists, encrypts again, makes a new key."""
+
+    help = (
+        "Says how many stored secrets there are, and which can no longer be read. --reseal encrypts all again with "
+        "the first of SECRET_KEYS (or with SECRET_KEY), after which the older keys may go. --new-key makes a key pair "
+        "for signatures v1a; the one before it signs beside it for --overlap seconds. Secrets are never shown."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--reseal", action="store_true", help="Encrypt every secret again, with the first key.")
+        what.add_argument("--new-key", action="store_true", help="Make a new key pair for signatures v1a.")
+        parser.add_argument(
+            "--overlap", type=float, default=None, help="Seconds that the old key goes on signing; SECRET_OVERLAP."
+        )
+
+    def handle(self, *, reseal: bool, new_key: bool, overlap: float | None, **_: Any) -> None:
+        using = conf.get().DATABASE
+        if overlap is not None and overlap < 0:
+            raise CommandError("--overlap must be 0 or more.")
+        if new_key:
+            made = rekey.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
+            self.stdout.write(self.style.SUCCESS(f"Signatures v1a are made with a new key: {made}"))
+            return
+        found = rekey.reseal(using) if reseal else rekey.count(using)
+        self.stdout.write(f"{found.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")
+        for name in found.unreadable:
+            self.stderr.write(f"{name} cannot be read: its key is in none of the settings.")
+        if found.unreadable:
+            raise CommandError("Put the key back into SECRET_KEYS or SECRET_KEY_FALLBACKS, or give new secrets.")
