@@ -46,13 +46,13 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull", deploy=True)
 def check_callbacks(**_: Any) -> list[CheckMessage]:
-    """W007: callbacks may be where clouds keep their secrets."""
+    """W007: callbacks may be where clouds keep their secrets. W008: consent is asked under no name of one's own."""
     given = getattr(settings, conf.NAME, {})
     if conf.problems(given):
         return []
     allowed = [ipaddress.ip_network(network) for network in conf.get().CALLBACK_ADDRESSES]
     open_ = [str(one) for one in allowed if any(ipaddress.ip_address(address) in one for address in METADATA)]
-    return [
+    found: list[CheckMessage] = [
         checks.Warning(
             f"{conf.NAME}: CALLBACK_ADDRESSES has {network}, in which clouds have their metadata services.",
             hint="Whoever may subscribe could have them asked: list smaller networks, or single addresses.",
@@ -60,6 +60,15 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
         )
         for network in open_
     ]
+    if conf.get().VERIFY != "off" and not conf.get().ORIGIN:
+        found.append(
+            checks.Warning(
+                f"{conf.NAME}: receivers are asked for consent, but ORIGIN is not set: they see only the service's name.",
+                hint="Set ORIGIN to this service's host, as shop.example: it is what a receiver consents to.",
+                id="pubsubpull.W008",
+            )
+        )
+    return found
 
 
 @checks.register("pubsubpull")

@@ -25,7 +25,7 @@ GROWTH = 24
 
 Measured: 8, and 149 without the bounds on what an answer may be.
 """
-SLOW = 1.0
+SLOW = 2.0
 """How late the slowest change may reach who is served, in seconds."""
 
 

@@ -119,5 +119,12 @@ def test_a_network_that_takes_in_a_clouds_metadata_service_is_a_warning():
         assert checks.check_callbacks() == []
 
 
+def test_consent_that_is_asked_under_no_name_of_ones_own_is_a_warning():
+    with override_settings(PUBSUBPULL={"VERIFY": "on"}):
+        assert [one.id for one in checks.check_callbacks()] == ["pubsubpull.W008"]
+    with override_settings(PUBSUBPULL={"VERIFY": "on", "ORIGIN": "shop.example"}):
+        assert checks.check_callbacks() == []
+
+
 def test_the_test_project_passes_its_checks():
     call_command("check", fail_level="WARNING")
