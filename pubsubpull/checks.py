@@ -63,7 +63,7 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
     if conf.get().VERIFY != "off" and not conf.get().ORIGIN:
         found.append(
             checks.Warning(
-                f"{conf.NAME}: receivers are asked for consent, but ORIGIN is not set: they see only the service's name.",
+                f"{conf.NAME}: receivers are asked for consent, but ORIGIN, the name to ask under, is not set.",
                 hint="Set ORIGIN to this service's host, as shop.example: it is what a receiver consents to.",
                 id="pubsubpull.W008",
             )
