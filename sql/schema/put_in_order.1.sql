@@ -23,12 +23,10 @@ BEGIN
               AND f.old IS NOT DISTINCT FROM mine.new
         ) ORDER BY c.id DESC
     );
-    -- Ids are unique at each step: mine steps aside, the others move up by one place, mine takes the first.
-    UPDATE pubsubpull_change SET id = -mine.id WHERE id = mine.id;
-    FOR place IN 2 .. coalesce(cardinality(ids), 0) LOOP
-        UPDATE pubsubpull_change SET id = ids[place - 1] WHERE id = ids[place];
-    END LOOP;
-    UPDATE pubsubpull_change SET id = coalesce(ids[cardinality(ids)], mine.id) WHERE id = -mine.id;
+    -- The contents change places, and the ids stay: all of one transaction, so nothing else about the changes differs.
+    UPDATE pubsubpull_change c SET at = s.at, op = s.op, request_id = s.request_id, old = s.old, new = s.new
+    FROM unnest(ids, ids[2:] || ids[1]) AS moves (place, source) JOIN pubsubpull_change s ON s.id = moves.source
+    WHERE c.id = moves.place;
 END
 $$;
 REVOKE ALL ON FUNCTION pubsubpull_put_in_order(text, text, bigint, boolean) FROM PUBLIC;
