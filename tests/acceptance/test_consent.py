@@ -157,3 +157,17 @@ def test_consent_that_comes_after_the_callback_has_changed_counts_for_nothing(wo
         assert not other.came
         other.consent = consenting
         other.wait_names(["a"])
+
+
+def test_rows_that_are_there_already_wait_for_consent_too(workers, receiver, subscribe):
+    add("there")
+    subscription = subscribe(instances=True)
+    workers.start()
+    until(lambda: len(receiver.asked) >= 2)
+    assert not receiver.came
+    receiver.consent = consenting
+    receiver.wait_names(["there"])
+    until(lambda: now(subscription).state == "active")
+    add("new")
+    receiver.wait_names(["there", "new"])
+    assert [item["op"] for page in receiver.came for item in page["items"]] == ["snapshot", "insert"]
