@@ -22,7 +22,10 @@ CHOICES = {
     "DOCS": ("staff", "public", "off"),
     "VERIFY": ("off", "on", "always"),
     "PUBLIC_KEYS": ("consumers", "everyone"),
+    "HEALTH": ("token", "public"),
 }
+ALIASES = {"DATABASE": "DATABASES", "CACHE": "CACHES"}
+"""Which setting of Django has the aliases that each of these may be."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,12 @@ class Settings:
     """How many proxies of your own append to X-Forwarded-For before the service; 0 takes the socket's peer."""
     PAGE_LIMIT: int = 1000
     """The most items that a page over HTTP may ask for."""
+    BODY_LIMIT: int = 1_000_000
+    """The most bytes that the body of a request may have."""
+    REQUEST_RATE: float = 1000.0
+    """The most requests a second that a consumer may make, over ten seconds."""
+    CACHE: str = "default"
+    """The alias of the cache in which requests are counted: together by all processes that share it."""
     WAIT_LIMIT: float = 60.0
     """The longest that a call may wait for changes, in seconds."""
     DOCS: str = "staff"
@@ -166,10 +175,8 @@ def _wrong_text(name: str, value: Any) -> str | None:
         return f"must be {', '.join(CHOICES[name][:-1])} or {CHOICES[name][-1]}, not {value!r}"
     if name == "ORIGIN" and value and not HOST.fullmatch(value):
         return f"must be as a host's name, not {value!r}"
-    if name == "HEALTH" and value not in {"token", "public"}:
-        return f"must be token or public, not {value!r}"
-    if name == "DATABASE" and value not in django_settings.DATABASES:
-        return f"must be an alias of DATABASES, not {value!r}"
+    if name in ALIASES and value not in getattr(django_settings, ALIASES[name]):
+        return f"must be an alias of {ALIASES[name]}, not {value!r}"
     return None
 
 
@@ -219,7 +226,7 @@ def get() -> Settings:
 
 
 def _changed(*, setting: str, **_: Any) -> None:
-    if setting in {NAME, "DATABASES"}:
+    if setting in {NAME, *ALIASES.values()}:
         get.cache_clear()
 
 

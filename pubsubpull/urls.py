@@ -11,7 +11,7 @@ from ninja import NinjaAPI
 import pubsubpull
 from pubsubpull import operate
 from pubsubpull.pull import api as pull
-from pubsubpull.pull import consumers, hashes_api, problems
+from pubsubpull.pull import consumers, hashes_api, limits, problems
 from pubsubpull.subscribe import api as subscribe
 from pubsubpull.subscribe import failures_api
 
@@ -58,6 +58,6 @@ api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 
 patterns, _, _ = api.urls
 for pattern in patterns:
-    pattern.callback = problems.as_problems(pattern.callback)  # type: ignore[arg-type]
+    pattern.callback = problems.as_problems(limits.bounded(pattern.callback))  # type: ignore[arg-type]
 app_name = "pubsubpull"
 urlpatterns = [*patterns, re_path("", nowhere)]

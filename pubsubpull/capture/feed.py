@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import sizes, sql
 from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
 
 if TYPE_CHECKING:
@@ -122,23 +122,27 @@ def page(
     models: Collection[str] | None = None,
     using: str = "default",
     now: Present | None = None,
+    size: int = sizes.PAGE,
 ) -> Page:
     """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
 
-    `now` is the present, where the caller has just read it. Raises `CursorExpired`.
+    They come to about `size` bytes at most, but for a single change that is larger. `now` is the present, where the
+    caller has just read it. Raises `CursorExpired`.
     """
     now = now or present(using)
     reading = _reading(after, now)
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Page(items=b"", count=0, cursor=after, more=False)
+    cut = size if sizes.may_be_large(using) else None
     ((dropped, count, last, items),) = _read(
-        "queries/page", reading, limit=limit, models=models, using=using, as_bytes=True
+        "queries/page", reading, limit=limit, size=cut, models=models, using=using, as_bytes=True
     )
     _kept(reading, dropped, now, using)
-    cursor, more = reading.next(last if count == limit else _reached(reading, now, empty=not count, using=using))
+    full = count == limit or sizes.may_be_cut(len(items), cut)
+    cursor, more = reading.next(last if full else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
-        return page(cursor, limit=limit, models=models, using=using, now=now)
+        return page(cursor, limit=limit, models=models, using=using, now=now, size=size)
     return Page(items=items, count=count, cursor=cursor, more=more)
 
 
@@ -149,6 +153,7 @@ def rows(
     models: Collection[str] | None = None,
     using: str = "default",
     now: Present | None = None,
+    size: int = sizes.PAGE,
 ) -> Rows:
     """Return what `page` returns, change by change."""
     now = now or present(using)
@@ -156,14 +161,14 @@ def rows(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
-    read = _read("queries/rows", reading, limit=limit, models=models, using=using)
+    cut = size if sizes.may_be_large(using) else None
+    read = _read("queries/rows", reading, limit=limit, size=cut, models=models, using=using)
     _kept(reading, read[0][0], now, using)
     found = tuple(Row(*row) for _, *row in read if row[0] is not None)
-    cursor, more = reading.next(
-        found[-1].version if len(found) == limit else _reached(reading, now, empty=not found, using=using)
-    )
+    full = len(found) == limit or sizes.may_be_cut(sum(len(row.item) for row in found), cut)
+    cursor, more = reading.next(found[-1].version if full else _reached(reading, now, empty=not found, using=using))
     if more and reading.is_gap_before(cursor):
-        return rows(cursor, limit=limit, models=models, using=using, now=now)
+        return rows(cursor, limit=limit, models=models, using=using, now=now, size=size)
     return Rows(rows=found, cursor=cursor, more=more, reading=reading)
 
 
@@ -250,12 +255,15 @@ def _read(
     reading: _Reading,
     *,
     limit: int,
+    size: int | None,
     models: Collection[str] | None,
     using: str,
     as_bytes: bool = False,
 ) -> list[tuple[Any, ...]]:
     wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
     window = _window(reading, limit=limit, wanted=wanted)
+    if size is not None:
+        window = sql.template("queries/bounded").format(window=window, size=psql.Literal(size))
     query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
     return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
 

@@ -98,6 +98,8 @@ class Migration(migrations.Migration):
                 ("wanted", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
+                ("max_rate", models.FloatField(null=True)),
+                ("free_at", models.DateTimeField(null=True)),
                 ("concurrency", models.IntegerField(default=1)),
                 ("form", models.TextField(default="page")),
                 (

@@ -10,7 +10,7 @@ from ninja.security import HttpBearer
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import registry
-from pubsubpull.pull import problems
+from pubsubpull.pull import limits, problems
 from pubsubpull.pull.models import Consumer
 
 if TYPE_CHECKING:
@@ -109,8 +109,11 @@ class Token(HttpBearer):
     """The API's authentication: `request.auth` is the consumer."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Consumer | None:  # noqa: ARG002  ninja's signature
-        """Return whose token it is."""
-        return authenticate(token)
+        """Return whose token it is, and count the call."""
+        consumer = authenticate(token)
+        if consumer is not None:
+            limits.check_rate(consumer)
+        return consumer
 
 
 def may_see_keys(request: HttpRequest) -> Any:

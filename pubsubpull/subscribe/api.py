@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
-from pydantic import ConfigDict, StrictBool, StrictInt, StrictStr
+from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from pubsubpull import conf
 from pubsubpull.capture import feed
@@ -33,6 +33,7 @@ class Wish(Schema):
     models: list[StrictStr]
     ops: list[StrictStr] | None = None
     batch: StrictInt = 100
+    max_rate: StrictInt | StrictFloat | None = None
     concurrency: StrictInt = 1
     format: StrictStr = "page"
     on_failure: StrictStr = "block"
@@ -80,6 +81,7 @@ class Subscription(Schema):
     models: list[str]
     ops: list[Literal["insert", "update", "delete", "truncate"]]
     batch: int
+    max_rate: float | None
     concurrency: int
     format: Literal["page", "cloudevents"]
     verify: bool

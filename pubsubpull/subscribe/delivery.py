@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import aside, consent, notification, signing, spread, threads, uri, vault
+from pubsubpull.subscribe import aside, consent, notification, pace, signing, spread, threads, uri, vault
 from pubsubpull.subscribe.models import SERVED, Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 from pubsubpull.subscribe.poison import Step
@@ -106,6 +106,7 @@ class Delivery:
         page = aside.alone(held, wanted) if wanted else await self._next(held)
         if page is None or not await self._due(held):
             return False
+        held.free_at = pace.after(held.free_at, count=page.count, rate=held.max_rate, now=time.time())
         result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
         if held.dropped or result is None:
             return not held.dropped
@@ -135,6 +136,8 @@ class Delivery:
         """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
         if held.next_attempt is not None:
             await self._first(held, held.next_attempt - time.time())
+        if held.free_at is not None:
+            await self._first(held, held.free_at - time.time())
         while not self._over(held):
             alive = self.alive()
             if not alive.is_set():

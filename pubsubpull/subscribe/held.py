@@ -7,7 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import hosts, uri
+from pubsubpull.subscribe import hosts, pace, uri
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.notification import Pending, Style
 
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 
 ROOM = 1000
 """A subscription with this many changes waiting reads no further until half of them are gone."""
+ROOM_SIZE = 8_000_000
+"""Nor does one with so many characters of them."""
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Held:
     """A subscription that this worker holds: what it is, how it fares, and what waits for it. Times are unix seconds.
 
-    `read` is the cursor that it has read up to, while it is in no group. `before` is the task of its earlier self,
-    which may still have a notification on its way. `ending` says that nothing more is to be sent, `dropped` that
-    nothing more is to be recorded either. `initial` is how far the rows have come that go before all
-    changes. `search` is for a change that its receiver does not take, `wanted` the
+    `free_at` is when `max_rate` lets it be sent the next changes. `read` is the cursor that it has read up to, while it
+    is in no group. `before` is the task of its earlier self, which may still have a notification on its way. `ending`
+    says that nothing more is to be sent, `dropped` that nothing more is to be recorded either. `initial` is how far the
+    rows have come that go before all changes. `search` is for a change that its receiver does not take, `wanted` the
     changes set aside that are to be tried again, by their failures' ids. `done` are the versions beyond its cursor that
     its receiver has taken, where changes are sent one by one.
     """
@@ -47,6 +49,8 @@ class Held:
     models: frozenset[str]
     ops: frozenset[str]
     batch: int
+    max_rate: float | None
+    free_at: float | None
     concurrency: int
     form: str
     on_failure: str
@@ -81,6 +85,16 @@ class Held:
 
     def __str__(self) -> str:
         return f"{self.name} of {self.consumer}"
+
+    @property
+    def most(self) -> int:
+        """How many changes its next notification may have."""
+        return pace.batch(self.search.size if self.search else self.batch, self.max_rate)
+
+    @property
+    def roomy(self) -> bool:
+        """Whether it may read on."""
+        return self.pending.count <= ROOM // 2 and self.pending.size <= ROOM_SIZE // 2
 
     def may_have(self, model: str) -> bool:
         """Say whether its consumer is granted the model."""
@@ -125,7 +139,7 @@ class Held:
         """Return the notification to send now: the one that was not yet delivered, or the next."""
         if self.current is None and self.pending.count:
             self.current = self.pending.cut(
-                batch=self.search.size if self.search else self.batch,
+                batch=self.most,
                 style=self.style,
                 previous=self.told,
             )
@@ -227,7 +241,7 @@ class Groups:
 
 def full(members: Iterable[Held]) -> list[Held]:
     """Return those that have as much waiting as they may."""
-    return [held for held in members if held.pending.count >= ROOM]
+    return [held for held in members if held.pending.count >= ROOM or held.pending.size >= ROOM_SIZE]
 
 
 def _has_more(cursor: Cursor, now: Present) -> bool:

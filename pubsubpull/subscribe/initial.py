@@ -67,7 +67,7 @@ def page(held: Held, *, using: str) -> Notification | None:
     All rows are read after its cursor was taken: what has changed since comes again, as changes.
     """
     place = held.initial
-    size = held.search.size if held.search else held.batch
+    size = held.most
     while place is not None:
         rows = _read(place, may=held.models, limit=size, using=using)
         kept = _fitting(rows)

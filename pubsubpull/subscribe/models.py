@@ -109,6 +109,8 @@ class Subscription(models.Model):
     wanted = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()
+    max_rate = models.FloatField(null=True)
+    free_at = models.DateTimeField(null=True)
     concurrency = models.IntegerField(default=1)
     form = models.TextField(default="page")
     on_failure = models.TextField(choices=OnFailure, default=OnFailure.BLOCK)

@@ -64,12 +64,14 @@ class Pending:
 
     def __init__(self) -> None:
         self.count = 0
+        self.size = 0
         self._parts: collections.deque[_Part] = collections.deque()
 
     def add(self, read: Rows, rows: list[Row]) -> None:
         """Put a part of a read behind the others; it has at least one change."""
         self._parts.append(_Part(read, rows))
         self.count += len(rows)
+        self.size += sum(len(row.item) for row in rows)
 
     def cut(self, *, batch: int, style: Style, previous: str) -> Notification:
         """Take at most `batch` changes off and make a notification of them. There must be some."""
@@ -87,6 +89,7 @@ class Pending:
     def clear(self) -> None:
         """Forget all."""
         self.count = 0
+        self.size = 0
         self._parts.clear()
 
     def _take(self, batch: int) -> tuple[list[Row], Cursor]:
@@ -110,6 +113,7 @@ class Pending:
             if size + len(first.item) > SIZE:
                 break
         self.count -= len(taken)
+        self.size -= sum(len(row.item) for row in taken)
         cursor = part.read.cursor if finished else part.read.cursor_after(taken[-1].version)
         return taken, cursor
 

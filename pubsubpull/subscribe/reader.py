@@ -86,7 +86,7 @@ class Reader:
 
     def room(self, held: Held) -> None:
         """Let a subscription read on, once it has room."""
-        if held.group is None and held.read is not None and not held.initial and held.pending.count <= ROOM // 2:
+        if held.group is None and held.read is not None and not held.initial and held.roomy:
             self.groups.join(held, held.read)
             self.wake.set()
 

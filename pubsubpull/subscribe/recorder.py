@@ -87,6 +87,7 @@ def record(held: Held) -> Record:
         attempts=held.attempts,
         failing_since=held.failing_since,
         next_attempt=held.next_attempt,
+        free_at=held.free_at,
         last_error=held.last_error,
         last_delivered=held.last_delivered,
         delivered=held.delivered,

@@ -31,6 +31,7 @@ COLUMNS = (
     "attempts",
     "failing_since",
     "next_attempt",
+    "free_at",
     "last_error",
     "last_delivered",
     "delivered",
@@ -64,6 +65,7 @@ class Record:
     attempts: int
     failing_since: float | None
     next_attempt: float | None
+    free_at: float | None
     last_error: str
     last_delivered: float | None
     delivered: int
@@ -164,6 +166,8 @@ def held(row: tuple[Any, ...]) -> Held:
         *fares,
         by,
         granted,
+        max_rate,
+        free_at,
     ) = row
     attempts, failing_since, next_attempt, last_error = fares
     grants = frozenset(json.loads(granted))
@@ -177,6 +181,8 @@ def held(row: tuple[Any, ...]) -> Held:
         models=_allowed(frozenset(json.loads(wanted)), grants),
         ops=frozenset(OPS[op] for op in json.loads(ops)),
         batch=batch,
+        max_rate=max_rate,
+        free_at=free_at,
         concurrency=concurrency,
         form=form,
         on_failure=on_failure,
@@ -209,6 +215,7 @@ def broken(row: tuple[Any, ...], error: exceptions.CursorInvalid | exceptions.Se
         attempts=row[17],
         failing_since=row[18],
         next_attempt=None,
+        free_at=None,
         last_error=str(error) if isinstance(error, exceptions.SecretError) else no_cursor,
         last_delivered=None,
         delivered=0,

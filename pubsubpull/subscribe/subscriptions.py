@@ -29,6 +29,8 @@ BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
 CONCURRENCY = range(1, 33)
 """How many changes may be on their way at once, where each has a URL of its own."""
+RATE = (0.01, 1_000_000.0)
+"""How many changes a second a subscription may be limited to."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class Wish:
     models: list[str]
     ops: list[str] | None = None
     batch: int = 100
+    max_rate: float | None = None
     concurrency: int = 1
     format: str = formats.PAGE
     on_failure: str = "block"
@@ -140,6 +143,8 @@ def _own(consumer: Consumer) -> QuerySet[Subscription]:
 
 def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) -> Subscription:
     """Give a locked subscription other fields, and take it from its worker."""
+    if there.max_rate != fields["max_rate"]:
+        there.free_at = None
     for field, value in fields.items():
         setattr(there, field, value)
     there.state = unless_unverified(fields, there.consented)
@@ -178,11 +183,14 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         signing.key(wish.secret)
     if wish.batch not in BATCH:
         raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
+    if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:
+        raise exceptions.SubscriptionError("max_rate", f"must be from {RATE[0]} to {RATE[1]} changes a second.")
     return {
         "callback": _callback(wish.callback),
         "wanted": _models(consumer, wish.models),
         "ops": _ops(wish.ops),
         "batch": wish.batch,
+        "max_rate": wish.max_rate,
         "verify": _verify(wish.verify),
         "concurrency": _concurrency(wish),
         "form": _format(wish.format),
@@ -308,6 +316,7 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "models": subscription.wanted,
         "ops": subscription.ops,
         "batch": subscription.batch,
+        "max_rate": subscription.max_rate,
         "concurrency": subscription.concurrency,
         "format": subscription.form,
         "verify": subscription.verify,

@@ -1,0 +1,77 @@
+"""What a caller may ask for: how often, and with how large a body."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.core.cache import caches
+
+from pubsubpull import conf
+from pubsubpull.pull import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from pubsubpull.pull.models import Consumer
+
+WINDOW = 10
+"""Requests are counted over so many seconds."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+def check_rate(consumer: Consumer, *, now: float | None = None) -> None:
+    """Count a request; raise a problem where the consumer has made too many. All who share the cache count together."""
+    settings = conf.get()
+    now = time.time() if now is None else now
+    most = settings.REQUEST_RATE * WINDOW
+    if _count(settings.CACHE, f"pubsubpull:requests:{consumer.pk}:{int(now // WINDOW)}") <= most:
+        return
+    raise problems.Problem(
+        status=429,
+        type="too-many-requests",
+        title="Too many requests",
+        detail=f"A consumer may make {most:g} requests in {WINDOW} seconds.",
+        headers={"Retry-After": str(math.ceil(WINDOW - now % WINDOW))},
+    )
+
+
+def _count(alias: str, key: str) -> int:
+    """Count one more, and return how many there are; 0 where the cache is away, which must not end the service."""
+    try:
+        cache = caches[alias]
+        cache.add(key, 0, timeout=2 * WINDOW)
+        return cache.incr(key)
+    except ValueError:  # a cache that keeps nothing, or has let go of it
+        return 0
+    except Exception as error:  # noqa: BLE001  each cache has its own errors
+        logger.warning("pubsubpull: requests are not counted, as the cache is away: %s", type(error).__name__)
+        return 0
+
+
+def bounded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Wrap a view so that a body that is too large, or does not say how large it is, is refused before it is read."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        limit = conf.get().BODY_LIMIT
+        length = request.headers.get("Content-Length") or "0"
+        endless = "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers
+        if endless or not length.isdecimal() or int(length) > limit:
+            return problems.response(
+                problems.Problem(
+                    status=413,
+                    type="too-large",
+                    title="Too large",
+                    detail=f"A body may have {limit} bytes, and its Content-Length must say how many it has.",
+                )
+            )
+        return view(request, *args, **kwargs)
+
+    return wrapped
