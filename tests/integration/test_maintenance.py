@@ -71,11 +71,13 @@ def age(upto, seconds):
 def start():
     """Give the id that comes next: the first of a partition of ten, of a log that is empty."""
     execute("TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_log")
+    run()
     first = partitions.end(there())
     go_to(first)
     run(RETENTION=DAY)
     execute("UPDATE pubsubpull_log SET dropped = 0, dropped_xid = '0'")
-    return first
+    yield first
+    maintenance.run(conf.get())
 
 
 @pytest.fixture

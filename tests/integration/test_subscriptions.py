@@ -63,6 +63,7 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "models": ["shop.customer"],
         "ops": ["insert", "update", "delete", "truncate"],
         "batch": 100,
+        "max_rate": None,
         "concurrency": 1,
         "format": "page",
         "signature": "v1",
