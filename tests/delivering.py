@@ -11,7 +11,7 @@ from pubsubpull.subscribe import worker
 from pubsubpull.subscribe.transport import RecordingTransport
 
 SETTINGS = conf.Settings(
-    LEASE=3, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02
+    LEASE=10, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02
 )
 
 

@@ -37,6 +37,7 @@ class Recorder:
         self._lost = lost
         self._dirty: set[Held] = set()
         self._some = asyncio.Event()
+        self._one = asyncio.Lock()
 
     def note(self, held: Held) -> None:
         """Have the subscription's progress recorded soon."""
@@ -52,6 +53,17 @@ class Recorder:
 
     async def flush(self) -> None:
         """Record what there is now. Where that fails, it is still to be recorded."""
+        # A write that has begun goes on in its thread whoever is cancelled: it must be known what came of it before
+        # the next one, or its count would be added twice.
+        flushing = asyncio.create_task(self._flush())
+        flushing.add_done_callback(_retrieve)
+        await asyncio.shield(flushing)
+
+    async def _flush(self) -> None:
+        async with self._one:
+            await self._write_all()
+
+    async def _write_all(self) -> None:
         self._some.clear()
         batch, self._dirty = self._dirty, set()
         batch = {held for held in batch if not held.dropped}
@@ -73,6 +85,12 @@ class Recorder:
                 self._tell(before, row)
             if held.id not in accepted or row.state not in SERVED:
                 self._lost(held)
+
+
+def _retrieve(flushing: asyncio.Task[None]) -> None:
+    """Let nobody complain of an error that was for one who is gone: what was not written is still to be."""
+    if not flushing.cancelled():
+        flushing.exception()
 
 
 def record(held: Held) -> Record:

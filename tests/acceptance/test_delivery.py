@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -57,10 +58,15 @@ class Workers:
         return process
 
     def stop(self):
-        for process in self.processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
+        """End all, those that do not end in time by force."""
+        left = [process for process in self.processes if process.poll() is None]
+        for process in left:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in left:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3)
+            process.kill()
             process.wait()
 
 

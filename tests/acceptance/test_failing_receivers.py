@@ -136,10 +136,7 @@ def test_a_change_that_is_retried_reaches_a_receiver_that_was_mended(workers, re
 def test_a_host_that_one_worker_finds_sick_is_left_alone_by_all_and_all_go_on_when_it_is_back(workers, subscribe):
     with serving(Receiver()) as gone:
         port = gone.port
-    made = [
-        subscribe(f"s{n}", callback=f"http://127.0.0.1:{port}/s{n}", secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-        for n in range(12)
-    ]
+    made = [subscribe(f"s{n}", callback=f"http://127.0.0.1:{port}/s{n}") for n in range(12)]
     times = {"BREAKER_FAILURES": 2, "BREAKER_LIMIT": 1.0, "BACKOFF_FIRST": 0.5, "BACKOFF_LIMIT": 600, "LEASE": 1.5}
     workers.start("--name", "one", **times)
     workers.start("--name", "two", **times)
@@ -148,7 +145,7 @@ def test_a_host_that_one_worker_finds_sick_is_left_alone_by_all_and_all_go_on_wh
     add("a")
     until(lambda: Host.objects.filter(failures__gte=4).exists())
     until(lambda: Subscription.objects.filter(state="failing").count() == 12)
-    late = subscribe("late", callback=made[0].callback, secret=made[0].secrets[0])
+    late = subscribe("late", callback=made[0].callback)
     add("b")
     until(lambda: now(late).state == "failing")
     assert "tried by one alone" in now(late).last_error
@@ -168,10 +165,9 @@ def test_receivers_that_hang_hold_up_nobody_else(workers, receiver, subscribe):
         deaf = Receiver()
         deaf.answer = lambda _: (hanging.wait(20), (204, {}, b""))[-1]
         stack.enter_context(serving(deaf))
-        secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         for n in range(4):
-            subscribe(f"deaf{n}", callback=deaf.url, secret=secret)
-            subscribe(f"well{n}", secret=secret)
+            subscribe(f"deaf{n}", callback=deaf.url)
+            subscribe(f"well{n}")
         workers.start(READ_TIMEOUT=0.3, BREAKER_FAILURES=2)
         add("a")
         deaf.wait(lambda came: came)

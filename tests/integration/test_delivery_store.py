@@ -282,6 +282,36 @@ def test_the_recorder_keeps_what_could_not_be_recorded(subscribe):
     assert lost == [held]
 
 
+def test_a_write_that_goes_on_when_who_asked_for_it_is_cancelled_is_counted_once(subscribe):
+    subscribe()
+    held = store.held(live().claim(1)[0])
+    written = []
+
+    async def main():
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def write(records):
+            begun.set()
+            await go_on.wait()
+            written.extend(records)
+            return {held.id}
+
+        one = recorder.Recorder(write=write, tell=lambda *_: None, lost=lambda _: None)
+        held.delivered = 3
+        one.note(held)
+        first = asyncio.create_task(one.flush())
+        await begun.wait()
+        first.cancel()
+        held.delivered += 2
+        one.note(held)
+        second = asyncio.create_task(one.flush())
+        go_on.set()
+        await second
+
+    asyncio.run(main())
+    assert [record.delivered for record in written] == [3, 2]
+
+
 def settled():
     with connection.cursor() as cursor:
         cursor.execute("SELECT settled, next_settled FROM pubsubpull_log")
