@@ -59,14 +59,13 @@ def elsewhere(cursor):
     return Response(status=409, body_start=json.dumps({"cursor": cursor}).encode())
 
 
-def test_409_goes_on_from_the_receivers_cursor_whether_it_is_behind_or_ahead(subscribe):
+def test_409_goes_on_from_the_receivers_cursor(subscribe):
     add("missed")
     behind = feed.present().cursor().encode()
     add("a", "b")
-    ahead = feed.present().cursor().encode()
-    made = subscribe(after=ahead)
+    made = subscribe()
     add("c")
-    transport = answers(elsewhere(behind), Response(status=204), elsewhere(feed.present().cursor().encode()))
+    transport = answers(elsewhere(behind))
 
     def work(*_):
         until(lambda: names(transport) == ["c", "a", "b", "c"])
@@ -76,6 +75,17 @@ def test_409_goes_on_from_the_receivers_cursor_whether_it_is_behind_or_ahead(sub
     run(work, transport)
     assert pages(transport)[1]["previous"] == behind
     assert now(made).state == "active"
+
+
+def test_409_of_a_receiver_that_has_more_passes_what_it_has(subscribe):
+    made = subscribe(batch=1)
+    add("had", "had too")
+    ahead = feed.present().cursor().encode()
+    add("new")
+    transport = answers(elsewhere(ahead))
+    run(lambda *_: until(lambda: now(made).delivered == 1), transport)
+    assert names(transport) == ["had", "new"]
+    assert pages(transport)[1]["previous"] == ahead
 
 
 def test_a_receiver_that_answers_every_page_with_409_is_failing_after_some_and_not_flooded(subscribe):
