@@ -1,8 +1,9 @@
-"""The same table four times: plain, and captured in three ways."""
+"""The same table: plain, captured in three ways, and replicated in two."""
 
 from __future__ import annotations
 
 import pghistory
+from dj_cqrs.mixins import MasterMixin, ReplicaMixin
 from django.db import models
 from django.db.models.functions import Now
 
@@ -41,3 +42,20 @@ class ByRow(Row):
 @pghistory.track()
 class Tracked(Row):
     """Captured by django-pghistory, with its defaults."""
+
+
+@pubsubpull.replicates("benchmarks.captured", service="bench")
+class Copied(Row):
+    """A replica of the captured table."""
+
+
+class Master(MasterMixin, Row):
+    """Published by django-cqrs from its signals."""
+
+    CQRS_ID = "row"
+
+
+class Mirror(ReplicaMixin, Row):
+    """Its replica."""
+
+    CQRS_ID = "row"

@@ -24,6 +24,7 @@ PACKAGES = (
     "aiohttp",
     "gunicorn",
     "django-pghistory",
+    "django-cqrs",
     "djangorestframework",
     "celery",
     "redis",

@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "pgtrigger",
     "pghistory",
+    "dj_cqrs",
     "pubsubpull",
     "benchmarks",
 ]
@@ -32,6 +33,12 @@ PGTRIGGER_INSTALL_ON_MIGRATE = True
 PUBSUBPULL = {
     "SERVICE_NAME": "bench",
     "CALLBACK_ADDRESSES": ["127.0.0.0/8"],
+    "SERVICES": {"bench": {"url": "http://127.0.0.1:9/", "token": "none"}},
     **json.loads(os.environ.get("BENCH_SETTINGS", "{}")),
+}
+CQRS = {
+    "transport": "dj_cqrs.transport.RabbitMQTransport",
+    "url": os.environ.get("BENCH_RABBIT_URL", "amqp://127.0.0.1:9/"),
+    "queue": "bench",
 }
 REST_FRAMEWORK = {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]}

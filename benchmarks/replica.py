@@ -1,0 +1,213 @@
+"""A replica of a million rows: copied, followed, compared; beside django-cqrs over RabbitMQ."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from django.test import signals
+from psycopg import sql as psql
+
+from benchmarks import broker, cqrs, measure, services, sql
+from pubsubpull.replica import compare, follow
+from pubsubpull.replica import services as replicas
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.bench import Bench
+    from benchmarks.models import Row
+    from benchmarks.services import Processes
+
+RATE = 50
+"""Rows a second that are written one by one while their way is timed."""
+Waits = list[float]
+
+
+def run(bench: Bench) -> measure.Outcome:
+    """Copy, follow and compare; then do with both what django-cqrs can do, too."""
+    from benchmarks import models
+
+    rows, few, seconds = (5_000, 200, 2.0) if bench.quick else (1_000_000, 3_000, 10.0)
+    notes, lines = [], []
+    with services.processes() as running:
+        _serve(running, bench)
+        copied, compared, followed = _whole(rows, bench)
+        notes.append(f"Copied {rows:,} rows: {copied:,.0f}/s. Compared as equal in {compared:.1f} s.")
+        notes.append(f"One follower applies {followed:,.0f} changes a second.")
+        running.start("follower", "django", "pubsubpull_follow")
+        ours, left = _one_by_one(models.Captured, models.Copied, bench.url, seconds, few)
+        running.end("follower")
+        bench.say(f"written to visible: p50 {measure.quantile(ours, 0.5):.1f} ms")
+        lines.append(_at_most("compare equal tables, seconds", compared, 10, " s"))
+        lines.append(_at_most("rows made and deleted at once: left in the replica", left, 0, ""))
+        notes.append(_said("pubsubpull", ours))
+        if not broker.installed():
+            notes.append("django-cqrs is left out: there is no RabbitMQ (apt-get install rabbitmq-server).")
+            return measure.Outcome(lines=tuple(lines), notes=tuple(notes))
+        with cqrs.consuming(running):
+            services.until(lambda: _arrives(models.Master, models.Mirror), running)
+            bench.say("django-cqrs consumes")
+            theirs, their_left = _one_by_one(models.Master, models.Mirror, bench.url, seconds, few)
+            bench.say("measures django-cqrs on what has queued up")
+            rate = _backlog(running, few)
+    notes.append(_said("django-cqrs", theirs))
+    notes.append(f"django-cqrs left {their_left:,} rows of {few:,} that were made and deleted at once.")
+    lines.append(_against("changes applied, a second", followed, rate, 100))
+    lines.extend(_slower(share, ours, theirs) for share in (0.5, 0.99))
+    return measure.Outcome(lines=tuple(lines), notes=tuple(notes))
+
+
+def _serve(running: Processes, bench: Bench) -> None:
+    """Serve the source, and tell the followers where it is."""
+    url = running.serve("service", "benchmarks.wsgi", threads=4)
+    token = services.consumer()[1]
+    service = {"bench": {"url": f"{url}/pubsubpull/", "token": token}}
+    running.environment["BENCH_SETTINGS"] = json.dumps({"SERVICES": service})
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SERVICES": service}
+    signals.setting_changed.send(sender=settings, setting="PUBSUBPULL", value=settings.PUBSUBPULL, enter=True)
+    bench.say("serves")
+
+
+def _whole(rows: int, bench: Bench) -> tuple[float, float, float]:
+    """Copy all rows, compare them, and follow a fifth as many changes: rows/s, seconds, changes/s."""
+    sql.run(sql.compose("insert_rows", table=services.TABLE, count=rows))
+    sql.run(sql.compose("analyze"))
+    follower = follow.Follower("bench", using="default")
+    copied = measure.timed(follower.run_once)
+    bench.say(f"copied {rows:,} rows in {copied:.1f} s")
+    sql.run(sql.compose("analyze"))
+    compared = measure.timed(_compare)
+    bench.say(f"compared in {compared:.1f} s")
+    changes = rows // 5
+    sql.run(sql.compose("touch_rows", table=services.TABLE, count=changes))
+    followed = measure.timed(follower.run_once)
+    bench.say(f"followed {changes:,} changes in {followed:.1f} s")
+    return rows / copied, compared, changes / followed
+
+
+def _compare() -> None:
+    with replicas.get("bench").client() as client:
+        found = compare.compare(compare.get("benchmarks.copied"), client, using="default")
+    if found.differences or found.suspects:
+        raise AssertionError(f"{found.suspects} rows differ")
+
+
+def _one_by_one(source: type[Row], replica: type[Row], url: str, seconds: float, few: int) -> tuple[Waits, int]:
+    """Write rows at a steady rate and time each until it is seen; then make and delete rows at once."""
+    for _ in range(20):
+        _make(source)
+    _until(lambda: replica.objects.filter(pk=source.objects.latest("pk").pk).exists())
+    seen: dict[int, float] = {}
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(replica, url, seen, done))
+    watcher.start()
+    sent: dict[int, float] = {}
+    began = time.perf_counter()
+    for number in range(int(RATE * seconds)):
+        time.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+        moment = time.perf_counter()
+        sent[_make(source)] = moment
+    _until(lambda: sent.keys() <= seen.keys())
+    done.set()
+    watcher.join()
+    return [(seen[key] - moment) * 1000 for key, moment in sent.items()], _made_and_deleted(source, replica, few)
+
+
+def _make(source: type[Row]) -> int:
+    return int(source.objects.create(customer="c", email="e", total=1, status="new", quantity=1, notes="n" * 90).pk)
+
+
+def _watch(replica: type[Row], url: str, seen: dict[int, float], done: threading.Event) -> None:
+    """Look at the replica all the time; note when each row is there."""
+    table = psql.Identifier(replica._meta.db_table)
+    with psycopg.connect(url, autocommit=True) as watching:
+        last = 0
+        while not done.is_set():
+            for (key,) in watching.execute(sql.compose("ids", table=table, last=last)).fetchall():  # type: ignore[misc]
+                seen[key] = time.perf_counter()
+                last = max(last, key)
+            time.sleep(0.0005)
+
+
+def _made_and_deleted(source: type[Row], replica: type[Row], few: int) -> int:
+    """Make and delete rows, one right after the other; how many of them the replica has in the end."""
+    for _ in range(few):
+        source.objects.get(pk=_make(source)).delete()
+    last = _make(source)
+    _until(lambda: replica.objects.filter(pk=last).exists())
+    time.sleep(1.0)  # what overtook it may still come; nothing says that it has
+    tables = {name: psql.Identifier(model._meta.db_table) for name, model in (("source", source), ("replica", replica))}
+    ((left,),) = sql.run(sql.compose("left_over", **tables))
+    return int(left)
+
+
+def _backlog(running: Processes, few: int) -> float:
+    """Let django-cqrs apply what was queued while nobody consumed: rows/s from the first to the last."""
+    from benchmarks import models
+
+    cqrs.stop(running)
+    first = _make(models.Master)
+    for _ in range(few):
+        _make(models.Master)
+    mirrored = models.Mirror.objects.filter(pk__gt=first)
+    cqrs.start(running)
+    _until(mirrored.exists)
+    began, had = time.perf_counter(), mirrored.count()
+    _until(lambda: mirrored.count() >= few)
+    return (few - had) / (time.perf_counter() - began)
+
+
+def _arrives(source: type[Row], replica: type[Row]) -> bool:
+    """Say whether a row comes over: the consumers have begun."""
+    key = _make(source)
+    time.sleep(0.2)
+    return replica.objects.filter(pk=key).exists()
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + services.LIMIT
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("it did not come about")
+        time.sleep(0.01)
+    connection.ensure_connection()
+
+
+def _at_most(what: str, value: float, target: float, unit: str) -> measure.Line:
+    return measure.Line(
+        what=what, ours=f"{value:.1f}{unit}", theirs="–", value=value, bound="at most", target=target, unit=unit
+    )
+
+
+def _against(what: str, ours: float, theirs: float, target: float) -> measure.Line:
+    return measure.Line(
+        what=f"{what}, against django-cqrs",
+        ours=f"{ours:,.0f}/s",
+        theirs=f"{theirs:,.0f}/s",
+        value=ours / theirs,
+        bound="at least",
+        target=target,
+    )
+
+
+def _slower(share: float, ours: Waits, theirs: Waits) -> measure.Line:
+    mine, other = measure.quantile(ours, share), measure.quantile(theirs, share)
+    return measure.Line(
+        what=f"written to visible, p{share * 100:.0f}, against django-cqrs",
+        ours=f"{mine:.1f} ms",
+        theirs=f"{other:.1f} ms",
+        value=mine / other,
+        bound="at most",
+        target=1,
+    )
+
+
+def _said(who: str, waits: Waits) -> str:
+    p50, p99 = measure.quantile(waits, 0.5), measure.quantile(waits, 0.99)
+    return f"{who}, {RATE} rows a second: written to visible p50 {p50:.1f} ms, p99 {p99:.1f} ms."
