@@ -7,21 +7,39 @@ from pubsubpull.capture.registry import publish, unpublish
 
 if TYPE_CHECKING:
     from pubsubpull.audit.context import context
+    from pubsubpull.audit.history import as_of, history
+    from pubsubpull.audit.restore import restore
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declared import VERSION, constant, replicates
     from pubsubpull.replica.handlers import on_change
 
-__all__ = ["VERSION", "Client", "__version__", "constant", "context", "on_change", "publish", "replicates", "unpublish"]
+__all__ = [
+    "VERSION",
+    "Client",
+    "__version__",
+    "as_of",
+    "constant",
+    "context",
+    "history",
+    "on_change",
+    "publish",
+    "replicates",
+    "restore",
+    "unpublish",
+]
 __version__ = version("pubsubpull")
 
 # The client needs `requests`, which a service that only publishes should not pay to import.
 _LAZY = {
     "Client": "pubsubpull.pull.client",
     "VERSION": "pubsubpull.replica.declared",
+    "as_of": "pubsubpull.audit.history",
     "constant": "pubsubpull.replica.declared",
     "context": "pubsubpull.audit.context",
+    "history": "pubsubpull.audit.history",
     "on_change": "pubsubpull.replica.handlers",
     "replicates": "pubsubpull.replica.declared",
+    "restore": "pubsubpull.audit.restore",
 }
 
 

@@ -10,6 +10,8 @@ PubSubPullError
 ├── MetricsUnavailable      the package that writes metrics is not installed
 ├── InvalidKey              a key does not fit the model's primary key
 ├── InvalidColumn           a column is not one that readers get
+├── HistoryError            a history cannot be read as asked
+├── RestoreError            an earlier state cannot be written back
 ├── DumpError               a file is no whole dump of what it should be
 ├── SecretError             a stored secret cannot be read
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
@@ -63,6 +65,18 @@ class InvalidKey(PubSubPullError):
 
 class InvalidColumn(PubSubPullError):
     """A column is not one that readers get."""
+
+
+class HistoryError(PubSubPullError):
+    """A history cannot be read as asked."""
+
+
+class RestoreError(PubSubPullError):
+    """An earlier state cannot be written back: `columns` names those that stand in the way, if any do."""
+
+    def __init__(self, reason: str, columns: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.columns = columns
 
 
 class DumpError(PubSubPullError):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import keys, sql
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
+
+parts = keys.parts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,30 +42,14 @@ def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, li
         columns=publication.key_columns,
         parts=parts,
     )
-    ((rows, keys),) = sql.run(using, query)
-    return rows, keys
+    ((rows, found),) = sql.run(using, query)
+    return rows, found
 
 
 def one(publication: Publication, key: str, *, using: str) -> str | None:
     """Return one row's item, None where there is no such row. Raises `InvalidKey`."""
     found = _read(publication, past=None, until=None, only=key, limit=1, using=using)
     return found.items if found.count else None
-
-
-def parts(publication: Publication, key: str) -> list[str]:
-    """Return the text of each of a key's columns; a composite key is a JSON array. Raises `InvalidKey`."""
-    columns = publication.key_columns
-    if "\0" in key:
-        raise exceptions.InvalidKey("A key holds no NUL character.")
-    if len(columns) == 1:
-        return [key]
-    try:
-        values = json.loads(key, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.") from error
-    if not isinstance(values, list) or len(values) != len(columns):
-        raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.")
-    return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def query(

@@ -21,11 +21,14 @@ def test_these_names_are_public_and_each_is_there():
         "VERSION",
         "Client",
         "__version__",
+        "as_of",
         "constant",
         "context",
+        "history",
         "on_change",
         "publish",
         "replicates",
+        "restore",
         "unpublish",
     ]
     for name in pubsubpull.__all__:

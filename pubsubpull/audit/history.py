@@ -1,0 +1,243 @@
+"""History in code: what happened, newest first, a page at a time; and how an object was at a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.db import models as django_models
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit import span
+from pubsubpull.audit.context import as_who
+from pubsubpull.capture import keys, registry, sql
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator
+
+    from psycopg import sql as psql
+
+    from pubsubpull.capture.registry import Publication
+
+EXAMINED = 10_000
+"""The most changes that one page looks at, so that a page takes a bounded time whatever is asked for."""
+
+OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One change: `changed` has the old and the new value of each column that differs; `request` is who made it."""
+
+    version: int
+    op: str
+    at: dt.datetime
+    model: str
+    key: str | None
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+    request_id: uuid.UUID | None
+    request: dict[str, Any] | None
+
+    @property
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """The old and the new value of each column that differs, by name."""
+        old, new = self.old or {}, self.new or {}
+        pairs = {name: (old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())}
+        return {name: pair for name, pair in pairs.items() if not _same(*pair)}
+
+    @property
+    def user(self) -> str | None:
+        """The name of who made it, as far as is known."""
+        return (self.request or {}).get("user_name")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class History:
+    """A page of history. `next` is the version to go on `before`, None at the end; a page may be empty and have one."""
+
+    entries: tuple[Entry, ...]
+    next: int | None
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, place: int) -> Entry:
+        return self.entries[place]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class State:
+    """A row as it was: `version` is the change that made it so, 0 where that was before the log began."""
+
+    version: int
+    data: dict[str, Any]
+
+
+def history(
+    target: Any = None,
+    key: Any = None,
+    /,
+    *,
+    user: Any = None,
+    request: uuid.UUID | str | None = None,
+    models: Iterable[type[django_models.Model] | str] | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    column: str | None = None,
+    path: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+    using: str | None = None,
+) -> History:
+    """Return a page of changes, newest first: `history(obj)`, `history(Order, key)`, or without an object of the log.
+
+    `user` is a user object or an id, `request` a request's id, `column` a column that differs, `path` how the request's
+    path begins; the span is `since` <= at < `until`. A person's changes come by request, the latest first. A page
+    looks at a bounded number of changes, so it may be empty: go on with `before=page.next` until that is None.
+    """
+    using = using or conf.get().DATABASE
+    before = span.LATEST if before is None else before
+    who = None if user is None else _user(user)
+    asked: dict[str, Any] = {
+        "models": None if models is None else [label(model) for model in models],
+        "since": _aware("since", since),
+        "until": _aware("until", until),
+        "user": who,
+        "column": column,
+        "path": path,
+    }
+    kind: str
+    parts: dict[str, Any]
+    if target is not None:
+        name, text = identify(target, key)
+        kind, parts = "object", {"model": name, "key": text}
+    elif request is not None:
+        kind, parts = "request", {"request": _uuid(request)}
+    elif who is not None:
+        kind, parts = "user", {"user": who, "started": _started(before, using)}
+    else:
+        floor, ceiling = span.bounds(asked["since"], asked["until"], using)
+        kind, parts, before = "log", {"floor": floor}, min(before, ceiling)
+    query = query_of(kind, asked, before=before, limit=limit, **parts)
+    return _page(sql.run(using, query), limit)
+
+
+def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, **parts: Any) -> psql.Composed:
+    """Return the query of a page: `kind` names the index that it reads by, `asked` what its changes must fit."""
+    files = {
+        "object": "queries/history_object",
+        "request": "queries/history_request",
+        "user": "queries/history_user",
+        "log": "queries/history_log",
+    }
+    fits = sql.compose("queries/history_fits", **asked)
+    seen = sql.compose(files[kind], fits=fits, before=before, most=max(EXAMINED, limit), **parts)
+    return sql.compose("queries/history", seen=seen, limit=limit)
+
+
+def as_of(
+    model: type[django_models.Model] | str, key: Any, when: dt.datetime, *, using: str | None = None
+) -> State | None:
+    """Return an object as it was at a moment, None where it was not there. Raises `HistoryError` where none can know.
+
+    A change counts from the time of its statement, not from that of its transaction's end.
+    """
+    name, text = identify(model, key)
+    moment = _aware("when", when)
+    using = using or conf.get().DATABASE
+    found = sql.run(using, sql.compose("queries/as_of", model=name, key=text, moment=moment))
+    if not found:
+        raise exceptions.HistoryError(
+            f"The log has no change of {name} {text}: it is now as it was when the log began, or it never was."
+        )
+    version, old, new, past = found[0]
+    data = new if past else old
+    return None if data is None else State(version=version if past else 0, data=data)
+
+
+def label(model: type[django_models.Model] | str) -> str:
+    """Return the label that the log knows a model by; a proxy's changes are its concrete model's."""
+    if isinstance(model, str):
+        return model.lower()
+    return (model._meta.concrete_model or model)._meta.label_lower
+
+
+def identify(target: Any, key: Any = None) -> tuple[str, str]:
+    """Return the label and the key of an object, or of a model and a key."""
+    if isinstance(target, django_models.Model):
+        return label(type(target)), keys.text(target.pk)
+    if key is None or not (isinstance(target, (str, type))):
+        raise exceptions.HistoryError("Name an object, or a model and a key.")
+    return label(target), keys.text(key)
+
+
+def published(name: str) -> Publication:
+    """Return the publication of a label. Raises `HistoryError` where it is not published."""
+    publication = registry.get(name)
+    if publication is None:
+        raise exceptions.HistoryError(f"{name} is not published.")
+    return publication
+
+
+def _page(rows: list[tuple[Any, ...]], limit: int) -> History:
+    examined, last = rows[0][:2]
+    entries = tuple(_entry(*row[2:]) for row in rows if row[2] is not None)
+    if len(entries) == limit:
+        return History(entries=entries, next=entries[-1].version)
+    return History(entries=entries, next=last if examined >= max(EXAMINED, limit) else None)
+
+
+def _entry(*row: Any) -> Entry:
+    version, op, at, model, key, old, new, request_id, request = row
+    return Entry(
+        version=version,
+        op=OPS[op],
+        at=at,
+        model=model,
+        key=key,
+        old=old,
+        new=new,
+        request_id=request_id,
+        request=request,
+    )
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Say whether two values of JSON are one: 1 and true are not."""
+    return type(old) is type(new) and bool(old == new)
+
+
+def _user(user: Any) -> str:
+    if isinstance(user, (str, int)):
+        return str(user)
+    who = as_who(user)
+    if who is None:
+        raise exceptions.HistoryError("user: nobody's changes cannot be asked for.")
+    return who.id
+
+
+def _uuid(request: uuid.UUID | str) -> uuid.UUID:
+    try:
+        return request if isinstance(request, uuid.UUID) else uuid.UUID(request)
+    except ValueError as error:
+        raise exceptions.HistoryError("request: it is a UUID.") from error
+
+
+def _aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise exceptions.HistoryError(f"{field}: say the time zone too.")
+    return moment
+
+
+def _started(before: int, using: str) -> dt.datetime | str:
+    """Return when the request of the page's last change started: where the next page goes on."""
+    if before == span.LATEST:
+        return "infinity"
+    found = sql.run(using, sql.compose("queries/started_of", id=before))
+    return found[0][0] if found else "-infinity"

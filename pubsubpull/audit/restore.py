@@ -1,0 +1,113 @@
+"""Restoring: an earlier state of an object is written back, as an ordinary change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DataError, IntegrityError, connections, transaction
+from psycopg import sql as psql
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit import history
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+
+
+def restore(
+    target: Any,
+    *given: Any,
+    values: dict[str, Any] | None = None,
+    latest: int | None = None,
+    using: str | None = None,
+) -> None:
+    """Write back the state that a version made: `restore(obj, version)` or `restore(Order, key, version)`.
+
+    The columns that the log does not know, excluded and masked ones, stay as they are; a deleted row is brought back,
+    with `values` (by column) for those of them that may not be null. With `latest`, a version, nothing is
+    written if the object has changed since. Signals are not sent, since no instance is saved. Raises `RestoreError`.
+    """
+    *key, version = given
+    name, text = history.identify(target, *key)
+    publication, using = history.published(name), using or conf.get().DATABASE
+    state = state_of(publication, text, version, values=values or {}, using=using)
+    _check_columns(publication, json.loads(state))
+    try:
+        with transaction.atomic(using):
+            _write(publication, text, state, latest, using)
+            # Foreign keys of Django are checked at the end of the transaction: here is where to say what is wrong.
+            connections[using].check_constraints()
+    except (IntegrityError, DataError) as error:
+        raise exceptions.RestoreError(_reason(name, text, error)) from error
+
+
+def state_of(publication: Publication, key: str, version: int, *, values: dict[str, Any], using: str) -> str:
+    """Return the columns of a state as JSON text, without those that the log does not know. Raises `RestoreError`."""
+    query = sql.compose(
+        "queries/restore_state",
+        model=publication.label,
+        key=key,
+        version=version,
+        hidden=[*publication.masked_columns, *publication.excluded_columns],
+        given=json.dumps(values, cls=DjangoJSONEncoder),
+    )
+    found = sql.run(using, query)
+    if not found:
+        raise exceptions.RestoreError(f"The log has no version {version} of {publication.label} {key}.")
+    ((is_state, text),) = found
+    if not is_state:
+        raise exceptions.RestoreError(
+            f"Version {version} is where {publication.label} {key} was deleted: name another."
+        )
+    return str(text)
+
+
+def _check_columns(publication: Publication, state: dict[str, Any]) -> None:
+    gone = tuple(sorted(state.keys() - {field.column for field in publication.model._meta.local_concrete_fields}))
+    if gone:
+        raise exceptions.RestoreError(f"{publication.label} no longer has the columns {', '.join(gone)}.", gone)
+
+
+def _write(publication: Publication, key: str, state: str, latest: int | None, using: str) -> None:
+    table = psql.Identifier(*filter(None, publication.table))
+    named = {"table": table, "keys": _names(publication.key_columns), "state": state}
+    there = sql.run(using, sql.compose("queries/restore_lock", **named))
+    # A statement of its own: this one sees what was committed while the lock was waited for.
+    ((now,),) = sql.run(using, sql.compose("queries/latest", model=publication.label, key=key))
+    if latest is not None and now != latest:
+        raise exceptions.RestoreError(f"{publication.label} {key} has changed since: look at it again.")
+    known = json.loads(state)
+    columns = [field.column for field in _writable(publication) if field.column in known]
+    if not there:
+        _check_unknown(publication, known)
+        sql.run(using, sql.compose("queries/restore_insert", columns=_names(columns), **named))
+    elif columns := [name for name in columns if name not in publication.key_columns]:
+        sql.run(using, sql.compose("queries/restore_update", columns=_names(columns), **named))
+
+
+def _writable(publication: Publication) -> list[Any]:
+    fields = publication.model._meta.local_concrete_fields
+    return [field for field in fields if not getattr(field, "generated", False)]
+
+
+def _check_unknown(publication: Publication, known: dict[str, Any]) -> None:
+    """Refuse to bring a row back while there are columns that only `values` can tell; others become null."""
+    needed = tuple(f.column for f in _writable(publication) if f.column not in known and not f.null)
+    if needed:
+        raise exceptions.RestoreError(
+            f"The log does not know {', '.join(needed)} of {publication.label}: give them as `values`.", needed
+        )
+
+
+def _names(columns: list[str]) -> psql.Composed:
+    return psql.SQL(", ").join(map(psql.Identifier, columns))
+
+
+def _reason(name: str, key: str, error: Exception) -> str:
+    """Say what forbids it, in PostgreSQL's words without the values of the row."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    words = getattr(diagnosis, "message_primary", None) or type(error).__name__
+    return f"{name} {key} cannot be restored: {words}."

@@ -1,0 +1,56 @@
+"""Where in the log a span of time is: ids go with time, so that no index of the time is needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from pubsubpull.capture import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LATEST = 2**63 - 1
+SLACK = dt.timedelta(hours=1)
+"""How much later than its `at` a change may get its id: as long as a statement runs."""
+
+
+def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> tuple[int, int]:
+    """Return ids between which all changes of a span are: from the first on, and before the second.
+
+    A change has its time before its id. What was made `SLACK` before the span has its id before those of the span, and
+    what was made `SLACK` after it has a later one; between these, each change tells its own time.
+    """
+    ((first, last),) = sql.run(using, sql.compose("queries/ends"))
+    if first is None:
+        return 0, LATEST
+
+    def find(moment: dt.datetime) -> int:
+        return search(first, last + 1, lambda id_: _at(id_, using), moment)
+
+    return find(since - SLACK) if since else 0, find(until + SLACK) if until else LATEST
+
+
+def search(
+    low: int,
+    high: int,
+    at: Callable[[int], tuple[int, dt.datetime] | None],
+    moment: dt.datetime,
+) -> int:
+    """Return an id from which on a change is of `moment` or later, and before which the nearest one is earlier.
+
+    `at` gives the first change from an id on; some 30 calls suffice for a thousand million changes.
+    """
+    while low < high:
+        middle = (low + high) // 2
+        found = at(middle)
+        if found is None or found[1] >= moment:
+            high = middle
+        else:
+            low = found[0] + 1
+    return low
+
+
+def _at(id_: int, using: str) -> tuple[int, dt.datetime] | None:
+    found = sql.run(using, sql.compose("queries/at_of", id=id_))
+    return (found[0][0], found[0][1]) if found else None

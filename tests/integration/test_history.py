@@ -1,0 +1,366 @@
+"""History, earlier states and restoring, in code."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import threading
+import uuid
+
+import pytest
+from django.db import connection, connections, transaction
+
+import pubsubpull
+from pubsubpull import exceptions
+from pubsubpull.audit import history as histories
+from pubsubpull.audit import span
+from pubsubpull.capture.models import Change
+from tests.shop.models import Customer, Order, PaidOrder, Quoted, Secret, Stock
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = datetime.UTC
+
+
+@pytest.fixture(autouse=True)
+def _empty_log(transactional_db):
+    run("TRUNCATE pubsubpull_change, pubsubpull_request")
+
+
+def run(statement, params=None):
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchall() if cursor.description else None
+
+
+def now():
+    return run("SELECT clock_timestamp()")[0][0]
+
+
+def test_the_history_of_an_object_is_newest_first_with_what_changed_and_who_did_it():
+    customer = Customer.objects.create(name="a")
+    with pubsubpull.context(user="ann") as made:
+        Customer.objects.filter(pk=customer.pk).update(name="b")
+    Customer.objects.create(name="another")
+    latest, first = pubsubpull.history(customer)
+    assert (latest.op, latest.changed, latest.user, latest.request_id) == (
+        "update",
+        {"name": ("a", "b")},
+        "ann",
+        made.id,
+    )
+    assert latest.request["source"] == "command"
+    assert (first.op, first.changed["name"], first.user, first.request) == ("insert", (None, "a"), None, None)
+    assert first.version < latest.version
+    assert first.at < latest.at
+
+
+def test_the_history_of_a_key_that_no_longer_exists_ends_with_its_deletion():
+    customer = Customer.objects.create(name="a")
+    key = customer.pk
+    customer.delete()
+    assert [entry.op for entry in pubsubpull.history(Customer, key)] == ["delete", "insert"]
+    assert [entry.op for entry in pubsubpull.history("shop.Customer", str(key))] == ["delete", "insert"]
+
+
+def test_a_truncate_is_in_the_history_of_each_object_that_it_took():
+    kept = Customer.objects.create(name="a")
+    run("TRUNCATE shop_customer CASCADE")
+    later = Customer.objects.create(name="b")
+    assert [entry.op for entry in pubsubpull.history(Customer, kept.pk)] == ["truncate", "insert"]
+    assert [entry.op for entry in pubsubpull.history(later)] == ["insert"]
+
+
+def test_a_composite_key_and_a_proxy_have_the_history_of_their_rows():
+    stock = Stock.objects.create(warehouse="Köln", article=7)
+    order = Order.objects.create(reference="r")
+    assert [entry.key for entry in pubsubpull.history(stock)] == ['["Köln", 7]']
+    assert [entry.model for entry in pubsubpull.history(PaidOrder(pk=order.pk))] == ["shop.order"]
+
+
+def test_history_comes_a_page_at_a_time_without_gap_or_double():
+    customer = Customer.objects.create(name="0")
+    for name in "123456":
+        Customer.objects.filter(pk=customer.pk).update(name=name)
+    seen, before = [], None
+    while True:
+        page = pubsubpull.history(customer, before=before, limit=3)
+        seen += [entry.new["name"] for entry in page]
+        before = page.next
+        if before is None:
+            break
+    assert seen == list("6543210")
+
+
+def test_a_page_looks_at_a_bounded_number_of_changes_and_says_where_to_go_on(monkeypatch):
+    monkeypatch.setattr(histories, "EXAMINED", 5)
+    Quoted.objects.create(value="rare")
+    for name in "abcdefgh":
+        Customer.objects.create(name=name)
+    page = pubsubpull.history(models=[Quoted], limit=2)
+    assert len(page) == 0
+    assert page.next is not None
+    assert [entry.model for entry in pubsubpull.history(models=[Quoted], limit=2, before=page.next)] == ["shop.quoted"]
+
+
+def test_a_persons_changes_come_by_request_the_latest_first_page_by_page():
+    for number in range(3):
+        with pubsubpull.context(user="ann"):
+            Customer.objects.create(name=f"{number}a")
+            Customer.objects.create(name=f"{number}b")
+        with pubsubpull.context(user="ben"):
+            Customer.objects.create(name="other")
+    seen, before = [], None
+    while True:
+        page = pubsubpull.history(user="ann", before=before, limit=2)
+        seen += [entry.new["name"] for entry in page]
+        before = page.next
+        if before is None:
+            break
+    assert seen == ["2b", "2a", "1b", "1a", "0b", "0a"]
+
+
+def test_all_that_a_request_changed_over_several_transactions():
+    with pubsubpull.context(user="ann") as made:
+        customer = Customer.objects.create(name="a")
+        Order.objects.create(customer=customer)
+    Customer.objects.create(name="b")
+    assert [entry.model for entry in pubsubpull.history(request=made.id)] == ["shop.order", "shop.customer"]
+    assert [entry.model for entry in pubsubpull.history(request=str(made.id), models=["shop.Order"])] == ["shop.order"]
+    assert len(pubsubpull.history(user="ann")) == 2
+
+
+def test_history_by_models_span_column_and_path():
+    customer = Customer.objects.create(name="a")
+    middle = now()
+    Customer.objects.filter(pk=customer.pk).update(name="b")
+    Customer.objects.filter(pk=customer.pk).update(email="e")
+    end = now()
+    Order.objects.create()
+
+    def ops(**asked):
+        return [entry.op for entry in pubsubpull.history(**asked)]
+
+    assert ops(models=[Customer], since=middle) == ["update", "update"]
+    assert ops(until=middle) == ["insert"]
+    assert ops(since=middle, until=end) == ["update", "update"]
+    assert [sorted(e.changed) for e in pubsubpull.history(customer, column="email")] == [
+        ["email"],
+        ["email", "id", "name"],
+    ]
+    assert ops(path="/none/") == []
+    assert ops(until=middle - datetime.timedelta(days=1)) == []
+
+
+def test_what_cannot_be_asked_for_is_refused_by_its_name():
+    for asked, words in [
+        ({"since": now().replace(tzinfo=None)}, "since: say the time zone"),
+        ({"request": "x"}, "request: it is a UUID"),
+    ]:
+        with pytest.raises(exceptions.HistoryError, match=words):
+            pubsubpull.history(**asked)
+    with pytest.raises(exceptions.HistoryError, match="Name an object"):
+        pubsubpull.history(Customer)
+
+
+def test_an_object_as_it_was_at_a_moment():
+    before = now()
+    customer = Customer.objects.create(name="a")
+    first = now()
+    Customer.objects.filter(pk=customer.pk).update(name="b")
+    second = now()
+    key = customer.pk
+    customer.delete()
+    assert pubsubpull.as_of(Customer, key, before) is None
+    assert pubsubpull.as_of(Customer, key, first).data["name"] == "a"
+    assert pubsubpull.as_of(Customer, key, second).data["name"] == "b"
+    assert pubsubpull.as_of(Customer, key, now()) is None
+
+
+def test_as_of_a_moment_before_an_objects_first_change_is_what_that_found():
+    customer = Customer.objects.create(name="a")
+    run("TRUNCATE pubsubpull_change")
+    before = now()
+    with pytest.raises(exceptions.HistoryError, match="The log has no change of shop.customer"):
+        pubsubpull.as_of(Customer, customer.pk, before)
+    Customer.objects.filter(pk=customer.pk).update(name="b")
+    assert pubsubpull.as_of(Customer, customer.pk, before) == histories.State(
+        version=0, data={"id": customer.pk, "name": "a", "email": ""}
+    )
+
+
+def test_as_of_after_a_truncate_nothing_is_there():
+    customer = Customer.objects.create(name="a")
+    there = now()
+    run("TRUNCATE shop_customer CASCADE")
+    assert pubsubpull.as_of(Customer, customer.pk, now()) is None
+    assert pubsubpull.as_of(Customer, customer.pk, there).data["name"] == "a"
+
+
+def test_restoring_writes_an_earlier_state_back_as_an_ordinary_change_of_whoever_does_it():
+    order = Order.objects.create(reference="a", total="1.10", placed=now(), internal_note="n", card="4711")
+    placed = order.placed
+    first = pubsubpull.history(order)[0].version
+    Order.objects.filter(pk=order.pk).update(reference="b", total="2.20", placed=None, internal_note="m", card="4712")
+    with pubsubpull.context(user="ann"):
+        pubsubpull.restore(order, first)
+    order.refresh_from_db()
+    assert (order.reference, str(order.total), order.placed) == ("a", "1.10", placed)
+    assert (order.internal_note, order.card) == ("m", "4712"), "what the log does not know stays"
+    latest = pubsubpull.history(order)[0]
+    assert (latest.op, latest.user) == ("update", "ann")
+
+
+def test_restoring_brings_a_deleted_row_back_under_its_key():
+    customer = Customer.objects.create(name="a", email="e")
+    key = customer.pk
+    first = pubsubpull.history(customer)[0].version
+    customer.delete()
+    pubsubpull.restore(Customer, key, first)
+    assert Customer.objects.values_list("pk", "name", "email").get() == (key, "a", "e")
+
+
+def test_restoring_a_composite_key_and_quoted_names():
+    stock = Stock.objects.create(warehouse="w", article=1, amount=5)
+    quoted = Quoted.objects.create(value="a")
+    versions = [pubsubpull.history(row)[0].version for row in (stock, quoted)]
+    Stock.objects.update(amount=6)
+    quoted_key = quoted.pk
+    quoted.delete()
+    pubsubpull.restore(stock, versions[0])
+    pubsubpull.restore(Quoted, quoted_key, versions[1])
+    assert Stock.objects.get().amount == 5
+    assert Quoted.objects.get().value == "a"
+
+
+def test_a_deleted_row_with_columns_that_the_log_does_not_know_needs_them_given():
+    order = Order.objects.create(reference="a")
+    key, first = order.pk, pubsubpull.history(order)[0].version
+    order.delete()
+    with pytest.raises(exceptions.RestoreError, match="internal_note, card") as caught:
+        pubsubpull.restore(Order, key, first)
+    assert caught.value.columns == ("internal_note", "card")
+    assert not Order.objects.exists()
+    pubsubpull.restore(Order, key, first, values={"internal_note": "n", "card": "c"})
+    assert Order.objects.values_list("reference", "internal_note", "card").get() == ("a", "n", "c")
+
+
+def test_a_column_that_has_gone_is_named():
+    customer = Customer.objects.create(name="a")
+    first = pubsubpull.history(customer)[0].version
+    run("UPDATE pubsubpull_change SET new = new || %s WHERE id = %s", [json.dumps({"nick": "x"}), first])
+    with pytest.raises(exceptions.RestoreError, match="no longer has the columns nick"):
+        pubsubpull.restore(customer, first)
+
+
+def test_a_constraint_that_forbids_it_is_told_without_the_rows_values():
+    customer = Customer.objects.create(name="a")
+    order = Order.objects.create(customer=customer)
+    first = pubsubpull.history(order)[0].version
+    Order.objects.update(customer=None)
+    customer.delete()
+    with pytest.raises(exceptions.RestoreError, match="violates foreign key constraint") as caught:
+        pubsubpull.restore(order, first)
+    assert caught.value.columns == ()
+    assert Order.objects.get().customer_id is None
+
+
+def test_a_version_that_is_no_state_is_refused():
+    customer = Customer.objects.create(name="a")
+    other = Customer.objects.create(name="b")
+    key = customer.pk
+    customer.delete()
+    deleted = pubsubpull.history(Customer, key)[0].version
+    with pytest.raises(exceptions.RestoreError, match="is where shop.customer .* was deleted"):
+        pubsubpull.restore(Customer, key, deleted)
+    with pytest.raises(exceptions.RestoreError, match="has no version"):
+        pubsubpull.restore(other, deleted)
+    with pytest.raises(exceptions.HistoryError, match="shop.secret is not published"):
+        pubsubpull.restore(Secret, 1, 1)
+
+
+def test_restoring_waits_for_a_writer_and_then_sees_that_the_object_has_changed():
+    customer = Customer.objects.create(name="a")
+    first = pubsubpull.history(customer)[0].version
+    outcome, pid = [], []
+
+    def restore():
+        try:
+            pid.append(run("SELECT pg_backend_pid()")[0][0])
+            pubsubpull.restore(customer, first, latest=first)
+        except exceptions.RestoreError as error:
+            outcome.append(str(error))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=restore)
+    with transaction.atomic():
+        Customer.objects.filter(pk=customer.pk).update(name="b")
+        thread.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+        deadline = now() + datetime.timedelta(seconds=20)
+        while not (pid and run("SELECT pg_stat_clear_snapshot()") and run(waits, pid)[0][0]):
+            assert now() < deadline
+    thread.join(20)
+    assert outcome == [f"shop.customer {customer.pk} has changed since: look at it again."]
+    assert Customer.objects.get().name == "b"
+
+
+def nodes(plan):
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+@pytest.fixture
+def _large_log():
+    """Twenty thousand changes of five thousand requests, with statistics."""
+    run(
+        "INSERT INTO pubsubpull_request (id, user_id, source, started) SELECT md5(n::text)::uuid, (n % 500)::text, "
+        "'http', now() - n * interval '1 min' FROM generate_series(1, 5000) n"
+    )
+    run(
+        "INSERT INTO pubsubpull_change (model, op, key, request_id, new) SELECT 'shop.customer', 'I', n::text, "
+        "md5((n % 5000 + 1)::text)::uuid, '{}' FROM generate_series(1, 20000) n"
+    )
+    run("ANALYZE pubsubpull_change, pubsubpull_request")
+
+
+@pytest.mark.usefixtures("_large_log")
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("object", {"model": "shop.customer", "key": "77"}),
+        ("request", {"request": uuid.UUID("c4ca4238a0b923820dcc509a6f75849b")}),
+        ("user", {"user": "7", "started": "infinity"}),
+        ("log", {"floor": 0}),
+    ],
+)
+def test_each_history_is_read_by_an_index_and_nothing_large_is_sorted(kind, parts):
+    asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
+    query = histories.query_of(kind, asked, before=span.LATEST, limit=20, **parts)
+    ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
+    for node in nodes(plan[0]["Plan"]):
+        name = node.get("Relation Name", "")
+        assert not (node["Node Type"] == "Seq Scan" and name.startswith("pubsubpull_change_p")), node
+        assert not (node["Node Type"] == "Seq Scan" and name == "pubsubpull_request"), node
+        assert not (node["Node Type"] == "Sort" and node["Actual Rows"] > 40), node
+
+
+@pytest.mark.usefixtures("_large_log")
+def test_a_span_is_found_by_few_looks_at_the_primary_key():
+    first, last = run("SELECT min(id), max(id) FROM pubsubpull_change")[0]
+    run("UPDATE pubsubpull_change SET at = now() - (%s - id) * interval '1 min'", [last])
+    since, until = now() - datetime.timedelta(hours=50), now() - datetime.timedelta(hours=40)
+    floor, ceiling = span.bounds(since, until, "default")
+    assert last - 52 * 60 < floor < last - 50 * 60
+    assert last - 40 * 60 < ceiling < last - 38 * 60
+    inside = Change.objects.filter(at__gte=since, at__lt=until).count()
+    assert len(pubsubpull.history(since=since, until=until, limit=5000)) == inside
+    looks = []
+
+    def at(id_):
+        looks.append(id_)
+        return id_, datetime.datetime.fromtimestamp(id_, NOW)
+
+    assert span.search(first, first + 2**30, at, datetime.datetime.fromtimestamp(first + 12345, NOW)) == first + 12345
+    assert len(looks) <= 31
