@@ -9,12 +9,16 @@ class Change(models.Model):
     """One change of the log. Its id is the version: for one key, a higher one is always the later state."""
 
     class Op(models.TextChoices):
-        """What happened. A truncate is one change for the whole table and has no key."""
+        """What happened. A truncate is one change for the whole table and has no key.
+
+        Of an erased change nothing is left but that it was; the feed passes it by.
+        """
 
         INSERT = "I", "insert"
         UPDATE = "U", "update"
         DELETE = "D", "delete"
         TRUNCATE = "T", "truncate"
+        ERASE = "E", "erase"
 
     id = models.BigIntegerField(primary_key=True)
     xid = models.TextField()

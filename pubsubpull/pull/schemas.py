@@ -109,7 +109,7 @@ class Change(Schema):
     transaction: str
     model: str
     key: str | None
-    op: Literal["insert", "update", "delete", "truncate"]
+    op: Literal["insert", "update", "delete", "truncate", "erase"]
     at: dt.datetime
     request: uuid.UUID | None
     old: dict[str, Any] | None
@@ -128,7 +128,7 @@ class AuditEntry(Schema):
     """One change of an object, as columns that changed from one value to another, and the request that made it."""
 
     version: int
-    op: Literal["insert", "update", "delete", "truncate"]
+    op: Literal["insert", "update", "delete", "truncate", "erase"]
     at: dt.datetime
     changed: dict[str, list[Any]]
     request: dict[str, Any] | None

@@ -3,7 +3,7 @@
 SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC), '') FROM (
     SELECT c.id, json_build_object(
         'version', c.id,
-        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' ELSE 'truncate' END,
+        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' ELSE 'truncate' END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
         'changed', (
             SELECT coalesce(json_object_agg(name, json_build_array(c.old -> name, c.new -> name) ORDER BY name), '{{}}')

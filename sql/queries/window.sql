@@ -4,12 +4,12 @@
 SELECT * FROM (
     (SELECT c.* FROM unnest({ended}::text[]::xid8[]) AS e(xid) CROSS JOIN LATERAL (
         SELECT id, xid, at, model, op, key, request_id, old, new FROM pubsubpull_change
-        WHERE xid = e.xid AND id > {last} AND id > {floor} AND id <= {seq} AND {wanted}
+        WHERE xid = e.xid AND id > {last} AND id > {floor} AND id <= {seq} AND op <> 'E' AND {wanted}
         ORDER BY id LIMIT {limit}) AS c)
     UNION ALL
     (SELECT id, xid, at, model, op, key, request_id, old, new FROM pubsubpull_change
      WHERE xid >= {first}::text::xid8 AND xid < {beyond}::text::xid8 AND pg_visible_in_snapshot(xid, {upto}::pg_snapshot)
-       AND id > {last} AND id > {floor} AND id <= {seq} AND {wanted}
+       AND id > {last} AND id > {floor} AND id <= {seq} AND op <> 'E' AND {wanted}
      ORDER BY id LIMIT {limit})
     UNION ALL
     ({tail})

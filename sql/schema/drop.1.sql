@@ -6,6 +6,12 @@ DROP FUNCTION pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, tex
 DROP FUNCTION pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
 DROP FUNCTION pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION pubsubpull_resend(regclass, text, text[], text[], text[], jsonb);
+DROP FUNCTION pubsubpull_seal(integer, interval);
+DROP FUNCTION pubsubpull_erase(text, text, text, text);
+DROP FUNCTION pubsubpull_seal_hash(bytea, bigint, bigint, bytea);
+DROP FUNCTION pubsubpull_digests(bigint, bigint);
+DROP FUNCTION pubsubpull_digest(pubsubpull_change);
+DROP TABLE pubsubpull_seal, pubsubpull_erasure;
 DROP FUNCTION pubsubpull_present();
 DROP FUNCTION pubsubpull_settle();
 DROP FUNCTION pubsubpull_make_partition(bigint, bigint);

@@ -1,0 +1,53 @@
+"""`manage.py pubsubpull_seal`: seals the past of the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from pubsubpull import conf
+from pubsubpull.audit import seals
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+EVERY = 100
+"""After how many seals progress is printed."""
+
+
+class Command(BaseCommand):
+    """Seals."""
+
+    help = (
+        "Seals the changes of the log that are settled. Each seal stands for the next ones and for all seals before. "
+        "Keep the hash that is printed at the end where nobody who may write to the database can change it; "
+        "pubsubpull_verify --expect takes it. Run it regularly, daily say."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--age",
+            type=float,
+            default=86_400.0,
+            help="Only changes older than so many seconds, whose requests have ended; a day by default.",
+        )
+
+        parser.add_argument("--size", type=int, default=seals.SIZE, help="How many changes a seal stands for, at most.")
+
+    def handle(self, *, age: float, size: int, **_: Any) -> None:
+        if age < 0 or size < 1:
+            raise CommandError("--age must be 0 or more, and --size 1 or more.")
+        using, made = conf.get().DATABASE, 0
+        for one in seals.seal(using, age=age, size=size):
+            made += 1
+            if made % EVERY == 0:
+                self.stderr.write(f"{made} seals, up to version {one.last}")
+        newest = seals.last(using)
+        if newest is None:
+            self.stdout.write("There is nothing to seal yet.")
+            return
+        self.stdout.write(
+            self.style.SUCCESS(f"{made} seals made. All changes up to version {newest.last} are sealed by:")
+        )
+        self.stdout.write(newest.hash)
