@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
 
-FIRST, LONGEST = 0.01, 0.25
+FIRST, LONGEST = 0.004, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
+SHARE = 0.1
+"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.1 s."""
 
 
 def page(
@@ -27,14 +29,13 @@ def page(
     clock: Callable[[], float] = time.monotonic,
 ) -> feed.Page:
     """Return the first page with something in it, or what there is after `wait` seconds."""
-    end = clock() + wait
-    pause = FIRST
+    began = clock()
     while True:
         found = feed.page(after, models=models, limit=limit, using=using)
-        left = end - clock()
+        waited = clock() - began
+        left = wait - waited
         if found.count or left <= 0:
             return found
         after = found.cursor
         if not found.more:
-            sleep(min(pause, left))
-            pause = min(pause * 1.5, LONGEST)
+            sleep(min(max(FIRST, waited * SHARE), LONGEST, left))

@@ -13,7 +13,7 @@ from django.db import Error, connections
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, copying, pages, place, services
+from pubsubpull.replica import advance, ahead, copying, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 from pubsubpull.subscribe.threads import first_line
@@ -34,7 +34,8 @@ class Follower:
     """Follows one service with all the replicas of it. Any number may, on any machines: each page is applied once.
 
     `workers` is how many copy rows at once, `wait` how long the service may hold a call until there is something.
-    With `spare`, pushes do the work: only what they left for so many seconds is pulled.
+    With `spare`, pushes do the work: only what they left for so many seconds is pulled. `ready` is called once, when
+    the first replicas follow.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Follower:
         wait: float = 30.0,
         spare: float = 0.0,
         progress: Callable[[copying.Progress], None] = lambda _: None,
+        ready: Callable[[], object] | None = None,
     ) -> None:
         self.service = service
         self.stopping = threading.Event()
@@ -54,23 +56,27 @@ class Follower:
         self._wait = wait
         self._spare = spare
         self._progress = progress
+        self._ready = ready
         self._known = services.get(service)
+        self._ahead: ahead.Ahead | None = None
 
     def run(self) -> None:
         """Follow until told to stop. While some replicas are copied, the others go on."""
         place.enter(self.service, self._using)
         copier = threading.Thread(target=self._loop, args=(self._copy_turn,), daemon=True)
         copier.start()
-        self._loop(self._turn)
+        with ahead.Ahead(self._known) as self._ahead:
+            self._loop(self._turn)
         copier.join()
 
     def run_once(self) -> None:
         """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
         failed: list[exceptions.ReplicaFailed] = []
         place.enter(self.service, self._using)
-        with self._known.client() as client:
+        with self._known.client() as client, ahead.Ahead(self._known) as self._ahead:
             while self.copy(failed) or self.step(client, failed=failed):
                 pass
+        self._begin()
         if failed:
             raise failed[0]
 
@@ -131,12 +137,19 @@ class Follower:
                 self.stopping.wait(pause)
         connections[self._using].close()
 
+    def _begin(self) -> None:
+        """Call what waits for the first replicas to follow."""
+        if self._ready and place.standings(self.service, self._using, timezone.now()):
+            self._ready()
+            self._ready = None
+
     def _copy_turn(self, _client: Client) -> None:
         if not self.copy([]):
             self.stopping.wait(IDLE)
 
     def _turn(self, client: Client) -> None:
         """Take one step; where all is done, wait for what comes, but not longer than until a replica is to be tried."""
+        self._begin()
         due = place.waiting(self.service, self._using, timezone.now())
         wait = self._wait if due is None else max(0.05, min(self._wait, due))
         if place.to_copy(self.service, self._using, timezone.now()):
@@ -172,7 +185,7 @@ class Follower:
         return True
 
     def _advance(self, standing: Standing, client: Client, wait: float) -> bool:
-        page = self._pull(standing, client, wait)
+        page = self._pull(standing, client, wait, backlog=True)
         if page is None or page.cursor == page.previous:
             return page is None or page.more
         if page.empty and self._spare:
@@ -181,10 +194,11 @@ class Follower:
         last = advance.advance(standing, page, using=self._using, following=following)
         return last is None or last.more or not page.empty
 
-    def _pull(self, standing: Standing, client: Client, wait: float) -> Page | None:
+    def _pull(self, standing: Standing, client: Client, wait: float, *, backlog: bool = False) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         try:
-            return pages.changes(client, standing.sources, standing.cursor, wait=wait)
+            pull = self._ahead.changes if self._ahead and backlog else pages.changes
+            return pull(client, standing.sources, standing.cursor, wait=wait)
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None

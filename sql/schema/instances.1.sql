@@ -20,16 +20,19 @@ DECLARE
                         WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE 'WHERE true' END
                    || CASE WHEN until IS NOT NULL THEN format(' AND ROW(%s) <= ROW(%s)', names,
                            (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
+    key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE 'pubsubpull_key(j, $2)' END;
+    data_of text := CASE WHEN masked <> '{}' THEN 'pubsubpull_mask(j - $3, $4)' WHEN excluded <> '{}' THEN 'j - $3' ELSE 'j' END;
 BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(
-                    ''{"key":'' || to_json(pubsubpull_key(j, $2))::text || '',"version":'' ||
-                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = pubsubpull_key(j, $2)), 0)::text ||
-                    '',"data":'' || pubsubpull_mask(j - $3, $4)::text || ''}'', '','' ORDER BY place), ''''),
+                    ''{"key":'' || to_json(key)::text || '',"version":'' ||
+                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key), 0)::text ||
+                    '',"data":'' || (%5$s)::text || ''}'', '','' ORDER BY place), ''''),
                 count(*),
-                (array_agg(pubsubpull_key(j, $2) ORDER BY place DESC))[1]
-         FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %1$s) AS place
-               FROM %2$s t %3$s ORDER BY %1$s LIMIT $5) AS rows', names, relation, filter)
+                (array_agg(key ORDER BY place DESC))[1]
+         FROM (SELECT j, place, %4$s AS key
+               FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %1$s) AS place
+                     FROM %2$s t %3$s ORDER BY %1$s LIMIT $5) AS found OFFSET 0) AS rows', names, relation, filter, key_of, data_of)
     INTO items, n, last_key USING label, columns, excluded, masked, at_most;
 END
 $$;

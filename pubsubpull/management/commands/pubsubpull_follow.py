@@ -61,15 +61,17 @@ class Command(BaseCommand):
             with _bars(names) as bars:
                 spare = SPARE if push else 0.0
                 followers = [
-                    follow.Follower(name, using=using, workers=workers, spare=spare, progress=bars[name])
+                    follow.Follower(
+                        name,
+                        using=using,
+                        workers=workers,
+                        spare=spare,
+                        progress=bars[name],
+                        ready=_pushing(name, push, using) if push else None,
+                    )
                     for name in names
                 ]
-                if once or push:
-                    _once(followers)
-                for name in names if push else ():
-                    receive.subscribe(known.get(name), f"{str(push).rstrip('/')}/{name}/", using=using)
-                if not once:
-                    _always(followers)
+                _once(followers) if once else _always(followers)
         except (exceptions.PubSubPullError, DatabaseError) as error:
             raise CommandError(str(error)) from error
         if once:
@@ -82,6 +84,12 @@ def _refresh(names: list[str], using: str) -> None:
         if replica is None:
             raise exceptions.ReplicaError(f"{name} is no replica; there are: {', '.join(declared.all_replicas())}.")
         place.copy_again([replica], using)
+
+
+def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
+    """Return what subscribes to a service, once its replicas have rows."""
+    callback = f"{push.rstrip('/')}/{name}/"
+    return lambda: receive.subscribe(known.get(name), callback, using=using)
 
 
 def _once(followers: list[follow.Follower]) -> None:

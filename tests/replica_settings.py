@@ -1,0 +1,12 @@
+"""Settings of processes that follow the shop: as the suite's, with times that suit a test."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tests.settings import *  # noqa: F403
+from tests.settings import PUBSUBPULL
+
+PUBSUBPULL = {**PUBSUBPULL, "BACKOFF_FIRST": 0.05, "BACKOFF_LIMIT": 0.5}
+logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
