@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
@@ -62,22 +62,41 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
 class Meeting:
     """How replicas that stand at two places come to stand at one, wherever either stands.
 
-    `page` leads the main ones from their place to another, and `late_page`, pulled afterwards, leads the late ones from
-    theirs to one beyond it; `beyond` is what lies beyond it, pulled last, and is no part of the meeting. After none of
-    them was there more.
+    `pages` lead the main ones from their place to another, and `late_pages`, pulled afterwards, lead the late ones from
+    theirs to one beyond it; `beyond` is what lies beyond it, pulled last, and is no part of the meeting. After the last
+    of each there was no more. `first` is what the late ones need before their pages.
     """
 
     main: Standing
     late: Standing
-    page: Page
-    late_page: Page
-    beyond: Page
+    pages: Sequence[Page]
+    late_pages: Sequence[Page]
+    beyond: Sequence[Page]
+    first: Callable[[], object] | None = None
+
+
+def meeting(
+    main: Standing, late: Standing, pull: Callable[[list[str], str], Page], *, start: str, first: Any = None
+) -> Meeting:
+    """Pull what leads replicas to a meeting, the late ones from the cursor `start` on."""
+
+    def whole(sources: list[str], after: str) -> list[Page]:
+        found = [pull(sources, after)]
+        while found[-1].more:
+            found.append(pull(sources, found[-1].cursor))
+        return found
+
+    pages = whole(main.sources, main.cursor)
+    late_pages = whole(late.sources, start)
+    beyond = whole(late.sources, pages[-1].cursor)
+    return Meeting(main=main, late=late, pages=pages, late_pages=late_pages, beyond=beyond, first=first)
 
 
 def join(meeting: Meeting, *, using: str) -> bool:
     """Let replicas that stand elsewhere go on with the others; False where one of the two does not stand there.
 
-    Each change is applied once, and told to handlers once. Raises `ReplicaFailed`.
+    All come to the same state of the source in one transaction, so that rows may refer to each other. Each change is
+    applied once, and told to handlers once. Raises `ReplicaFailed`.
     """
     one_by_one = False
     while True:
@@ -95,11 +114,18 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
         places = place.locked(main.service, using)
         if not (_stand(main, places) and _stand(late, places)):
             return False
-        place.move([*main.replicas, *late.replicas], meeting.page.cursor, using=using)
-        _apply(main, [meeting.page], places, using=using, one_by_one=one_by_one)
-        beyond = apply.versions(meeting.beyond)
-        _apply(late, [meeting.late_page], places, using=using, one_by_one=one_by_one, left_out=beyond)
+        if meeting.first:
+            meeting.first()
+        place.move([*main.replicas, *late.replicas], meeting.pages[-1].cursor, using=using)
+        _apply(main, meeting.pages, places, using=using, one_by_one=one_by_one)
+        beyond = [version for page in meeting.beyond for version in apply.versions(page)]
+        _apply(late, meeting.late_pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
+
+
+def refers(error: exceptions.ReplicaFailed) -> bool:
+    """Say whether a replica failed for want of a row that it refers to."""
+    return getattr(getattr(error.__cause__, "__cause__", None), "sqlstate", None) == FOREIGN_KEY
 
 
 def _apply(

@@ -7,19 +7,23 @@ kept only by whoever moves its range on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F, Sum
+from django.utils import timezone
 
 from pubsubpull.capture import sql
 from pubsubpull.replica import advance, apply, declared, handlers, pages, place, statement
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Callable, Collection
 
     from pubsubpull.pull.client import Client
@@ -77,8 +81,9 @@ def copy(
             for result in [threads.submit(one, number) for number in range(workers)]:
                 result.result()
         _fetch_changes(made, client, using, stopping)
-    progress(dataclasses.replace(_progress(made, using), applying=True))
-    _apply(made, standing.replicas, using)
+        progress(dataclasses.replace(_progress(made, using), applying=True))
+        with contextlib.suppress(Copy.DoesNotExist):  # another has applied it
+            _apply(made.pk, standing, client, using)
 
 
 def _begin(standing: Standing, client: Client, *, workers: int, using: str) -> Copy:
@@ -166,19 +171,38 @@ def _fetch_changes(made: Copy, client: Client, using: str, stopping: Callable[[]
             return
 
 
-def _apply(made: Copy, replicas: Collection[Follows], using: str) -> None:
-    """Apply a whole copy, and let its replicas follow from its cursor, in one transaction."""
+def _apply(number: uuid.UUID, standing: Standing, client: Client, using: str) -> None:
+    """Apply a whole copy in one transaction, in which its replicas meet with those that follow already.
+
+    Raises `Copy.DoesNotExist` where another has done so.
+    """
+    first = functools.partial(_apply_whole, number, standing.replicas, using)
+    pull = functools.partial(pages.changes, client)
+    while True:
+        made = Copy.objects.using(using).get(pk=number)
+        following = place.standings(standing.service, using, timezone.now())
+        if not following:
+            _apply_alone(standing, first, using)
+            return
+        meeting = advance.meeting(following[0], standing, pull, start=made.cursor, first=first)
+        if advance.join(meeting, using=using):
+            return
+
+
+def _apply_alone(standing: Standing, first: Callable[[], object], using: str) -> None:
     try:
         with transaction.atomic(using):
-            place.locked(made.service, using)
-            found = Copy.objects.using(using).select_for_update().filter(pk=made.pk).first()
-            if found is None:
-                return  # another has applied it
-            apply_kept(found, replicas, using)
-            CopyPage.objects.using(using).filter(copy=found).delete()
-            found.delete(using=using)
+            place.locked(standing.service, using)
+            first()
     except IntegrityError as error:
-        raise advance.blamed(replicas, error) from error
+        raise advance.blamed(standing.replicas, error) from error
+
+
+def _apply_whole(number: uuid.UUID, replicas: Collection[Follows], using: str) -> None:
+    made = Copy.objects.using(using).select_for_update().get(pk=number)
+    apply_kept(made, replicas, using)
+    CopyPage.objects.using(using).filter(copy=made).delete()
+    made.delete(using=using)
 
 
 def apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:

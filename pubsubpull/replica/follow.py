@@ -62,7 +62,6 @@ class Follower:
 
     def run(self) -> None:
         """Follow until told to stop. While some replicas are copied, the others go on."""
-        place.enter(self.service, self._using)
         copier = threading.Thread(target=self._loop, args=(self._copy_turn,), daemon=True)
         copier.start()
         with ahead.Ahead(self._known) as self._ahead:
@@ -105,34 +104,43 @@ class Follower:
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
 
     def catch_up(self, main: Standing, late: Standing, client: Client) -> bool:
-        """Bring replicas that stand elsewhere to where the others are; say whether there is more to do for them."""
-        page = self._pull(main, client, 0.0)
-        late_page = self._pull(late, client, 0.0)
-        if page is None or late_page is None:
+        """Bring replicas that stand elsewhere to where the others are; say whether there is more to do for them.
+
+        Far behind, they go page by page, unless what they refer to is known to the others only: then all meet at once.
+        """
+        page = self._pull(late, client, 0.0)
+        if page is None:
             return True
-        if page.more or late_page.more:
-            following = functools.partial(pages.changes, client, late.sources)
-            advance.advance(late, late_page, using=self._using, following=following)
-            return late_page.more
-        beyond = pages.changes(client, late.sources, page.cursor)
-        meeting = advance.Meeting(main=main, late=late, page=page, late_page=late_page, beyond=beyond)
-        return not beyond.more and advance.join(meeting, using=self._using)
+        try:
+            if page.more:
+                return advance.advance(late, page, using=self._using) is not None
+        except exceptions.ReplicaFailed as error:
+            if not advance.refers(error):
+                raise
+        try:
+            meeting = advance.meeting(main, late, functools.partial(pages.changes, client), start=late.cursor)
+        except exceptions.CursorExpired:
+            return False  # the main ones' own, which their turn finds
+        return advance.join(meeting, using=self._using)
 
     def _loop(self, act: Callable[[Client], None]) -> None:
         """Act again and again until told to stop. Whatever is away is waited for."""
         failures = 0
         while not self.stopping.is_set():
             try:
+                place.enter(self.service, self._using)
                 with self._known.client() as client:
                     while not self.stopping.is_set():
                         act(client)
                         failures = 0
             except copying.Stopped:
                 break
-            except (exceptions.PubSubPullError, Error) as error:
+            except Exception as error:
                 failures += 1
                 pause = backoff.delay(failures, first=1.0, limit=60.0, random=random.random)
-                logger.warning("%s cannot be followed: %s; again in %.1f s", self.service, first_line(error), pause)
+                unknown = None if isinstance(error, exceptions.PubSubPullError | Error) else error
+                text = "%s cannot be followed: %s; again in %.1f s"
+                logger.warning(text, self.service, first_line(error), pause, exc_info=unknown)
                 connections[self._using].close()
                 self.stopping.wait(pause)
         connections[self._using].close()

@@ -131,7 +131,7 @@ def test_whatever_is_killed_the_replica_ends_equal(tmp_path, token):
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(3000))
     log = tmp_path / "follow.log"
     with processes.gunicorn(tmp_path, workers=2) as url, writing():
-        for turn in range(6):
+        for turn in range(4):
             with follower(tmp_path, url, token) as process:
                 if turn % 2:
                     wait_for_moves(log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -196,6 +197,35 @@ def test_a_replica_that_is_added_later_is_copied_and_joins_the_others(follower):
     follower.run_once()
     equal()
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
+
+
+def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
+    """Its rows refer to rows that the others have not been told of: all come to one state in one transaction."""
+    follower.run_once()
+    ReplicaState.objects.filter(name="replicas.order").delete()
+    write()
+    place.enter("shop", "default")
+    assert follower.copy([])
+    equal()
+    assert ReplicaState.objects.values("cursor").distinct().count() == 1
+
+
+def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_know(follower, monkeypatch):
+    """Page by page it would refer to a customer that is gone here already, and to one that is to come."""
+    write()
+    follower.run_once()
+    behind = ReplicaState.objects.get(name="replicas.order")
+    there.Order.objects.filter(quantity=1).update(customer=there.Customer.objects.create(name="brief"))
+    there.Order.objects.filter(quantity=1).delete()
+    there.Customer.objects.filter(name="brief").delete()
+    ReplicaState.objects.filter(name="replicas.order").update(next_attempt=timezone.now() + timedelta(days=1))
+    follower.run_once()
+    ReplicaState.objects.filter(name="replicas.order").update(next_attempt=None)
+    assert ReplicaState.objects.get(name="replicas.order").cursor == behind.cursor
+    there.Order.objects.create(reference="late", customer=there.Customer.objects.create(name="to come"))
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
+    follower.run_once()
+    equal()
 
 
 def test_a_replica_that_fails_waits_by_itself_and_catches_up(follower):

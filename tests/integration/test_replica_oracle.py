@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -46,28 +48,27 @@ def test_each_page_that_ends_a_snapshot_leaves_a_committed_state(follower):
         dice = random.Random(seed)
         with session() as one:
             while not stop.is_set():
-                transfer(one, dice)
+                with contextlib.suppress(psycopg.errors.DeadlockDetected):
+                    transfer(one, dice)
                 stop.wait(0.01)  # no faster than one that follows page by page
 
     threads = [threading.Thread(target=write, args=(seed,)) for seed in range(3)]
     for thread in threads:
         thread.start()
-    checked = applied = 0
+    checked = 0
     try:
         with services.get("shop").client() as client, session() as reader:
             while checked < 30:
                 (standing,) = place.standings("shop", "default", timezone.now())
                 page = pages.changes(client, standing.sources, standing.cursor, limit=200)
                 assert advance.advance(standing, page, using="default")
-                applied += not page.empty
                 if not page.more:
                     assert reader.execute("SELECT sum(amount) FROM replicas_stock").fetchone() == (TOTAL,)
-                    checked += 1
+                    checked += not page.empty
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-    assert applied > 20
     follower.run_once()
     with connection.cursor() as run:
         run.execute("TABLE shop_stock EXCEPT TABLE replicas_stock")
