@@ -72,6 +72,24 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
 
 
 @checks.register("pubsubpull")
+def check_retention(**_: Any) -> list[CheckMessage]:
+    """W030: changes are dropped before a failing subscription is given up."""
+    if conf.problems(getattr(settings, conf.NAME, {})):
+        return []
+    given = conf.get()
+    if not 0 < given.RETENTION < given.DISABLE_AFTER:
+        return []
+    return [
+        checks.Warning(
+            f"Changes are kept for {given.RETENTION:g} seconds, but a subscription may be failing for "
+            f"{given.DISABLE_AFTER:g}: it would lose changes before it is disabled.",
+            hint="Let RETENTION be longer than DISABLE_AFTER.",
+            id="pubsubpull.W030",
+        )
+    ]
+
+
+@checks.register("pubsubpull")
 def check_middleware(**_: Any) -> list[CheckMessage]:
     """W001: the middleware is missing."""
     if MIDDLEWARE in settings.MIDDLEWARE:

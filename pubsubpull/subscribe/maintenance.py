@@ -14,7 +14,7 @@ from django.db.models import F
 from pubsubpull import exceptions
 from pubsubpull.capture import feed, partitions, sql
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.subscribe import signals, subscriptions
+from pubsubpull.subscribe import metrics, signals
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -153,10 +153,12 @@ class Pass:
 
     def _warn(self) -> None:
         """Warn of the subscriptions that will not have had what goes soon."""
-        present, limit = feed.present(self.using), SOON * self.keep
-        for one, cursor in self._cursors():
-            behind = subscriptions.lag(one, present).seconds
-            if behind > limit and not feed.lacks(cursor, present.dropped, present.dropped_xid):
+        present = feed.present(self.using)
+        places = [(one, cursor, metrics.behind(one, present)) for one, cursor in self._cursors()]
+        waited = metrics.lags({seen for _, _, seen in places if seen < present.seq}, self.using)
+        for one, cursor, seen in places:
+            soon = waited.get(seen, 0.0) > SOON * self.keep
+            if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 self.report.lapsing.append(one)
 
     def _mark(self) -> None:
