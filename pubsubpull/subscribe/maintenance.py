@@ -133,9 +133,9 @@ class Pass:
                 return
 
     def _prune(self) -> None:
-        oldest = self._oldest()
-        while not self.dry_run and oldest:
-            pruned = partitions.prune_requests(oldest, self.using)
+        before = self._oldest() or self.now - self.keep
+        while not self.dry_run:
+            pruned = partitions.prune_requests(before, self.using)
             self.report.requests += pruned
             if pruned < partitions.BATCH:
                 return

@@ -497,3 +497,51 @@ async def twice(**given):
         await one.once()
     finally:
         await database.close()
+
+
+def test_the_command_warns_of_what_is_lapsing_and_tells_what_it_deleted(start, subscribe, settings):
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "PARTITION_SIZE": SIZE, "RETENTION": DAY}
+    subscribe("lagging", paused=True)
+    with pubsubpull.context(source="command", user=None):
+        write(3)
+    age(start + 2, DAY * 0.95)
+    execute("UPDATE pubsubpull_request SET started = started - make_interval(days => 2)")
+    told = []
+    receive = lambda subscription, **_: told.append(subscription.name)  # noqa: E731
+    signals.subscription_lapsing.connect(receive, weak=False)
+    err = io.StringIO()
+    try:
+        call_command("pubsubpull_maintain", "--dry-run", stdout=io.StringIO(), stderr=err)
+        call_command("pubsubpull_maintain", stdout=io.StringIO(), stderr=err)
+    finally:
+        signals.subscription_lapsing.disconnect(receive)
+    assert err.getvalue().count("lapsing: lagging") == 2
+    assert told == ["lagging"], "a dry run tells nobody else"
+    age(start + 2, DAY)
+    out = io.StringIO()
+    call_command("pubsubpull_maintain", stdout=out, stderr=io.StringIO())
+    call_command("pubsubpull_maintain", stdout=out, stderr=io.StringIO())
+    assert "deleted: 3 changes, 1 requests" in out.getvalue()
+
+
+def test_the_command_says_what_the_database_says(settings):
+    execute("ALTER FUNCTION pubsubpull_settle() RENAME TO pubsubpull_settle_away")
+    try:
+        with pytest.raises(CommandError, match="pubsubpull_settle"):
+            call_command("pubsubpull_maintain", stdout=io.StringIO())
+    finally:
+        execute("ALTER FUNCTION pubsubpull_settle_away() RENAME TO pubsubpull_settle")
+
+
+def test_a_pass_leaves_to_another_what_that_one_is_at(start):
+    """Another session holds the lock that makes them take turns: nothing is done, and nobody waits."""
+    write(20)
+    age(start + 9, 2 * DAY)
+    for _ in range(2):
+        sql.run("default", sql.template("queries/subscribe/settle"))
+    with session() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT pg_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1)")
+        report = maintenance.run(settings(RETENTION=DAY))
+    assert (report.made, report.dropped, report.trimmed, report.held_up) == ([], [], 0, [])
+    assert Change.objects.filter(id=start).exists()
