@@ -72,7 +72,8 @@ def test_a_body_where_none_may_be_breaks_neither_this_notification_nor_the_next(
     server = Server(*pieces[split])
     answers = send(server, b"1", b"22", b"333", between=between)
     assert [answer.status for answer in answers] == [int(status[:3])] * 3
-    assert list(dict.fromkeys(server.bodies)) == [b"1", b"22", b"333"]
+    # A body that was announced has the connection closed, one that was not may cost a repetition.
+    assert (server.bodies if framing else list(dict.fromkeys(server.bodies))) == [b"1", b"22", b"333"]
 
 
 @pytest.mark.parametrize("head", [b"", b"Content-Length: 0\r\n", b"X: y\r\ncontent-length:00\r\n"])
