@@ -98,6 +98,7 @@ class Migration(migrations.Migration):
                 ("wanted", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
+                ("allowed_rate", models.IntegerField(null=True)),
                 ("max_rate", models.FloatField(null=True)),
                 ("free_at", models.DateTimeField(null=True)),
                 ("concurrency", models.IntegerField(default=1)),

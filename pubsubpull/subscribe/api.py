@@ -82,6 +82,7 @@ class Subscription(Schema):
     ops: list[Literal["insert", "update", "delete", "truncate"]]
     batch: int
     max_rate: float | None
+    allowed_rate: int | None
     concurrency: int
     format: Literal["page", "cloudevents"]
     verify: bool

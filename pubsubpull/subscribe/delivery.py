@@ -106,7 +106,7 @@ class Delivery:
         page = aside.alone(held, wanted) if wanted else await self._next(held)
         if page is None or not await self._due(held):
             return False
-        held.free_at = pace.after(held.free_at, count=page.count, rate=held.max_rate, now=time.time())
+        held.free_at = pace.next_at(held, page.count, now=time.time())
         result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
         if held.dropped or result is None:
             return not held.dropped
@@ -200,6 +200,7 @@ class Delivery:
                 return False
             if isinstance(result, consent.Consented):
                 logger.info("pubsubpull: the receiver of subscription %s has consented", held)
+                held.allowed_rate = result.rate
                 self.progress.well(held, held.cursor, held.told)
                 self.progress.room(held)
                 return True

@@ -33,7 +33,8 @@ ROOM_SIZE = 8_000_000
 class Held:
     """A subscription that this worker holds: what it is, how it fares, and what waits for it. Times are unix seconds.
 
-    `free_at` is when `max_rate` lets it be sent the next changes. `read` is the cursor that it has read up to, while it
+    `allowed_rate` is how many notifications a minute its receiver allows, `free_at` when the rates let it be sent the
+    next changes. `read` is the cursor that it has read up to, while it
     is in no group. `before` is the task of its earlier self, which may still have a notification on its way. `ending`
     says that nothing more is to be sent, `dropped` that nothing more is to be recorded either. `initial` is how far the
     rows have come that go before all changes. `search` is for a change that its receiver does not take, `wanted` the
@@ -51,6 +52,7 @@ class Held:
     batch: int
     max_rate: float | None
     free_at: float | None
+    allowed_rate: int | None
     concurrency: int
     form: str
     on_failure: str
@@ -89,7 +91,10 @@ class Held:
     @property
     def most(self) -> int:
         """How many changes its next notification may have."""
-        return pace.batch(self.search.size if self.search else self.batch, self.max_rate)
+        most = self.search.size if self.search else self.batch
+        if self.one_by_one and self.allowed_rate is not None:
+            most = pace.batch(most, self.allowed_rate / 60)
+        return pace.batch(most, self.max_rate)
 
     @property
     def roomy(self) -> bool:

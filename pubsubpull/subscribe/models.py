@@ -109,6 +109,7 @@ class Subscription(models.Model):
     wanted = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()
+    allowed_rate = models.IntegerField(null=True)
     max_rate = models.FloatField(null=True)
     free_at = models.DateTimeField(null=True)
     concurrency = models.IntegerField(default=1)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pubsubpull.subscribe.held import Held
+
 
 def batch(most: int, rate: float | None) -> int:
     """Return how many changes to send at once: of a rate, what may go in a second.
@@ -17,3 +22,11 @@ def after(free_at: float | None, *, count: int, rate: float | None, now: float) 
     5 changes at 10 a second, at 100.0 → 100.5; then 5 more at 100.1 → 101.0.
     """
     return None if rate is None else max(free_at or now, now) + count / rate
+
+
+def next_at(held: Held, count: int, *, now: float) -> float | None:
+    """Return from when on the next may be sent, by the changes a second and by the notifications a minute."""
+    notifications = count if held.one_by_one else 1
+    minutely = None if held.allowed_rate is None else held.allowed_rate / 60
+    slower = after(held.free_at, count=count, rate=held.max_rate, now=now)
+    return max(slower or 0.0, after(held.free_at, count=notifications, rate=minutely, now=now) or 0.0) or None

@@ -106,6 +106,7 @@ def record(held: Held) -> Record:
         failing_since=held.failing_since,
         next_attempt=held.next_attempt,
         free_at=held.free_at,
+        allowed_rate=held.allowed_rate,
         last_error=held.last_error,
         last_delivered=held.last_delivered,
         delivered=held.delivered,

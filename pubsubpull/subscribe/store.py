@@ -32,6 +32,7 @@ COLUMNS = (
     "failing_since",
     "next_attempt",
     "free_at",
+    "allowed_rate",
     "last_error",
     "last_delivered",
     "delivered",
@@ -66,6 +67,7 @@ class Record:
     failing_since: float | None
     next_attempt: float | None
     free_at: float | None
+    allowed_rate: int | None
     last_error: str
     last_delivered: float | None
     delivered: int
@@ -168,6 +170,7 @@ def held(row: tuple[Any, ...]) -> Held:
         granted,
         max_rate,
         free_at,
+        allowed_rate,
     ) = row
     attempts, failing_since, next_attempt, last_error = fares
     grants = frozenset(json.loads(granted))
@@ -183,6 +186,7 @@ def held(row: tuple[Any, ...]) -> Held:
         batch=batch,
         max_rate=max_rate,
         free_at=free_at,
+        allowed_rate=allowed_rate,
         concurrency=concurrency,
         form=form,
         on_failure=on_failure,
@@ -216,6 +220,7 @@ def broken(row: tuple[Any, ...], error: exceptions.CursorInvalid | exceptions.Se
         failing_since=row[18],
         next_attempt=None,
         free_at=None,
+        allowed_rate=None,
         last_error=str(error) if isinstance(error, exceptions.SecretError) else no_cursor,
         last_delivered=None,
         delivered=0,

@@ -145,6 +145,8 @@ def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) ->
     """Give a locked subscription other fields, and take it from its worker."""
     if there.max_rate != fields["max_rate"]:
         there.free_at = None
+    if there.callback != fields["callback"]:
+        there.consented, there.allowed_rate, there.free_at = "", None, None
     for field, value in fields.items():
         setattr(there, field, value)
     there.state = unless_unverified(fields, there.consented)
@@ -317,6 +319,7 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "ops": subscription.ops,
         "batch": subscription.batch,
         "max_rate": subscription.max_rate,
+        "allowed_rate": subscription.allowed_rate,
         "concurrency": subscription.concurrency,
         "format": subscription.form,
         "verify": subscription.verify,

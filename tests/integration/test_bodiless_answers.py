@@ -27,9 +27,10 @@ class Server:
         self.pieces = pieces
         self.bodies = []
         self.connections = 0
+        self.tasks = []
 
     async def serve(self, reader, writer):
-        self.connections += 1
+        self.begin()
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 self.bodies.append(await body(reader))
@@ -38,6 +39,10 @@ class Server:
                     await writer.drain()
                     await asyncio.sleep(0)
         writer.close()
+
+    def begin(self):
+        self.connections += 1
+        self.tasks.append(asyncio.current_task())
 
 
 def send(server, *bodies, between=None):
@@ -55,6 +60,8 @@ def send(server, *bodies, between=None):
         finally:
             await transport.close()
             listening.close()
+            if server.tasks:
+                await asyncio.wait(server.tasks, timeout=5)
 
     return asyncio.run(main())
 
@@ -104,7 +111,7 @@ def test_junk_on_a_new_connection_is_a_failure(junk):
 def test_a_body_that_comes_with_the_next_answer_costs_the_connection_only():
     class Late(Server):
         async def serve(self, reader, writer):
-            self.connections += 1
+            self.begin()
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 for piece in (b"", b"ok"):
                     self.bodies.append(await body(reader))

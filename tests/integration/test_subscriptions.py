@@ -64,6 +64,7 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "ops": ["insert", "update", "delete", "truncate"],
         "batch": 100,
         "max_rate": None,
+        "allowed_rate": None,
         "concurrency": 1,
         "format": "page",
         "signature": "v1",
@@ -349,9 +350,11 @@ def test_an_operator_can_have_every_receiver_asked_whatever_the_consumer_says(ca
 def test_consent_is_kept_until_the_callback_changes(call):
     wish = {**GOOD, "verify": True}
     call("PUT", "main/", wish)
-    Subscription.objects.update(state="active", consented=GOOD["callback"])
+    Subscription.objects.update(state="active", consented=GOOD["callback"], allowed_rate=60)
     assert call("PUT", "main/", {**wish, "batch": 7}).json()["state"] == "active"
     assert call("PUT", "main/", {**wish, "paused": True}).json()["state"] == "paused"
-    assert call("PUT", "main/", wish).json()["state"] == "active"
-    assert call("PUT", "main/", {**wish, "callback": "https://other.example/"}).json()["state"] == "unverified"
-    assert call("PUT", "main/", wish).json()["state"] == "active"
+    again = call("PUT", "main/", wish).json()
+    assert (again["state"], again["allowed_rate"]) == ("active", 60)
+    other = call("PUT", "main/", {**wish, "callback": "https://other.example/"}).json()
+    assert (other["state"], other["allowed_rate"]) == ("unverified", None)
+    assert call("PUT", "main/", wish).json()["state"] == "unverified"

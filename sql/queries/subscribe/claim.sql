@@ -14,4 +14,4 @@ WHERE s.id = free.id AND c.id = s.consumer_id
 RETURNING s.id, s.lease, s.name, c.name, s.callback, s.wanted, s.ops, s.batch, s.concurrency, s.form, s.on_failure, s.signature, s.secrets, s.state, s.cursor, s.told,
     s.initial, s.attempts,
     extract(epoch FROM s.failing_since)::double precision, extract(epoch FROM s.next_attempt)::double precision, s.last_error, c.id, c.granted, s.max_rate,
-    extract(epoch FROM s.free_at)::double precision
+    extract(epoch FROM s.free_at)::double precision, s.allowed_rate
