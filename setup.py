@@ -7,5 +7,5 @@ FOLDERS = {"pubsubpull.sql": "sql", "pubsubpull.middleware": "middleware"}
 setup(
     packages=[*find_packages(include=["pubsubpull", "pubsubpull.*"]), *FOLDERS],
     package_dir=FOLDERS,
-    package_data={"pubsubpull": ["py.typed"], "pubsubpull.sql": ["**/*.sql"]},
+    package_data={"pubsubpull": ["py.typed", "templates/**/*.html", "static/**/*.css"], "pubsubpull.sql": ["**/*.sql"]},
 )

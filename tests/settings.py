@@ -19,10 +19,13 @@ if "mypy" not in sys.modules:
     os.environ.setdefault("DATABASE_URL", URL)
 SECRET_KEY = "only for tests"
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.postgres",
+    "django.contrib.messages",
     "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "ninja",
     "pubsubpull",
     "tests.shop",
@@ -32,6 +35,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "pubsubpull.middleware.RequestMiddleware",
 ]
 DATABASES = {
@@ -39,7 +43,18 @@ DATABASES = {
     "second": {**dj_database_url.parse(URL), "TEST": {"NAME": "test_second"}},
 }
 ROOT_URLCONF = "tests.urls"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+PROCESSORS = [
+    "django.template.context_processors.request",
+    "django.contrib.auth.context_processors.auth",
+    "django.contrib.messages.context_processors.messages",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": PROCESSORS},
+    }
+]
 USE_TZ = True
 PUBSUBPULL = {
     "SERVICE_NAME": "shop",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.urls import include, path
 
 from tests import views
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("pubsubpull/", include("pubsubpull.urls")),
     path("receive/", include("pubsubpull.replica.urls")),
     path("read/", views.read),

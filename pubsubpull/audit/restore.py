@@ -44,6 +44,21 @@ def restore(
         raise exceptions.RestoreError(_reason(name, text, error)) from error
 
 
+def preview(target: Any, key: Any, version: int, *, using: str | None = None) -> dict[str, tuple[Any, Any]]:
+    """Return what restoring a version would change: each column's value now and then. Raises `RestoreError`."""
+    name, text = history.identify(target, key)
+    publication, using = history.published(name), using or conf.get().DATABASE
+    state = state_of(publication, text, version, values={}, using=using)
+    then = json.loads(state)
+    _check_columns(publication, then)
+    parts = {"table": psql.Identifier(*filter(None, publication.table)), "keys": _names(publication.key_columns)}
+    there = sql.run(using, sql.compose("queries/restore_now", state=state, **parts))
+    if not there:
+        _check_unknown(publication, then)
+    now = there[0][0] if there else {}
+    return {column: (now.get(column), value) for column, value in then.items() if not there or now[column] != value}
+
+
 def state_of(publication: Publication, key: str, version: int, *, values: dict[str, Any], using: str) -> str:
     """Return the columns of a state as JSON text, without those that the log does not know. Raises `RestoreError`."""
     query = sql.compose(

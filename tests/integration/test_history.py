@@ -229,7 +229,7 @@ def test_restoring_a_composite_key_and_quoted_names():
     pubsubpull.restore(stock, versions[0])
     pubsubpull.restore(Quoted, quoted_key, versions[1])
     assert Stock.objects.get().amount == 5
-    assert Quoted.objects.get().value == "a"
+    assert Quoted.objects.get(pk=quoted_key).value == "a"
 
 
 def test_a_deleted_row_with_columns_that_the_log_does_not_know_needs_them_given():
