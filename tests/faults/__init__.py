@@ -1,0 +1,1 @@
+"""Faults: writers commit while workers, database, network and receivers fail; nothing is lost. `make faults`."""
