@@ -6,12 +6,11 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from django.urls import re_path
-from ninja import NinjaAPI
 
 import pubsubpull
 from pubsubpull import operate
 from pubsubpull.pull import api as pull
-from pubsubpull.pull import consumers, hashes_api, limits, problems
+from pubsubpull.pull import consumers, document, hashes_api, limits, problems
 from pubsubpull.subscribe import api as subscribe
 from pubsubpull.subscribe import failures_api
 
@@ -40,7 +39,7 @@ def nowhere(_request: HttpRequest) -> HttpResponse:
 
 nowhere.csrf_exempt = True  # type: ignore[attr-defined]  # it does nothing, whoever asks
 
-api = NinjaAPI(
+api = document.Api(
     title="pubsubpull",
     version=pubsubpull.__version__,
     description="The changes of this service: pulled in pages, or pushed to a callback.",

@@ -61,7 +61,8 @@ class Progress:
     def rewound(self, held: Held, cursor: Cursor) -> None:
         """Note that the receiver is at this cursor."""
         held.rewinds += 1
-        held.initial = None
+        if cursor != held.cursor:  # which is the one that was taken before the first row, while rows are sent
+            held.initial = None
         held.done.clear()
         self._read_on_from(held, cursor)
         self.well(held, cursor, cursor.encode())

@@ -111,11 +111,13 @@ def all_of(consumer: Consumer) -> QuerySet[Subscription]:
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
     """Return a consumer's subscription, None where it has none of this name."""
-    return _own(consumer).filter(name=name).first()
+    return _own(consumer).filter(name=name).first() if NAME.fullmatch(name) else None
 
 
 def delete(consumer: Consumer, name: str) -> bool:
     """End a subscription; say whether there was one. Its worker sees it with its next look."""
+    if not NAME.fullmatch(name):
+        return False
     with transaction.atomic(using=conf.get().DATABASE):
         # The lock keeps its worker from setting a change aside meanwhile.
         there = _own(consumer).select_for_update().filter(name=name).first()

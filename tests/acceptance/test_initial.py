@@ -49,7 +49,7 @@ def test_rows_go_on_after_a_kill_and_no_change_is_missed(tmp_path):
     with serving(Receiver()) as receiver, (tmp_path / "log").open("wb") as log:
         wish = subscriptions.Wish(callback=receiver.url, models=["shop.customer"], batch=5, instances=True)
         made, _ = subscriptions.put(consumer, "main", wish)
-        receiver.secret = made.secrets[0]
+        receiver.secret = subscriptions.secret_of(made)
         for pages in (3, 9):
             worker = start(log)
             try:

@@ -20,12 +20,13 @@ from tests.faults.proxy import Proxy
 FOLDER = pathlib.Path(__file__).parent
 
 
-def prepare(url):
+def prepare(url, rows):
     """Make the tables, and all of pubsubpull."""
     os.environ["FAULTS_DATABASE_URL"] = url
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.faults.settings"
     with psycopg.connect(url) as connection:
         connection.execute((FOLDER / "tpcb.sql").read_text("utf-8"))
+        connection.execute("DELETE FROM pgbench_accounts WHERE aid > %s", [rows])
     import django
     from django.core.management import call_command
 
@@ -52,7 +53,7 @@ def subscribe(receiver, ports):
             batch=500 if rows else 50,
             instances=rows,
         )
-        receiver.secrets[name] = subscriptions.put(consumer, name, wish)[0].secrets[0]
+        receiver.secrets[name] = subscriptions.secret_of(subscriptions.put(consumer, name, wish)[0])
     connection.close()
     return begun
 
@@ -62,7 +63,7 @@ def run(options, folder, say):
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(own_server("faults", durable=True))
         say(f"PostgreSQL runs, with fsync and synchronous_commit; logs are in {folder}")
-        prepare(server.url())
+        prepare(server.url(), options.rows)
         receiver = receiving.Receiver(options.seed)
         target = stack.enter_context(receiving.serving(receiver))
         proxies = [stack.enter_context(Proxy(target, options.seed + n)) for n in range(2)]
@@ -114,6 +115,7 @@ def main():
     parser.add_argument("--seed", type=int, default=round(time.time()), help="the same seed, the same faults")
     parser.add_argument("--workers", type=int, default=2, help="how many delivery workers there are")
     parser.add_argument("--pause", type=float, default=0.01, help="between two transactions of a writer, in seconds")
+    parser.add_argument("--rows", type=int, default=100_000, help="how many accounts there are at first")
     options = parser.parse_args()
     began = time.monotonic()
 

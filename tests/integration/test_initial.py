@@ -9,7 +9,7 @@ from django.db import connection
 from standardwebhooks import Webhook
 
 import pubsubpull
-from pubsubpull.capture import registry
+from pubsubpull.capture import feed, registry
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import initial, operators, subscriptions
@@ -81,7 +81,7 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
     assert (now(made).initial, now(made).delivered) == ("", 9)
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == len(transport.sent)
     for sent in transport.sent:
-        Webhook(made.secrets[0]).verify(sent.body, sent.headers)
+        Webhook(subscriptions.secret_of(made)).verify(sent.body, sent.headers)
 
 
 def test_a_row_that_was_never_captured_has_version_0_and_its_exact_values(subscribe):
@@ -165,19 +165,29 @@ def test_a_put_without_instances_leaves_the_rows_under_way_and_a_cursor_ends_the
 
 def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe):
     add("a")
-    made = subscribe()
+    earlier = feed.present().cursor().encode()
     add("b")
+    made = subscribe()
 
     def answer(sent):
         page = json.loads(sent.body)
         if page["items"][0]["op"] == "snapshot":
-            return Response(status=409, body_start=json.dumps({"cursor": made.cursor}).encode())
+            return Response(status=409, body_start=json.dumps({"cursor": earlier}).encode())
         return Response(status=204)
 
     transport = RecordingTransport(answer)
     run(lambda *_: until(lambda: len(transport.sent) >= 2), transport)
     assert told(transport)[-1] == ("insert", "b")
     assert now(made).initial == ""
+
+
+def test_a_receiver_that_is_where_the_rows_began_gets_the_rest_of_them(subscribe):
+    add(*"abcd")
+    made = subscribe(batch=2)
+    elsewhere = Response(status=409, body_start=json.dumps({"cursor": made.cursor}).encode())
+    transport = RecordingTransport(lambda _: elsewhere if len(transport.sent) == 2 else Response(status=204))
+    run(lambda *_: until(lambda: not now(made).initial), transport)
+    assert told(transport) == [("snapshot", name) for name in "abcdcd"]
 
 
 def test_rows_that_are_not_taken_are_set_aside_each_by_itself(subscribe):
