@@ -97,5 +97,39 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["service"], name="pubsubpull_replica_service")],
             },
         ),
+        migrations.CreateModel(
+            name="PullJob",
+            fields=[
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("service", models.TextField()),
+                ("source", models.TextField()),
+                ("callback", models.TextField()),
+                ("priority", models.IntegerField(default=0)),
+                ("up", models.BooleanField()),
+                ("down", models.BooleanField()),
+                ("cursor", models.TextField()),
+                ("at", models.TextField(null=True)),
+                ("called", models.BigIntegerField(default=0)),
+                ("started", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={"db_table": "pubsubpull_pull_job"},
+        ),
+        migrations.CreateModel(
+            name="PullKey",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.TextField()),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="keys", to="pubsubpull.pulljob"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "pubsubpull_pull_key",
+                "constraints": [models.UniqueConstraint(fields=["job", "key"], name="pubsubpull_pull_key_once")],
+            },
+        ),
         RunFiles(["copy_page_storage.1"], undo="nothing.1"),
     ]

@@ -69,20 +69,22 @@ def instances_(  # noqa: PLR0917  each is a part of the query
     after: str | None = None,
     until: str | None = None,
     cursor: str | None = None,
+    newest: bool = False,
 ) -> HttpResponse:
     """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it.
 
-    `until` is a key to end at: with those of `ranges/`, several can read at once.
+    `until` is a key to end at: with those of `ranges/`, several can read at once. With `newest` the highest keys come
+    first.
     """
     publication, limit = _publication(request, model), _limit(limit)
     taken = _cursor(cursor, "cursor") if cursor else feed.present(_using()).cursor()
     try:
-        page = instances.page(publication, after=after, until=until, limit=limit, using=_using())
+        page = instances.page(publication, after=after, until=until, limit=limit, using=_using(), newest=newest)
     except exceptions.InvalidKey as error:
         raise problems.invalid("after", str(error)) from error
     following = None
     if page.count == limit:
-        bound = {} if until is None else {"until": until}
+        bound = ({} if until is None else {"until": until}) | ({"newest": "true"} if newest else {})
         query = urlencode({"limit": limit, "after": page.last, **bound, "cursor": taken.encode()})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
     return _text(

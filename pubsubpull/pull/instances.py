@@ -26,9 +26,20 @@ class Instances:
     last: str | None
 
 
-def page(publication: Publication, *, after: str | None, limit: int, using: str, until: str | None = None) -> Instances:
-    """Return at most `limit` rows by primary key, after the key `after`, up to `until`. Raises `InvalidKey`."""
-    return _read(publication, past=after, until=until, only=None, limit=limit, using=using)
+def page(
+    publication: Publication,
+    *,
+    after: str | None,
+    limit: int,
+    using: str,
+    until: str | None = None,
+    newest: bool = False,
+) -> Instances:
+    """Return at most `limit` rows by primary key, after the key `after`, up to `until`. Raises `InvalidKey`.
+
+    With `newest` the highest keys come first, and `after` is a key to go on below.
+    """
+    return _read(publication, past=after, until=until, only=None, limit=limit, using=using, newest=newest)
 
 
 def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, list[str]]:
@@ -53,7 +64,13 @@ def one(publication: Publication, key: str, *, using: str) -> str | None:
 
 
 def query(
-    publication: Publication, *, limit: int, past: str | None = None, until: str | None = None, only: str | None = None
+    publication: Publication,
+    *,
+    limit: int,
+    past: str | None = None,
+    until: str | None = None,
+    only: str | None = None,
+    newest: bool = False,
 ) -> psql.Composed:
     """Return the query for at most `limit` rows after the key `past`, up to `until`, or the one row of the key `only`.
 
@@ -70,13 +87,21 @@ def query(
         until=None if until is None else parts(publication, until),
         only=None if only is None else parts(publication, only),
         limit=limit,
+        newest=newest,
     )
 
 
 def _read(
-    publication: Publication, *, past: str | None, until: str | None, only: str | None, limit: int, using: str
+    publication: Publication,
+    *,
+    past: str | None,
+    until: str | None,
+    only: str | None,
+    limit: int,
+    using: str,
+    newest: bool = False,
 ) -> Instances:
-    rows = query(publication, past=past, until=until, only=only, limit=limit)
+    rows = query(publication, past=past, until=until, only=only, limit=limit, newest=newest)
     try:
         ((items, count, last),) = sql.run(using, rows)
     except (DataError, UnicodeEncodeError) as error:

@@ -98,3 +98,42 @@ class CopyPage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source or 'changes'} {self.pk}"
+
+
+class PullJob(models.Model):
+    """A job that calls a task once for each instance of a model: those that come (`up`), those that are there (`down`).
+
+    `cursor` is where it stands in the changes, `at` the key of the last instance that it came to on its way down.
+    """
+
+    name = models.TextField(primary_key=True)
+    service = models.TextField()
+    source = models.TextField()
+    callback = models.TextField()
+    priority = models.IntegerField(default=0)
+    up = models.BooleanField()
+    down = models.BooleanField()
+    cursor = models.TextField()
+    at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
+    called = models.BigIntegerField(default=0)
+    started = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "pubsubpull_pull_job"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PullKey(models.Model):
+    """A key that came while its job was on its way down: it is not to be called for once more."""
+
+    job = models.ForeignKey(PullJob, on_delete=models.CASCADE, related_name="keys")
+    key = models.TextField()
+
+    class Meta:
+        db_table = "pubsubpull_pull_key"
+        constraints = (models.UniqueConstraint(fields=["job", "key"], name="pubsubpull_pull_key_once"),)
+
+    def __str__(self) -> str:
+        return self.key

@@ -60,9 +60,18 @@ def changes(client: Client, models: Iterable[str], after: str, *, wait: float = 
         raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
 
 
-def rows(client: Client, model: str, *, at: str | None, until: str | None, cursor: str, limit: int = LIMIT) -> Rows:
-    """Pull the rows after a key, up to another."""
-    given = {"limit": limit, "cursor": cursor, "after": at, "until": until}
+def rows(
+    client: Client,
+    model: str,
+    *,
+    at: str | None,
+    until: str | None,
+    cursor: str,
+    limit: int = LIMIT,
+    newest: bool = False,
+) -> Rows:
+    """Pull the rows after a key, up to another; with `newest` from the highest key down."""
+    given = {"limit": limit, "cursor": cursor, "after": at, "until": until, "newest": "true" if newest else None}
     url = f"models/{quote(model)}/instances/"
     body = client.text(url, params={name: value for name, value in given.items() if value is not None})
     begin = body.rfind('],"next":')

@@ -1,7 +1,7 @@
 -- Takes the log away again, with every trigger that writes to it.
 DROP FUNCTION pubsubpull_capture_insert(), pubsubpull_capture_update(), pubsubpull_capture_delete(), pubsubpull_capture_row(),
     pubsubpull_capture_truncate(), pubsubpull_capture_truncate_partition() CASCADE;
-DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer);
+DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer, boolean);
 DROP FUNCTION pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
 DROP FUNCTION pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);

@@ -1,8 +1,9 @@
 -- A page of a table's rows by primary key, each with its key, the version of its latest change (0 if it has none) and its data, as JSON text.
 -- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
 -- past: the key columns of the last row of the page before, as text, or NULL; until: those of the last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
+-- newest: the highest keys first; then past is a key to go on below.
 CREATE FUNCTION pubsubpull_instances(
-    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer,
+    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer, newest boolean DEFAULT false,
     OUT items text, OUT n bigint, OUT last_key text
 ) LANGUAGE plpgsql STABLE
 SET jit = off
@@ -14,10 +15,12 @@ SET bytea_output = 'hex'
 AS $$
 DECLARE
     names text := (SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
+    ordered text := (SELECT string_agg(format('t.%I', c) || CASE WHEN newest THEN ' DESC' ELSE '' END, ', ' ORDER BY i)
+                     FROM unnest(columns) WITH ORDINALITY AS u(c, i));
     bound text := (SELECT string_agg(format('%L', v), ', ' ORDER BY i)
                    FROM unnest(coalesce(only_key, past)) WITH ORDINALITY AS u(v, i));
     filter text := CASE WHEN only_key IS NOT NULL THEN format('WHERE ROW(%s) = ROW(%s)', names, bound)
-                        WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE 'WHERE true' END
+                        WHEN past IS NOT NULL THEN format('WHERE ROW(%s) %s ROW(%s)', names, CASE WHEN newest THEN '<' ELSE '>' END, bound) ELSE 'WHERE true' END
                    || CASE WHEN until IS NOT NULL THEN format(' AND ROW(%s) <= ROW(%s)', names,
                            (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
     key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE 'pubsubpull_key(j, $2)' END;
@@ -31,8 +34,8 @@ BEGIN
                 count(*),
                 (array_agg(key ORDER BY place DESC))[1]
          FROM (SELECT j, place, %4$s AS key
-               FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %1$s) AS place
-                     FROM %2$s t %3$s ORDER BY %1$s LIMIT $5) AS found OFFSET 0) AS rows', names, relation, filter, key_of, data_of)
+               FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %3$s) AS place
+                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows', relation, filter, ordered, key_of, data_of)
     INTO items, n, last_key USING label, columns, excluded, masked, at_most;
 END
 $$;

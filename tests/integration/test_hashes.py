@@ -120,3 +120,12 @@ def test_only_who_was_granted_a_model_gets_its_hashes(get, path, client):
     get(f"shop.customer/{path}", token=other, **params)
     get(f"shop.order/{path}", 404, token=other, **params)
     assert client.get(f"/pubsubpull/models/shop.order/{path}").status_code == 401
+
+
+def test_rows_come_from_the_highest_key_down_where_that_is_asked_for(get):
+    Stock.objects.bulk_create(Stock(warehouse=name, article=n) for name in "ab" for n in range(3))
+    first = get("shop.stock/instances/", newest="true", limit=4)
+    rest = get("shop.stock/instances/", newest="true", after=first["items"][-1]["key"])
+    assert "newest=true" in first["next"]
+    keys = [item["key"] for item in first["items"] + rest["items"]]
+    assert keys == [json.dumps([name, n]) for name in "ba" for n in (2, 1, 0)]

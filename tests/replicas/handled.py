@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+
+from pubsubpull.replica import handlers
+
 
 def greet(change):
     """Run by nobody here: only that it is enqueued counts."""
+
+
+def welcome(instance):
+    """As `greet`, for jobs."""
+
+
+if (tasks := handlers.tasks_module()) is not None:
+    welcome = importlib.import_module(tasks).task(welcome)

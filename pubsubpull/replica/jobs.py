@@ -1,0 +1,164 @@
+"""Jobs that call a task once for each instance of another service's model: those that are there, those that come.
+
+A step takes a page, enqueues a task for each instance, and moves the job on, in one transaction: with a tasks backend
+in the same database an instance's task is enqueued exactly once, whatever is killed when. Steps are tasks themselves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import handlers, pages, services
+from pubsubpull.replica.models import PullJob, PullKey
+
+if TYPE_CHECKING:
+    from pubsubpull.pull.client import Client
+
+AGAIN = 5.0
+"""Seconds until a job that waits for new instances looks again, where the tasks backend can wait."""
+
+
+def pull(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
+    """Call a task once for each instance of a model: all that are there, newest first, and those that come from now on.
+
+    `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version and data,
+    in which numbers with a point are texts. It and the job's own steps run with `priority`. A job has a name, by
+    default one of all these; to start one again that is there already changes nothing but wakes it. Returned is
+    the name. Raises `ReplicaError`, and what the client does.
+    """
+    return _start(source, callback, service, name, priority, up=True, down=True)
+
+
+def pull_up(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
+    """As `pull`, for the instances that come from now on."""
+    return _start(source, callback, service, name, priority, up=True, down=False)
+
+
+def pull_down(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
+    """As `pull`, for the instances that are there, newest first: by primary key, from the highest. Then it ends."""
+    return _start(source, callback, service, name, priority, up=False, down=True)
+
+
+def stop(name: str) -> None:
+    """End a job. What it has enqueued stays."""
+    PullJob.objects.using(conf.get().DATABASE).filter(name=name).delete()
+
+
+def _start(source: str, callback: Any, service: str, name: str | None, priority: int, *, up: bool, down: bool) -> str:
+    if not hasattr(callback, "enqueue"):
+        raise exceptions.ReplicaError("The callback is a task: decorate it with @task() of Django's tasks.")
+    kind = {(True, True): "pull", (True, False): "pull_up", (False, True): "pull_down"}[up, down]
+    name = name or f"{kind} {service} {source.lower()} {callback.module_path}"
+    with services.get(service).client() as client:
+        cursor = pages.changes(client, [source.lower()], "now", limit=1).cursor
+    PullJob.objects.using(conf.get().DATABASE).get_or_create(
+        name=name,
+        defaults={
+            "service": service,
+            "source": source.lower(),
+            "callback": callback.module_path,
+            "priority": priority,
+            "up": up,
+            "down": down,
+            "cursor": cursor,
+        },
+    )
+    _prioritized(step, priority).enqueue(name=name)
+    return name
+
+
+def run(name: str) -> int:
+    """Take steps until there is nothing more now; return how many tasks were enqueued."""
+    using = conf.get().DATABASE
+    job = PullJob.objects.using(using).filter(name=name).first()
+    if job is None:
+        return 0  # it was stopped
+    before = job.called
+    with services.get(job.service).client() as client:
+        while (job := _step(name, client, using)) is not None and job.down:
+            pass
+    return (job.called if job else before) - before
+
+
+def _step(name: str, client: Client, using: str) -> PullJob | None:
+    """Take one step; whoever else takes one waits for its end."""
+    with transaction.atomic(using):
+        job = PullJob.objects.using(using).select_for_update().filter(name=name).first()
+        if job is None:
+            return None
+        # In this order: what came before the page was read is known when the page is looked at.
+        page = (
+            pages.rows(client, job.source, at=job.at, until=None, cursor=job.cursor, newest=True) if job.down else None
+        )
+        if job.up:
+            _go_up(job, client)
+        if page:
+            _go_down(job, page)
+        if not job.down:
+            job.keys.all().delete()
+        job.save(using=using)
+    return job
+
+
+def _go_up(job: PullJob, client: Client) -> None:
+    """Call for what was inserted since."""
+    more = True
+    while more:
+        page = pages.changes(client, [job.source], job.cursor)
+        for item in [] if page.empty else json.loads(page.body, parse_float=str)["items"]:
+            if item["op"] == "insert":
+                _call(job, {"key": item["key"], "version": item["version"], "data": item["new"]})
+                if job.down:
+                    PullKey.objects.using(job._state.db).get_or_create(job=job, key=item["key"])
+        job.cursor, more = page.cursor, page.more
+
+
+def _go_down(job: PullJob, page: pages.Rows) -> None:
+    """Call for the instances of a page, but those that came since the job began: they were called for."""
+    items = json.loads(page.body, parse_float=str)["items"]
+    came = set(job.keys.filter(key__in=[item["key"] for item in items]).values_list("key", flat=True))
+    for item in items:
+        if item["key"] not in came:
+            _call(job, item)
+    job.at, job.down = page.last, page.last is not None
+
+
+def _call(job: PullJob, instance: dict[str, Any]) -> None:
+    _prioritized(import_string(job.callback), job.priority).enqueue(instance=instance)
+    job.called += 1
+
+
+def _prioritized(task: Any, priority: int, **options: Any) -> Any:
+    """Return a task with a priority; one of 0 is left out, for backends that know none."""
+    given = options | ({"priority": priority} if priority else {})
+    return task.using(**given) if given else task
+
+
+def _step_and_wait(name: str) -> None:
+    """Run a job until there is nothing more now, and again after a while where it waits for what comes."""
+    run(name)
+    using = conf.get().DATABASE
+    job = PullJob.objects.using(using).filter(name=name, up=True).first()
+    if job and step.get_backend().supports_defer:
+        later = timezone.now() + timedelta(seconds=AGAIN)
+        _prioritized(step, job.priority, run_after=later).enqueue(name=name)
+
+
+def _task(function: Any, name: str) -> Any:
+    """Return a function as the task of this module that has the name: workers find it by that."""
+    module = handlers.tasks_module()
+    if module is None:
+        raise exceptions.ReplicaError("Jobs need Django 6, or the package django-tasks.")
+    function.__name__ = function.__qualname__ = name
+    return importlib.import_module(module).task(function)
+
+
+step = _task(_step_and_wait, "step")

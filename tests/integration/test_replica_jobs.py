@@ -1,0 +1,117 @@
+"""Jobs: a task once for each instance, whatever else happens."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import override_settings
+
+from pubsubpull import exceptions
+from pubsubpull.pull import consumers
+from pubsubpull.replica import handlers
+from tests.replicas import handled
+from tests.shop import models as there
+
+if handlers.tasks_module() != "django_tasks":
+    pytest.skip("the tests' tasks backend is of django-tasks", allow_module_level=True)
+
+from django_tasks_db.models import DBTaskResult
+
+from pubsubpull.replica import jobs, pages
+from pubsubpull.replica.models import PullJob, PullKey
+
+pytestmark = pytest.mark.django_db(transaction=True)
+WELCOME, STEP = "tests.replicas.handled.welcome", "pubsubpull.replica.jobs.step"
+
+
+@pytest.fixture(autouse=True)
+def shop(live_server):
+    token = consumers.add("billing", ["*"])[1]
+    service = {"url": f"{live_server.url}/pubsubpull/", "token": token}
+    with override_settings(PUBSUBPULL={"SERVICE_NAME": "shop", "SERVICES": {"shop": service}}):
+        yield
+
+
+def make(*names):
+    for name in names:
+        there.Customer.objects.create(name=name)
+
+
+def called():
+    found = DBTaskResult.objects.filter(task_path=WELCOME).order_by("enqueued_at")
+    return [task.args_kwargs["kwargs"]["instance"]["data"]["name"] for task in found]
+
+
+def test_pull_down_calls_for_all_that_are_there_newest_first_and_ends(monkeypatch):
+    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 2})
+    make(*"abcde")
+    name = jobs.pull_down("shop.customer", handled.welcome, service="shop", priority=7)
+    assert called() == [], "the job's own task does it"
+    assert jobs.run(name) == 5
+    assert called() == list("edcba")
+    assert set(DBTaskResult.objects.values_list("priority", flat=True)) == {7}
+    make("f")
+    assert jobs.run(name) == 0
+    assert called() == list("edcba")
+
+
+def test_pull_up_calls_for_those_that_come_from_now_on_and_goes_on():
+    make("a")
+    name = jobs.pull_up("shop.customer", handled.welcome, service="shop")
+    make("b", "c")
+    there.Customer.objects.update(email="no new instance")
+    jobs.step.call(name=name)
+    assert called() == ["b", "c"]
+    make("d")
+    jobs.step.call(name=name)
+    assert called() == ["b", "c", "d"]
+    assert DBTaskResult.objects.filter(task_path=STEP).count() == 3, "it looks again after a while"
+    jobs.stop(name)
+    make("e")
+    jobs.step.call(name=name)
+    assert called() == ["b", "c", "d"]
+
+
+def test_pull_calls_once_for_those_that_come_while_it_is_on_its_way_down(monkeypatch):
+    """A row that comes below the page it is at is seen twice, and called for once."""
+    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 2})
+    for key in (10, 20, 30, 40):
+        there.Customer.objects.create(pk=key, name=str(key))
+    name = jobs.pull("shop.customer", handled.welcome, service="shop")
+    with jobs.services.get("shop").client() as client:
+        jobs._step(name, client, "default")
+    assert called() == ["40", "30"]
+    for key in (5, 15, 50):
+        there.Customer.objects.create(pk=key, name=str(key))
+    jobs.run(name)
+    assert sorted(called()) == sorted(["40", "30", "20", "10", "5", "15", "50"])
+    assert not PullKey.objects.exists()
+    make("later")
+    jobs.run(name)
+    assert called()[-1] == "later"
+
+
+def test_a_step_that_fails_leaves_nothing_behind_and_is_taken_again(monkeypatch):
+    make(*"ab")
+    name = jobs.pull("shop.customer", handled.welcome, service="shop")
+    PullJob.objects.filter(name=name).update(callback="tests.replicas.handled.nothing")
+    with pytest.raises(ImportError):
+        jobs.run(name)
+    PullJob.objects.filter(name=name).update(callback=WELCOME)
+    assert jobs.run(name) == 2
+    assert called() == ["b", "a"]
+
+
+def test_to_start_a_job_again_only_wakes_it():
+    make("a")
+    first = jobs.pull("shop.customer", handled.welcome, service="shop")
+    jobs.run(first)
+    assert jobs.pull("shop.Customer", handled.welcome, service="shop") == first
+    jobs.run(first)
+    assert called() == ["a"]
+    assert jobs.pull("shop.customer", handled.welcome, service="shop", name="other") == "other"
+    assert jobs.run("other") == 1
+
+
+def test_a_callback_that_is_no_task_is_refused():
+    with pytest.raises(exceptions.ReplicaError, match="@task"):
+        jobs.pull("shop.customer", print, service="shop")
