@@ -1,0 +1,155 @@
+"""Replicas without a database: what may be declared, what the settings may say, and what a page is."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.db import models
+from django.test import override_settings
+
+import pubsubpull
+from pubsubpull import conf, exceptions
+from pubsubpull.replica import checks, declared, pages, receive, services
+from tests.replicas import models as here
+
+
+@pytest.fixture
+def declare():
+    """Declare replicas on models that are gone after the test."""
+    made = []
+
+    def declare(source="shop.order", *, meta=None, parents=(models.Model,), service="shop", options=None, **fields):
+        name = f"Declared{len(made)}"
+        inner = type("Meta", (), {"app_label": "replicas", **(meta or {})})
+        made.append(type(name, parents, {"__module__": here.__name__, "Meta": inner, **fields}))
+        return pubsubpull.replicates(source, service=service, **(options or {}))(made[-1])
+
+    yield declare
+    for model in made:
+        declared.forget(model)
+        apps.all_models["replicas"].pop(model._meta.model_name, None)
+    apps.clear_cache()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"fields": {"nothing": "a"}}, "has no column for a field 'nothing'"),
+        ({"fields": {"name": 3}}, "name is a column's name, constant"),
+        ({"fields": {"id": None}}, "id must take over a column of the source's primary key"),
+        ({"fields": {"id": lambda row: row["id"]}}, "id must take over"),
+        ({"key": "id"}, "key is a list of names"),
+        ({"where": 3}, "where is a dict or a function"),
+    ],
+)
+def test_a_wrong_declaration_says_what_is_wrong(declare, options, reason):
+    with pytest.raises(exceptions.ReplicaError, match=reason):
+        declare(name=models.TextField(), options=options)
+
+
+def test_a_replica_is_a_model_with_one_table_and_its_source_has_an_app(declare):
+    with pytest.raises(exceptions.ReplicaError, match="one table of its own"):
+        declare(meta={"abstract": True})
+    with pytest.raises(exceptions.ReplicaError, match="one table of its own"):
+        declare(meta={"proxy": True}, parents=(here.Stock,))
+    with pytest.raises(exceptions.ReplicaError, match=r"app_label\.modelname"):
+        declare("order")
+
+
+def test_the_shape_differs_where_the_declaration_does_and_only_there():
+    def shape(**options):
+        return declared._declared(
+            here.Note, "shop.order", "shop", options.get("fields", {}), where=options.get("where"), key=None
+        ).shape
+
+    first = shape()
+    assert first == shape()
+    others = [
+        shape(fields={"text": "reference"}),
+        shape(fields={"text": pubsubpull.constant("a")}),
+        shape(fields={"text": pubsubpull.constant("b")}),
+        shape(fields={"text": pubsubpull.VERSION}),
+        shape(fields={"text": here.shout}),
+        shape(fields={"text": None}),
+        shape(where={"a": 1}),
+        shape(where={"a": [1]}),
+    ]
+    assert len({first, *others}) == len(others) + 1
+
+
+def test_a_key_that_is_not_unique_is_an_error(declare):
+    given = {"options": {"key": ["other"], "fields": {"id": None}}}
+    declare(other=models.IntegerField(), **given)
+    declare(other=models.IntegerField(unique=True), **given)
+    declare(other=models.IntegerField(), meta={"unique_together": [("other",)]}, **given)
+    one = models.UniqueConstraint(fields=["other"], name="one_of_replicas")
+    declare(other=models.IntegerField(), meta={"constraints": [one]}, **given)
+    partial = models.UniqueConstraint(fields=["other"], name="some_of_replicas", condition=models.Q(other__gt=1))
+    declare(other=models.IntegerField(), meta={"constraints": [partial]}, **given)
+    found = [message.obj.__name__ for message in checks.check_replicas() if message.id == "pubsubpull.E021"]
+    assert found == ["Declared0", "Declared4"]
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ([], "must be a dict of services"),
+        ({"a b": {}}, "has a name that is not of letters"),
+        ({"shop": {"url": "https://x"}}, "must be a dict of url, token"),
+        ({"shop": {"url": "", "token": "sesame"}}, "must have texts"),
+        ({"shop": {"url": "ftp://x", "token": "sesame"}}, "begins with http"),
+        ({"shop": {"url": "https://x", "token": "t", "secrets": "sesame"}}, "must have a list of texts"),
+    ],
+)
+def test_a_wrong_service_is_told_of_without_what_is_secret(value, reason):
+    ((name, found),) = conf.problems({"SERVICES": value})
+    assert name == "SERVICES"
+    assert reason in found
+    assert "sesame" not in found
+
+
+def test_a_service_shows_no_secret_and_an_unknown_one_is_an_error():
+    with override_settings(
+        PUBSUBPULL={"SERVICES": {"shop": {"url": "https://x", "token": "sesame", "secrets": ["open"]}}}
+    ):
+        shown = repr(services.get("shop")) + repr(conf.get())
+        with pytest.raises(exceptions.ReplicaError, match="no service 'other' .* there are: shop"):
+            services.get("other")
+    assert "sesame" not in shown
+    assert "open" not in shown
+
+
+class Texts:
+    """A client that gives one text."""
+
+    url, timeout = "https://x/", 1.0
+
+    def __init__(self, text):
+        self._text = text
+
+    def text(self, *_, **__):
+        return self._text
+
+
+def test_a_page_is_read_however_another_implementation_writes_it():
+    strange = '{"more": true,\n "cursor": "b", "items": [{"new": {"a": "\\"cursor\\":\\"x\\",\\"more\\":false}"}}]}'
+    for text in ('{"items":[],"cursor":"b","more":true}', strange):
+        page = pages.changes(Texts(text), ["shop.order"], "a")
+        assert (page.previous, page.cursor, page.more) == ("a", "b", True)
+    rows = '{"items": [], "cursor": "b", "next": "https://x/?after=%5B1%5D&limit=2"}'
+    assert pages.rows(Texts(rows), "shop.order", at=None, until=None, cursor="b").last == "[1]"
+    rows = '{"model":"a","items":[{"key":"1","data":"],\\"next\\":3"}],"next":null,"cursor":"b"}'
+    assert pages.rows(Texts(rows), "shop.order", at=None, until=None, cursor="b").last is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"items":[]}'])
+def test_what_is_no_page_is_an_error_of_the_service(text):
+    with pytest.raises(exceptions.ServiceError, match="no page of changes"):
+        pages.changes(Texts(text), ["shop.order"], "a")
+    with pytest.raises(exceptions.ServiceError, match="no page of rows"):
+        pages.rows(Texts(text), "shop.order", at=None, until=None, cursor="a")
+
+
+def test_the_subscription_of_other_models_has_another_name():
+    names = {receive.subscription_name(models) for models in (["a.b"], ["a.b", "a.c"], ["a.bc"])}
+    assert len(names) == 3
