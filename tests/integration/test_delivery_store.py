@@ -69,6 +69,18 @@ def test_a_stale_workers_write_is_refused(subscribe):
     assert now(made).delivered == 2
 
 
+def test_what_a_worker_held_before_it_took_the_subscription_again_is_refused(subscribe):
+    made = subscribe()
+    holder = live()
+    (before,) = holder.claim(5)
+    subscribe(batch=5)
+    (after,) = holder.claim(5)
+    assert holder.record([record_of(before, last_error="before")]) == set()
+    holder.move("before", [(made.pk, before[1])])
+    assert holder.record([record_of(after, last_error="after")]) == {made.pk}
+    assert (now(made).last_error, now(made).cursor) == ("after", made.cursor)
+
+
 @pytest.mark.parametrize("change", ["put", "delete"])
 def test_a_change_by_its_consumer_fences_the_worker(subscribe, consumer, change):
     made = subscribe()
