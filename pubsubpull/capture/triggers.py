@@ -33,6 +33,7 @@ class Facts:
     row_triggers: tuple[str, ...]
     cascades: tuple[str, ...]
     computed: tuple[str, ...]
+    guarded: tuple[str, ...]
     partitions: tuple[tuple[str, str], ...]
 
     def level(self, asked: registry.Level) -> registry.Level:
@@ -47,6 +48,9 @@ class Facts:
         found += [f"the foreign key {name} changes rows when a key moves" for name in self.cascades]
         if self.partitioned:
             found.append("it is partitioned, and a write may name a partition")
+        found += [
+            f"its json column {name} may hold what jsonb cannot, and the write would fail" for name in self.guarded
+        ]
         return found
 
 
@@ -99,7 +103,7 @@ def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | No
     found = sql.run(using, sql.compose("queries/table_facts", relation=relation))
     if not found:
         return None
-    schema, table, partitioned, row_triggers, cascades, computed, partitions = found[0]
+    schema, table, partitioned, row_triggers, cascades, computed, guarded, partitions = found[0]
     return Facts(
         schema=schema,
         table=table,
@@ -107,6 +111,7 @@ def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | No
         row_triggers=tuple(row_triggers),
         cascades=tuple(cascades),
         computed=tuple(computed),
+        guarded=tuple(guarded),
         partitions=tuple((a, b) for a, b in partitions),
     )
 
@@ -136,6 +141,7 @@ def wanted(publication: Publication, table: Facts, *, schema: str) -> list[Trigg
             _array(publication.key_columns),
             _array([*publication.excluded_columns, *table.computed]),
             _array(publication.masked_columns),
+            *([_array([*table.guarded])] if table.guarded else []),
         )
     )
 

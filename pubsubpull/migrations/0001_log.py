@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 "request_id.1",
                 "finish_request.1",
                 "log_row.1",
+                "guarded.1",
                 "put_in_order.1",
                 "capture_insert.1",
                 "capture_update.1",

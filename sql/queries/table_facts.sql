@@ -1,6 +1,6 @@
 -- What decides how a table is captured. own_row_triggers: names of AFTER ROW triggers but ours and the foreign keys' own.
 -- cascades: foreign keys that change this table's rows, or others that lead back to it, when a key moves.
--- computed: virtual generated columns, which triggers do not see.
+-- computed: virtual generated columns, which triggers do not see. guarded: columns of type json, which hold what jsonb cannot.
 SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned,
     ARRAY(SELECT t.tgname::text FROM pg_trigger t
           WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 1 = 1 AND t.tgtype & 66 = 0
@@ -9,6 +9,9 @@ SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned,
           WHERE k.confrelid = c.oid AND k.contype = 'f' AND k.confupdtype IN ('c', 'n', 'd') ORDER BY 1) AS cascades,
     ARRAY(SELECT a.attname::text FROM pg_attribute a
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 'v' ORDER BY 1) AS computed,
+    ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            AND ('json'::regtype IN (y.oid, y.typbasetype) OR y.oid = 'json[]'::regtype) ORDER BY 1) AS guarded,
     ARRAY(SELECT ARRAY[pn.nspname::text, pc.relname::text] FROM pg_partition_tree(c.oid) AS p
           JOIN pg_class pc ON pc.oid = p.relid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
           WHERE c.relkind = 'p' AND p.isleaf ORDER BY 1) AS partitions

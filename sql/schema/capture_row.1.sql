@@ -1,5 +1,5 @@
 -- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would fire too late.
--- Arguments as for pubsubpull_capture_insert.
+-- Arguments as for pubsubpull_capture_insert, and fifth, where there are any, the columns of type json.
 CREATE FUNCTION pubsubpull_capture_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -12,8 +12,8 @@ SET bytea_output = 'hex'
 AS $$
 DECLARE
     columns text[] := tg_argv[1];
-    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN to_jsonb(old) END;
-    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN to_jsonb(new) END;
+    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(old) ELSE pubsubpull_guarded(old, tg_relid, tg_argv[4]::text[]) END END;
+    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(new) ELSE pubsubpull_guarded(new, tg_relid, tg_argv[4]::text[]) END END;
     old_key text := CASE WHEN tg_op <> 'INSERT' THEN pubsubpull_key(before, columns) END;
     new_key text := CASE WHEN tg_op <> 'DELETE' THEN pubsubpull_key(after, columns) END;
     -- From which id on the changes of this transaction may be out of order; the empty text where none can be.

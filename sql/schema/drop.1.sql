@@ -27,6 +27,7 @@ DROP FUNCTION pubsubpull_new_epoch(bigint, oid);
 DROP FUNCTION pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);
 DROP FUNCTION pubsubpull_put_in_order(text, text, bigint, boolean);
 DROP FUNCTION pubsubpull_finish_request(uuid, integer, double precision, text, text);
+DROP FUNCTION pubsubpull_guarded(anyelement, oid, text[]);
 DROP FUNCTION pubsubpull_request_id();
 DROP FUNCTION pubsubpull_mask(jsonb, text[]);
 DROP FUNCTION pubsubpull_key(jsonb, text[]);
