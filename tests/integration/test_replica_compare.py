@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
-from pubsubpull import exceptions
+from pubsubpull import Client, exceptions
 from pubsubpull.pull import consumers
 from pubsubpull.replica import compare, declared, follow, services
 from tests.replicas import models as here
+from tests.sessions import session
 from tests.shop import models as there
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,3 +180,42 @@ def test_what_cannot_be_compared_says_why(follower):
         call_command("pubsubpull_compare", "shop.customer")
     with pytest.raises(exceptions.ReplicaError, match="has not been copied yet"):
         compared(here.Customer)
+
+
+class Between(Client):
+    """A client during whose reading of suspects something else happens."""
+
+    def __init__(self, client, happens):
+        super().__init__(client.url, "")
+        self._session = client._session
+        self.happens = happens
+
+    def text(self, url, **options):
+        found = super().text(url, **options)
+        if url.endswith("/rows/"):
+            self.happens()
+        return found
+
+
+def test_the_replica_stays_at_its_cursor_while_rows_are_judged(follower):
+    """A page applied in between would make what the source said a false alarm, or its repair a lost update."""
+    write(3)
+    follower.run_once()
+    here.Customer.objects.filter(name="c1").update(email="wrong")
+    held = []
+
+    def happens():
+        with session() as other:
+            other.execute("UPDATE shop_customer SET email = 'newer' WHERE name = 'c1'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute("SELECT 1 FROM pubsubpull_replica WHERE name = 'replicas.customer' FOR UPDATE NOWAIT")
+        held.append(True)
+
+    with services.get("shop").client() as client:
+        replica = declared.get(here.Customer)
+        result = compare.compare(replica, Between(client, happens), repair=True, using="default", pause=lambda _: None)
+    assert held
+    assert (found(result), len(result.unsettled)) == (set(), 1)
+    assert here.Customer.objects.get(name="c1").email == "wrong", "nothing is repaired with a row that has changed"
+    follower.run_once()
+    assert here.Customer.objects.get(name="c1").email == "newer"
