@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # pip cannot install twice at once into the same environment
-.PHONY: help demo test test-all faults bench lint clean
+.PHONY: help demo test test-all faults bench lint screenshots clean
 
 # The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
@@ -41,6 +41,10 @@ lint: $(VENV)/.lint ## check style and types
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+
+screenshots: $(VENV)/.test ## make the pictures of the admin's pages, in docs/screenshots
+	@mkdir -p docs/screenshots
+	@PUBSUBPULL_SCREENSHOTS=docs/screenshots $(WITH_POSTGRES) test $(RUN) -m pytest -q tests/acceptance/test_browser.py $(ARGS)
 
 clean: ## delete what these targets made
 	@if [ -x $(RUN) ]; then $(RUN) -m example.local_postgres stop >/dev/null || true; fi
