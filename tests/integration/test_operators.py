@@ -67,7 +67,8 @@ def test_list_tells_state_lag_and_the_last_error(made):
     assert first.startswith("billing/main: failing, 1 changes and ")
     assert first.endswith("2 set aside, next attempt 2030-01-01T00:00:00Z. The receiver answered 500.")
     assert second.startswith("billing/paused: paused, 1 changes")
-    assert command("list", "--state", "paused").splitlines() == [second]
+    (only,) = command("list", "--state", "paused").splitlines()
+    assert only.startswith("billing/paused: paused, 1 changes")
     found = json.loads(command("list", "--state", "failing", "--json"))
     assert (found["name"], found["failures"], found["lag"]["changes"]) == ("billing/main", 2, 1)
     assert found["next_attempt"] == "2030-01-01T00:00:00Z"
