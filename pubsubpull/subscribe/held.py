@@ -123,7 +123,7 @@ class Held:
     @property
     def at_rest(self) -> bool:
         """Whether everything read for it has been delivered."""
-        return self.task is None and not self.pending.count and self.group is not None
+        return self.task is None and not self.waits and self.group is not None
 
     @property
     def waits(self) -> bool:

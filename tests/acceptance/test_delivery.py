@@ -379,6 +379,20 @@ def test_a_hanging_receiver_does_not_hold_up_the_end_beyond_the_limit(workers, r
     assert now(subscription).cursor == subscription.cursor
 
 
+def test_what_waits_for_its_time_when_a_worker_is_stopped_is_not_passed_by(workers, receiver, subscribe):
+    subscription = subscribe(batch=1, max_rate=0.02)
+    add("a", "b")
+    first = workers.start()
+    receiver.wait_names(["a"])
+    until(lambda: now(subscription).delivered == 1)
+    first.terminate()
+    assert first.wait(10) == 0
+    assert now(subscription).cursor == receiver.came[0]["cursor"]
+    subscribe(batch=1)
+    workers.start()
+    receiver.wait_names(["a", "b"])
+
+
 def test_a_worker_outlives_its_database_connections(workers, receiver, subscribe):
     subscribe()
     worker = workers.start()
