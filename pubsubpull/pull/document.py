@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROBLEM = "#/components/schemas/Problem"
-EVERYWHERE = (400, 401, 404, 503)
+EVERYWHERE = (400, 401, 404, 429, 503)
 """What any call may be answered."""
 
 TITLES = {
