@@ -25,6 +25,11 @@ DECLARE
                            (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
     key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE 'pubsubpull_key(j, $2)' END;
     data_of text := CASE WHEN masked <> '{}' THEN 'pubsubpull_mask(j - $3, $4)' WHEN excluded <> '{}' THEN 'j - $3' ELSE 'j' END;
+    guarded text[] := ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+                            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+                              AND ('json'::regtype IN (y.oid, y.typbasetype) OR y.oid = 'json[]'::regtype));
+    row_of text := CASE WHEN guarded = '{}' THEN 'to_jsonb(t.*)'
+                        ELSE format('pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
 BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(
@@ -34,8 +39,8 @@ BEGIN
                 count(*),
                 (array_agg(key ORDER BY place DESC))[1]
          FROM (SELECT j, place, %4$s AS key
-               FROM (SELECT to_jsonb(t.*) AS j, row_number() OVER (ORDER BY %3$s) AS place
-                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows', relation, filter, ordered, key_of, data_of)
+               FROM (SELECT %6$s AS j, row_number() OVER (ORDER BY %3$s) AS place
+                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows', relation, filter, ordered, key_of, data_of, row_of)
     INTO items, n, last_key USING label, columns, excluded, masked, at_most;
 END
 $$;

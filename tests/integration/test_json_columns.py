@@ -7,9 +7,11 @@ import json
 import pytest
 from django.db import connection
 
-from pubsubpull.capture import triggers
+from pubsubpull.capture import registry, triggers
 from pubsubpull.models import Change
+from pubsubpull.pull import instances
 
+ZERO = r'"\u0000"'
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -40,6 +42,12 @@ def test_a_value_that_jsonb_cannot_hold_is_kept_as_its_text_and_the_write_goes_t
     assert (update.old["name"], update.new["name"], update.new["extra"]) == ("a", "b", {"pubsubpull:json": text})
     assert delete.old == update.new
     assert [insert.key, update.key, delete.key] == [str(insert.new["id"])] * 3
+
+
+def test_an_instance_shows_such_a_value_as_the_log_does():
+    execute("INSERT INTO shop_customer (name, email, extra) VALUES ('a', '', %s), ('b', '', '[1]')", ZERO)
+    page = instances.page(registry.get("shop.customer"), after=None, limit=10, using="default")
+    assert [item["data"]["extra"] for item in json.loads(f"[{page.items}]")] == [{"pubsubpull:json": ZERO}, [1]]
 
 
 def test_a_value_that_jsonb_can_hold_is_kept_as_it_is():
