@@ -17,6 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
+from pubsubpull.audit import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ class Context:
         """Return what the trigger reads: the id's 36 characters, and the rest as JSON."""
         known = {"user_id": who.id, "user_name": who.name} if who else {}
         named = clean({"source": self.source, **self.late(), **known})
-        data = {**self.given, **named, "started": self.started, "metadata": self.metadata}
+        data = {**self.given, **tracing.active(), **named, "started": self.started, "metadata": self.metadata}
         return f"{self.id}{json.dumps(data, ensure_ascii=False)}"
 
 

@@ -20,6 +20,8 @@ class Request(models.Model):
     ip = models.TextField(null=True)  # noqa: DJ001
     user_agent = models.TextField(null=True)  # noqa: DJ001
     correlation_id = models.TextField(null=True)  # noqa: DJ001
+    traceparent = models.TextField(null=True)  # noqa: DJ001
+    tracestate = models.TextField(null=True)  # noqa: DJ001
     source = models.TextField()
     started = models.DateTimeField()
     duration = models.FloatField(null=True)

@@ -13,6 +13,7 @@ from django.utils import functional
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import context as audit
+from pubsubpull.audit import tracing
 from pubsubpull.capture import sql, triggers
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def opened(request: HttpRequest) -> Context:
         "ip": ip(request),
         "user_agent": request.headers.get("User-Agent"),
         "correlation_id": correlation_id(request),
+        **tracing.asked(request),
     }
     return audit.Context(
         id=audit.uuid7(),

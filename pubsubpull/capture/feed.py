@@ -47,12 +47,16 @@ class Present:
 
 
 class Row(NamedTuple):
-    """A change with what decides who gets it; `item` is its JSON text. `op` is one of I U D T."""
+    """A change with what decides who gets it; `item` is its JSON text. `op` is one of I U D T.
+
+    `trace` is that of its request: the parent and, after a space, the state.
+    """
 
     version: int
     model: str
     op: str
     item: str
+    trace: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

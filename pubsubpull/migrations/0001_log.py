@@ -117,6 +117,8 @@ class Migration(migrations.Migration):
                         ("ip", models.TextField(null=True)),
                         ("user_agent", models.TextField(null=True)),
                         ("correlation_id", models.TextField(null=True)),
+                        ("traceparent", models.TextField(null=True)),
+                        ("tracestate", models.TextField(null=True)),
                         ("source", models.TextField()),
                         ("started", models.DateTimeField()),
                         ("duration", models.FloatField(null=True)),

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error as DatabaseError
 
 from pubsubpull.capture import sql
-from pubsubpull.capture.feed import Row
-from pubsubpull.subscribe import notification, poison, signals, threads
+from pubsubpull.subscribe import formats, notification, poison, signals, threads
 from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Retry, Rewind
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable
 
+    from pubsubpull.capture.feed import Row
     from pubsubpull.conf import Settings
     from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.notification import Notification
@@ -60,7 +60,7 @@ class Store:
                 version=row.version,
                 model=row.model,
                 op=row.op,
-                item=row.item,
+                item=formats.traced(row),
                 attempts=held.attempts,
                 status=refusal.status,
                 answer=refusal.answer,
@@ -76,7 +76,7 @@ class Store:
     def wanted(self) -> list[Wanted]:
         """Return what is to be tried again for the subscriptions that the worker holds, oldest first."""
         return [
-            Wanted(id=id_, subscription=subscription, lease=lease, row=Row(version, model, op, item))
+            Wanted(id=id_, subscription=subscription, lease=lease, row=formats.untraced(version, model, op, item))
             for id_, subscription, lease, version, model, op, item in self._run("wanted")
         ]
 

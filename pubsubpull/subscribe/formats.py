@@ -8,11 +8,10 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf
+from pubsubpull.capture.feed import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pubsubpull.capture.feed import Row
 
 PAGE, CLOUDEVENTS = "page", "cloudevents"
 FORMATS = (PAGE, CLOUDEVENTS)
@@ -34,11 +33,46 @@ class Envelope:
 
 def encode(rows: Sequence[Row], envelope: Envelope, form: str) -> tuple[bytes, Mapping[str, str]]:
     """Return the body and the headers that describe it."""
-    return _cloudevents(rows, envelope) if form == CLOUDEVENTS else _page(rows, envelope)
+    body, headers = _cloudevents(rows, envelope) if form == CLOUDEVENTS else _page(rows, envelope)
+    return body, {**headers, **_tracing(rows)}
+
+
+def traced(row: Row) -> str:
+    """Return a change's item; one whose request is of a trace says so before its rows."""
+    if row.trace is None:
+        return row.item
+    start = _start(row.item)
+    return f"{row.item[:start]},{json.dumps(_parts(row.trace))[1:-1]}{row.item[start:]}"
+
+
+def untraced(version: int, model: str, op: str, item: str) -> Row:
+    """Return the change of which `traced` made this item."""
+    head: dict[str, Any] = json.loads(f"{item[: _start(item)]}}}")
+    if "traceparent" not in head:
+        return Row(version, model, op, item)
+    trace = " ".join(head[name] for name in ("traceparent", "tracestate") if name in head)
+    return Row(version, model, op, item.replace(f",{json.dumps(_parts(trace))[1:-1]}", "", 1), trace)
+
+
+def _tracing(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the headers of a notification that tells of one request alone, or of several of one span."""
+    traces = {row.trace for row in rows}
+    trace = traces.pop() if len(traces) == 1 else None
+    return {} if trace is None else _parts(trace)
+
+
+def _parts(trace: str) -> dict[str, str]:
+    parent, _, state = trace.partition(" ")
+    return {"traceparent": parent, "tracestate": state} if state else {"traceparent": parent}
+
+
+def _start(item: str) -> int:
+    """Return where the rows of a change begin: within a JSON string the quotes would be escaped."""
+    return item.index(',"old":')
 
 
 def _page(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
-    items = ",".join([row.item for row in rows])
+    items = ",".join([traced(row) for row in rows])
     body = (
         f'{{"subscription":{json.dumps(envelope.subscription)},"previous":"{envelope.previous}",'
         f'"cursor":"{envelope.cursor}","more":{"true" if envelope.more else "false"},"items":[{items}]}}'
@@ -49,7 +83,7 @@ def _page(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, 
 def _cloudevents(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
     """Return structured events. What a page says around its items goes into headers: a batch has no room for it."""
     source = f"urn:pubsubpull:{urllib.parse.quote(conf.get().SERVICE_NAME, safe='')}:{envelope.epoch}"
-    events = [_event(row.item, source) for row in rows]
+    events = [_event(traced(row), source) for row in rows]
     kind = "cloudevents" if envelope.single else "cloudevents-batch"
     return (events[0] if envelope.single else f"[{','.join(events)}]").encode(), {
         "content-type": f"application/{kind}+json; charset=utf-8",
@@ -62,8 +96,7 @@ def _cloudevents(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mappin
 
 def _event(item: str, source: str) -> str:
     """Return a change as an event. Its rows are passed on as the text they are, numbers of any precision included."""
-    # Within a JSON string the quotes would be escaped, so this is where the rows begin.
-    start = item.index(',"old":')
+    start = _start(item)
     change: dict[str, Any] = json.loads(f"{item[:start]}}}")
     attributes = {
         "specversion": SPECIFICATION,
@@ -77,6 +110,8 @@ def _event(item: str, source: str) -> str:
         "sequence": f"{change['version']:020}",
         "transaction": change["transaction"],
         "request": change["request"],
+        "traceparent": change.get("traceparent"),
+        "tracestate": change.get("tracestate"),
     }
     present = {name: value for name, value in attributes.items() if value}
     return f'{json.dumps(present)[:-1]},"data":{{{item[start + 1 :]}}}'

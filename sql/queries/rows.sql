@@ -1,2 +1,6 @@
--- A page change by change, for readers that give each of several subscribers its own part of it.
-SELECT id, model, op::text, {item} AS item FROM ({window}) AS w ORDER BY id
+-- A page change by change, for readers that give each of several subscribers its own part of it. With each goes the trace of its request,
+-- where that has one: its parent and, after a space, its state.
+SELECT id, model, op::text, {item} AS item, (
+    SELECT r.traceparent || coalesce(' ' || r.tracestate, '') FROM pubsubpull_request r
+    WHERE r.id = w.request_id AND r.traceparent IS NOT NULL ORDER BY r.xid LIMIT 1) AS trace
+FROM ({window}) AS w ORDER BY id

@@ -26,9 +26,10 @@ BEGIN
             RAISE WARNING 'pubsubpull: the setting pubsubpull.request is not a request; the changes of this transaction name none';
             RETURN NULL;
         END;
-        INSERT INTO pubsubpull_request (id, user_id, user_name, method, path, route, ip, user_agent, correlation_id, source, started, metadata)
+        INSERT INTO pubsubpull_request (
+            id, user_id, user_name, method, path, route, ip, user_agent, correlation_id, traceparent, tracestate, source, started, metadata)
         VALUES (request, data ->> 'user_id', data ->> 'user_name', data ->> 'method', data ->> 'path', data ->> 'route', data ->> 'ip',
-                data ->> 'user_agent', data ->> 'correlation_id', coalesce(data ->> 'source', 'unknown'),
+                data ->> 'user_agent', data ->> 'correlation_id', data ->> 'traceparent', data ->> 'tracestate', coalesce(data ->> 'source', 'unknown'),
                 coalesce(began, clock_timestamp()), coalesce(data -> 'metadata', '{}'));
     END IF;
     PERFORM set_config('pubsubpull.written', request::text, true);

@@ -11,6 +11,8 @@ CREATE TABLE pubsubpull_request (
     ip text,
     user_agent text,
     correlation_id text,
+    traceparent text,
+    tracestate text,
     source text NOT NULL,
     started timestamptz NOT NULL,
     duration double precision,
@@ -21,3 +23,5 @@ CREATE TABLE pubsubpull_request (
 
 CREATE INDEX pubsubpull_request_started ON pubsubpull_request (started);
 CREATE INDEX pubsubpull_request_user ON pubsubpull_request (user_id, started) WHERE user_id IS NOT NULL;
+-- Of each change that is sent the trace is looked up: where requests have none, that is an empty index.
+CREATE INDEX pubsubpull_request_trace ON pubsubpull_request (id, xid) WHERE traceparent IS NOT NULL;
