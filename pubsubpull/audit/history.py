@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import decimal
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +159,7 @@ def as_of(
             f"The log has no change of {name} {text}: it is now as it was when the log began, or it never was."
         )
     version, old, new, past = found[0]
-    data = new if past else old
+    data = row_of(new if past else old)
     return None if data is None else State(version=version if past else 0, data=data)
 
 
@@ -201,11 +203,16 @@ def _entry(*row: Any) -> Entry:
         at=at,
         model=model,
         key=key,
-        old=old,
-        new=new,
+        old=row_of(old),
+        new=row_of(new),
         request_id=request_id,
         request=request,
     )
+
+
+def row_of(text: str | None) -> dict[str, Any] | None:
+    """Return a row from its JSON text; a number that is no integer is a `Decimal`, so that it keeps each digit."""
+    return None if text is None else json.loads(text, parse_float=decimal.Decimal)
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -49,13 +49,13 @@ def preview(target: Any, key: Any, version: int, *, using: str | None = None) ->
     name, text = history.identify(target, key)
     publication, using = history.published(name), using or conf.get().DATABASE
     state = state_of(publication, text, version, values={}, using=using)
-    then = json.loads(state)
+    then = history.row_of(state) or {}
     _check_columns(publication, then)
     parts = {"table": psql.Identifier(*filter(None, publication.table)), "keys": _names(publication.key_columns)}
     there = sql.run(using, sql.compose("queries/restore_now", state=state, **parts))
     if not there:
         _check_unknown(publication, then)
-    now = there[0][0] if there else {}
+    now = history.row_of(there[0][0]) or {} if there else {}
     return {column: (now.get(column), value) for column, value in then.items() if not there or now[column] != value}
 
 
@@ -75,7 +75,7 @@ def state_of(publication: Publication, key: str, version: int, *, values: dict[s
     ((is_state, text),) = found
     if not is_state:
         raise exceptions.RestoreError(
-            f"Version {version} is where {publication.label} {key} was deleted: name another."
+            f"Version {version} is where {publication.label} {key} was deleted, or its row was erased: name another."
         )
     return str(text)
 

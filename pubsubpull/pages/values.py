@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import decimal
 import difflib
 import json
 import re
@@ -101,6 +102,12 @@ def _shown(label: str, column: str, field: Any, value: Any, names: dict[tuple[st
         return f"{name} ({value})" if name else str(value)
     if field is not None and field.flatchoices:
         return str(dict(field.flatchoices).get(value, value))
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value[:MOST] if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (str, int, decimal.Decimal)):
+        return str(value)[:MOST]
+    return json.dumps(value, ensure_ascii=False, default=str)

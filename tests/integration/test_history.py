@@ -13,6 +13,7 @@ from django.db import connection, connections, transaction
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit import history as histories
+from pubsubpull.audit import restore as restoring
 from pubsubpull.audit import span
 from pubsubpull.capture.models import Change
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Secret, Stock
@@ -364,3 +365,13 @@ def test_a_span_is_found_by_few_looks_at_the_primary_key():
 
     assert span.search(first, first + 2**30, at, datetime.datetime.fromtimestamp(first + 12345, NOW)) == first + 12345
     assert len(looks) <= 31
+
+
+def test_numbers_keep_each_digit_in_history_and_when_restored():
+    order = Order.objects.create(total="9999999999.10")
+    first = pubsubpull.history(order)[0]
+    assert str(first.new["total"]) == "9999999999.10"
+    Order.objects.update(total=0)
+    assert str(restoring.preview(Order, order.pk, first.version)["total"][1]) == "9999999999.10"
+    pubsubpull.restore(order, first.version)
+    assert str(Order.objects.get().total) == "9999999999.10"
