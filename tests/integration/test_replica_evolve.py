@@ -204,3 +204,18 @@ def test_without_the_key_or_what_the_filter_asks_for_nothing_is_applied(follower
     with pytest.raises(exceptions.ReplicaFailed, match="does not send a, which the replica cannot do without"):
         follower.run_once()
     assert rows() == [("(1,in)",)]
+
+
+def test_a_page_in_which_a_column_appears_is_applied_change_by_change(follower):
+    sql("ALTER TABLE replicas_evolving ADD COLUMN b text DEFAULT 'none yet'")
+    declare(a=text, b=lambda: models.TextField(default="none yet"))
+    write(a="before")
+    follower.run_once()
+    assert rows() == [('(1,before,"none yet")',)]
+    write(a="between")
+    sql("ALTER TABLE replicas_evolvingsource ADD COLUMN b text DEFAULT 'given'", "TRUNCATE replicas_evolvingsource")
+    write(a="new", b="mine")
+    sql("UPDATE replicas_evolvingsource SET a = 'newer'")
+    follower.run_once()
+    assert equal()
+    assert rows() == [("(3,newer,mine)",)]
