@@ -187,6 +187,9 @@ class Delivery:
     async def _send(self, held: Held, page: Notification, url: str) -> Outcome:
         now = time.time()
         secrets = vault.valid(held.secrets, now)
+        if not secrets:
+            await self.breaker.give_back(held.host)
+            return Retry(error=vault.UNREADABLE)
         headers = signing.headers(secrets, notification=page.id, timestamp=int(now), body=page.body)
         sending = self.transport.put(url, page.body, {**AGENT, **page.headers, **headers})
         return await self._exchange(held, sending, outcome)

@@ -135,8 +135,8 @@ class Shares:
         for row in rows:
             try:
                 self._add(stores.held(row))
-            except (exceptions.CursorInvalid, exceptions.SecretError) as error:
-                broken.append(stores.broken(row, error))
+            except exceptions.CursorInvalid:
+                broken.append(stores.broken(row))
         if broken:
             for record in broken:
                 logger.error("pubsubpull: subscription %s is disabled: %s", record.id, record.last_error)

@@ -104,7 +104,7 @@ class Store:
         rows = self._run("claim", at_most=at_most)
         if all(row[SIGNATURE] != signing.PUBLIC_VERSION for row in rows):
             return rows
-        own = tuple(keys.current(self.using))
+        own = _own_keys(self.using)
         return [
             (*row[: SIGNATURE + 1], own, *row[SIGNATURE + 2 :]) if row[SIGNATURE] == signing.PUBLIC_VERSION else row
             for row in rows
@@ -145,8 +145,19 @@ class Store:
         return sql.run(self.using, sql.compose(f"queries/subscribe/{query}", worker=self.worker, **parts))
 
 
+def _own_keys(using: str) -> tuple[vault.Secret, ...]:
+    """Return the service's own keys; nothing where they cannot be read."""
+    try:
+        return tuple(keys.current(using))
+    except exceptions.SecretError:
+        return ()
+
+
 def held(row: tuple[Any, ...]) -> Held:
-    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid` and `SecretError`."""
+    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`.
+
+    One whose secrets cannot be read has none: that may be this process's fault, and is no reason to end it for all.
+    """
     (
         id_,
         lease,
@@ -206,9 +217,8 @@ def held(row: tuple[Any, ...]) -> Held:
     )
 
 
-def broken(row: tuple[Any, ...], error: exceptions.CursorInvalid | exceptions.SecretError) -> Record:
-    """Return the record that disables a subscription of which something stored cannot be read."""
-    no_cursor = "What is stored is no cursor. PUT the subscription again with after."
+def broken(row: tuple[Any, ...]) -> Record:
+    """Return the record that disables a subscription whose cursor is none."""
     return Record(
         id=row[0],
         lease=row[1],
@@ -221,7 +231,7 @@ def broken(row: tuple[Any, ...], error: exceptions.CursorInvalid | exceptions.Se
         next_attempt=None,
         free_at=None,
         allowed_rate=None,
-        last_error=str(error) if isinstance(error, exceptions.SecretError) else no_cursor,
+        last_error="What is stored is no cursor. PUT the subscription again with after.",
         last_delivered=None,
         delivered=0,
     )

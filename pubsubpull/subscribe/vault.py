@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PURPOSE = b"pubsubpull: secrets of subscriptions"
+UNREADABLE = (
+    "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
+    "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
+)
 KEPT = 2
 """How many secrets sign at the same time, while a receiver changes from one to the next."""
 
@@ -63,10 +67,7 @@ def open_(sealed: str) -> str:
     try:
         return _box().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
-        raise exceptions.SecretError(
-            "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
-            "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
-        ) from error
+        raise exceptions.SecretError(UNREADABLE) from error
 
 
 def resealed(sealed: str) -> str:
@@ -111,8 +112,11 @@ def valid(secrets: Sequence[Secret], now: float) -> list[str]:
 
 
 def loads(text: str) -> tuple[Secret, ...]:
-    """Return the secrets in what the database holds."""
-    return opened(json.loads(text))
+    """Return the secrets in what the database holds; nothing where the newest cannot be read."""
+    try:
+        return opened(json.loads(text))
+    except exceptions.SecretError:
+        return ()
 
 
 def _text(one: Sealed) -> str | None:

@@ -138,7 +138,7 @@ def test_a_cursor_that_is_none_disables_the_subscription(subscribe):
     (row,) = holder.claim(1)
     with pytest.raises(exceptions.CursorInvalid):
         store.held(row)
-    assert holder.record([store.broken(row, exceptions.CursorInvalid("no"))]) == {made.pk}
+    assert holder.record([store.broken(row)]) == {made.pk}
     assert (now(made).state, now(made).worker) == ("disabled", None)
 
 

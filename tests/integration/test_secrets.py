@@ -142,9 +142,11 @@ def test_secrets_are_encrypted_again_with_the_first_key(put, settings):
     assert keys.current("default") == [key]
 
 
-def test_a_secret_whose_key_is_gone_disables_and_says_what_to_do(put, call, settings):
+def test_a_secret_whose_key_is_gone_is_said_and_nothing_is_sent_until_it_is_back(put, call, settings):
     put()
+    put("signed", signature="v1a")
     keys.published("default")
+    before = settings.PUBSUBPULL
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SECRET_KEYS": ["another"]}
     for arguments in ((), ("--reseal",)):
         with pytest.raises(CommandError, match="give new secrets"):
@@ -153,10 +155,25 @@ def test_a_secret_whose_key_is_gone_disables_and_says_what_to_do(put, call, sett
         keys.current("default")
     found = call("put", "subscriptions/main/", json.dumps(BODY)).json()
     assert (found["status"], found["field"]) == (400, "secret")
-    run(lambda *_: until(lambda: Subscription.objects.get().state == "disabled"))
-    assert "PUBSUBPULL['SECRET_KEYS']" in Subscription.objects.get().last_error
+
+    def without(_, transport):
+        Customer.objects.create(name="a")
+        until(lambda: Subscription.objects.filter(state="failing").count() == 2)
+        assert not transport.sent
+
+    run(without)
+    for one in Subscription.objects.all():
+        assert "PUBSUBPULL['SECRET_KEYS']" in one.last_error
+    settings.PUBSUBPULL = before
+    run(lambda *_: until(lambda: Subscription.objects.filter(state="active", delivered=1).count() == 2))
+
+
+def test_a_new_secret_takes_the_place_of_one_that_cannot_be_read(put, settings):
+    put()
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SECRET_KEYS": ["another"]}
     made = put(secret=signing.new_secret())
     assert (made.state, len(made.secrets)) == ("active", 1)
+    assert sent()
 
 
 def fits(public, notification):
