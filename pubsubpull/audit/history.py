@@ -152,15 +152,22 @@ def as_of(
     """
     name, text = identify(model, key)
     moment = _aware("when", when)
-    using = using or conf.get().DATABASE
-    found = sql.run(using, sql.compose("queries/as_of", model=name, key=text, moment=moment))
-    if not found:
+    found = found_as_of(name, text, moment, using=using or conf.get().DATABASE)
+    if found is None:
         raise exceptions.HistoryError(
             f"The log has no change of {name} {text}: it is now as it was when the log began, or it never was."
         )
+    data = row_of(found[1])
+    return None if data is None else State(version=found[0], data=data)
+
+
+def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) -> tuple[int, str | None] | None:
+    """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all."""
+    found = sql.run(using, sql.compose("queries/as_of", model=name, key=key, moment=moment))
+    if not found:
+        return None
     version, old, new, past = found[0]
-    data = row_of(new if past else old)
-    return None if data is None else State(version=version if past else 0, data=data)
+    return version if past else 0, new if past else old
 
 
 def label(model: type[django_models.Model] | str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pubsubpull.capture import sql
 
@@ -23,11 +23,18 @@ class TrailPage:
     last: int | None
 
 
-def page(label: str, key: str, *, before: int | None = None, limit: int = 100, using: str = "default") -> TrailPage:
-    """Return at most `limit` changes of one object that are older than the version `before`."""
+def page(
+    label: str, key: str, *, before: int | None = None, limit: int = 100, using: str = "default", **only: Any
+) -> TrailPage:
+    """Look at the `limit` changes of one object before the version `before`, and return those that fit `only`.
+
+    `only` may have a `user` (id or name), `since`, `until` and `column`; `count` and `last` are of all looked at.
+    """
+    asked = {**dict.fromkeys(("models", "since", "until", "user", "path", "column")), **only}
     query = sql.compose(
         "queries/trail",
         request=sql.template("queries/request_json").format(),
+        fits=sql.compose("queries/history_fits", **asked),
         model=label,
         key=key,
         before=LATEST if before is None else before,

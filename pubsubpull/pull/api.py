@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt  # noqa: TC003  ninja reads the annotations
 import hashlib
 import json
 import uuid  # noqa: TC003  ninja reads the annotations
@@ -12,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import trail
+from pubsubpull.audit import history, trail
 from pubsubpull.capture import feed, registry
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import changes, columns, consumers, instances, problems, schemas
@@ -106,28 +107,47 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
 @router.get(
     "/models/{model}/instances/{path:key}/audit/", response={200: schemas.Audit, **ERRORS}, summary="A row's trail"
 )
-def audit(
-    request: HttpRequest, model: str, key: str, limit: int = DEFAULT_LIMIT, before: int | None = None
+def audit(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    model: str,
+    key: str,
+    limit: int = DEFAULT_LIMIT,
+    before: int | None = None,
+    user: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    column: str | None = None,
 ) -> HttpResponse:
-    """Tell who changed what of one object, when, and by which request; newest first."""
+    """Tell who changed what of one object, when, and by which request; newest first.
+
+    `user` (an id or a name), `since`, `until` and `column` narrow it. A page looks at `limit` changes: it may have
+    fewer, even none, and still a `next`.
+    """
     _may_audit(request)
     publication, limit = _publication(request, model), _limit(limit)
     if before is not None and not 0 < before < 2**63:
         raise problems.invalid("before", "is a version.")
     if "\0" in key:
         raise problems.not_found("There is no such object.", "key")
-    page = trail.page(publication.label, key, before=before, limit=limit, using=_using())
+    only = {"user": user, "since": _zoned("since", since), "until": _zoned("until", until), "column": column}
+    if any("\0" in (text or "") for text in (user, column)):
+        raise problems.invalid("user", "holds no NUL character, nor does column.")
+    page = trail.page(publication.label, key, before=before, limit=limit, using=_using(), **only)
     following = None
     if page.count == limit:
-        following = f"{request.build_absolute_uri(request.path)}?{urlencode({'limit': limit, 'before': page.last})}"
+        asked = {name: value for name, value in only.items() if value is not None}
+        query = {"limit": limit, "before": page.last, **asked}
+        following = f"{request.build_absolute_uri(request.path)}?{urlencode(query)}"
     return _text(f'{{"items":[{page.items}],"next":{json.dumps(following)}}}')
 
 
 @router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **ERRORS}, summary="One row")
-def instance(request: HttpRequest, model: str, key: str) -> HttpResponse:
-    """Return one row. A composite key is a JSON array."""
+def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None = None) -> HttpResponse:
+    """Return one row, `at` a moment as it was then, which takes the audit grant. A composite key is a JSON array."""
     publication = _publication(request, model)
     try:
+        if at is not None and (past := _as_of(request, publication, key, at)):
+            return _text(past)
         item = instances.one(publication, key, using=_using())
     except exceptions.InvalidKey as error:
         raise problems.not_found(str(error), "key") from error
@@ -177,6 +197,25 @@ def request_(
     if found is None:
         raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
     return _text(found)
+
+
+def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.datetime) -> str | None:
+    """Return a row as it was; None where the log has no change of it, so that it is as it was."""
+    _may_audit(request)
+    instances.parts(publication, key)
+    found = history.found_as_of(publication.label, key, _zoned("at", at), using=_using())
+    if found is None:
+        return None
+    version, data = found
+    if data is None:
+        raise problems.not_found(f"{publication.label} had no row with this key then.", "key")
+    return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
+
+
+def _zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        raise problems.invalid(field, "says its time zone: 2026-01-31T12:00:00Z.")
+    return moment
 
 
 def _using() -> str:

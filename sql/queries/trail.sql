@@ -1,7 +1,7 @@
 -- The trail of one object, newest first, as the JSON text of its items: what changed column by column, and who did it. A masked column never
 -- differs. A truncate has taken the object with all others.
-SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC), '') FROM (
-    SELECT c.id, json_build_object(
+SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits), '') FROM (
+    SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
         'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' ELSE 'truncate' END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
