@@ -7,5 +7,5 @@ sample AS MATERIALIZED (
     FROM {table} TABLESAMPLE SYSTEM ((SELECT least(100, greatest(0.1, 5000000.0 / greatest(rows, 1))) FROM size)) REPEATABLE (0)
 ),
 wanted AS (SELECT least({most}, greatest(1, rows / {each})) AS parts FROM size)
-SELECT coalesce((SELECT array_agg(pubsubpull_key(to_jsonb(s) - '{{place,n}}'::text[], {columns}::text[]) ORDER BY place)
+SELECT coalesce((SELECT array_agg(pubsubpull_key(to_jsonb(s.*) - '{{place,n}}'::text[], {columns}::text[]) ORDER BY place)
                  FROM sample s, wanted WHERE n >= parts AND place < n AND place % (n / parts) = 0 AND place / (n / parts) < parts), '{{}}')

@@ -29,11 +29,11 @@ BEGIN
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D', j ->> key_column, request, j
-        FROM (SELECT to_jsonb(o) AS j FROM old_rows o OFFSET 0) AS rows;
+        FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     ELSE
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
-        FROM (SELECT to_jsonb(o) AS j FROM old_rows o OFFSET 0) AS rows;
+        FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     END IF;
     RETURN NULL;
 END

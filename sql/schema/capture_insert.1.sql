@@ -30,11 +30,11 @@ BEGIN
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I', j ->> key_column, request, j
-        FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
+        FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
-        FROM (SELECT to_jsonb(n) AS j FROM new_rows n OFFSET 0) AS rows;
+        FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     END IF;
     RETURN NULL;
 END

@@ -13,7 +13,7 @@ BEGIN
     EXECUTE format(
         'INSERT INTO pubsubpull_change (model, op, key, request_id, old)
          SELECT $1, ''D'', pubsubpull_key(j, $2), $5, pubsubpull_mask(j - $3, $4)
-         FROM (SELECT to_jsonb(r) AS j FROM ONLY %I.%I r OFFSET 0) AS rows', tg_table_schema, tg_table_name
+         FROM (SELECT to_jsonb(r.*) AS j FROM ONLY %I.%I r OFFSET 0) AS rows', tg_table_schema, tg_table_name
     ) USING tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[], pubsubpull_request_id();
     RETURN NULL;
 END

@@ -26,7 +26,7 @@ DECLARE
     transaction xid8;
     moment timestamptz;
 BEGIN
-    SELECT 1, to_jsonb(o), to_jsonb(n) INTO affected, before, after FROM old_rows o, new_rows n LIMIT 1;
+    SELECT 1, to_jsonb(o.*), to_jsonb(n.*) INTO affected, before, after FROM old_rows o, new_rows n LIMIT 1;
     IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         affected := 2;
     END IF;
@@ -49,8 +49,8 @@ BEGIN
         moment := clock_timestamp();
         INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
         SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request, o.j, n.j
-        FROM (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
-        FULL JOIN (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
+        FROM (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
+        FULL JOIN (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     ELSIF affected > 1 THEN
         request := pubsubpull_request_id();
@@ -60,10 +60,10 @@ BEGIN
         SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request,
                pubsubpull_mask(o.j, masked), pubsubpull_mask(n.j, masked)
         FROM (
-            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
         ) AS o
         FULL JOIN (
-            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
         ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     END IF;

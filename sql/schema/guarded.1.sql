@@ -11,7 +11,7 @@ BEGIN
 EXCEPTION WHEN data_exception THEN
     SELECT string_agg(format('($1).%I', attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
     WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname <> ALL (guarded);
-    EXECUTE format('SELECT to_jsonb(x) FROM (SELECT %s) AS x', columns) INTO result USING data;
+    EXECUTE format('SELECT to_jsonb(x.*) FROM (SELECT %s) AS x', columns) INTO result USING data;
     FOREACH name IN ARRAY guarded LOOP
         EXECUTE format('SELECT ($1).%I::text', name) INTO value USING data;
         BEGIN

@@ -22,7 +22,7 @@ BEGIN
     END IF;
     EXECUTE format(
         'WITH locked AS MATERIALIZED (
-             SELECT pubsubpull_key(to_jsonb(t), $2) AS key, pubsubpull_mask(to_jsonb(t) - $3, $4) AS j
+             SELECT pubsubpull_key(to_jsonb(t.*), $2) AS key, pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j
              FROM %s t WHERE (%s) IN (%s) ORDER BY %s FOR NO KEY UPDATE OF t
          )
          INSERT INTO pubsubpull_change (model, op, key, request_id, old, new) SELECT $1, ''U'', key, $5, j, j FROM locked',

@@ -335,6 +335,28 @@ def test_keys_that_change_places_end_with_the_rows_that_are_there_at_the_level_o
     assert replayed("shop.stock") == rows
 
 
+@pytest.mark.parametrize("level", ["statement", "row"])
+def test_columns_may_be_called_as_anything_in_the_capture_functions(level):
+    names = ("n", "o", "r", "c", "j", "key", "label", "columns", "request", "before", "after", "affected", "new", "old")
+    pubsubpull.publish(Customer, level=level)
+    triggers.sync()
+    run("ALTER TABLE shop_customer " + ", ".join(f'ADD COLUMN "{name}" integer DEFAULT 1' for name in names))
+    try:
+        one, *_ = Customer.objects.bulk_create([Customer(name="a"), Customer(name="b")])
+        Customer.objects.filter(pk=one.pk).update(name="c")
+        Customer.objects.update(name="d")
+        Customer.objects.all().delete()
+    finally:
+        run("ALTER TABLE shop_customer " + ", ".join(f'DROP COLUMN "{name}"' for name in names))
+        pubsubpull.publish(Customer)
+        triggers.sync()
+    found = log("shop.customer")
+    assert [op for op, *_ in found] == ["I", "I", "U", "U", "U", "D", "D"]
+    for _, key, old, new in found:
+        row = new or old
+        assert (str(row["id"]), {row[name] for name in names}) == (key, {1})
+
+
 def test_an_altered_table_goes_on_being_written_and_captured():
     run("ALTER TABLE shop_customer ADD COLUMN extra text DEFAULT 'e'")
     try:
