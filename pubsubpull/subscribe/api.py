@@ -39,6 +39,7 @@ class Wish(Schema):
     on_failure: StrictStr = "block"
     after: StrictStr | None = None
     secret: StrictStr | None = None
+    old_secret_until: StrictStr | None = None
     signature: StrictStr = "v1"
     paused: StrictBool = False
     verify: StrictBool | None = None

@@ -38,6 +38,7 @@ class Wish:
     """What a consumer asks for.
 
     `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one.
+    `old_secret_until` ends the secrets before the newest one, at the latest after SECRET_OVERLAP.
     `verify` is None for what the settings say. With `instances` all rows are sent (again), and then the changes.
     """
 
@@ -51,6 +52,7 @@ class Wish:
     on_failure: str = "block"
     after: str | None = None
     secret: str | None = dataclasses.field(default=None, repr=False)
+    old_secret_until: str | None = None
     signature: str = signing.VERSION
     paused: bool = False
     verify: bool | None = None
@@ -85,7 +87,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
     with transaction.atomic(using=using):
         there = _own(consumer).select_for_update().filter(name=name).first()
         if there is not None:
-            return _replace(there, fields, wish.secret), False
+            return _replace(there, fields, wish), False
         cursor = cursor or feed.present(using).cursor().encode()
         # Whoever makes the same one at the same time wins, and is replaced.
         made, new = Subscription.objects.using(using).get_or_create(
@@ -100,7 +102,7 @@ def put(consumer: Consumer, name: str, wish: Wish) -> tuple[Subscription, bool]:
             },
         )
         if not new:
-            made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish.secret)
+            made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish)
     return made, new
 
 
@@ -143,7 +145,7 @@ def _own(consumer: Consumer) -> QuerySet[Subscription]:
     return Subscription.objects.using(conf.get().DATABASE).filter(consumer_id=consumer.pk)
 
 
-def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) -> Subscription:
+def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscription:
     """Give a locked subscription other fields, and take it from its worker."""
     if there.max_rate != fields["max_rate"]:
         there.free_at = None
@@ -152,7 +154,9 @@ def _replace(there: Subscription, fields: dict[str, Any], secret: str | None) ->
     for field, value in fields.items():
         setattr(there, field, value)
     there.state = unless_unverified(fields, there.consented)
-    there.secrets = _secrets(there, secret)
+    there.secrets = _secrets(there, wish.secret)
+    if wish.old_secret_until is not None:
+        there.secrets = vault.ended(there.secrets, until=_seconds(wish.old_secret_until), now=time.time())
     there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
     there.worker = None
     there.lease += 1
@@ -177,6 +181,17 @@ def _secrets(there: Subscription, secret: str | None) -> list[vault.Sealed]:
     return list(there.secrets)
 
 
+def _seconds(moment: str) -> float:
+    wrong = exceptions.SubscriptionError("old_secret_until", "must be a time with its zone, as 2026-01-02T03:04:05Z.")
+    try:
+        found = dt.datetime.fromisoformat(moment)
+    except ValueError:
+        raise wrong from None
+    if found.tzinfo is None:
+        raise wrong
+    return found.timestamp()
+
+
 def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     """Return the fields that the wish comes to; raises `SubscriptionError` for the first that is wrong."""
     if not NAME.fullmatch(name):
@@ -185,6 +200,8 @@ def _checked(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         )
     if wish.secret is not None:
         signing.key(wish.secret)
+    if wish.old_secret_until is not None:
+        _seconds(wish.old_secret_until)
     if wish.batch not in BATCH:
         raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
     if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:

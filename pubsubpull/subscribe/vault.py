@@ -99,6 +99,12 @@ def added(there: Sequence[Sealed], text: str, *, now: float, overlap: float) -> 
     return [*first(text), *ending][:KEPT]
 
 
+def ended(there: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:
+    """Return what is stored once the secrets before the newest end then, or when they were to end before that."""
+    older = [Sealed(sealed=one["sealed"], until=min(until, one["until"] or until)) for one in there[1:]]
+    return [*there[:1], *(one for one in older if not _ended(one, now))]
+
+
 def opened(there: Sequence[Sealed]) -> tuple[Secret, ...]:
     """Return the secrets that are stored; raises `SecretError` where the newest cannot be read."""
     newest = [Secret(text=open_(one["sealed"]), until=one["until"]) for one in there[:1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import io
 import json
 import logging
@@ -118,6 +119,27 @@ def test_two_secrets_sign_until_the_older_one_ends(put):
     both = vault.opened(made.secrets)
     assert vault.valid(both, end - 1) == [second, first]
     assert vault.valid(both, end + 1) == [second]
+
+
+def moment(seconds):
+    return dt.datetime.fromtimestamp(time.time() + seconds, tz=dt.UTC).isoformat()
+
+
+def test_a_secret_that_has_leaked_is_ended_at_once(put):
+    leaked, second = signing.new_secret(), signing.new_secret()
+    put(secret=leaked)
+    assert len(put(secret=second, old_secret_until=moment(-1)).secrets) == 1
+    headers = sent().headers
+    assert headers["webhook-signature"].count("v1,") == 1
+
+
+def test_an_end_is_brought_forward_and_never_put_off(put):
+    put(secret=signing.new_secret())
+    second = signing.new_secret()
+    first = put(secret=second).secrets[1]["until"]
+    assert put(secret=second, old_secret_until=moment(10 * 86400)).secrets[1]["until"] == first
+    assert put(old_secret_until=moment(60)).secrets[1]["until"] < time.time() + 61
+    assert len(put(old_secret_until=moment(0)).secrets) == 1
 
 
 def test_an_end_that_was_set_is_not_put_off_by_another_rotation():
