@@ -13,7 +13,7 @@ from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
 from pubsubpull import conf
 from pubsubpull.capture import feed
 from pubsubpull.pull import consumers, problems, schemas
-from pubsubpull.subscribe import keys, subscriptions
+from pubsubpull.subscribe import keys, subscriptions, wishes
 
 router = Router()
 keys_router = Router()
@@ -122,7 +122,7 @@ def list_(request: HttpRequest) -> HttpResponse:
 @router.put("/{name}/", response={200: Subscription, 201: Subscription, **ERRORS}, summary="Subscribe")
 def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     """Make a subscription, or replace it; the same call twice is as good as once."""
-    wish = subscriptions.Wish(**payload.dict())
+    wish = wishes.Wish(**payload.dict())
     made, new = subscriptions.put(_consumer(request), name, wish)
     answer = subscriptions.describe(made, _present())
     if new:

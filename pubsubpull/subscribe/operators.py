@@ -9,7 +9,7 @@ from django.db import transaction
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed
-from pubsubpull.subscribe import hosts, subscriptions
+from pubsubpull.subscribe import hosts, subscriptions, wishes
 from pubsubpull.subscribe.models import SERVED, Failure, Subscription
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def retry(subscription: Subscription) -> Subscription:
 
 def rewind(subscription: Subscription, to: str) -> Subscription:
     """Go on from another cursor, "now" or "start". Raises `SubscriptionError` and `CursorExpired`."""
-    cursor = subscriptions.cursor_at(to, conf.get().DATABASE)
+    cursor = wishes.cursor_at(to, conf.get().DATABASE)
     return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
 
 
@@ -105,7 +105,7 @@ def _begin(there: Subscription) -> dict[str, Any]:
     """Return the fields of one that is delivered to as if nothing had been."""
     fields = {"verify": there.verify, "callback": there.callback, "state": State.ACTIVE}
     return {
-        "state": subscriptions.unless_unverified(fields, there.consented),
+        "state": wishes.unless_unverified(fields, there.consented),
         "attempts": 0,
         "failing_since": None,
         "next_attempt": None,
