@@ -47,7 +47,7 @@ def set_aside(made, *versions):
             version=version,
             model="shop.customer",
             op="I",
-            item=json.dumps({"version": version}),
+            item=f'{{"version":{version},"old":null,"new":null}}',
             attempts=8,
             status=500,
             error="The receiver answered 500.",
@@ -176,7 +176,7 @@ def test_what_is_set_aside_is_listed_sent_again_and_dropped(made):
     assert "to be tried again" in command("failures", "billing/main").splitlines()[1]
     transport = RecordingTransport(Response(status=204))
     run(lambda *_: until(lambda: Failure.objects.count() == 2), transport)
-    assert [json.loads(sent.body)["items"] for sent in transport.sent] == [[{"version": 2}]]
+    assert [json.loads(sent.body)["items"] for sent in transport.sent] == [[{"version": 2, "old": None, "new": None}]]
     assert command("drop-failures", "billing/main", "--id", str(third.pk)) == "1 changes are dropped.\n"
     with pytest.raises(CommandError, match="No such change is set aside"):
         command("drop-failures", "billing/main", "--id", str(third.pk))
