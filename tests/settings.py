@@ -10,13 +10,26 @@ import dj_database_url
 
 from example import local_postgres
 
-# mypy reads these settings too, and needs no server for it.
-URL = os.environ.get("DATABASE_URL") or (
-    "postgresql://localhost/none" if "mypy" in sys.modules else local_postgres.ensure("tests")
-)
-if "mypy" not in sys.modules:
-    # Processes that the tests start use the same server.
-    os.environ.setdefault("DATABASE_URL", URL)
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+"""Which of several processes that run tests at the same time this one is."""
+
+
+def server() -> str:
+    """Return the URL of the server that is given, or of one started for this process and those that it starts.
+
+    Each process that runs tests has its own: snapshots know the transactions of all databases of a server.
+    """
+    if "mypy" in sys.modules:  # it reads these settings too, and needs no server for it
+        return "postgresql://localhost/none"
+    if os.environ.get("PUBSUBPULL_TEST_SERVER", WORKER) != WORKER:  # it is that of the process that started this one
+        del os.environ["DATABASE_URL"]
+    if "DATABASE_URL" not in os.environ:
+        os.environ["DATABASE_URL"] = local_postgres.ensure(f"tests{WORKER}")
+        os.environ["PUBSUBPULL_TEST_SERVER"] = WORKER
+    return os.environ["DATABASE_URL"]
+
+
+URL = server()
 SECRET_KEY = "only for tests"
 INSTALLED_APPS = [
     "django.contrib.admin",
