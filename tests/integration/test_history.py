@@ -342,7 +342,9 @@ def test_each_history_is_read_by_an_index_and_nothing_large_is_sorted(kind, part
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):
         name = node.get("Relation Name", "")
-        assert not (node["Node Type"] == "Seq Scan" and name.startswith("pubsubpull_change_p")), node
+        looked_at = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        # A partition that is empty, as other tests may leave one, is read by no index.
+        assert not (node["Node Type"] == "Seq Scan" and name.startswith("pubsubpull_change") and looked_at), node
         assert not (node["Node Type"] == "Seq Scan" and name == "pubsubpull_request"), node
         assert not (node["Node Type"] == "Sort" and node["Actual Rows"] > 40), node
 

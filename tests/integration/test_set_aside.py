@@ -363,7 +363,7 @@ def test_what_is_no_longer_granted_is_neither_shown_nor_sent(call, failed, consu
         version=10**9,
         model="shop.order",
         op="I",
-        item=json.dumps({"version": 10**9}),
+        item=f'{{"version":{10**9},"old":null,"new":null}}',
         attempts=1,
         error="no",
         wanted=True,
