@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
 from ninja.security import HttpBearer
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import registry
+from pubsubpull.capture import registry, sql
 from pubsubpull.pull import limits, problems
 from pubsubpull.pull.models import Consumer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
+COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
 ALL = "*"
 """Granted in place of models: every published model, also those that are published later."""
 
@@ -80,7 +82,11 @@ def checked(models: Iterable[str]) -> list[str]:
 
 def authenticate(token: str) -> Consumer | None:
     """Return the consumer whose token this is, looked up by its hash; None where there is none, or it is not active."""
-    return consumers().filter(token_hash=hashed(token), active=True).first()
+    using = conf.get().DATABASE
+    found = sql.run(using, sql.compose("queries/consumer", token_hash=hashed(token)))
+    for pk, name, token_hash, granted_, *rest in found:
+        return Consumer.from_db(using, COLUMNS, [pk, name, token_hash, json.loads(granted_), *rest])
+    return None
 
 
 def granted(consumer: Consumer) -> list[str]:
