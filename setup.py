@@ -7,5 +7,8 @@ FOLDERS = {"pubsubpull.sql": "sql", "pubsubpull.middleware": "middleware"}
 setup(
     packages=[*find_packages(include=["pubsubpull", "pubsubpull.*"]), *FOLDERS],
     package_dir=FOLDERS,
-    package_data={"pubsubpull": ["py.typed", "templates/**/*.html", "static/**/*.css"], "pubsubpull.sql": ["**/*.sql"]},
+    package_data={
+        "pubsubpull": ["py.typed", "templates/**/*.html", "static/**/*.css", "static/**/*.js"],
+        "pubsubpull.sql": ["**/*.sql"],
+    },
 )

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-NAMES = ("bulk", "one", "feed", "delivery", "scale", "latency", "isolation", "polling", "replica", "retention")
+NAMES = ("bulk", "one", "feed", "delivery", "scale", "latency", "isolation", "polling", "replica", "retention", "pages")
 
 
 def main() -> int:

@@ -12,8 +12,12 @@ URL = os.environ.get("BENCH_DATABASE_URL") or os.environ.get("DATABASE_URL") or 
 SECRET_KEY = "only for benchmarks"
 ALLOWED_HOSTS = ["127.0.0.1"]
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.contenttypes",
     "django.contrib.auth",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
     "ninja",
     "rest_framework",
     "pgtrigger",
@@ -25,7 +29,19 @@ INSTALLED_APPS = [
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "benchmarks.urls"
 WSGI_APPLICATION = "benchmarks.wsgi.application"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+PROCESSORS = [
+    "django.template.context_processors.request",
+    "django.contrib.auth.context_processors.auth",
+    "django.contrib.messages.context_processors.messages",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {"context_processors": PROCESSORS},
+    }
+]
+STATIC_URL = "/static/"
 DATABASES = {"default": dj_database_url.parse(URL, conn_max_age=600)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

@@ -1,4 +1,4 @@
-"""Django's admin: the log, and a History page for models that ask for it with `HistoryMixin`."""
+"""Django's admin: the log, the operators' page, and a History page for models that ask for it with `HistoryMixin`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.http import HttpResponseNotAllowed
 from django.urls import path
 
 from pubsubpull.audit import history
 from pubsubpull.capture import registry
 from pubsubpull.capture.models import Change
-from pubsubpull.pages import views
+from pubsubpull.pages import operators, views
+from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
     import uuid
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
 
     Base = admin.ModelAdmin[Any]
     ChangeBase = admin.ModelAdmin[Change]
+    SubscriptionBase = admin.ModelAdmin[Subscription]
 else:
     Base = object
-    ChangeBase = admin.ModelAdmin
+    ChangeBase = SubscriptionBase = admin.ModelAdmin
 
 
 class HistoryMixin(Base):
@@ -88,3 +91,59 @@ class ChangeAdmin(ChangeBase):
     def _check(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(SubscriptionBase):
+    """The operators' page: subscriptions are seen, paused, resumed, enabled, retried and rewound here, and no more."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the page, its buttons' addresses, and none of Django's own."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("", wrap(self.changelist_view), name="pubsubpull_subscription_changelist"),
+            path("<uuid:id_>/rewind/", wrap(self.rewind_view), name="pubsubpull_subscription_rewind"),
+            *(
+                path(
+                    f"<uuid:id_>/{action}/",
+                    wrap(self.act_view),
+                    {"action": action},
+                    f"pubsubpull_subscription_{action}",
+                )
+                for action in operators.ACTIONS
+            ),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002  Django's
+        """Show everything."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return operators.page(request, self.admin_site, may_change=self.has_change_permission(request))
+
+    def act_view(self, request: HttpRequest, id_: uuid.UUID, action: str) -> HttpResponse:
+        """Do what a button says."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        one, answer = operators.act(request, self.admin_site, id_, action)
+        if one is not None:
+            self.log_change(request, one, action)
+        return answer
+
+    def rewind_view(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Ask where a subscription is to go on from, and have it do so."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        one, answer = operators.rewind(request, self.admin_site, id_)
+        if one is not None:
+            self.log_change(request, one, "rewind")
+        return answer
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  Django's
+        """Consumers make subscriptions, by the API."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Subscription | None = None) -> bool:  # noqa: ARG002
+        """Consumers end them, too."""
+        return False

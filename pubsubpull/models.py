@@ -4,7 +4,7 @@ from pubsubpull.audit.models import Request
 from pubsubpull.capture.models import Change, Log
 from pubsubpull.pull.models import Consumer
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
-from pubsubpull.subscribe.models import Counter, Failure, Host, SigningKey, Subscription, Worker
+from pubsubpull.subscribe.models import Counter, Failure, Host, Sample, SigningKey, Subscription, Worker
 
 __all__ = [
     "Change",
@@ -18,6 +18,7 @@ __all__ = [
     "Log",
     "ReplicaState",
     "Request",
+    "Sample",
     "SigningKey",
     "Subscription",
     "Worker",

@@ -45,6 +45,14 @@ class Present:
         """Return the cursor of one who has seen nothing, at the beginning of what the log keeps."""
         return Cursor(epoch=self.epoch, seq=self.dropped, floor=self.dropped, snapshot=NOTHING)
 
+    def after(self, version: int) -> Cursor:
+        """Return the cursor of one who has seen what there is now up to a version, and nothing beyond it."""
+        last = max(version, self.dropped)
+        if last >= self.top:
+            return self.cursor()
+        window = Window(seq=self.seq, floor=self.settled, snapshot=self.snapshot, last=last, top=self.top)
+        return dataclasses.replace(self.start(), window=window)
+
 
 class Row(NamedTuple):
     """A change with what decides who gets it; `item` is its JSON text. `op` is one of I U D T.

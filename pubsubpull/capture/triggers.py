@@ -13,7 +13,7 @@ from psycopg import sql as psql
 from pubsubpull.capture import feed, registry, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pubsubpull.capture.registry import Publication
 
@@ -90,30 +90,25 @@ class Action:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What there is, what is to do, and which published models have no table here."""
+    """What there is, what is to do, the tables by their models' labels, and which published models have none here."""
 
     wanted: tuple[Trigger, ...]
+    tables: dict[str, Facts]
     actions: tuple[Action, ...]
     without_table: tuple[str, ...]
 
 
 def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | None:
     """Look at a published model's table; None where it does not exist."""
-    relation = psql.Identifier(*filter(None, publication.table)).as_string()
-    found = sql.run(using, sql.compose("queries/table_facts", relation=relation))
-    if not found:
-        return None
-    schema, table, partitioned, row_triggers, cascades, computed, guarded, partitions = found[0]
-    return Facts(
-        schema=schema,
-        table=table,
-        partitioned=partitioned,
-        row_triggers=tuple(row_triggers),
-        cascades=tuple(cascades),
-        computed=tuple(computed),
-        guarded=tuple(guarded),
-        partitions=tuple((a, b) for a, b in partitions),
-    )
+    return facts_of([publication], using)[0]
+
+
+def facts_of(published: Sequence[Publication], using: str) -> list[Facts | None]:
+    """Look at the tables of published models, in one query; None for each that does not exist."""
+    relations = [psql.Identifier(*filter(None, one.table)).as_string() for one in published]
+    rows = sql.run(using, sql.compose("queries/table_facts", relations=relations)) if relations else []
+    found = {place: _facts(*row) for place, *row in rows}
+    return [found.get(place) for place in range(1, len(relations) + 1)]
 
 
 def publications(using: str) -> Iterator[Publication]:
@@ -168,12 +163,14 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
     if schema is None:
         return None
     needed: list[Trigger] = []
+    tables: dict[str, Facts] = {}
     without: list[str] = []
-    for publication in publications(using):
-        table = facts(publication, using)
+    published = list(publications(using))
+    for publication, table in zip(published, facts_of(published, using), strict=True):
         if table is None:
             without.append(publication.label)
         else:
+            tables[publication.label] = table
             needed += wanted(publication, table, schema=schema)
     there = {(s, t, n): mark for s, t, n, mark in sql.run(using, sql.template("queries/triggers"))}
     actions = [
@@ -186,7 +183,7 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
         elif there[trigger.place] != trigger.fingerprint:
             actions.append(_make("replace", trigger))
     actions.sort(key=lambda action: (action.schema, action.table, action.name))
-    return Plan(wanted=tuple(needed), actions=tuple(actions), without_table=tuple(without))
+    return Plan(wanted=tuple(needed), tables=tables, actions=tuple(actions), without_table=tuple(without))
 
 
 def sync(using: str = DEFAULT_DB_ALIAS) -> tuple[Action, ...]:
@@ -215,6 +212,20 @@ def after_migrate(*, using: str, **_: Any) -> None:
         sync(using)
         if not connections[using].in_atomic_block:
             feed.present(using)
+
+
+def _facts(schema: str, table: str, partitioned: bool, *rest: list[Any]) -> Facts:
+    row_triggers, cascades, computed, guarded, partitions = rest
+    return Facts(
+        schema=schema,
+        table=table,
+        partitioned=partitioned,
+        row_triggers=tuple(row_triggers),
+        cascades=tuple(cascades),
+        computed=tuple(computed),
+        guarded=tuple(guarded),
+        partitions=tuple((a, b) for a, b in partitions),
+    )
 
 
 def _make(verb: str, trigger: Trigger) -> Action:

@@ -77,6 +77,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Sample",
+            fields=[
+                ("at", models.DateTimeField(primary_key=True, serialize=False)),
+                ("captured", models.BigIntegerField()),
+                ("delivered", models.BigIntegerField()),
+                ("bytes", models.BigIntegerField()),
+                ("details", models.JSONField(null=True)),
+            ],
+            options={
+                "db_table": "pubsubpull_sample",
+            },
+        ),
+        migrations.CreateModel(
             name="SigningKey",
             fields=[
                 ("id", models.IntegerField(primary_key=True, serialize=False)),

@@ -230,7 +230,7 @@ class Delivery:
         match result:
             case Delivered():
                 held.done.difference_update([row.version for row in page.rows])
-                self.meter.delivered(page.rows[0].item, now=time.time())
+                self.meter.delivered(page.rows[0].item, count=page.count, now=time.time())
                 self.progress.delivered(held, page)
                 self.delivered += page.count
             case Rewind(cursor=cursor):

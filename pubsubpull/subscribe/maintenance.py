@@ -14,7 +14,7 @@ from django.db.models import F
 from pubsubpull import exceptions
 from pubsubpull.capture import feed, partitions, sql
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.subscribe import metrics, signals
+from pubsubpull.subscribe import metrics, samples, signals
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Pass:
                 self._trim()
             self._prune()
         self._mark()
+        if not self.dry_run:
+            samples.take(self.using)
         self.report.lapsing = [one for one in self.report.lapsing if one not in self.report.lapsed]
         return self.report
 

@@ -19,6 +19,9 @@ EXCHANGE = "exchange"
 """How long receivers take to answer."""
 DELIVERY = "delivery"
 """How old the first change of a notification is when its receiver takes it."""
+CHANGES = "changes"
+DELIVERED = "delivered"
+"""How many changes receivers have taken."""
 SUM = "sum"
 REST = "+Inf"
 INTERVAL = 5.0
@@ -39,8 +42,9 @@ class Meter:
         self._counts[OUTCOMES, outcome] += 1
         self._observe(EXCHANGE, seconds)
 
-    def delivered(self, item: str, *, now: float) -> None:
-        """Count a notification that was taken, by the age of its first change."""
+    def delivered(self, item: str, *, count: int = 1, now: float) -> None:
+        """Count a notification of so many changes that was taken, by the age of its first one."""
+        self._counts[CHANGES, DELIVERED] += count
         written = written_at(item)
         if written is not None:
             self._observe(DELIVERY, max(now - written, 0.0))

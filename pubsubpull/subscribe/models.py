@@ -58,6 +58,27 @@ class Counter(models.Model):
         return f"{self.name} {self.label}"
 
 
+class Sample(models.Model):
+    """How far the log and its delivery had come at a moment: two of them make a rate.
+
+    `captured` is the last version, `delivered` a count of changes that only grows, `bytes` the log's size. `details`
+    has the rows written of each captured table, and the changes delivered of each subscription; the latest samples
+    alone have it.
+    """
+
+    at = models.DateTimeField(primary_key=True)
+    captured = models.BigIntegerField()
+    delivered = models.BigIntegerField()
+    bytes = models.BigIntegerField()
+    details = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "pubsubpull_sample"
+
+    def __str__(self) -> str:
+        return str(self.at)
+
+
 class SigningKey(models.Model):
     """A key pair of the service, the private half encrypted. It signs until `until`."""
 

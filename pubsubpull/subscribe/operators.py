@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from pubsubpull import conf, exceptions
+from pubsubpull.audit import span
 from pubsubpull.capture import feed
 from pubsubpull.subscribe import hosts, subscriptions, wishes
 from pubsubpull.subscribe.models import SERVED, Failure, Subscription
@@ -77,9 +79,11 @@ def retry(subscription: Subscription) -> Subscription:
     return changed
 
 
-def rewind(subscription: Subscription, to: str) -> Subscription:
-    """Go on from another cursor, "now" or "start". Raises `SubscriptionError` and `CursorExpired`."""
-    cursor = wishes.cursor_at(to, conf.get().DATABASE)
+def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
+    """Go on from another cursor, "now", "start" or a moment. Raises `SubscriptionError` and `CursorExpired`."""
+    using = conf.get().DATABASE
+    moment = to if isinstance(to, dt.datetime) else _moment(to)
+    cursor = wishes.cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
     return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
 
 
@@ -87,6 +91,22 @@ def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Fai
     """Return what is set aside of a subscription, oldest first; or the one of this id."""
     found = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
     return found if id_ is None else found.filter(pk=id_)
+
+
+def _moment(to: str) -> dt.datetime | None:
+    """Return the moment that a text is, if it is one; no cursor looks like one."""
+    try:
+        return dt.datetime.fromisoformat(to)
+    except ValueError:
+        return None
+
+
+def _cursor_since(moment: dt.datetime | None, using: str) -> str:
+    """Return the cursor of one who has had nothing of a moment or later; of what was before, some may come again."""
+    if moment is None or moment.tzinfo is None:
+        raise exceptions.SubscriptionError("after", "must say its time zone too, as 2026-01-02T03:04:05Z.")
+    now = feed.present(using)
+    return now.after(span.bounds(moment, None, using)[0] - 1).encode()
 
 
 def _all() -> QuerySet[Subscription]:

@@ -24,6 +24,7 @@ from pubsubpull.subscribe.meter import Meter
 from pubsubpull.subscribe.progress import Progress
 from pubsubpull.subscribe.reader import Reader
 from pubsubpull.subscribe.recorder import Recorder
+from pubsubpull.subscribe.samples import Sampler
 from pubsubpull.subscribe.shares import Shares
 from pubsubpull.subscribe.signals import Signals
 from pubsubpull.subscribe.transport import HttpTransport
@@ -61,7 +62,7 @@ class Worker:
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
             stopping = self.delivery.stopping.wait
-            await self._beside(*self._loops(), self.upkeep.run, self.reader.read_on, until=stopping)
+            await self._beside(*self._loops(), self.upkeep.run, self.sampler.run, self.reader.read_on, until=stopping)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
@@ -85,6 +86,7 @@ class Worker:
         self.rows = threads.Database(using, "rows")
         self.signals = Signals(using=using, thread=others)
         self.upkeep = Upkeep(settings=self.settings, database=upkeep)
+        self.sampler = Sampler(using=using, database=upkeep)
         self._make(reads, writes)
         try:
             with threads.signals(self.stop):

@@ -1,7 +1,7 @@
--- What decides how a table is captured. own_row_triggers: names of AFTER ROW triggers but ours and the foreign keys' own.
+-- What decides how tables are captured, each with its place in the list. own_row_triggers: names of AFTER ROW triggers but ours and the foreign keys' own.
 -- cascades: foreign keys that change this table's rows, or others that lead back to it, when a key moves.
 -- computed: virtual generated columns, which triggers do not see. guarded: columns of type json, which hold what jsonb cannot.
-SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned,
+SELECT w.place, n.nspname, c.relname, c.relkind = 'p' AS partitioned,
     ARRAY(SELECT t.tgname::text FROM pg_trigger t
           WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 1 = 1 AND t.tgtype & 66 = 0
             AND t.tgname NOT LIKE '00\_pubsubpull\_%' ORDER BY 1) AS own_row_triggers,
@@ -15,5 +15,5 @@ SELECT n.nspname, c.relname, c.relkind = 'p' AS partitioned,
     ARRAY(SELECT ARRAY[pn.nspname::text, pc.relname::text] FROM pg_partition_tree(c.oid) AS p
           JOIN pg_class pc ON pc.oid = p.relid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
           WHERE c.relkind = 'p' AND p.isleaf ORDER BY 1) AS partitions
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass({relation})
+FROM unnest({relations}::text[]) WITH ORDINALITY AS w (relation, place)
+JOIN pg_class c ON c.oid = to_regclass(w.relation) JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -41,7 +41,7 @@ class Command(BaseCommand):
             actions.add_parser(name, help=text).add_argument("name")
         rewind = actions.add_parser("rewind", help="Go on from another place in the log.")
         rewind.add_argument("name")
-        rewind.add_argument("--to", required=True, help="A cursor, now, or start.")
+        rewind.add_argument("--to", required=True, help="A cursor, now, start, or a time with its zone.")
         actions.add_parser("failures", help="List the changes that are set aside.").add_argument("name")
         for name, text in (
             ("retry-failures", "Have changes that are set aside sent again."),

@@ -1,0 +1,154 @@
+"""The operators' page, and what its buttons do."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import feed, partitions
+from pubsubpull.pages import state
+from pubsubpull.subscribe import operators, subscriptions
+from pubsubpull.subscribe.models import Subscription
+
+if TYPE_CHECKING:
+    import uuid
+
+    from django.contrib.admin import AdminSite
+
+ACTIONS = {
+    "pause": operators.pause,
+    "resume": operators.resume,
+    "enable": operators.enable,
+    "retry": operators.retry,
+}
+REFRESH = 10
+"""How often the page fetches itself, in seconds."""
+
+
+class RewindForm(forms.Form):
+    """Where a subscription is to go on from."""
+
+    PLACES = (
+        ("moment", "a moment: everything since then is sent again"),
+        ("start", "the beginning of what the log keeps"),
+        ("now", "now: what it has not had is never sent"),
+        ("cursor", "a cursor that its receiver has kept"),
+    )
+    place = forms.ChoiceField(choices=PLACES, widget=forms.RadioSelect, label="Go on from", initial="moment")
+    moment = forms.DateTimeField(
+        required=False,
+        label="Moment",
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    cursor = forms.CharField(required=False, label="Cursor")
+
+    def clean(self) -> dict[str, Any]:
+        """Demand what the chosen place needs."""
+        given = super().clean() or {}
+        place = given.get("place")
+        if place in {"moment", "cursor"} and not given.get(place) and place not in self.errors:
+            self.add_error(place, f"Say which {place}.")
+        return given
+
+    @property
+    def to(self) -> str | dt.datetime:
+        """What `operators.rewind` takes."""
+        place = self.cleaned_data["place"]
+        found: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
+        return found
+
+
+def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResponse:
+    """Show the state of subscriptions, tables and workers."""
+    given = request.GET
+    number = given.get("page", "")
+    asked = state.Asked(
+        state=given.get("state", "") if given.get("state") in Subscription.State.values else "",
+        text=given.get("q", "").strip(),
+        page=max(int(number), 1) if number.isascii() and number.isdigit() and len(number) < 6 else 1,
+    )
+    found = state.read(conf.get(), asked, now=timezone.now())
+    context = {
+        "title": "Subscriptions and tables",
+        "opts": Subscription._meta,
+        "state": found,
+        "may_change": may_change,
+        "refresh": REFRESH,
+        "query": request.GET.urlencode(),
+        "earlier": _query(request, found.asked.page - 1) if found.asked.page > 1 else None,
+        "later": _query(request, found.asked.page + 1) if found.asked.page < found.pages else None,
+    }
+    return _answer(request, site, "operators", context)
+
+
+def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> tuple[Subscription | None, HttpResponse]:
+    """Do what a button says; return the subscription, None where it could not be done, and where to go on."""
+    one = _find(id_)
+    try:
+        changed = ACTIONS[action](one)
+    except exceptions.SubscriptionError as error:
+        messages.error(request, f"Subscription {one.consumer}/{one.name}: {error.reason}")
+        return None, _back(request, site)
+    messages.success(request, f"Subscription {one.consumer}/{one.name} is {changed.state}.")
+    return one, _back(request, site)
+
+
+def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subscription | None, HttpResponse]:
+    """Ask where a subscription is to go on from; with POST have it do so, and return it."""
+    one, using = _find(id_), conf.get().DATABASE
+    form = RewindForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            operators.rewind(one, form.to)
+        except exceptions.SubscriptionError as error:
+            form.add_error("cursor", error.reason)
+        except exceptions.CursorExpired as error:
+            form.add_error("cursor", str(error))
+        else:
+            messages.success(request, f"Subscription {one.consumer}/{one.name} goes on from there.")
+            return one, _back(request, site)
+    present = feed.present(using)
+    oldest = partitions.oldest(present, using)
+    context = {
+        "title": f"Rewind {one.consumer}/{one.name}",
+        "opts": Subscription._meta,
+        "one": one,
+        "form": form,
+        "lag": subscriptions.lag(one, present),
+        "oldest": None if oldest is None else dt.datetime.fromtimestamp(oldest, tz=dt.UTC),
+        "zone": timezone.get_current_timezone_name(),
+        "query": request.GET.urlencode(),
+    }
+    return None, _answer(request, site, "rewind", context)
+
+
+def _find(id_: uuid.UUID) -> Subscription:
+    there = Subscription.objects.using(conf.get().DATABASE).select_related("consumer").filter(pk=id_).first()
+    if there is None:
+        raise Http404
+    return there
+
+
+def _back(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """Return to the page as it was asked for."""
+    path = reverse(f"{site.name}:pubsubpull_subscription_changelist")
+    return HttpResponseRedirect(f"{path}?{request.GET.urlencode()}" if request.GET else path)
+
+
+def _query(request: HttpRequest, number: int) -> str:
+    given = request.GET.copy()
+    given["page"] = str(number)
+    return given.urlencode()
+
+
+def _answer(request: HttpRequest, site: AdminSite, name: str, context: dict[str, Any]) -> HttpResponse:
+    setattr(request, "current_app", site.name)  # noqa: B010  Django reads it, its types do not know it
+    return TemplateResponse(request, f"pubsubpull/{name}.html", {**site.each_context(request), **context})

@@ -1,0 +1,196 @@
+"""What the operators' page shows, read by a fixed number of queries, none of which counts over the log."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import operator
+from typing import TYPE_CHECKING
+
+from django.db.models import Count
+
+from pubsubpull.capture import feed
+from pubsubpull.pages import charts, pictures, tables
+from pubsubpull.subscribe import hosts, metrics, operators
+from pubsubpull.subscribe.models import SERVED, Host, Subscription, Worker
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+    from collections.abc import Iterable
+
+    from pubsubpull.capture.feed import Present
+    from pubsubpull.conf import Settings
+
+PAGE = 50
+"""Subscriptions on a page."""
+BARS = 12
+"""Subscriptions in the picture of those that are furthest behind."""
+HOSTS = 50
+WORST = ("lapsed", "disabled", "failing", "unverified", "active", "paused", "unsubscribed")
+"""The states in the order in which an operator wants to see them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which subscriptions are asked for: of a state, with a text in their name, and which page of them."""
+
+    state: str = ""
+    text: str = ""
+    page: int = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A subscription and how far it has been served."""
+
+    id: uuid.UUID
+    name: str
+    state: str
+    seen: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A subscription as the page shows it. `rate` is of changes a second; `actions` are what may be done with it."""
+
+    subscription: Subscription
+    name: str
+    host: str
+    changes: int
+    lag: str
+    rate: str
+    aside: int
+    held: bool
+    actions: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One subscription in the picture of the lag; `width` is a part of a hundred."""
+
+    name: str
+    state: str
+    lag: str
+    width: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class State:
+    """All that the page shows."""
+
+    now: dt.datetime
+    counts: list[tuple[str, int]]
+    total: int
+    pages: int
+    asked: Asked
+    rows: list[Row]
+    bars: list[Bar]
+    tables: list[tables.Table]
+    workers: list[Worker]
+    hosts: list[Host]
+    charts: list[charts.Chart]
+
+
+def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
+    """Read the state of everything."""
+    using = settings.DATABASE
+    present = feed.present(using)
+    every = _places(present, using)
+    found = sorted(filter(lambda one: _fits(one, asked), every), key=_worst)
+    pages = max(-(-len(found) // PAGE), 1)
+    asked = dataclasses.replace(asked, page=min(asked.page, pages))
+    page = found[(asked.page - 1) * PAGE : asked.page * PAGE]
+    late = sorted(
+        (one for one in every if one.state != Subscription.State.UNSUBSCRIBED), key=operator.attrgetter("seen")
+    )
+    waited = metrics.lags({one.seen for one in [*page, *late[:BARS]] if one.seen < present.seq}, using)
+    since = tables.since(now, using)
+    return State(
+        now=now,
+        counts=_counts(every),
+        total=len(found),
+        pages=pages,
+        asked=asked,
+        rows=_rows(page, waited, present, since, using),
+        bars=_bars(late[:BARS], waited),
+        tables=tables.read(since, using),
+        workers=list(Worker.objects.using(using).filter(expires__gt=now).order_by("name")),
+        hosts=_hosts(settings),
+        charts=pictures.draw(now, using),
+    )
+
+
+def actions(state: str) -> tuple[str, ...]:
+    """Return what an operator may do with a subscription of a state, but for `rewind`, which all may be."""
+    found = []
+    if state in {Subscription.State.FAILING, Subscription.State.UNVERIFIED}:
+        found.append("retry")
+    if state in SERVED:
+        found.append("pause")
+    if state == Subscription.State.PAUSED:
+        found.append("resume")
+    if state in operators.ENDED:
+        found.append("enable")
+    return tuple(found)
+
+
+def _places(present: Present, using: str) -> list[Place]:
+    there = (
+        Subscription.objects.using(using).select_related("consumer").only("name", "state", "cursor", "consumer__name")
+    )
+    return [
+        Place(id=one.pk, name=f"{one.consumer.name}/{one.name}", state=one.state, seen=metrics.behind(one, present))
+        for one in there.order_by()
+    ]
+
+
+def _fits(one: Place, asked: Asked) -> bool:
+    return asked.state in {"", one.state} and asked.text.lower() in one.name.lower()
+
+
+def _worst(one: Place) -> tuple[int, int, str]:
+    return WORST.index(one.state), one.seen, one.name
+
+
+def _counts(every: Iterable[Place]) -> list[tuple[str, int]]:
+    found = collections.Counter(one.state for one in every)
+    return [(state, found[state]) for state in WORST if found[state]]
+
+
+def _rows(page: list[Place], waited: dict[int, float], present: Present, since: tables.Since, using: str) -> list[Row]:
+    """Return the page's subscriptions, whole."""
+    there = Subscription.objects.using(using).select_related("consumer").annotate(aside=Count("failures"))
+    whole = there.in_bulk([one.id for one in page])
+    return [
+        Row(
+            subscription=one,
+            name=place.name,
+            host=hosts.host(one.callback),
+            changes=max(present.seq - place.seen, 0),
+            lag=charts.duration(waited.get(place.seen, 0.0)),
+            rate=since.rate("subscriptions", str(one.pk), one.delivered),
+            aside=getattr(one, "aside", 0),
+            held=not (one.consumer.active and one.consumer.may_subscribe),
+            actions=actions(one.state),
+        )
+        for place in page
+        if (one := whole.get(place.id)) is not None
+    ]
+
+
+def _bars(late: list[Place], waited: dict[int, float]) -> list[Bar]:
+    """Return those that are behind at all, and how much each is beside the first."""
+    behind = sorted(((waited.get(one.seen, 0.0), one) for one in late), key=lambda pair: -pair[0])
+    most = behind[0][0] if behind else 0.0
+    return [
+        Bar(name=one.name, state=one.state, lag=charts.duration(lag), width=f"{max(100 * lag / most, 0.5):.1f}")
+        for lag, one in behind
+        if lag > 0
+    ]
+
+
+def _hosts(settings: Settings) -> list[Host]:
+    """Return the hosts that are given up; they are tried by one notification alone."""
+    there = Host.objects.using(settings.DATABASE).filter(failures__gte=settings.BREAKER_FAILURES)
+    return list(there.order_by("-failures", "host")[:HOSTS])

@@ -1,0 +1,97 @@
+"""The captured tables as the operators' page shows them, and rates since a sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from pubsubpull.capture import sql, triggers
+from pubsubpull.pages import charts
+from pubsubpull.subscribe import samples
+from pubsubpull.subscribe.models import Sample
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.triggers import Plan
+
+MINUTE = 50.0
+"""A rate is over the time since a sample at least so old, in seconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Since:
+    """What had been written and delivered so many seconds ago; None where nobody took note."""
+
+    seconds: float
+    details: dict[str, dict[str, int] | None] | None
+
+    def rate(self, kind: str, key: str, value: int, *, per: float = 1.0) -> str:
+        """Return how much a number grew in `per` seconds; one that was not noted was 0."""
+        if self.details is None:
+            return "—"
+        grown = value - ((self.details.get(kind) or {}).get(key) or 0)
+        return charts.count(max(grown, 0) / self.seconds * per)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A captured table; `wrong` says what is wrong with its triggers, or nothing."""
+
+    label: str
+    name: str
+    level: str
+    wrong: str
+    size: str
+    rate: str
+
+
+def read(since: Since, using: str) -> list[Table]:
+    """Return the captured tables, those first whose triggers are not as they should be."""
+    plan = triggers.plan(using)
+    if plan is None:
+        return []
+    found = _there(plan, since, using)
+    found += [_lost(label) for label in plan.without_table]
+    return sorted(found, key=lambda one: (not one.wrong, one.label))
+
+
+def _there(plan: Plan, since: Since, using: str) -> list[Table]:
+    """Return those that exist. Rows written are PostgreSQL's own count, those of rolled back transactions too."""
+    wrong: dict[tuple[str, str], list[str]] = {}
+    for action in plan.actions:
+        wrong.setdefault((action.schema, action.table), []).append(f"{action.verb} {action.name}")
+    by_row = {(one.schema, one.table) for one in plan.wanted if one.name == f"{triggers.PREFIX}row"}
+    places = {label: (table.schema, table.table) for label, table in plan.tables.items()}
+    query = sql.compose(
+        "queries/subscribe/tables",
+        schemas=[schema for schema, _ in places.values()],
+        tables=[table for _, table in places.values()],
+        writes=sql.template("queries/subscribe/writes"),
+    )
+    rows = {(schema, table): rest for schema, table, *rest in sql.run(using, query)}
+    return [
+        Table(
+            label=label,
+            name=".".join(place),
+            level="row" if place in by_row else "statement",
+            wrong="; ".join(wrong.get(place, [])),
+            size=charts.size(rows[place][1]),
+            rate=since.rate("tables", rows[place][0], rows[place][2], per=60),
+        )
+        for label, place in places.items()
+        if place in rows
+    ]
+
+
+def _lost(label: str) -> Table:
+    return Table(label=label, name="—", level="—", wrong="it has no table here", size="—", rate="—")
+
+
+def since(now: dt.datetime, using: str) -> Since:
+    """Return the sample that rates are reckoned from."""
+    before, after = now - dt.timedelta(seconds=MINUTE), now - dt.timedelta(seconds=samples.DETAILED)
+    there = Sample.objects.using(using).filter(at__lte=before, at__gte=after, details__isnull=False)
+    sample = there.order_by("-at").first()
+    if sample is None:
+        return Since(seconds=0.0, details=None)
+    return Since(seconds=(now - sample.at).total_seconds(), details=sample.details)

@@ -1,0 +1,389 @@
+"""The operators' page of the admin: what it shows, what its buttons do, and to whom."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.utils import timezone
+
+from pubsubpull.capture import feed
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.models import Failure, Host, Sample, Subscription, Worker
+from pubsubpull.pages import state
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe import samples, subscriptions
+from tests.shop.models import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGE = "/admin/pubsubpull/subscription/"
+
+
+@pytest.fixture(autouse=True)
+def _empty_log(transactional_db):
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
+
+
+@pytest.fixture
+def boss(client):
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.fixture
+def clerk(client):
+    """Log in a member of the staff, who may do what `allow` names."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    client.force_login(user)
+    client.allow = lambda *names: user.user_permissions.add(*Permission.objects.filter(codename__in=names))
+    return client
+
+
+@pytest.fixture
+def consumer():
+    return consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
+
+
+@pytest.fixture
+def made(consumer):
+    return put(consumer)
+
+
+def put(consumer, name="main", **fields):
+    wish = subscriptions.Wish(callback="http://127.0.0.1:9/secret/path", models=["shop.customer"])
+    one = subscriptions.put(consumer, name, wish)[0]
+    Subscription.objects.filter(pk=one.pk).update(**fields)
+    one.refresh_from_db()
+    return one
+
+
+def page(client, status=200, path=PAGE, **query):
+    answer = client.get(path, query)
+    assert answer.status_code == status, answer.content.decode()[:2000]
+    return answer.content.decode()
+
+
+def plain(html):
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def press(client, one, action, **given):
+    """Press a button; return what the page says then."""
+    answer = client.post(f"{PAGE}{one.pk}/{action}/", given, follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain[0][0].startswith(PAGE)
+    one.refresh_from_db()
+    return plain(answer.content.decode())
+
+
+def test_a_subscription_is_shown_with_state_lag_error_and_next_attempt(boss, made):
+    Customer.objects.create(name="a")
+    Subscription.objects.update(
+        state="failing", attempts=3, last_error="The receiver answered <500>.", next_attempt="2030-01-01T00:00-06:00"
+    )
+    Failure.objects.create(
+        subscription=made, version=1, model="shop.customer", op="I", item="{}", attempts=8, error="x"
+    )
+    html = page(boss)
+    text = plain(html)
+    assert "billing/main 127.0.0.1:9 failing 1 set aside" in text
+    assert "at most 1 change " in text
+    assert "The receiver answered &lt;500&gt;." in html
+    assert "2030-01-01 00:00:00 after 3 failed" in text
+    assert "secret/path" not in html
+    assert subscriptions.secret_of(made) not in html
+
+
+def test_a_rate_is_of_the_last_minute(boss, made):
+    Subscription.objects.update(delivered=700)
+    at = timezone.now() - dt.timedelta(seconds=70)
+    details = {"subscriptions": {str(made.pk): 0}, "tables": None}
+    Sample.objects.create(at=at, captured=1, delivered=1, bytes=1, details=details)
+    assert re.search(r"at most 0 changes (9\.\d|10) —", plain(page(boss)))
+
+
+def test_a_subscription_of_a_consumer_that_may_no_longer_subscribe_is_marked(boss, made):
+    assert "its consumer may not" not in page(boss)
+    made.consumer.active = False
+    made.consumer.save()
+    assert "its consumer may not subscribe" in page(boss)
+
+
+def test_those_that_fare_worst_come_first_a_page_at_a_time(boss, consumer):
+    cursor = feed.present().start().encode()
+    many = [
+        Subscription(
+            consumer=consumer,
+            name=f"s{n:02}",
+            callback="http://a.example/",
+            wanted=[],
+            ops=[],
+            batch=1,
+            secrets=[],
+            cursor=cursor,
+            told=cursor,
+        )
+        for n in range(state.PAGE + 5)
+    ]
+    Subscription.objects.bulk_create(many)
+    put(consumer, "ill", state="failing")
+    put(consumer, "gone", state="disabled")
+    first, second = page(boss), page(boss, page="2")
+    names = re.findall(r"billing/([a-z0-9]+)<br>", first)
+    assert names[:3] == ["gone", "ill", "s00"]
+    assert len(names) == state.PAGE
+    assert re.findall(r"billing/([a-z0-9]+)<br>", second) == [f"s{n}" for n in range(state.PAGE - 2, state.PAGE + 5)]
+    assert page(boss, page="99") != first
+    assert "1 disabled" in first
+    assert f"{state.PAGE + 5} active" in first
+
+
+def test_they_are_found_by_name_and_state(boss, consumer):
+    put(consumer, "orders")
+    put(consumer, "stock", state="paused")
+    html = page(boss, q="ORD")
+    assert "billing/orders<br>" in html
+    assert "billing/stock<br>" not in html
+    html = page(boss, state="paused")
+    assert "billing/orders<br>" not in html
+    assert "billing/stock<br>" in html
+    assert "billing/orders<br>" in page(boss, state="nonsense", page="x")
+
+
+def test_one_is_paused_and_resumed_where_the_page_was(boss, made):
+    text = press(boss, made, "pause")
+    assert "billing/main is paused." in text
+    assert made.state == "paused"
+    answer = boss.post(f"{PAGE}{made.pk}/resume/?q=main")
+    assert (answer.status_code, answer.url) == (302, f"{PAGE}?q=main")
+    made.refresh_from_db()
+    assert made.state == "active"
+    assert [(e.user.username, e.object_repr, e.change_message) for e in LogEntry.objects.order_by("pk")] == [
+        ("boss", "main", "pause"),
+        ("boss", "main", "resume"),
+    ]
+
+
+def test_one_that_fails_is_tried_at_once_and_its_host_with_it(boss, made):
+    Subscription.objects.update(state="failing", next_attempt="2030-01-01T00:00Z")
+    Host.objects.create(host="127.0.0.1:9", failures=9, began=timezone.now(), retry_at=timezone.now(), error="refused")
+    assert "127.0.0.1:9: 9 failures in a row" in plain(page(boss))
+    press(boss, made, "retry")
+    assert made.next_attempt is None
+    assert not Host.objects.exists()
+
+
+def test_one_that_was_disabled_is_enabled(boss, made):
+    Subscription.objects.update(state="disabled", last_error="gone")
+    press(boss, made, "enable")
+    assert (made.state, made.last_error) == ("active", "")
+
+
+def test_what_a_state_does_not_allow_is_not_offered_and_is_refused(boss, made):
+    assert f"{made.pk}/resume/" not in page(boss)
+    assert "main is not paused: it is active." in press(boss, made, "resume")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("active", ("pause",)),
+        ("unverified", ("retry", "pause")),
+        ("failing", ("retry", "pause")),
+        ("paused", ("resume",)),
+        ("disabled", ("enable",)),
+        ("unsubscribed", ("enable",)),
+        ("lapsed", ()),
+    ],
+)
+def test_each_state_has_its_buttons(given, expected):
+    assert state.actions(given) == expected
+
+
+def test_rewinding_says_first_what_it_does(boss, made):
+    Customer.objects.create(name="a")
+    text = plain(page(boss, path=f"{PAGE}{made.pk}/rewind/"))
+    assert "Rewind billing/main" in text
+    assert "at most 1 change behind" in text
+    assert "the log begins at" in text
+
+
+def test_one_is_rewound_to_the_start_to_now_and_to_a_cursor(boss, made):
+    Customer.objects.create(name="a")
+    there = made.cursor
+    assert "goes on from there" in press(boss, made, "rewind", place="start")
+    assert made.cursor == feed.present().start().encode()
+    press(boss, made, "rewind", place="now")
+    assert Cursor.decode(made.cursor).seq == feed.present().seq
+    press(boss, made, "rewind", place="cursor", cursor=there)
+    assert made.cursor == there
+    assert made.lease == 3
+    assert LogEntry.objects.count() == 3
+
+
+def test_one_is_rewound_to_a_moment_and_has_everything_since_again(boss, made):
+    for name in "abc":
+        Customer.objects.create(name=name)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT max(id) FROM pubsubpull_change")
+        last = cursor.fetchone()[0]
+        cursor.execute("UPDATE pubsubpull_change SET at = at - interval '1 day' WHERE id < %s", [last])
+    moment = timezone.now() - dt.timedelta(hours=2)
+    press(boss, made, "rewind", place="moment", moment=timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M"))
+    found = feed.page(Cursor.decode(made.cursor), models=["shop.customer"], limit=10)
+    assert re.findall(rb'"version":(\d+)', found.items) == [str(last).encode()]
+    Customer.objects.create(name="d")
+    later = feed.page(found.cursor, models=["shop.customer"], limit=10)
+    assert later.count == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "This field is required"),
+        ({"place": "moment"}, "Say which moment."),
+        ({"place": "moment", "moment": "soon"}, "Enter a valid date/time."),
+        ({"place": "cursor"}, "Say which cursor."),
+        ({"place": "cursor", "cursor": "nonsense"}, "must be a cursor"),
+        ({"place": "elsewhere"}, "Select a valid choice"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_with_the_reason(boss, made, given, reason):
+    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "", **given})
+    assert reason in answer.content.decode()
+    before = made.cursor
+    made.refresh_from_db()
+    assert made.cursor == before
+
+
+def test_a_cursor_of_another_history_is_refused(boss, made):
+    import dataclasses
+
+    cursor = dataclasses.replace(feed.present().cursor(), epoch=99).encode()
+    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "cursor", "cursor": cursor})
+    assert "another history of the log" in answer.content.decode()
+
+
+def test_seeing_takes_the_permission_to_view_and_the_buttons_that_to_change(clerk, made):
+    page(clerk, 403)
+    clerk.allow("view_subscription")
+    html = page(clerk)
+    assert "billing/main" in html
+    assert "/pause/" not in html
+    assert "/rewind/" not in html
+    for action in ("pause", "retry", "rewind"):
+        assert clerk.post(f"{PAGE}{made.pk}/{action}/", {"place": "now"}).status_code == 403
+    page(clerk, 403, path=f"{PAGE}{made.pk}/rewind/")
+    clerk.allow("change_subscription")
+    assert "/pause/" in page(clerk)
+    press(clerk, made, "pause")
+    assert made.state == "paused"
+
+
+def test_a_button_takes_post_and_a_token_against_forgery(boss, made):
+    page(boss, 405, path=f"{PAGE}{made.pk}/pause/")
+    boss.handler.enforce_csrf_checks = True
+    assert boss.post(f"{PAGE}{made.pk}/pause/").status_code == 403
+    assert boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "start"}).status_code == 403
+    made.refresh_from_db()
+    assert made.state == "active"
+
+
+def test_a_subscription_that_is_gone_is_not_found_and_none_is_made_or_deleted(boss, made):
+    made.delete()
+    assert boss.post(f"{PAGE}{made.pk}/pause/").status_code == 404
+    for path in ("add/", f"{made.pk}/change/", f"{made.pk}/delete/"):
+        page(boss, 404, path=PAGE + path)
+
+
+def test_captured_tables_are_shown_with_what_is_wrong_with_their_triggers(boss):
+    before = plain(page(boss))
+    assert re.search(r"shop\.customer public\.shop_customer in place statement [\d.]+ kB", before)
+    with connection.cursor() as cursor:
+        cursor.execute('ALTER TABLE shop_customer DISABLE TRIGGER "00_pubsubpull_update"')
+        cursor.execute('DROP TRIGGER "00_pubsubpull_delete" ON shop_order')
+        try:
+            text = plain(page(boss))
+        finally:
+            cursor.execute('ALTER TABLE shop_customer ENABLE TRIGGER "00_pubsubpull_update"')
+            from pubsubpull.capture import triggers
+
+            triggers.sync()
+    assert "public.shop_customer Not in place: replace 00_pubsubpull_update" in text
+    assert "public.shop_order Not in place: create 00_pubsubpull_delete" in text
+
+
+def test_workers_that_are_alive_are_named(boss):
+    assert "No worker is alive." in plain(page(boss))
+    for name, minutes in (("alive", 1), ("dead", -1)):
+        Worker.objects.create(name=name, expires=timezone.now() + dt.timedelta(minutes=minutes))
+    text = plain(page(boss))
+    assert "1 worker alive." in text
+    assert "alive, since" in text
+    assert "dead, since" not in text
+
+
+def test_pictures_are_drawn_of_samples(boss):
+    assert "There are no samples yet" in page(boss)
+    now = timezone.now().replace(microsecond=0)
+    for minutes in range(1, 9):
+        at = now - dt.timedelta(minutes=10 - minutes)
+        Sample.objects.create(at=at, captured=600 * minutes, delivered=300 * minutes, bytes=10**6)
+    html = page(boss)
+    assert "captured 10 last, 10 at most; delivered 5 last, 5 at most" in html
+    assert len(re.findall(r'<polyline class="psp-line psp-line-[ab]" points="[\d., ]{20,}"', html)) == 2
+    assert "size 1 MB last" in html
+
+
+def test_the_picture_of_the_lag_has_those_that_wait_longest_first(boss, consumer):
+    for number in range(3):
+        put(consumer, f"s{number}", state="paused")
+        Customer.objects.create(name=str(number))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(id) FROM pubsubpull_change")
+        cursor.execute(
+            "UPDATE pubsubpull_change SET at = at - make_interval(hours => 10 - (id - %s)::int)", cursor.fetchone()
+        )
+    html = page(boss)
+    bars = re.findall(r'<th scope="row">billing/(s\d)</th><td>([^<]+)</td>.*?width="([\d.]+)"', html)
+    assert [name for name, *_ in bars] == ["s0", "s1", "s2"]
+    assert [lag for _, lag, _ in bars] == ["10.0 h", "9.0 h", "8.0 h"]
+    assert bars[0][2] == "100.0"
+    assert float(bars[2][2]) == pytest.approx(80, abs=1)
+
+
+@contextlib.contextmanager
+def statements(path):
+    """Count what is asked of PostgreSQL, on the wire: Django counts only its own."""
+    connection.ensure_connection()
+    pg = connection.connection.pgconn
+    found = []
+    with path.open("w+") as trace:
+        pg.trace(trace.fileno())
+        try:
+            yield found
+        finally:
+            pg.untrace()
+        found += [line for line in path.read_text().splitlines() if re.search(r"\tF\t\d+\t(Query|Parse)\t", line)]
+
+
+def test_the_page_takes_the_same_queries_however_many_there_are(boss, consumer, tmp_path):
+    put(consumer, "first")
+    samples.take("default")
+    counts = []
+    for many in (1, 30):
+        for number in range(many):
+            put(consumer, f"s{number}", state="failing" if number % 2 else "active")
+            Customer.objects.create(name="a")
+        with statements(tmp_path / "trace") as found:
+            page(boss)
+        counts.append(len(found))
+    assert counts[0] == counts[1]
+    assert counts[0] <= 20, found
