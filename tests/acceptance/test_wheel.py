@@ -69,7 +69,7 @@ def test_the_wheel_holds_the_package_and_its_two_outer_folders_and_nothing_else(
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, inside in FOLDERS.items()
-        for pattern in ("*.py", "*.sql", "*.html", "*.css", "py.typed")
+        for pattern in ("*.py", "*.sql", "*.html", "*.css", "*.js", "py.typed")
         for path in (ROOT / folder).rglob(pattern)
     }
     assert {name for name in held if ".dist-info/" not in name} == expected
