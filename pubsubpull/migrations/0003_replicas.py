@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ("followed", models.JSONField()),
                 ("began", models.TextField()),
                 ("cursor", models.TextField()),
+                ("whole", models.BooleanField(default=False)),
                 ("started", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={

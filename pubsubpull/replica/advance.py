@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.replica import apply, declared, handlers, place
+from pubsubpull.replica.pages import up_to_now
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
@@ -59,41 +61,54 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Meeting:
-    """How replicas that stand at two places come to stand at one, wherever either stands.
+class Late:
+    """Replicas that stand elsewhere than the main ones. They go on from the cursor `start`, after `first` was done."""
 
-    `pages` lead the main ones from their place to another, and `late_pages`, pulled afterwards, lead the late ones from
-    theirs to one beyond it; `beyond` is what lies beyond it, pulled last, and is no part of the meeting. After the last
-    of each there was no more. `first` is what the late ones need before their pages.
-    """
-
-    main: Standing
-    late: Standing
-    pages: Sequence[Page]
-    late_pages: Sequence[Page]
-    beyond: Sequence[Page]
+    standing: Standing
+    start: str
     first: Callable[[], object] | None = None
 
 
-def meeting(
-    main: Standing, late: Standing, pull: Callable[[list[str], str], Page], *, start: str, first: Any = None
-) -> Meeting:
-    """Pull what leads replicas to a meeting, the late ones from the cursor `start` on."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Coming:
+    """What leads late replicas to a meeting. `pages` lead beyond it; `beyond` are the versions of what lies there."""
 
-    def whole(sources: list[str], after: str) -> list[Page]:
-        found = [pull(sources, after)]
-        while found[-1].more:
-            found.append(pull(sources, found[-1].cursor))
-        return found
+    late: Late
+    pages: Sequence[Page]
+    beyond: Collection[int]
 
-    pages = whole(main.sources, main.cursor)
-    late_pages = whole(late.sources, start)
-    beyond = whole(late.sources, pages[-1].cursor)
-    return Meeting(main=main, late=late, pages=pages, late_pages=late_pages, beyond=beyond, first=first)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """How replicas that stand at several places come to stand at one: where `pages` lead the main ones."""
+
+    main: Standing
+    pages: Sequence[Page]
+    coming: Sequence[Coming]
+
+
+def meeting(main: Standing, lates: Sequence[Late], pull: Callable[[list[str], str], Page]) -> Meeting:
+    """Pull what leads replicas to a meeting, wherever they stand.
+
+    The order matters: the late ones' pages are pulled after the main ones', and so lead at least as far; what lies
+    beyond the meeting is pulled last, and so is all of it that they hold.
+    """
+
+    def gathered(standing: Standing, after: str) -> list[Page]:
+        return list(up_to_now(functools.partial(pull, standing.sources), after))
+
+    found = gathered(main, main.cursor)
+    end = found[-1].cursor
+    coming: list[Coming] = []
+    for late in lates:
+        brought = gathered(late.standing, late.start)
+        beyond = {version for page in gathered(late.standing, end) for version in apply.versions(page)}
+        coming.append(Coming(late=late, pages=brought, beyond=beyond))
+    return Meeting(main=main, pages=found, coming=coming)
 
 
 def join(meeting: Meeting, *, using: str) -> bool:
-    """Let replicas that stand elsewhere go on with the others; False where one of the two does not stand there.
+    """Let replicas that stand elsewhere go on with the others; False where one of them stands there no more.
 
     All come to the same state of the source in one transaction, so that rows may refer to each other. Each change is
     applied once, and told to handlers once. Raises `ReplicaFailed`.
@@ -104,22 +119,26 @@ def join(meeting: Meeting, *, using: str) -> bool:
             return _join(meeting, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
             if one_by_one or getattr(error.__cause__, "sqlstate", None) != UNIQUE:
-                raise blamed([*meeting.late.replicas, *meeting.main.replicas], error) from error
+                late = [replica for coming in meeting.coming for replica in coming.late.standing.replicas]
+                raise blamed([*late, *meeting.main.replicas], error) from error
             one_by_one = True
 
 
 def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
-    main, late = meeting.main, meeting.late
+    main, end = meeting.main, meeting.pages[-1].cursor
     with transaction.atomic(using):
         places = place.locked(main.service, using)
-        if not (_stand(main, places) and _stand(late, places)):
+        if not all(_stand(one, places) for one in (main, *(coming.late.standing for coming in meeting.coming))):
             return False
-        if meeting.first:
-            meeting.first()
-        place.move([*main.replicas, *late.replicas], meeting.pages[-1].cursor, using=using)
+        for coming in meeting.coming:
+            if coming.late.first:
+                coming.late.first()
+            place.move(coming.late.standing.replicas, end, using=using)
+        place.move(main.replicas, end, using=using)
         _apply(main, meeting.pages, places, using=using, one_by_one=one_by_one)
-        beyond = [version for page in meeting.beyond for version in apply.versions(page)]
-        _apply(late, meeting.late_pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
+        for coming in meeting.coming:
+            late, beyond = coming.late.standing, list(coming.beyond)
+            _apply(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
 
 

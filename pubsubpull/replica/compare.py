@@ -9,6 +9,7 @@ have just that; one with a change is still to come, and is looked at again.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import json
 import time
@@ -238,14 +239,11 @@ def _judge(sides: _Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, K
 def _changed(sides: _Sides, cursor: str) -> set[str] | None:
     """Return the keys that changed after the cursor; None where the table was emptied."""
     changed: set[str] = set()
-    more = True
-    while more:
-        page = pages.changes(sides.client, [sides.replica.source], cursor)
+    for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
         for item in () if page.empty else json.loads(page.body)["items"]:
             if item["op"] == "truncate":
                 return None
             changed.add(item["key"])
-        cursor, more = page.cursor, page.more
     return changed
 
 

@@ -14,26 +14,25 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from pubsubpull.capture import sql
-from pubsubpull.replica import advance, apply, declared, handlers, pages, place, statement
-from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
+from pubsubpull import exceptions
+from pubsubpull.replica import advance, kept, pages, place
+from pubsubpull.replica.models import Copy, CopyPage, CopyRange
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Collection
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.place import Standing
 
 RANGES = 4
 """How many ranges each worker has on average, so that none is left with a long one at the end."""
-TOGETHER = 10
-"""How many kept pages are applied by one statement."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ def copy(
     stopping: Callable[[], bool] = lambda: False,
 ) -> None:
     """Copy all rows of the replicas' sources, and let the replicas follow from there. Raises what the client does."""
-    with make_client() as client:
+    with make_client() as client, contextlib.suppress(ObjectDoesNotExist):  # another has applied it
         made = _begin(standing, client, workers=workers, using=using)
 
         def one(number: int) -> None:
@@ -82,13 +81,12 @@ def copy(
                 result.result()
         _fetch_changes(made, client, using, stopping)
         progress(dataclasses.replace(_progress(made, using), applying=True))
-        with contextlib.suppress(Copy.DoesNotExist):  # another has applied it
-            _apply(made.pk, standing, client, using)
+        _apply(made.pk, standing, client, using)
 
 
 def _begin(standing: Standing, client: Client, *, workers: int, using: str) -> Copy:
     """Return the copy that was begun of these models, or begin one: its cursor is taken before the first row."""
-    service, sources = standing.service, sorted({replica.source for replica in tables(standing.replicas)})
+    service, sources = standing.service, sorted({replica.source for replica in kept.tables(standing.replicas)})
     found = Copy.objects.using(using).filter(service=service).first()
     if found and (found.sources, found.began) == (sources, standing.cursor):
         return found
@@ -157,35 +155,54 @@ def _progress(made: Copy, using: str) -> Progress:
 
 
 def _fetch_changes(made: Copy, client: Client, using: str, stopping: Callable[[], bool]) -> None:
-    """Fetch the changes since the copy began, until there are no more: there the copy is whole."""
-    while True:
-        if stopping():
-            raise Stopped
+    """Fetch the changes up to a moment after the last row was fetched: there the copy is whole, and stays as it is."""
+    while not made.whole:
+        for page in pages.up_to_now(functools.partial(pages.changes, client, made.followed), made.cursor):
+            if stopping():
+                raise Stopped
+            if not _keep_changes(made, page, using):
+                break
+        else:
+            Copy.objects.using(using).filter(pk=made.pk, cursor=made.cursor).update(whole=True)
         made.refresh_from_db(using=using)
-        page = pages.changes(client, made.followed, made.cursor)
-        with transaction.atomic(using):
-            mine = Copy.objects.using(using).filter(pk=made.pk, cursor=made.cursor).update(cursor=page.cursor)
-            if mine and not page.empty:
-                CopyPage.objects.using(using).create(copy=made, body=page.body)
-        if mine and not page.more:
-            return
+
+
+def _keep_changes(made: Copy, page: pages.Page, using: str) -> bool:
+    """Keep a page, if the copy still stands before it and is not whole."""
+    with transaction.atomic(using):
+        mine = Copy.objects.using(using).filter(pk=made.pk, cursor=made.cursor, whole=False).update(cursor=page.cursor)
+        if mine and not page.empty:
+            CopyPage.objects.using(using).create(copy=made, body=page.body)
+    made.cursor = page.cursor
+    return bool(mine)
 
 
 def _apply(number: uuid.UUID, standing: Standing, client: Client, using: str) -> None:
-    """Apply a whole copy in one transaction, in which its replicas meet with those that follow already.
+    """Apply a whole copy, once; if that fails it is forgotten, since what failed may be otherwise at the source by now.
 
-    Raises `Copy.DoesNotExist` where another has done so.
+    Raises `Copy.DoesNotExist` where another has applied it.
     """
+    try:
+        _meet(number, standing, client, using)
+    except exceptions.ReplicaFailed:
+        Copy.objects.using(using).filter(pk=number).delete()
+        raise
+
+
+def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> None:
+    """Apply a whole copy in one transaction, in which its replicas meet with those that follow already."""
     first = functools.partial(_apply_whole, number, standing.replicas, using)
     pull = functools.partial(pages.changes, client)
+    copied = [replica.name for replica in standing.replicas]
     while True:
         made = Copy.objects.using(using).get(pk=number)
-        following = place.standings(standing.service, using, timezone.now())
+        following = place.standings(standing.service, using, timezone.now(), copied=copied)
         if not following:
             _apply_alone(standing, first, using)
             return
-        meeting = advance.meeting(following[0], standing, pull, start=made.cursor, first=first)
-        if advance.join(meeting, using=using):
+        others = [advance.Late(standing=late, start=late.cursor) for late in following[1:]]
+        mine = advance.Late(standing=standing, start=made.cursor, first=first)
+        if advance.join(advance.meeting(following[0], [*others, mine], pull), using=using):
             return
 
 
@@ -200,56 +217,6 @@ def _apply_alone(standing: Standing, first: Callable[[], object], using: str) ->
 
 def _apply_whole(number: uuid.UUID, replicas: Collection[Follows], using: str) -> None:
     made = Copy.objects.using(using).select_for_update().get(pk=number)
-    apply_kept(made, replicas, using)
+    kept.apply_all(made, replicas, using)
     CopyPage.objects.using(using).filter(copy=made).delete()
     made.delete(using=using)
-
-
-def apply_kept(made: Copy, replicas: Collection[Follows], using: str) -> None:
-    """Apply the pages of a copy in the transaction at hand, and let its replicas follow from its cursor."""
-    sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
-    sql.run(using, sql.template("queries/replica/touched_index"))
-    apply.open_page(using)
-    absent: dict[str, frozenset[str]] = {replica.name: frozenset() for replica in replicas}
-    for table in tables(replicas):
-        _delete_gone(made, table, using)
-    kept = list(CopyPage.objects.using(using).filter(copy=made).order_by("id").values_list("id", "source"))
-    for source in made.sources:
-        mine = [number for number, of in kept if of == source]
-        _apply_pages("queries/replica/lay_copied", mine, [r for r in replicas if r.source == source], absent, using)
-    changes = [number for number, of in kept if of == ""]
-    _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
-    for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
-        page = pages.Page(body=body, previous="", cursor="", more=False)
-        for replica in replicas:
-            handlers.call(replica, [page])
-    for replica in replicas:
-        ReplicaState.objects.using(using).filter(name=replica.name).update(
-            shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source
-        )
-    place.move(replicas, made.cursor, using=using)
-
-
-def _apply_pages(
-    file: str, numbers: list[int], replicas: Collection[Follows], absent: dict[str, frozenset[str]], using: str
-) -> None:
-    for begin in range(0, len(numbers), TOGETHER):
-        sql.run(using, sql.template("queries/replica/clear_page"))
-        sql.run(using, sql.compose(file, pages=numbers[begin : begin + TOGETHER]))
-        for replica in replicas:
-            absent[replica.name] = advance.apply_to(replica, absent[replica.name], using=using)
-
-
-def tables(replicas: Collection[Follows]) -> list[Replica]:
-    """Return those that have a table."""
-    return [replica for replica in replicas if isinstance(replica, declared.Replica)]
-
-
-def _delete_gone(made: Copy, replica: Replica, using: str) -> None:
-    found = statement.target(replica, using)
-    if replica.model._default_manager.using(using).exists():
-        key = statement.key(found)
-        sql.run(
-            using,
-            sql.compose("queries/replica/gone", target=found.relation, copy=str(made.pk), source=replica.source, **key),
-        )

@@ -19,7 +19,7 @@ from pubsubpull.subscribe import backoff
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.pages import Page
@@ -86,9 +86,8 @@ class Follower:
             return False
         try:
             return self._guard(functools.partial(self._copy, wanted), failed)
-        except exceptions.CursorExpired as error:
-            self._expired(wanted, error)
-            Copy.objects.using(self._using).filter(service=self.service).delete()
+        except exceptions.CursorExpired:
+            self._begin_anew(wanted)
             return True
 
     def step(self, client: Client, *, wait: float = 0.0, failed: list[exceptions.ReplicaFailed] | None = None) -> bool:
@@ -97,16 +96,16 @@ class Follower:
         without = [error.name for error in failed]
         found = place.standings(self.service, self._using, timezone.now(), without=without)
         for late in found[1:]:
-            if self._guard(functools.partial(self.catch_up, found[0], late, client), failed):
+            if self._guard(functools.partial(self.catch_up, found, late, client), failed):
                 return True
         if not found:
             return False
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
 
-    def catch_up(self, main: Standing, late: Standing, client: Client) -> bool:
-        """Bring replicas that stand elsewhere to where the others are; say whether there is more to do for them.
+    def catch_up(self, found: Sequence[Standing], late: Standing, client: Client) -> bool:
+        """Bring replicas that stand elsewhere to where the first of all are; say whether there is more to do for them.
 
-        Far behind, they go page by page, unless what they refer to is known to the others only: then all meet at once.
+        Far behind, they go page by page, unless what they refer to is known to others only: then all meet at once.
         """
         page = self._pull(late, client, 0.0)
         if page is None:
@@ -114,14 +113,20 @@ class Follower:
         try:
             if page.more:
                 return advance.advance(late, page, using=self._using) is not None
+            return self._meet(found[0], [late], client)
         except exceptions.ReplicaFailed as error:
-            if not advance.refers(error):
+            if not advance.refers(error) or (len(found) == 2 and not page.more):
                 raise
+        return self._meet(found[0], found[1:], client)
+
+    def _meet(self, main: Standing, lates: Sequence[Standing], client: Client) -> bool:
+        coming = [advance.Late(standing=late, start=late.cursor) for late in lates]
         try:
-            meeting = advance.meeting(main, late, functools.partial(pages.changes, client), start=late.cursor)
+            meeting = advance.meeting(main, coming, functools.partial(pages.changes, client))
         except exceptions.CursorExpired:
-            return False  # the main ones' own, which their turn finds
-        return advance.join(meeting, using=self._using)
+            return False  # whose it is finds it in their own turn
+        advance.join(meeting, using=self._using)
+        return True
 
     def _loop(self, act: Callable[[Client], None]) -> None:
         """Act again and again until told to stop. Whatever is away is waited for."""
@@ -210,6 +215,15 @@ class Follower:
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None
+
+    def _begin_anew(self, wanted: Standing) -> None:
+        """Forget a copy, whose changes or those of the replicas that it was to meet with are there no more."""
+        Copy.objects.using(self._using).filter(service=self.service).delete()
+        names = [replica.name for replica in wanted.replicas]
+        others = place.standings(self.service, self._using, timezone.now(), copied=names)
+        with self._known.client() as client:
+            for standing in [wanted] * bool(wanted.cursor) + others:
+                self._pull(standing, client, 0.0)
 
     def _expired(self, standing: Standing, error: exceptions.CursorExpired) -> None:
         logger.warning("%s: %s All rows are copied again; handlers are not told what they missed.", self.service, error)

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.pull import dump
-from pubsubpull.replica import advance, copying, place
+from pubsubpull.replica import advance, kept, place
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
     try:
         with transaction.atomic(using):
             place.locked(replicas[0].service, using)
-            copying.apply_kept(made, replicas, using)
+            kept.apply_all(made, replicas, using)
             made.delete(using=using)
     except IntegrityError as error:
         raise advance.blamed(replicas, error) from error
@@ -59,7 +59,7 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
 
 
 def _replicas(model: str, service: str | None) -> list[Replica]:
-    found = [one for name in place.services() for one in copying.tables(place.of_service(name)) if one.source == model]
+    found = [one for name in place.services() for one in kept.tables(place.of_service(name)) if one.source == model]
     found = [one for one in found if service in {None, one.service}]
     if not found:
         raise exceptions.ReplicaError(f"The dump is of {model}, of which there is no replica here.")
@@ -84,7 +84,7 @@ def _begin(head: dict[str, Any], using: str) -> Copy:
 
 def _keep(made: Copy, lines: Iterator[str], using: str) -> int:
     """Keep all rows, those that were kept before left out; return how many there are. Raises `DumpError`."""
-    kept = CopyPage.objects.using(using).filter(copy=made).count()
+    known = CopyPage.objects.using(using).filter(copy=made).count()
     count = number = 0
     end: int | None = None
     while end is None:
@@ -93,7 +93,7 @@ def _keep(made: Copy, lines: Iterator[str], using: str) -> int:
         rows = some if end is None else some[:-1]
         count, number = count + len(rows), number + 1
         _check(rows, whole=end is not None or len(some) == PAGE, count=count)
-        if number > kept and rows:
+        if number > known and rows:
             body = f'{{"items":[{",".join(rows)}]}}'
             CopyPage.objects.using(using).create(copy=made, source=made.sources[0], body=body)
     if end != count or next(lines, None) is not None:

@@ -49,7 +49,8 @@ class Copy(models.Model):
     """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once.
 
     `sources` are the models whose rows are copied, `followed` those whose changes are. `cursor` was taken before the
-    first row, or is where the replicas stood (`began`), and moves on with the changes that are fetched after the last.
+    first row, or is where the replicas stood (`began`), and moves on with the changes that are fetched after the last,
+    until the copy is `whole`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -58,6 +59,7 @@ class Copy(models.Model):
     followed = models.JSONField()
     began = models.TextField()
     cursor = models.TextField()
+    whole = models.BooleanField(default=False)
     started = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from pubsubpull import exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pubsubpull.pull.client import Client
 
@@ -58,6 +58,19 @@ def changes(client: Client, models: Iterable[str], after: str, *, wait: float = 
         return Page(body=body, previous=after, cursor=str(read["cursor"]), more=bool(read["more"]))
     except (ValueError, KeyError, TypeError) as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
+
+
+def up_to_now(pull: Callable[[str], Page], after: str) -> Iterator[Page]:
+    """Pull page after page, up to a moment that is not before this call.
+
+    A backlog is paged up to where it ended when its first page was pulled. A cursor may be in the midst of one that
+    is old, so what has come since follows.
+    """
+    ends = 0
+    while ends < 2:
+        page = pull(after)
+        yield page
+        after, ends = page.cursor, ends + (not page.more)
 
 
 def rows(

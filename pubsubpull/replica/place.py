@@ -12,7 +12,7 @@ from django.db import transaction
 
 from pubsubpull import conf
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared, handlers
+from pubsubpull.replica import declared, handlers, relations
 from pubsubpull.replica.models import ReplicaState
 from pubsubpull.subscribe import backoff
 
@@ -96,17 +96,30 @@ def to_copy(service: str, using: str, now: datetime, *, without: Collection[str]
     return found[0] if found else None
 
 
-def standings(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Standing]:
-    """Return the replicas that follow, by where they stand, the most first; without those that wait after a failure."""
-    return _by_cursor(service, using, now, without, copied=True)
+def standings(
+    service: str, using: str, now: datetime, *, without: Collection[str] = (), copied: Collection[str] = ()
+) -> list[Standing]:
+    """Return the replicas that follow, by where they stand, the most first.
+
+    Those that wait after a failure are left out, and those that are tied to one that waits, or that is being copied
+    anew: their rows would refer to rows that it does not have. But not to one of `copied`, which comes along.
+    """
+    anew = {
+        state.name
+        for state in _states(service, using)
+        if not state.shape and state.applied and state.name not in copied
+    }
+    return _by_cursor(service, using, now, {*without, *anew}, copied=True)
 
 
 def _by_cursor(service: str, using: str, now: datetime, without: Collection[str], *, copied: bool) -> list[Standing]:
-    known = {replica.name: replica for replica in of_service(service) if replica.name not in without}
+    known, states = of_service(service), list(_states(service, using))
+    still = relations.tied({*without, *(state.name for state in states if _waits(state, now))}, known)
+    going = {one.name: one for one in known if one.name not in still}
     by_cursor: dict[str, list[Follows]] = {}
-    for state in _states(service, using):
-        if bool(state.shape) == copied and state.name in known and not _waits(state, now):
-            by_cursor.setdefault(state.cursor, []).append(known[state.name])
+    for state in states:
+        if bool(state.shape) == copied and state.name in going:
+            by_cursor.setdefault(state.cursor, []).append(going[state.name])
     found = [Standing(service=service, cursor=cursor, replicas=tuple(them)) for cursor, them in by_cursor.items()]
     return sorted(found, key=lambda one: -len(one.replicas))
 

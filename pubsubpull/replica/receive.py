@@ -121,6 +121,8 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
             moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
             break
         except exceptions.ReplicaFailed as error:
+            if advance.refers(error) and len(place.standings(service, using, timezone.now(), without=failed)) > 1:
+                break  # to rows of those that stand elsewhere: they come up first
             place.fail(error, using, timezone.now())
             logger.warning("Replica %s: %s", error.name, error.reason)
             failed.append(error.name)
@@ -155,7 +157,7 @@ def _pull_late(service: str, client: Client, using: str) -> None:
     if len(found) < 2:
         return
     try:
-        follow.Follower(service, using=using).catch_up(found[0], found[1], client)
+        follow.Follower(service, using=using).catch_up(found, found[1], client)
     except exceptions.ReplicaFailed as error:
         place.fail(error, using, timezone.now())
     except exceptions.PubSubPullError as error:

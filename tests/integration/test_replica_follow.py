@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, copying, health, pages, place, services
+from pubsubpull.replica import advance, copying, declared, health, pages, place, services
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 from tests import processes
 from tests.replicas import models as here
@@ -228,8 +229,147 @@ def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_
     equal()
 
 
-def test_a_replica_that_fails_waits_by_itself_and_catches_up(follower):
-    """An order's foreign key has no row: orders stop, all else goes on, and nothing is lost."""
+def standing_of(*names):
+    """Return where some replicas stand, as if they stood there alone."""
+    (found,) = place.standings("shop", "default", timezone.now())
+    return dataclasses.replace(found, replicas=tuple(one for one in found.replicas if one.name in names))
+
+
+def take_a_page(standing, limit):
+    """Let replicas take one page of so many changes; it is not the last."""
+    with services.get("shop").client() as client:
+        page = pages.changes(client, standing.sources, standing.cursor, limit=limit)
+    assert page.more
+    assert advance.advance(standing, page, using="default") is page
+
+
+def test_one_that_is_in_the_midst_of_an_old_backlog_misses_nothing_that_came_since(follower):
+    """The rest of its backlog ends before what the others take in the meeting."""
+    follower.run_once()
+    stock = standing_of("replicas.stock")
+    there.Stock.objects.bulk_create(there.Stock(warehouse="w", article=n) for n in range(5))
+    take_a_page(stock, 2)
+    there.Stock.objects.bulk_create(there.Stock(warehouse="later", article=n) for n in range(5))
+    follower.run_once()
+    equal()
+
+
+def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(follower):
+    """The customers' rows are fetched before, the orders' after a customer and their order came."""
+    write()
+    follower.run_once()
+    everyone = place.standings("shop", "default", timezone.now())[0]
+    there.Stock.objects.update(amount=2)
+    take_a_page(everyone, 2)
+    place.copy_again(everyone.replicas, "default")
+    seen = []
+
+    def progress(_):
+        if not seen:
+            there.Order.objects.create(reference="between", customer=there.Customer.objects.create(name="between"))
+        seen.append(1)
+
+    follower._progress, follower._workers = progress, 1
+    follower.run_once()
+    equal()
+    assert here.Order.objects.filter(customer__name="between").exists()
+
+
+def test_a_whole_copy_stays_as_it_is(follower, monkeypatch):
+    """Another that copies at the same time would move it on into the midst of a backlog, where no rows agree."""
+    write()
+    monkeypatch.setattr(copying, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
+    place.enter("shop", "default")
+    wanted = place.to_copy("shop", "default", timezone.now())
+    client = services.get("shop").client
+    copying.copy(wanted, client, using="default")
+    whole = Copy.objects.get()
+    assert whole.whole
+    there.Customer.objects.update(name="changed")
+    copying.copy(wanted, client, using="default")
+    with client() as one:
+        page = pages.changes(one, wanted.sources, whole.cursor, limit=3)
+    assert page.more
+    assert not copying._keep_changes(whole, page, "default")
+    assert Copy.objects.get().cursor != page.cursor
+
+
+def let_wait(name, until):
+    ReplicaState.objects.filter(name=name).update(next_attempt=until)
+
+
+@pytest.mark.parametrize("name", ["replicas.customer", "replicas.order"])
+def test_while_one_waits_those_that_refer_to_it_or_it_refers_to_wait_with_it(follower, name):
+    """An order would come without its customer, or a customer would go while their orders are here."""
+    write()
+    follower.run_once()
+    let_wait(name, timezone.now() + timedelta(days=1))
+    there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
+    with connection.cursor() as run:
+        run.execute("DELETE FROM shop_order WHERE customer_id = (SELECT id FROM shop_customer WHERE name = 'c5')")
+        run.execute("DELETE FROM shop_customer WHERE name = 'c5'")
+    there.Stock.objects.update(amount=3)
+    follower.run_once()
+    assert set(here.Stock.objects.values_list("amount", flat=True)) == {3}
+    assert not here.Customer.objects.filter(name="new").exists()
+    assert here.Shout.objects.filter(shout="NEW").exists()
+    let_wait(name, None)
+    follower.run_once()
+    equal()
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_three_that_stand_apart_and_refer_to_each_other_meet(follower, monkeypatch, limit):
+    write()
+    follower.run_once()
+    customers, orders = standing_of("replicas.customer"), standing_of("replicas.order")
+    there.Customer.objects.create(id=5000, name="first")
+    there.Customer.objects.create(id=5001, name="second")
+    there.Order.objects.filter(quantity=3).update(customer=5001)
+    there.Order.objects.filter(quantity=4).update(customer=5001)
+    take_a_page(customers, 1)
+    there.Order.objects.filter(quantity=5).update(customer=5001)
+    there.Order.objects.filter(quantity=3).delete()
+    with pytest.raises(exceptions.ReplicaFailed, match=r"replicas\.order"):
+        take_a_page(orders, 1)
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", limit)
+    let_wait("replicas.customer", timezone.now() + timedelta(days=1))
+    let_wait("replicas.order", timezone.now() + timedelta(days=1))
+    follower.run_once()
+    ReplicaState.objects.update(next_attempt=None)
+    assert ReplicaState.objects.values("cursor").distinct().count() == 3
+    follower.run_once()
+    equal()
+
+
+def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
+    """The orders' old rows would refer to customers that are gone."""
+    write()
+    follower.run_once()
+    place.copy_again([declared.get("replicas.order")], "default")
+    with connection.cursor() as run:
+        run.execute("DELETE FROM shop_order WHERE customer_id = (SELECT id FROM shop_customer WHERE name = 'c5')")
+        run.execute("DELETE FROM shop_customer WHERE name = 'c5'")
+    with services.get("shop").client() as client:
+        assert follower.step(client)
+    assert here.Customer.objects.filter(name="c5").exists()
+    assert not here.Shout.objects.filter(shout="C5").exists()
+    follower.run_once()
+    equal()
+
+
+def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_along(follower):
+    write()
+    follower.run_once()
+    place.copy_again([declared.get("replicas.order")], "default")
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor="AQEAAAUAAA")
+    there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
+    follower.run_once()
+    equal()
+
+
+def test_a_replica_that_fails_waits_and_catches_up(follower):
+    """An order does not fit: orders stop, and with them the customers; all else goes on, and nothing is lost."""
     write()
     follower.run_once()
     with connection.cursor() as run:
@@ -239,7 +379,8 @@ def test_a_replica_that_fails_waits_by_itself_and_catches_up(follower):
         there.Customer.objects.filter(name="c1").update(name="changed")
         with pytest.raises(exceptions.ReplicaFailed, match=r"replicas.order: .*few"):
             follower.run_once()
-        assert here.Customer.objects.filter(name="changed").exists()
+        assert here.Shout.objects.filter(shout="CHANGED").exists()
+        assert not here.Customer.objects.filter(name="changed").exists()
         state = ReplicaState.objects.get(name="replicas.order")
         assert (state.state, state.attempts) == ("failing", 1)
         assert "few" in health.checks("default")["replica replicas.order"]
