@@ -11,6 +11,7 @@ PubSubPullError
 ├── InvalidKey              a key does not fit the model's primary key
 ├── InvalidColumn           a column is not one that readers get
 ├── HistoryError            a history cannot be read as asked
+│   └── HistoryErased       what it would tell was erased on request
 ├── RestoreError            an earlier state cannot be written back
 ├── DumpError               a file is no whole dump of what it should be
 ├── SecretError             a stored secret cannot be read
@@ -69,6 +70,10 @@ class InvalidColumn(PubSubPullError):
 
 class HistoryError(PubSubPullError):
     """A history cannot be read as asked."""
+
+
+class HistoryErased(HistoryError):
+    """What the log knew was erased on somebody's request, and no later change tells it."""
 
 
 class RestoreError(PubSubPullError):

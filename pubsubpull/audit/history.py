@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 EXAMINED = 10_000
 """The most changes that one page looks at, so that a page takes a bounded time whatever is asked for."""
 
-OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate"}
+OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One change: `changed` has the old and the new value of each column that differs; `request` is who made it."""
+    """One change: `changed` has the old and the new value of each column that differs; `request` is who made it.
+
+    Where `op` is `erase`, there was a change, but what it was has been erased on request: old and new are not known.
+    """
 
     version: int
     op: str
@@ -148,7 +151,8 @@ def as_of(
 ) -> State | None:
     """Return an object as it was at a moment, None where it was not there. Raises `HistoryError` where none can know.
 
-    A change counts from the time of its statement, not from that of its transaction's end.
+    A change counts from the time of its statement, not from that of its transaction's end. What was erased is known
+    where the next change found it so; where it is not, `HistoryErased` is raised.
     """
     name, text = identify(model, key)
     moment = _aware("when", when)
@@ -162,12 +166,32 @@ def as_of(
 
 
 def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) -> tuple[int, str | None] | None:
-    """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all."""
+    """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all.
+
+    Raises `HistoryErased`.
+    """
     found = sql.run(using, sql.compose("queries/as_of", model=name, key=key, moment=moment))
-    if not found:
-        return None
-    version, old, new, past = found[0]
-    return version if past else 0, new if past else old
+    try:
+        return state_between(
+            max((row for is_past, *row in found if is_past), default=None),
+            next((row for is_past, *row in found if not is_past), None),
+        )
+    except exceptions.HistoryErased as error:
+        raise exceptions.HistoryErased(f"What {name} {key} was then has been erased on request.") from error
+
+
+def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[int, str | None] | None:
+    """Return the version and the row between two changes, each a list of id, op, old and new; None without any.
+
+    The change before tells it, or, where there is none or it was erased, the one after: what that found.
+    """
+    if past and past[1] != "E":
+        return past[0], past[3]
+    if following and following[1] != "E":
+        return past[0] if past else 0, following[2]
+    if past or following:
+        raise exceptions.HistoryErased
+    return None
 
 
 def label(model: type[django_models.Model] | str) -> str:

@@ -72,11 +72,10 @@ def state_of(publication: Publication, key: str, version: int, *, values: dict[s
     found = sql.run(using, query)
     if not found:
         raise exceptions.RestoreError(f"The log has no version {version} of {publication.label} {key}.")
-    ((is_state, text),) = found
-    if not is_state:
-        raise exceptions.RestoreError(
-            f"Version {version} is where {publication.label} {key} was deleted, or its row was erased: name another."
-        )
+    ((op, text),) = found
+    if text is None:
+        how = "had been changed, but its row has since been erased on request" if op == "E" else "was deleted"
+        raise exceptions.RestoreError(f"Version {version} is where {publication.label} {key} {how}: name another.")
     return str(text)
 
 

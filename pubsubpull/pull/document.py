@@ -18,7 +18,7 @@ TITLES = {
     401: "The token is missing or not known.",
     403: "The consumer was not granted this.",
     404: "It is not there, or not for this consumer.",
-    410: "The cursor cannot be gone on from.",
+    410: "The cursor cannot be gone on from, or what is asked for was erased on request.",
     429: "Too many calls; try again after Retry-After.",
     503: "The database does not answer; try again after Retry-After.",
 }

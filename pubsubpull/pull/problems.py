@@ -89,7 +89,12 @@ def expired(error: exceptions.CursorExpired) -> Problem:
     return Problem(status=410, type="cursor-expired", title="The cursor has expired", detail=str(error), field="after")
 
 
-def from_error(error: Exception) -> Problem | None:  # noqa: PLR0911  a table
+def erased(error: exceptions.HistoryErased) -> Problem:
+    """Return the problem of a past that was erased."""
+    return Problem(status=410, type="erased", title="Erased on request", detail=str(error), field="at")
+
+
+def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911  a table
     """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
     match error:
         case Problem():
@@ -98,6 +103,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: PLR0911  a table
             return invalid("after", str(error))
         case exceptions.CursorExpired():
             return expired(error)
+        case exceptions.HistoryErased():
+            return erased(error)
         case exceptions.SubscriptionError():
             return invalid(error.field, error.reason)
         case exceptions.MetricsUnavailable():
@@ -131,6 +138,7 @@ def install(api: NinjaAPI) -> None:
     for kind in (
         Problem,
         exceptions.CursorError,
+        exceptions.HistoryErased,
         exceptions.SubscriptionError,
         exceptions.MetricsUnavailable,
         AuthenticationError,
