@@ -15,6 +15,9 @@ from django.test import Client
 import pubsubpull
 from tests.shop.models import Customer, Order
 
+sync_api = pytest.importorskip("playwright.sync_api")
+expect = sync_api.expect
+expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 AXE = pathlib.Path(__file__).parents[1] / "vendor" / "axe.min.js"
 SCREENSHOTS = os.environ.get("PUBSUBPULL_SCREENSHOTS")
@@ -27,7 +30,6 @@ SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "hei
 @pytest.fixture
 def open_browser(live_server, monkeypatch):
     """Return how to open a page of the site, logged in; it fails on what a page must not do."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)("There is no chromium here.")
     # The browser's own loop runs in this thread, where the test reads the database too.
@@ -85,14 +87,14 @@ def test_a_change_is_made_seen_in_the_history_and_restored(open_browser):
         page.click("[name=_continue]")
         page.click("text=History")
         first = page.locator(".psp-timeline > li").first
-        assert "by boss" in first.inner_text()
-        assert "Miller" in first.inner_text()
+        expect(first).to_contain_text("by boss")
+        expect(first).to_contain_text("Miller")
         page.locator("a", has_text="Restore version").last.click()
-        assert "Smith" in page.locator(".psp-changes").inner_text()
+        expect(page.locator(".psp-changes")).to_contain_text("Smith")
         page.click("input[value=Restore]")
-        assert page.locator(".psp-timeline > li").count() == 3
+        expect(page.locator(".psp-timeline > li")).to_have_count(3)
         page.locator(".psp-meta a").first.click()
-        assert "/restore/" in page.locator(".psp-request").inner_text()
+        expect(page.locator(".psp-request")).to_contain_text("/restore/")
     customer.refresh_from_db()
     assert customer.name == "Miller"
 
