@@ -1,3 +1,26 @@
 """Fixtures that every tier shares. Fixtures of one concern stand beside its tests."""
 
 from __future__ import annotations
+
+import pytest
+from django.db import connections
+
+UNFLUSHED = 'TRUNCATE shop_event, "Other Schema"."The Table"'
+"""Django does not manage the one, nor find the other, which is of another schema, when it flushes after a test."""
+LOGGED = "TRUNCATE pubsubpull_change, pubsubpull_request"
+"""What the flush itself has written there is left."""
+
+
+@pytest.fixture(autouse=True)
+def _no_rows_of_other_tests(request):
+    """Begin with empty tables and an empty log in each database that the test commits to."""
+    marker = request.node.get_closest_marker("django_db")
+    given = marker.kwargs if marker else {}
+    if not given.get("transaction") and not {"transactional_db", "live_server"}.intersection(request.fixturenames):
+        return
+    request.getfixturevalue("transactional_db")
+    named = given.get("databases") or ["default"]
+    for using in connections if named == "__all__" else named:
+        with connections[using].cursor() as cursor:
+            cursor.execute(UNFLUSHED)
+            cursor.execute(LOGGED)

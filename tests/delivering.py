@@ -28,18 +28,19 @@ def run(work, transport=None, **settings):
 
     thread = threading.Thread(target=asyncio.run, args=[main()])
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         work(one, transport)
     finally:
         loops[0].call_soon_threadsafe(one.stop)
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive()
     assert transport.closed
     return one
 
 
-def until(condition, limit=10):
+def until(condition, limit=30):
+    """Wait until the condition holds, and return what it gave; a machine that is busy has its time."""
     event = threading.Event()
     for _ in range(int(limit / 0.02)):
         if found := condition():
