@@ -91,8 +91,8 @@ def check_retention(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull")
 def check_middleware(**_: Any) -> list[CheckMessage]:
-    """W001: the middleware is missing."""
-    if MIDDLEWARE in settings.MIDDLEWARE:
+    """W001: the middleware is missing, where anything is published."""
+    if MIDDLEWARE in settings.MIDDLEWARE or not registry.all_publications():
         return []
     return [
         checks.Warning(

@@ -1,58 +1,67 @@
-"""Copies of the shop's rows, each with the version that it is of; and how far they have got.
-
-The copies have the shop's keys and no foreign keys: what they hold is the shop's business, they only follow.
-"""
+"""The shop's customers, orders and items as billing has them: replicas, which pubsubpull keeps equal to the shop's."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+import pubsubpull
 
-class Copy(models.Model):
-    id = models.BigIntegerField(primary_key=True)
-    version = models.BigIntegerField()
-
-    class Meta:
-        abstract = True
+if TYPE_CHECKING:
+    from pubsubpull.pull.client import Change
 
 
-class Customer(Copy):
+@pubsubpull.replicates("shop.customer", service="shop")
+class Customer(models.Model):
     name = models.TextField()
     email = models.TextField()
     city = models.TextField()
     joined = models.DateTimeField()
 
+    def __str__(self) -> str:
+        return self.name
 
-class Order(Copy):
-    customer_id = models.BigIntegerField(db_index=True)
+
+@pubsubpull.replicates("shop.order", service="shop")
+class Order(models.Model):
+    customer = models.ForeignKey(Customer, on_delete=models.CASCADE)
     reference = models.TextField()
     status = models.TextField()
     total = models.DecimalField(max_digits=12, decimal_places=2)
     placed = models.DateTimeField()
     card = models.TextField()
 
+    def __str__(self) -> str:
+        return self.reference
 
-class Item(Copy):
-    order_id = models.BigIntegerField(db_index=True)
+
+@pubsubpull.replicates("shop.item", service="shop")
+class Item(models.Model):
+    order = models.ForeignKey(Order, on_delete=models.CASCADE)
     article = models.TextField()
     quantity = models.IntegerField()
     price = models.DecimalField(max_digits=12, decimal_places=2)
 
-
-class Source(models.Model):
-    """A service that is followed: up to where (its cursor), and the secret that its notifications are signed with."""
-
-    name = models.TextField(primary_key=True)
-    cursor = models.TextField()
-    secret = models.TextField()
+    def __str__(self) -> str:
+        return f"{self.quantity} x {self.article}"
 
 
-class Page(models.Model):
-    """A page that was applied, of `instances` or of `changes`: what it brought, and when. Kept to measure by."""
+class Arrival(models.Model):
+    """The changes that came together, by their versions: kept to prove that each came once, and to measure when."""
 
-    kind = models.TextField()
-    size = models.IntegerField()
     versions = ArrayField(models.BigIntegerField())
-    applied = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{len(self.versions)} changes"
+
+
+@pubsubpull.on_change("shop.customer", together=True)
+@pubsubpull.on_change("shop.order", together=True)
+@pubsubpull.on_change("shop.item", together=True)
+def arrived(changes: list[Change]) -> None:
+    """Note what came, in the transaction that applies it."""
+    Arrival.objects.create(versions=[change.version for change in changes])

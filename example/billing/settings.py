@@ -1,4 +1,4 @@
-"""Billing's settings. It has a database of its own, and knows the shop by its URL and a token."""
+"""Billing's settings. It has a database of its own, and knows the shop by its URL, a token and a secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dj_database_url
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or secrets.token_urlsafe(32)
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-INSTALLED_APPS = ["django.contrib.postgres", "example.billing"]
+INSTALLED_APPS = ["django.contrib.postgres", "pubsubpull", "example.billing"]
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "example.billing.urls"
 WSGI_APPLICATION = "example.billing.wsgi.application"
@@ -19,9 +19,14 @@ DATABASES = {
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024 * 1024  # a page holds up to a thousand changes, each with its row twice
 USE_TZ = True
-SHOP = {"url": os.environ.get("SHOP_URL", ""), "token": os.environ.get("SHOP_TOKEN", "")}
+SHOP = {
+    "url": os.environ.get("SHOP_URL", "http://127.0.0.1:8000/pubsubpull/"),
+    "token": os.environ.get("SHOP_TOKEN", "none"),
+}
+if "SHOP_SECRET" in os.environ:  # where the shop pushes
+    SHOP["secrets"] = [os.environ["SHOP_SECRET"]]
+PUBSUBPULL = {"SERVICES": {"shop": SHOP}}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,10 +1,10 @@
-"""Billing's URLs: what it has, and its callback."""
+"""Billing's URLs: what it has, and where the shop's notifications arrive."""
 
-from django.urls import path
+from django.urls import include, path
 
 from example.billing import views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("changes/", views.changes, name="changes"),
+    path("receive/", include("pubsubpull.replica.urls")),
 ]

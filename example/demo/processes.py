@@ -109,7 +109,7 @@ class Processes:
         """Say what a process did wrong, with the end of its log."""
         log = self.log(name)
         lines = log.read_text(errors="replace").rstrip().splitlines()[-15:] if log.exists() else []
-        return DemoError(f"{name} {what}.", advice=f"Its whole log is {log}", log="\n".join(lines))
+        return DemoError(f"{name} {what}.", advice=f"Its whole log is {log}", log="\n".join(lines) or "(empty)")
 
     def log(self, name: str) -> Path:
         """Where a process's output goes."""

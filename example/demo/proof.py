@@ -58,4 +58,4 @@ def _figures(show: Display, acts: Sequence[Act], delivery: Delivery) -> None:
         numbers=1,
     )
     since = "its commit in the shop" if delivery.exact else "the statement that wrote it in the shop"
-    show.say(f"p50, p99: from {since} until billing's copy is committed.")
+    show.say(f"p50, p99: from {since} until billing's is committed.")

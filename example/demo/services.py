@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from pubsubpull.subscribe import signing
+
 if TYPE_CHECKING:
     from example.demo.display import Display
     from example.demo.processes import Processes
@@ -27,6 +29,11 @@ class Services:
     billing: str
     users: list[str]
     token: str
+
+    @property
+    def subscription(self) -> str:
+        """The name that billing's replicas have subscribed by."""
+        return str(self.get("subscriptions/")["items"][0]["name"])
 
     def curl(self, path: str) -> str:
         """Return a command, in two lines, that gets something of the shop's changes."""
@@ -56,11 +63,17 @@ def start(processes: Processes, show: Display) -> Services:
     processes.run("shop-import", "example.shop", "import_customers", str(BEFORE))
     shop = processes.serve("shop", "example.shop.wsgi", threads=8)
     show.outcome(f"shop    {shop}  publishes customers and orders")
-    billing = processes.serve("billing", "example.billing.wsgi", threads=4)
-    show.outcome(f"billing {billing}  keeps copies of them")
     processes.start("delivery", "example.shop", "pubsubpull_deliver")
     show.outcome("a delivery worker: pushes what is new in the log to those who subscribed")
-    services = Services(shop=shop, billing=billing, users=users, token=_consumer(processes))
+    token = _consumer(processes)
+    processes.environment |= {
+        "SHOP_URL": f"{shop}/pubsubpull/",
+        "SHOP_TOKEN": token,
+        "SHOP_SECRET": signing.new_secret(),
+    }
+    billing = processes.serve("billing", "example.billing.wsgi", threads=4)
+    show.outcome(f"billing {billing}  has replicas of them")
+    services = Services(shop=shop, billing=billing, users=users, token=token)
     _follow(services, processes, show)
     return services
 
@@ -78,8 +91,12 @@ def _consumer(processes: Processes) -> str:
 
 def _follow(services: Services, processes: Processes, show: Display) -> None:
     show.chapter("Billing begins to follow the shop")
-    show.say("It was given a token. With it, over HTTP, it has:")
-    processes.environment |= {"SHOP_URL": f"{services.shop}/pubsubpull/", "SHOP_TOKEN": services.token}
-    rows = processes.run("billing-follow", "example.billing", "follow_shop", f"{services.billing}/changes/")
-    show.outcome(f"pulled the {rows} rows that the shop had already")
-    show.outcome("registered its callback: PUT /pubsubpull/subscriptions/billing/")
+    show.say("It was given a token and a secret. With them, over HTTP, it has:")
+    processes.run(
+        "billing-follow", "example.billing", "pubsubpull_follow", "--once", "--push", f"{services.billing}/receive"
+    )
+    with requests.Session() as session:
+        session.trust_env = False
+        rows = session.get(services.billing, timeout=30).json()["rows"]
+    show.outcome(f"pulled the {sum(rows.values()):,} rows that the shop had already")
+    show.outcome(f"registered its callback: PUT /pubsubpull/subscriptions/{services.subscription}/")

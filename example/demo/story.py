@@ -65,7 +65,7 @@ class Story:
         show.link("billing: what it has", f"{self._services.billing}/")
         show.link("the shop's database", databases.shown(self._urls["shop"]))
         show.link("billing's database", databases.shown(self._urls["billing"]))
-        show.command(self._services.curl("subscriptions/billing/"))
+        show.command(self._services.curl(f"subscriptions/{self._services.subscription}/"))
 
     def _pull(self, made: Services) -> None:
         show = self._show

@@ -161,8 +161,7 @@ def _apply(
         return
     for replica in standing.replicas:
         apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
-    for replica in standing.replicas:
-        handlers.call(replica, pages, left_out=left_out)
+    handlers.call(standing.replicas, pages, left_out=left_out)
 
 
 def apply_to(

@@ -29,13 +29,14 @@ F = TypeVar("F")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Handler:
-    """A function that is called for the changes of a source, or a task that is enqueued for each."""
+    """A function that is called for each change of a source, or for a page's together, or a task that is enqueued."""
 
     source: str
     service: str | None
     ops: frozenset[str]
     call: Any
     task: bool
+    together: bool = False
 
     @property
     def name(self) -> str:
@@ -48,13 +49,14 @@ _handlers: list[Handler] = []
 
 
 def on_change(
-    source: str, *, service: str | None = None, ops: Iterable[Op] = OPS, task: bool = False
+    source: str, *, service: str | None = None, ops: Iterable[Op] = OPS, task: bool = False, together: bool = False
 ) -> Callable[[F], F]:
     """Call the decorated function for each change of another service's model, in the order of the changes.
 
     It is given a `Change`, in the transaction that applies the change and moves the cursor: what it writes is written
     once, whatever is killed when. If it raises, its replica waits and tries again. With `task`, the function becomes
     a task of Django's, which is enqueued in that transaction with the change as a dict: once for each change.
+    With `together` it is given a list of all changes of a page, for one statement to write what they come to.
     `service` may be left out where only one has the source. Without a replica of the source only the changes are
     followed, from the moment when the handler is first seen. Raises `ReplicaError`.
     """
@@ -66,7 +68,9 @@ def on_change(
 
     def decorate(function: F) -> F:
         call: Any = _task(function) if task else function
-        made = Handler(source=source.lower(), service=service, ops=frozenset(wanted), call=call, task=task)
+        made = Handler(
+            source=source.lower(), service=service, ops=frozenset(wanted), call=call, task=task, together=together
+        )
         _handlers.append(made)
         return call  # type: ignore[no-any-return]
 
@@ -118,30 +122,41 @@ def _home(handler: Handler) -> str | None:
     return None if handler.service is None else declared.Listener(source=handler.source, service=handler.service).name
 
 
-def call(follows: Follows, pages: Sequence[Page], *, left_out: Collection[int] = ()) -> None:
-    """Call a replica's handlers for the changes in pages, but those in `left_out`. Raises `ReplicaFailed`."""
-    handlers = of(follows)
+def call(replicas: Iterable[Follows], pages: Iterable[Page], *, left_out: Collection[int] = ()) -> None:
+    """Call replicas' handlers for the changes in pages, but those in `left_out`. Raises `ReplicaFailed`."""
+    handlers = [(follows, handler) for follows in replicas for handler in of(follows)]
     if not handlers:
         return
     for page in pages:
-        for item in json.loads(page.body, parse_float=Decimal)["items"]:
-            if item["model"] != follows.source or item["version"] in left_out:
-                continue
-            for handler in handlers:
-                if item["op"] in handler.ops:
-                    _call(follows, handler, item)
+        items = [] if page.empty else json.loads(page.body, parse_float=Decimal)["items"]
+        items = [item for item in items if item["version"] not in left_out]
+        for source in dict.fromkeys(follows.source for follows, _ in handlers):
+            _call_all([one for one in handlers if one[0].source == source], [i for i in items if i["model"] == source])
 
 
-def _call(follows: Follows, handler: Handler, item: dict[str, Any]) -> None:
+def _call_all(handlers: Sequence[tuple[Follows, Handler]], items: Sequence[dict[str, Any]]) -> None:
+    """Call handlers of a source for its changes in a page: in the order of the changes, and then those for the page."""
+    for item in items:
+        for follows, handler in handlers:
+            if not handler.together and item["op"] in handler.ops:
+                _call(follows, handler, [item])
+    for follows, handler in handlers:
+        if handler.together and (wanted := [item for item in items if item["op"] in handler.ops]):
+            _call(follows, handler, wanted)
+
+
+def _call(follows: Follows, handler: Handler, items: Sequence[dict[str, Any]]) -> None:
+    given: list[Any] = [_plain(item) if handler.task else Change(**item) for item in items]
     try:
         if handler.task:
-            handler.call.enqueue(change=_plain(item))
+            handler.call.enqueue(**({"changes": given} if handler.together else {"change": given[0]}))
         else:
-            handler.call(Change(**item))
+            handler.call(given if handler.together else given[0])
     except (OperationalError, InterfaceError):
         raise  # the database is away: nobody's fault here
     except Exception as error:
-        reason = f"{handler.name} failed on version {item['version']}: {type(error).__name__}: {first_line(error)}"
+        versions = f"version {items[0]['version']}" + (f" to {items[-1]['version']}" if items[1:] else "")
+        reason = f"{handler.name} failed on {versions}: {type(error).__name__}: {first_line(error)}"
         raise exceptions.ReplicaFailed(follows.name, reason) from error
 
 

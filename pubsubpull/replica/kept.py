@@ -33,9 +33,7 @@ def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
     changes = [number for number, of in kept if of == ""]
     _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
     for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
-        page = pages.Page(body=body, previous="", cursor="", more=False)
-        for replica in replicas:
-            handlers.call(replica, [page])
+        handlers.call(replicas, [pages.Page(body=body, previous="", cursor="", more=False)])
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
             shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source

@@ -125,7 +125,8 @@ def test_it_proves_that_all_arrived_and_leaves_nothing_on_a_server_of_somebody()
 def test_it_stays_up_on_a_server_of_its_own_until_ctrl_c_from_any_folder(tmp_path):
     with demo(url=None, cwd=tmp_path) as running:
         running.says("Ctrl-C")
-        running.says("subscriptions/billing/'")
+        running.says("subscriptions/replica-")
+        until(lambda: len(CURL.findall(running.output)) == 2, lambda: running.output)
         commands = CURL.findall(running.output)
         assert len(commands) == 2
         if shutil.which("curl"):

@@ -159,3 +159,31 @@ def test_wrong_declarations_are_refused_or_an_error_of_the_checks(handling):
     found = {message.id: message.msg for message in checks.check_replicas()}
     assert "builtins.print follows elsewhere.thing" in found["pubsubpull.E022"]
     assert "'unknown'" in found["pubsubpull.E020"]
+
+
+def test_a_handler_for_a_page_is_called_once_with_all_the_changes_that_it_wants(follower, handling):
+    came, each = [], []
+    handling(came.append, together=True, ops=["insert", "delete"])
+    handling(each.append)
+    follower.run_once()
+    customers = there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(3))
+    there.Customer.objects.update(name="changed")
+    customers[0].delete()
+    follower.run_once()
+    assert [[change.op for change in page] for page in came] == [["insert", "insert", "insert", "delete"]]
+    assert [change.version for change in came[0]] == [one.version for one in each if one.op != "update"]
+    there.Customer.objects.update(name="changed again")
+    follower.run_once()
+    assert len(came) == 1
+
+
+def test_a_handler_for_a_page_that_fails_is_named_with_the_changes_it_was_given(follower, handling):
+    def fail(changes):
+        raise ValueError(len(changes))
+
+    follower.run_once()
+    handling(fail, together=True)
+    there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(3))
+    with pytest.raises(exceptions.ReplicaFailed, match=r"fail failed on version \d+ to \d+: ValueError: 3"):
+        follower.run_once()
+    assert not here.Customer.objects.exists()

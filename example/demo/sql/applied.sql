@@ -1,2 +1,2 @@
--- Billing's pages of changes after one of them: how many, how many changes, and the last of them.
-SELECT count(*), coalesce(sum(size), 0), coalesce(max(id), %(after)s) FROM billing_page WHERE kind = 'changes' AND id > %(after)s
+-- Billing's arrivals after one of them: in how many transactions, how many changes, and the last of them.
+SELECT count(DISTINCT xmin::text), coalesce(sum(cardinality(versions)), 0), coalesce(max(id), %(after)s) FROM billing_arrival WHERE id > %(after)s
