@@ -78,6 +78,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.reply(*self.server.receiver.take(self.path, self.headers, body))
 
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # a worker that was killed leaves its connections so
+            super().handle()
+
     def do_OPTIONS(self):
         self.reply(*self.server.receiver.ask({name.lower(): value for name, value in self.headers.items()}))
 
