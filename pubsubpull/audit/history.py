@@ -54,6 +54,11 @@ class Entry:
         return {name: pair for name, pair in pairs.items() if not _same(*pair)}
 
     @property
+    def is_baseline(self) -> bool:
+        """Whether the row was only recorded, as it was by then, with nothing changed."""
+        return (self.request or {}).get("source") == "baseline"
+
+    @property
     def user(self) -> str | None:
         """The name of who made it, as far as is known."""
         return (self.request or {}).get("user_name")

@@ -47,6 +47,8 @@ class Migration(migrations.Migration):
                 "range_hash.1",
                 "row_hashes.1",
                 "resend.1",
+                "keys_after.1",
+                "baseline.1",
                 "seal_table.1",
                 "erasure_table.1",
                 "digest.1",

@@ -44,6 +44,8 @@ class Difference:
 
 def differences(entry: Entry, names: dict[tuple[str, str], str]) -> list[Difference]:
     """Return what an entry changed; `names` has those of the related objects, by table's label and key."""
+    if entry.is_baseline and entry.new:
+        return [difference(entry.model, column, None, value, names) for column, value in sorted(entry.new.items())]
     return [difference(entry.model, column, *pair, names) for column, pair in entry.changed.items()]
 
 

@@ -5,6 +5,8 @@ DROP FUNCTION pubsubpull_instances(regclass, text, text[], text[], text[], text[
 DROP FUNCTION pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
 DROP FUNCTION pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);
+DROP FUNCTION pubsubpull_baseline(regclass, text, text[], text[], text[], jsonb, bigint, boolean);
+DROP FUNCTION pubsubpull_keys_after(regclass, text[], text[], integer);
 DROP FUNCTION pubsubpull_resend(regclass, text, text[], text[], text[], jsonb);
 DROP FUNCTION pubsubpull_seal(integer, interval);
 DROP FUNCTION pubsubpull_erase(text, text, text, text);

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from pubsubpull import exceptions
+from pubsubpull.audit import baseline as recording
 from pubsubpull.capture import triggers
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+TELL = 50_000
+"""After how many rows of a baseline progress is printed."""
 
 
 class Command(BaseCommand):
@@ -18,7 +23,8 @@ class Command(BaseCommand):
 
     help = (
         "Lists the triggers that capture the published models, and what is to do until the database agrees with what "
-        "is published. --sync does it, as each migrate does; --check only looks, and fails where they differ."
+        "is published. --sync does it, as each migrate does; --check only looks, and fails where they differ. "
+        "--baseline records the rows that a table has by now, so that their histories begin with them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +35,32 @@ class Command(BaseCommand):
         what.add_argument("--sync", action="store_true", help="Create, replace and drop triggers as needed.")
         what.add_argument("--check", action="store_true", help="End with an error where anything is to do.")
 
-    def handle(self, *, database: str, sync: bool, check: bool, **_: Any) -> None:
+        parser.add_argument(
+            "--baseline",
+            nargs="+",
+            default=[],
+            metavar="MODEL",
+            help="Record the rows of these models that the log has no change of. It may be interrupted and run again.",
+        )
+        parser.add_argument("--again", action="store_true", help="With --baseline: rows that have changes too.")
+
+    def handle(self, *, database: str, sync: bool, check: bool, baseline: list[str], again: bool, **_: Any) -> None:
+        if sync or check or not baseline:
+            self._reconcile(database, sync=sync, check=check)
+        for label in map(str.lower, baseline):
+            self._baseline(label, database, again=again)
+
+    def _baseline(self, label: str, database: str, *, again: bool) -> None:
+        done = recording.Progress(looked=0, written=0)
+        try:
+            for done in recording.baseline(label, using=database, again=again):
+                if done.looked % TELL == 0:
+                    self.stderr.write(f"{label}: {done.looked:,} rows, {done.written:,} of them recorded")
+        except exceptions.PublicationError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(self.style.SUCCESS(f"{label}: {done.written:,} of {done.looked:,} rows are new in the log."))
+
+    def _reconcile(self, database: str, *, sync: bool, check: bool) -> None:
         plan = triggers.plan(database)
         if plan is None:
             raise CommandError(

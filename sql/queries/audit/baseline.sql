@@ -1,0 +1,3 @@
+-- Writes those of some rows into the log that are not known there; gives how many, and the keys of those that others hold.
+SELECT written, skipped::json
+FROM pubsubpull_baseline({relation}::regclass, {label}, {columns}::text[], {excluded}::text[], {masked}::text[], {keys}::jsonb, {since}, {patient})
