@@ -13,6 +13,7 @@ PubSubPullError
 ├── HistoryError            a history cannot be read as asked
 │   └── HistoryErased       what it would tell was erased on request
 ├── RestoreError            an earlier state cannot be written back
+├── ImportFailed            another package's past cannot be brought into the log
 ├── DumpError               a file is no whole dump of what it should be
 ├── SecretError             a stored secret cannot be read
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
@@ -82,6 +83,10 @@ class RestoreError(PubSubPullError):
     def __init__(self, reason: str, columns: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
         self.columns = columns
+
+
+class ImportFailed(PubSubPullError):
+    """Another package's past cannot be brought into the log."""
 
 
 class DumpError(PubSubPullError):

@@ -10,6 +10,7 @@ from pubsubpull.capture import sql
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+LOWEST = -(2**63)
 LATEST = 2**63 - 1
 SLACK = dt.timedelta(hours=1)
 """How much later than its `at` a change may get its id: as long as a statement runs."""
@@ -21,14 +22,21 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> 
     A change has its time before its id. What was made `SLACK` before the span has its id before those of the span, and
     what was made `SLACK` after it has a later one; between these, each change tells its own time.
     """
-    ((first, last),) = sql.run(using, sql.compose("queries/ends"))
-    if first is None:
-        return 0, LATEST
+    since, until = since and since - SLACK, until and until + SLACK
+    ((first, last, newest_past, past_since, past_until),) = sql.run(
+        using, sql.compose("queries/ends", since=since, until=until)
+    )
 
     def find(moment: dt.datetime) -> int:
-        return search(first, last + 1, lambda id_: _at(id_, using), moment)
+        return 1 if first is None else search(first, last + 1, lambda id_: _at(id_, using), moment)
 
-    return find(since - SLACK) if since else 0, find(until + SLACK) if until else LATEST
+    low, high = find(since) if since else LOWEST, find(until) if until else LATEST
+    if newest_past is None:
+        return low, high
+    # The ids of the imported past are below those of captured changes, and tell their time by themselves.
+    if since:
+        low = past_since if past_since <= newest_past else low
+    return low, min(past_until, 0) if until and first in {None, high} else high
 
 
 def search(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Collection
 
+EARLIEST = -(2**63)
 LATEST = 2**63 - 1
 
 
@@ -59,7 +60,7 @@ def request(
         item=sql.template("queries/item").format(),
         id=id,
         models=list(models),
-        after=after or 0,
+        after=EARLIEST if after is None else after,
         limit=limit,
     )
     found = sql.run(using, query)

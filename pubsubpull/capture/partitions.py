@@ -138,6 +138,16 @@ def trim(cut: Cut, using: str) -> int:
     return _call("queries/maintain/trim", using, upto=cut.upto, newest=str(cut.xid))  # type: ignore[no-any-return]
 
 
+def old_past(before: float, using: str) -> int:
+    """Return how many imported changes are of before a moment."""
+    return _call("queries/maintain/old_past", using, before=before)  # type: ignore[no-any-return]
+
+
+def trim_past(before: float, using: str) -> int:
+    """Delete some imported changes of before a moment; return how many."""
+    return _call("queries/maintain/trim_past", using, before=before, at_most=BATCH)  # type: ignore[no-any-return]
+
+
 def drop_detached(using: str) -> str | None:
     """Drop one partition that was taken off; return its name, None where there is none."""
     return _call("queries/maintain/drop_detached", using)  # type: ignore[no-any-return]

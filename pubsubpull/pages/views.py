@@ -127,7 +127,8 @@ def _moment(text: str) -> dt.datetime | None:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else 0
+    digits = (text or "").removeprefix("-")  # imported changes have versions below 0
+    return int(text) if text and digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
 
 
 def _timeline(request: HttpRequest, site: AdminSite, page: history.History, errors: list[str]) -> dict[str, Any]:

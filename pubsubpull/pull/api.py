@@ -125,7 +125,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     """
     _may_audit(request)
     publication, limit = _publication(request, model), _limit(limit)
-    if before is not None and not 0 < before < 2**63:
+    if before is not None and (before == 0 or not -(2**63) <= before < 2**63):
         raise problems.invalid("before", "is a version.")
     if "\0" in key:
         raise problems.not_found("There is no such object.", "key")
@@ -190,7 +190,7 @@ def request_(
 ) -> HttpResponse:
     """Return a request, and what it changed of the models that the consumer may read."""
     _may_audit(request)
-    if after is not None and not 0 <= after < 2**63:
+    if after is not None and not -(2**63) <= after < 2**63:
         raise problems.invalid("after", "is a version.")
     models = consumers.granted(_consumer(request))
     found = trail.request(request_id, models=models, after=after, limit=_limit(limit), using=_using())

@@ -74,6 +74,7 @@ class Pass:
             self._drop()
             if not self.report.held_up and not (self.dry_run and self.report.dropped):
                 self._trim()
+            self._trim_past()
             self._prune()
         self._mark()
         if not self.dry_run:
@@ -132,6 +133,17 @@ class Pass:
             elif trimmed := self._patiently(str(cut), partitions.trim, cut, self.using):
                 self.report.trimmed += trimmed
             else:
+                return
+
+    def _trim_past(self) -> None:
+        """Delete imported changes as they come to their age; no subscription waits for one."""
+        before = self.now - self.keep
+        if self.dry_run and (old := partitions.old_past(before, self.using)):
+            self.report.dropped.append(f"{old} imported changes")
+        for _ in range(0 if self.dry_run else TRIMS):
+            trimmed = partitions.trim_past(before, self.using)
+            self.report.trimmed += trimmed
+            if trimmed < partitions.BATCH:
                 return
 
     def _prune(self) -> None:

@@ -34,7 +34,7 @@ BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(
                     ''{"key":'' || to_json(key)::text || '',"version":'' ||
-                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key), 0)::text ||
+                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), 0)::text ||
                     '',"data":'' || (%5$s)::text || ''}'', '','' ORDER BY place), ''''),
                 count(*),
                 (array_agg(key ORDER BY place DESC))[1]

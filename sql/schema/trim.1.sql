@@ -11,7 +11,7 @@ BEGIN
     END IF;
     UPDATE pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
-    EXECUTE format('DELETE FROM pubsubpull_change WHERE id <= %s', upto);  -- with its number in it, so that no other partition is opened
+    EXECUTE format('DELETE FROM pubsubpull_change WHERE id > 0 AND id <= %s', upto);  -- with its number in it, so that no other partition is opened
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END

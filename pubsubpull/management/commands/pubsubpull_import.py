@@ -1,0 +1,79 @@
+"""`manage.py pubsubpull_import`: brings the past that another audit package wrote down into the log."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit.imports import packages
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from pubsubpull.audit.imports.past import Found, Import
+
+LEFT_OUT = {
+    "there": "are in the log already",
+    "captured": "are of the time since capture began",
+    "same": "changed nothing that the log would have",
+    "erased": "are of objects that were erased from the log",
+    "retention": "are older than RETENTION keeps",
+}
+
+
+class Command(BaseCommand):
+    """Imports, or says what it would import."""
+
+    help = (
+        "Brings the changes that django-simple-history, django-auditlog or django-pghistory wrote down of published "
+        "models into the log, with their times, values and users. They are there for histories, not for the feed: "
+        "no subscriber and no replica gets them. Run again after an interruption, it goes on; nothing is brought in "
+        "twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("package", choices=sorted(packages.PACKAGES), help="Whose past.")
+        parser.add_argument("models", nargs="*", metavar="MODEL", help="Published models, as shop.order; else all.")
+        parser.add_argument("--dry-run", action="store_true", help="Only say what would be brought in.")
+
+    def handle(self, *, package: str, models: list[str], dry_run: bool, **_: Any) -> None:
+        settings = conf.get()
+        keep = settings.RETENTION
+        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=keep) if keep else None
+        try:
+            for one in packages.imports(package, models, using=settings.DATABASE, oldest=oldest):
+                self._import(one, dry_run=dry_run)
+        except exceptions.ImportFailed as error:
+            raise CommandError(str(error)) from error
+        if keep:
+            self.stdout.write(
+                f"RETENTION is {keep:,.0f} seconds: what was imported goes once it is older than that, as all changes."
+            )
+
+    def _import(self, one: Import, *, dry_run: bool) -> None:
+        label = one.publication.label
+        found = one.look() if dry_run else one.begin()
+        self.stdout.write(
+            f"{label}: {found.new:,} changes {'would be' if dry_run else 'are to be'} imported{_span(found)}."
+        )
+        for name, words in LEFT_OUT.items():
+            if number := getattr(found, name):
+                self.stdout.write(f"  {number:,} {words}")
+        for note in one.source.notes:
+            self.stdout.write(f"  {note}")
+        if not dry_run:
+            self._run(one, found)
+
+    def _run(self, one: Import, found: Found) -> None:
+        written = 0
+        for part in one.run():
+            written += part
+            self.stdout.write(f"  {written:,} of {found.new:,}")
+        self.stdout.write(self.style.SUCCESS(f"{one.publication.label}: {written:,} changes are imported."))
+
+
+def _span(found: Found) -> str:
+    return f", from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}" if found.first and found.last else ""

@@ -1,0 +1,2 @@
+-- Forgets what was found of a model.
+DELETE FROM pubsubpull_import WHERE model = {label}

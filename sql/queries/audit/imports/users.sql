@@ -1,0 +1,2 @@
+-- The users' names by id, as text.
+SELECT {id}::text AS id, {name}::text AS name FROM {table}
