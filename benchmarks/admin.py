@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 
 from benchmarks.models import Captured
@@ -11,5 +9,5 @@ from pubsubpull.admin import HistoryMixin
 
 
 @admin.register(Captured)
-class CapturedAdmin(HistoryMixin, admin.ModelAdmin[Any]):
+class CapturedAdmin(HistoryMixin, admin.ModelAdmin):
     """With the log's history."""

@@ -1,82 +1,17 @@
-"""The admin's pages in a real browser: used, without an error, without a request that leaves the site, accessible."""
+"""The admin's history pages in a real browser: used, without an error or a request that leaves the site, accessible."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pathlib
-import shutil
-
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
-from django.test import Client
 
 import pubsubpull
+from tests.browser import SIZES, keep, violations
 from tests.shop.models import Customer, Order
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
-AXE = pathlib.Path(__file__).parents[1] / "vendor" / "axe.min.js"
-SCREENSHOTS = os.environ.get("PUBSUBPULL_SCREENSHOTS")
-"""Where `make screenshots` wants them kept."""
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-
-
-@pytest.fixture
-def open_browser(live_server, monkeypatch):
-    """Return how to open a page of the site, logged in; it fails on what a page must not do."""
-    if CHROMIUM is None:
-        (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)("There is no chromium here.")
-    # The browser's own loop runs in this thread, where the test reads the database too.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
-    client = Client()
-    client.force_login(User.objects.create_superuser("boss", password="p"))
-    cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-
-    @contextlib.contextmanager
-    def opened(size="desktop", scheme="light"):
-        faults = []
-        with sync_api.sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            try:
-                context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, base_url=live_server.url)
-                context.add_cookies([cookie])
-                page = context.new_page()
-                page.on("console", lambda m: faults.append(m.text) if m.type in {"error", "warning"} else None)
-                page.on("pageerror", lambda error: faults.append(str(error)))
-                page.on("request", lambda r: None if r.url.startswith(live_server.url) else faults.append(r.url))
-                page.route("**/admin/**", _with_policy)
-                yield page
-            finally:
-                browser.close()
-        assert faults == []
-
-    return opened
-
-
-def _with_policy(route):
-    """Let the browser enforce a strict Content-Security-Policy on the pages."""
-    answer = route.fetch(max_redirects=0)
-    route.fulfill(response=answer, headers={**answer.headers, "content-security-policy": POLICY})
-
-
-def violations(page):
-    """Return what axe finds, as lines."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [f"{one['id']}: {node['html']} {node['failureSummary']}" for one in found for node in one["nodes"]]
-
-
-def keep(page, name):
-    if SCREENSHOTS:
-        page.screenshot(path=pathlib.Path(SCREENSHOTS) / f"{name}.png")
 
 
 def test_a_change_is_made_seen_in_the_history_and_restored(open_browser):

@@ -24,12 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PAGE = "/admin/pubsubpull/subscription/"
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 @pytest.fixture
 def boss(client):
     client.force_login(User.objects.create_superuser("boss"))

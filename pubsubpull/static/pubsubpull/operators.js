@@ -24,7 +24,7 @@
 
   const refresh = async () => {
     try {
-      const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
+      const answer = await fetch(location.href, { credentials: "same-origin", redirect: "manual" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("psp-live");
       if (!answer.ok || !fresh) throw new Error(String(answer.status));
