@@ -66,3 +66,15 @@ def run(
             cursor.adapters.register_loader("text", _Bytes)
         cursor.execute(query, params)
         return cursor.fetchall() if cursor.description else []
+
+
+def run_bound(using: str, file: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Run the query `file` with its values apart from its text: a large one is neither quoted nor parsed as a literal.
+
+    It has `%(names)s` for them, and is never prepared. For statements that do not begin a transaction.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(template(file), values, prepare=False)
+        return cursor.fetchall() if cursor.description else []

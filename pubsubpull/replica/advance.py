@@ -56,7 +56,8 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
         if not _stand(standing, places):
             return False
         place.move(standing.replicas, pages[-1].cursor, using=using)
-        _apply(standing, pages, places, using=using, one_by_one=one_by_one)
+        relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
+        _apply(standing, pages, places, using=using, one_by_one=one_by_one, relaxed=relaxed)
     return True
 
 
@@ -155,9 +156,10 @@ def _apply(
     using: str,
     one_by_one: bool,
     left_out: Collection[int] = (),
+    relaxed: bool = False,
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
-    if not apply.lay(pages, sources=standing.sources, left_out=left_out, using=using):
+    if not apply.lay(pages, sources=standing.sources, left_out=left_out, relaxed=relaxed, using=using):
         return
     for replica in standing.replicas:
         apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)

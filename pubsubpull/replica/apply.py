@@ -7,6 +7,8 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql as psql
+
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.replica import statement
@@ -29,22 +31,29 @@ class Columns:
     present: frozenset[str] = frozenset()
 
 
-def lay(pages: Iterable[Page], *, sources: Collection[str], left_out: Collection[int] = (), using: str) -> int:
+def lay(
+    pages: Iterable[Page],
+    *,
+    sources: Collection[str],
+    left_out: Collection[int] = (),
+    relaxed: bool = False,
+    using: str,
+) -> int:
     """Lay out pages, one behind the other; return how many changes. `left_out` are versions to pass by."""
     pages = [page for page in pages if not page.empty]
     if not pages:
         return 0
-    open_page(using)
+    open_page(using, relaxed=relaxed)
     count = 0
     for number, page in enumerate(pages):
-        query = sql.compose(
+        ((laid,),) = sql.run_bound(
+            using,
             "queries/replica/lay_changes",
             base=number << 32,
             body=page.body,
             models=list(sources),
             left_out=list(left_out),
         )
-        ((laid,),) = sql.run(using, query)
         count += laid
     return count
 
@@ -54,17 +63,21 @@ def versions(page: Page) -> list[int]:
     return [item["version"] for item in json.loads(page.body)["items"]]
 
 
-def open_page(using: str) -> None:
-    """Make the place for pages in this session, and empty it."""
-    sql.run(using, sql.template("queries/replica/page_table"))
-    sql.run(using, sql.template("queries/replica/clear_page"))
+def open_page(using: str, *, relaxed: bool = False) -> None:
+    """Make the place for pages in this session, and empty it; `relaxed`, the commit does not wait for the disk."""
+    files = ["queries/replica/open_page", *(["queries/replica/relax"] if relaxed else [])]
+    sql.run(using, psql.SQL(";").join(map(sql.template, files)))
 
 
-def columns(replica: Replica, using: str) -> Columns:
-    """Say which of the replica's source columns the laid out page has, and which it lacks."""
+def state(replica: Replica, using: str) -> tuple[int, Columns]:
+    """Return the place of the last truncate of the replica's source in the laid out page, and which columns it has."""
     wanted = sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
+    query = sql.compose("queries/replica/page_state", source=replica.source, columns=wanted)
+    ((truncated, rows, whole),) = sql.run(using, query)
+    if whole:
+        return truncated, Columns(present=frozenset(wanted if rows else ()))
     found = sql.run(using, sql.compose("queries/replica/absent", source=replica.source, columns=wanted))
-    return Columns(
+    return truncated, Columns(
         absent=frozenset(name for name, lacks, _ in found if lacks),
         present=frozenset(name for name, _, has in found if has),
     )
@@ -72,12 +85,11 @@ def columns(replica: Replica, using: str) -> Columns:
 
 def apply(replica: Replica, *, using: str, one_by_one: bool = False) -> Columns:
     """Apply the laid out page to a replica: of each row its last change, or `one_by_one` each change, in order."""
-    found, has = statement.target(replica, using), columns(replica, using)
+    found, (truncated, has) = statement.target(replica, using), state(replica, using)
     _check(replica, has)
     if one_by_one or has.absent & has.present:
         _apply_each(found, using)
         return has
-    ((truncated,),) = sql.run(using, sql.compose("queries/replica/truncated", source=replica.source))
     if truncated:
         sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
     _apply(found, has.absent, after=truncated, upto=LAST, using=using)

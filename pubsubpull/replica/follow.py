@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import random
@@ -81,7 +82,7 @@ class Follower:
 
     def copy(self, failed: list[exceptions.ReplicaFailed]) -> bool:
         """Copy what has no rows yet, or must have them anew; say whether there was anything."""
-        wanted = place.to_copy(self.service, self._using, timezone.now(), without=[error.name for error in failed])
+        wanted = self._look().to_copy(without=[error.name for error in failed])
         if wanted is None:
             return False
         try:
@@ -90,17 +91,26 @@ class Follower:
             self._begin_anew(wanted)
             return True
 
-    def step(self, client: Client, *, wait: float = 0.0, failed: list[exceptions.ReplicaFailed] | None = None) -> bool:
+    def step(
+        self,
+        client: Client,
+        *,
+        wait: float = 0.0,
+        failed: list[exceptions.ReplicaFailed] | None = None,
+        look: place.Look | None = None,
+    ) -> bool:
         """Take one step after the changes; say whether there may be more to do at once."""
         failed = [] if failed is None else failed
-        without = [error.name for error in failed]
-        found = place.standings(self.service, self._using, timezone.now(), without=without)
+        found = (look or self._look()).standings(without=[error.name for error in failed])
         for late in found[1:]:
             if self._guard(functools.partial(self.catch_up, found, late, client), failed):
                 return True
         if not found:
             return False
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
+
+    def _look(self) -> place.Look:
+        return place.look(self.service, self._using, timezone.now())
 
     def catch_up(self, found: Sequence[Standing], late: Standing, client: Client) -> bool:
         """Bring replicas that stand elsewhere to where the first of all are; say whether there is more to do for them.
@@ -152,7 +162,7 @@ class Follower:
 
     def _begin(self) -> None:
         """Call what waits for the first replicas to follow."""
-        if self._ready and place.standings(self.service, self._using, timezone.now()):
+        if self._ready and self._look().standings():
             self._ready()
             self._ready = None
 
@@ -163,17 +173,18 @@ class Follower:
     def _turn(self, client: Client) -> None:
         """Take one step; where all is done, wait for what comes, but not longer than until a replica is to be tried."""
         self._begin()
-        due = place.waiting(self.service, self._using, timezone.now())
+        look = self._look()
+        due = look.waiting()
         wait = self._wait if due is None else max(0.05, min(self._wait, due))
-        if place.to_copy(self.service, self._using, timezone.now()):
+        if look.to_copy():
             wait = min(wait, IDLE)  # what is being copied is to join soon
-        if self._spare and not place.quiet(self.service, self._using, timezone.now(), self._spare):
+        if self._spare and not look.quiet(self._spare):
             self.stopping.wait(min(wait, IDLE))
             return
         began = time.monotonic()
-        more = self.step(client, wait=0.0 if self._spare else wait)
+        more = self.step(client, wait=0.0 if self._spare else wait, look=look)
         if not more and time.monotonic() - began < min(wait, IDLE) / 2:
-            idle = not place.standings(self.service, self._using, timezone.now())
+            idle = not look.standings()
             self.stopping.wait(min(wait, IDLE) if idle or self._spare else 0.0)
 
     def _guard(self, act: Callable[[], bool], failed: list[exceptions.ReplicaFailed]) -> bool:
@@ -198,14 +209,19 @@ class Follower:
         return True
 
     def _advance(self, standing: Standing, client: Client, wait: float) -> bool:
-        page = self._pull(standing, client, wait, backlog=True)
-        if page is None or page.cursor == page.previous:
-            return page is None or page.more
-        if page.empty and self._spare:
-            return page.more  # where pushes go on from stays where it is
-        following = functools.partial(pages.changes, client, standing.sources)
-        last = advance.advance(standing, page, using=self._using, following=following)
-        return last is None or last.more or not page.empty
+        """Apply the next page, and of a backlog those after it, for a while; say whether there may be more."""
+        end = time.monotonic() + IDLE
+        while True:
+            page = self._pull(standing, client, wait, backlog=True)
+            if page is None or page.cursor == page.previous:
+                return page is None or page.more
+            if page.empty and self._spare:
+                return page.more  # where pushes go on from stays where it is
+            following = functools.partial(pages.changes, client, standing.sources)
+            last = advance.advance(standing, page, using=self._using, following=following)
+            if last is None or not last.more or time.monotonic() > end or self.stopping.is_set():
+                return last is None or last.more or not page.empty
+            standing, wait = dataclasses.replace(standing, cursor=last.cursor), 0.0
 
     def _pull(self, standing: Standing, client: Client, wait: float, *, backlog: bool = False) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
@@ -220,7 +236,7 @@ class Follower:
         """Forget a copy, whose changes or those of the replicas that it was to meet with are there no more."""
         Copy.objects.using(self._using).filter(service=self.service).delete()
         names = [replica.name for replica in wanted.replicas]
-        others = place.standings(self.service, self._using, timezone.now(), copied=names)
+        others = self._look().standings(copied=names)
         with self._known.client() as client:
             for standing in [wanted] * bool(wanted.cursor) + others:
                 self._pull(standing, client, 0.0)

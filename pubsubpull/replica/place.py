@@ -90,44 +90,59 @@ def copy_again(replicas: Iterable[Follows], using: str, *, expired: bool = False
         )
 
 
-def to_copy(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> Standing | None:
-    """Return replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
-    found = _by_cursor(service, using, now, without, copied=False)
-    return found[0] if found else None
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """Where a service's replicas stood at one moment."""
+
+    service: str
+    now: datetime
+    states: tuple[ReplicaState, ...]
+    known: tuple[Follows, ...]
+
+    def to_copy(self, *, without: Collection[str] = ()) -> Standing | None:
+        """Return replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
+        found = self._by_cursor(without, copied=False)
+        return found[0] if found else None
+
+    def standings(self, *, without: Collection[str] = (), copied: Collection[str] = ()) -> list[Standing]:
+        """Return the replicas that follow, by where they stand, the most first.
+
+        Those that wait after a failure are left out, and those that are tied to one that waits, or that is being copied
+        anew: their rows would refer to rows that it does not have. But not to one of `copied`, which comes along.
+        """
+        anew = {one.name for one in self.states if not one.shape and one.applied and one.name not in copied}
+        return self._by_cursor({*without, *anew}, copied=True)
+
+    def waiting(self) -> float | None:
+        """Return in how many seconds one that waits after a failure is to be tried again; None where none waits."""
+        times = [state.next_attempt for state in self.states if state.next_attempt]
+        return max(0.0, (min(times) - self.now).total_seconds()) if times else None
+
+    def quiet(self, seconds: float) -> bool:
+        """Say whether nothing was applied for so long, or some replicas stand elsewhere than the others."""
+        applied = [state.applied for state in self.states if state.applied]
+        return len(self.standings()) > 1 or not applied or max(applied) < self.now - timedelta(seconds=seconds)
+
+    def _by_cursor(self, without: Collection[str], *, copied: bool) -> list[Standing]:
+        waits = {one.name for one in self.states if one.next_attempt is not None and one.next_attempt > self.now}
+        still = relations.tied({*without, *waits}, self.known) if without or waits else ()
+        going = {one.name: one for one in self.known if one.name not in still}
+        by_cursor: dict[str, list[Follows]] = {}
+        for state in self.states:
+            if bool(state.shape) == copied and state.name in going:
+                by_cursor.setdefault(state.cursor, []).append(going[state.name])
+        found = [Standing(service=self.service, cursor=one, replicas=tuple(them)) for one, them in by_cursor.items()]
+        return sorted(found, key=lambda one: -len(one.replicas))
 
 
-def standings(
-    service: str, using: str, now: datetime, *, without: Collection[str] = (), copied: Collection[str] = ()
-) -> list[Standing]:
-    """Return the replicas that follow, by where they stand, the most first.
-
-    Those that wait after a failure are left out, and those that are tied to one that waits, or that is being copied
-    anew: their rows would refer to rows that it does not have. But not to one of `copied`, which comes along.
-    """
-    anew = {
-        state.name
-        for state in _states(service, using)
-        if not state.shape and state.applied and state.name not in copied
-    }
-    return _by_cursor(service, using, now, {*without, *anew}, copied=True)
+def look(service: str, using: str, now: datetime) -> Look:
+    """Look where a service's replicas stand."""
+    return Look(service=service, now=now, states=tuple(_states(service, using)), known=tuple(of_service(service)))
 
 
-def _by_cursor(service: str, using: str, now: datetime, without: Collection[str], *, copied: bool) -> list[Standing]:
-    known, states = of_service(service), list(_states(service, using))
-    still = relations.tied({*without, *(state.name for state in states if _waits(state, now))}, known)
-    going = {one.name: one for one in known if one.name not in still}
-    by_cursor: dict[str, list[Follows]] = {}
-    for state in states:
-        if bool(state.shape) == copied and state.name in going:
-            by_cursor.setdefault(state.cursor, []).append(going[state.name])
-    found = [Standing(service=service, cursor=cursor, replicas=tuple(them)) for cursor, them in by_cursor.items()]
-    return sorted(found, key=lambda one: -len(one.replicas))
-
-
-def waiting(service: str, using: str, now: datetime) -> float | None:
-    """Return in how many seconds a replica that waits after a failure is to be tried again; None where none waits."""
-    times = [state.next_attempt for state in _states(service, using) if state.next_attempt]
-    return max(0.0, (min(times) - now).total_seconds()) if times else None
+def standings(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Standing]:
+    """Return the replicas that follow, by where they stand, the most first; without those that are to stand still."""
+    return look(service, using, now).standings(without=without)
 
 
 def locked(service: str, using: str) -> dict[str, Place]:
@@ -169,14 +184,3 @@ def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
 
 def _states(service: str, using: str) -> QuerySet[ReplicaState]:
     return ReplicaState.objects.using(using).filter(service=service).order_by("name")
-
-
-def _waits(state: ReplicaState, now: datetime) -> bool:
-    return state.next_attempt is not None and state.next_attempt > now
-
-
-def quiet(service: str, using: str, now: datetime, seconds: float) -> bool:
-    """Say whether nothing was applied for so long, or some replicas stand elsewhere than the others."""
-    applied = [state.applied for state in _states(service, using) if state.applied]
-    late = len(standings(service, using, now)) > 1
-    return late or not applied or max(applied) < now - timedelta(seconds=seconds)

@@ -280,7 +280,7 @@ def test_a_whole_copy_stays_as_it_is(follower, monkeypatch):
     write()
     monkeypatch.setattr(copying, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
     place.enter("shop", "default")
-    wanted = place.to_copy("shop", "default", timezone.now())
+    wanted = place.look("shop", "default", timezone.now()).to_copy()
     client = services.get("shop").client
     copying.copy(wanted, client, using="default")
     whole = Copy.objects.get()
@@ -398,7 +398,7 @@ def test_a_replica_that_fails_waits_and_catches_up(follower):
 
 def until_due(follower):
     """Follow once what waits may be tried again."""
-    processes.until(lambda: not place.waiting("shop", "default", timezone.now()))
+    processes.until(lambda: not place.look("shop", "default", timezone.now()).waiting())
     follower.run_once()
 
 

@@ -32,7 +32,7 @@ def handling():
 
 
 def due(follower):
-    processes.until(lambda: not place.waiting("shop", "default", timezone.now()))
+    processes.until(lambda: not place.look("shop", "default", timezone.now()).waiting())
     follower.run_once()
 
 
