@@ -39,7 +39,7 @@ def run(work, transport=None, **settings):
     return one
 
 
-def until(condition, limit=30):
+def until(condition, limit=60):
     """Wait until the condition holds, and return what it gave; a machine that is busy has its time."""
     event = threading.Event()
     for _ in range(int(limit / 0.02)):

@@ -56,7 +56,7 @@ class Receiver:
             self.condition.notify_all()
         return self.consent(headers)
 
-    def wait(self, until, limit=20):
+    def wait(self, until, limit=60):
         """Wait until `until(pages)` is true of what came."""
         with self.condition:
             assert self.condition.wait_for(lambda: until(self.came), limit), f"came: {self.names()}"
@@ -67,7 +67,7 @@ class Receiver:
         """Return the name in each change that came, in order."""
         return [(item["new"] or item["old"])["name"] for page in self.came for item in page["items"]]
 
-    def wait_names(self, names, limit=20):
+    def wait_names(self, names, limit=60):
         self.wait(lambda _: self.names() == names, limit)
 
 

@@ -274,7 +274,7 @@ def test_a_reader_has_all_rows_of_a_partition_or_waits_for_it_to_be_gone(start):
     assert isinstance(result[0], exceptions.CursorExpired)
 
 
-def until_waiting(other, limit=10.0):
+def until_waiting(other, limit=60.0):
     end = time.monotonic() + limit
     while not other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
         assert time.monotonic() < end, "nobody waits for a lock"
