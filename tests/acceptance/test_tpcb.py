@@ -12,11 +12,14 @@ from django.test import override_settings
 from django.test.utils import isolate_apps
 
 import pubsubpull
+from pubsubpull import conf
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.replica import compare, declared, follow, services
-from pubsubpull.replica.models import ReplicaState
-from tests import processes, sessions
+from pubsubpull.replica import compare, declared, follow, receive, services
+from pubsubpull.subscribe import signing
+from pubsubpull.subscribe.guard import Guard
+from pubsubpull.subscribe.transport import HttpTransport
+from tests import delivering, processes, sessions
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 TABLES = {
@@ -75,9 +78,11 @@ def bank(live_server):
         pubsubpull.replicates(source._meta.label_lower, service="bank")(copy)
     try:
         call_command("pubsubpull_triggers", "--sync", verbosity=0)
-        token = consumers.add("bank", [source._meta.label_lower for source in published])[1]
-        service = {"url": f"{live_server.url}/pubsubpull/", "token": token}
-        with override_settings(PUBSUBPULL={"SERVICE_NAME": "shop", "SERVICES": {"bank": service}}):
+        models = [source._meta.label_lower for source in published]
+        token = consumers.add("bank", models, may_subscribe=True)[1]
+        service = {"url": f"{live_server.url}/pubsubpull/", "token": token, "secrets": [signing.new_secret()]}
+        given = {"SERVICE_NAME": "shop", "SERVICES": {"bank": service}, "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
+        with override_settings(PUBSUBPULL=given):
             yield follow.Follower("bank", using="default")
     finally:
         for source, copy in zip(published, copies, strict=True):
@@ -89,41 +94,83 @@ def bank(live_server):
 
 def sums(prefix):
     """Return the sums that agree in each committed state."""
+    return looked_at(prefix)[:4]
+
+
+def looked_at(prefix):
+    """Return the sums, how much history there is, and where the replicas stand, all of one moment."""
     ((found),) = run(
         f"SELECT (SELECT sum(abalance) FROM {prefix}_accounts), (SELECT sum(tbalance) FROM {prefix}_tellers),"
-        f" (SELECT sum(bbalance) FROM {prefix}_branches), (SELECT coalesce(sum(delta), 0) FROM {prefix}_history)"
+        f" (SELECT sum(bbalance) FROM {prefix}_branches), (SELECT coalesce(sum(delta), 0) FROM {prefix}_history),"
+        f" (SELECT count(*) FROM {prefix}_history), (SELECT array_agg(DISTINCT cursor) FROM pubsubpull_replica)"
     )
     return found
 
 
-def ends_a_snapshot():
-    cursors = set(ReplicaState.objects.values_list("cursor", flat=True))
-    return len(cursors) == 1 and "" not in cursors and Cursor.decode(cursors.pop()).window is None
+def ends_a_snapshot(cursors):
+    """Say whether all stand at one place, which is not in the midst of a backlog."""
+    (cursor,) = cursors
+    return Cursor.decode(cursor).window is None
 
 
-def test_at_the_end_of_each_snapshot_the_balances_agree(bank):
-    bank.run_once()
-    assert ends_a_snapshot()
-    load = pgbench("--no-vacuum", f"--client={CLIENTS}", f"--time={SECONDS}")
+def check_while_it_changes(load, act):
+    """Look at the replicas while pgbench writes: at the end of each snapshot their sums agree."""
     checked, states = 0, set()
+    while load.poll() is None:
+        act()
+        *balances, count, cursors = looked_at("copied")
+        if ends_a_snapshot(cursors):
+            assert len(set(balances)) == 1
+            checked += 1
+            states.add(count)
+    output = load.stdout.read().decode()
+    load.stdout.close()
+    assert load.returncode == 0, output
+    assert checked > 5
+    assert len(states) > 3, "it was looked at while it changed"
+
+
+def check_that_all_came():
+    assert sums("copied") == sums("pgbench")
+    assert run("SELECT count(*) > 0 FROM copied_history") == [(True,)]
     with services.get("bank").client() as client:
-        while load.poll() is None:
-            bank.step(client)
-            if ends_a_snapshot():
-                accounts, tellers, branches, history = sums("copied")
-                assert accounts == tellers == branches == history
-                checked += 1
-                states.add(run("SELECT count(*) FROM copied_history")[0][0])
-        output = load.stdout.read().decode()
-        load.stdout.close()
-        assert load.returncode == 0, output
-        bank.run_once()
-        assert checked > 5
-        assert len(states) > 3, "it was looked at while it changed"
-        assert sums("copied") == sums("pgbench")
-        assert run("SELECT count(*) > 0 FROM copied_history") == [(True,)]
         for name in TABLES:
             differing = f"SELECT count(*) FROM (TABLE pgbench_{name} EXCEPT ALL TABLE copied_{name}) AS d"
             assert run(differing) == [(0,)]
             result = compare.compare(declared.get(f"shop.copied{name}"), client, using="default")
             assert (result.suspects, result.differences) == (0, ())
+
+
+class Sending(HttpTransport):
+    """What really sends, and says when it was closed."""
+
+    closed = False
+
+    async def close(self):
+        await super().close()
+        self.closed = True
+
+
+def start_load():
+    return pgbench("--no-vacuum", f"--client={CLIENTS}", f"--time={SECONDS}")
+
+
+def test_at_the_end_of_each_snapshot_the_balances_agree(bank):
+    bank.run_once()
+    with services.get("bank").client() as client:
+        check_while_it_changes(start_load(), lambda: bank.step(client))
+    bank.run_once()
+    check_that_all_came()
+
+
+def test_at_the_end_of_each_snapshot_that_is_pushed_the_balances_agree(bank, live_server):
+    bank.run_once()
+    receive.subscribe(services.get("bank"), f"{live_server.url}/receive/bank/", using="default", batch=50)
+    last = "SELECT coalesce(max(hid), 0) FROM pgbench_history EXCEPT SELECT coalesce(max(hid), 0) FROM copied_history"
+
+    def work(*_):
+        check_while_it_changes(start_load(), lambda: None)
+        delivering.until(lambda: run(last) == [] and sums("copied") == sums("pgbench"), limit=60)
+
+    delivering.run(work, Sending(connect=5, read=30, guard=Guard.of(conf.get())))
+    check_that_all_came()
