@@ -18,6 +18,8 @@ FORMAT = 1
 LARGEST = 2**63 - 1
 """What PostgreSQL's bigint holds; xid8 holds more, but no cluster lives that long."""
 
+NONE = "This is no cursor: pass one on just as it was given."
+
 TEXT_LIMIT = 64_000
 """Characters; a snapshot of 10,000 running transactions takes about 14,000."""
 
@@ -106,17 +108,34 @@ class Cursor:
         try:
             return _decode(text)
         except (ValueError, binascii.Error, StopIteration) as error:
-            raise exceptions.CursorInvalid("This is no cursor: pass one on just as it was given.") from error
+            raise exceptions.CursorInvalid(NONE) from error
 
 
-def _decode(text: str) -> Cursor:
+def reached(text: str) -> int:
+    """Return the id that the reader of a cursor has come to. Raises `CursorInvalid`.
+
+    For many cursors of one's own: it takes less time than `decode`, which checks all that a cursor says.
+    """
+    try:
+        _, floor, above, _, _, running, *rest = _read(text)
+    except (ValueError, binascii.Error) as error:
+        raise exceptions.CursorInvalid(NONE) from error
+    window = rest[running:]
+    return window[-2] if len(window) > 1 else floor + above
+
+
+def _read(text: str) -> list[int]:
+    """Return the numbers of a cursor's text."""
     if len(text) > TEXT_LIMIT:
         raise ValueError("too long")
     data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     if not data or data[0] != FORMAT:
         raise ValueError("unknown format")
-    numbers = list(_varints(data[1:]))
-    reader = iter(numbers)
+    return list(_varints(data[1:]))
+
+
+def _decode(text: str) -> Cursor:
+    reader = iter(_read(text))
     epoch, floor, above = next(reader), next(reader), next(reader)
     cursor = Cursor(epoch=epoch, seq=_bounded(floor + above), floor=floor, snapshot=_snapshot(reader))
     rest = list(reader)

@@ -136,12 +136,11 @@ def actions(state: str) -> tuple[str, ...]:
 
 
 def _places(present: Present, using: str) -> list[Place]:
-    there = (
-        Subscription.objects.using(using).select_related("consumer").only("name", "state", "cursor", "consumer__name")
-    )
+    there = Subscription.objects.using(using).order_by()
+    columns = ("pk", "consumer__name", "name", "state", "cursor")
     return [
-        Place(id=one.pk, name=f"{one.consumer.name}/{one.name}", state=one.state, seen=metrics.behind(one, present))
-        for one in there.order_by()
+        Place(id=id_, name=f"{consumer}/{name}", state=state, seen=metrics.seen(cursor, present))
+        for id_, consumer, name, state, cursor in there.values_list(*columns)
     ]
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Count
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed, partitions, sql
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.capture import cursor, feed, partitions, sql
 from pubsubpull.subscribe import meter
 from pubsubpull.subscribe.models import Counter, Failure, Host, Subscription
 
@@ -135,11 +134,15 @@ def cumulated(name: str, values: dict[tuple[str, str], float]) -> list[tuple[str
 
 def behind(one: Subscription, present: Present) -> int:
     """Return the version up to which a subscription has been served; the present's where its cursor is none."""
+    return seen(one.cursor, present)
+
+
+def seen(text: str, present: Present) -> int:
+    """Return the version up to which who has a cursor has been served; the present's where it is none."""
     try:
-        cursor = Cursor.decode(one.cursor)
+        return cursor.reached(text)
     except exceptions.CursorInvalid:
         return present.seq
-    return cursor.window.last if cursor.window else cursor.seq
 
 
 def lags(seen: set[int], using: str) -> dict[int, float]:

@@ -81,6 +81,29 @@ def test_a_transaction_left_open_holds_back_nothing():
     assert drain(cursor)[0] == ["open"]
 
 
+def test_who_goes_back_to_a_version_gets_what_is_after_it_and_what_was_on_its_way_then():
+    with session() as slow, session() as quick:
+        slow.execute("BEGIN")
+        add(slow, "on its way")
+        for name in "abc":
+            add(quick, name)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM pubsubpull_change WHERE new->>'name' = 'b'")
+            version = cursor.fetchone()[0]
+        back = feed.present().after(version)
+        slow.execute("COMMIT")
+    first, cursor = drain(back)
+    second, _ = drain(cursor)
+    assert (first, second) == (["c"], ["on its way"])
+
+
+def test_who_goes_back_to_the_last_version_or_beyond_is_up_to_date():
+    Customer.objects.create(name="a")
+    present = feed.present()
+    assert present.after(present.top) == present.cursor()
+    assert present.after(0).window.last == present.dropped
+
+
 def test_a_transaction_is_never_split_between_two_reads():
     cursor = now()
     with session() as writer:

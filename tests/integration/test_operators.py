@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from pubsubpull.capture import feed
+from pubsubpull.capture.cursor import Cursor
 from pubsubpull.models import Failure, Host, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import subscriptions
@@ -144,6 +145,10 @@ def test_one_that_is_rewound_goes_on_from_there(made):
     transport = RecordingTransport()
     run(lambda *_: until(lambda: now(made).delivered >= 2), transport)
     command("rewind", "billing/main", "--to", "now")
+    command("rewind", "billing/main", "--to", "2001-01-01T00:00:00Z")
+    assert feed.page(Cursor.decode(now(made).cursor), models=["shop.customer"]).count == 2
+    with pytest.raises(CommandError, match="after: must say its time zone too"):
+        command("rewind", "billing/main", "--to", "2001-01-01T00:00:00")
     with pytest.raises(CommandError, match="after: must be a cursor"):
         command("rewind", "billing/main", "--to", "then")
     cursor = feed.present().cursor()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsubpull import exceptions
-from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
+from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window, reached
 
 numbers = st.integers(min_value=0, max_value=2**40)
 
@@ -128,3 +128,14 @@ def test_a_snapshot_covers_another_when_it_has_seen_all_that_the_other_has(later
 
 def test_a_snapshot_far_behind_is_told_quickly():
     assert not NOTHING.covers(Snapshot(xmin=5, xmax=2**60))
+
+
+@given(cursors())
+def test_how_far_a_cursor_has_come_is_told_without_reading_all_of_it(cursor):
+    assert reached(cursor.encode()) == (cursor.window.last if cursor.window else cursor.seq)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense!", "AQ", "AQEBAQ", "ü"])
+def test_what_is_no_cursor_has_come_nowhere(text):
+    with pytest.raises(exceptions.CursorInvalid):
+        reached(text)
