@@ -146,7 +146,7 @@ def test_one_that_is_rewound_goes_on_from_there(made):
     run(lambda *_: until(lambda: now(made).delivered >= 2), transport)
     command("rewind", "billing/main", "--to", "now")
     command("rewind", "billing/main", "--to", "2001-01-01T00:00:00Z")
-    assert feed.page(Cursor.decode(now(made).cursor), models=["shop.customer"]).count == 2
+    assert feed.page(Cursor.decode(now(made).cursor), models=["shop.customer"], limit=10).count == 2
     with pytest.raises(CommandError, match="after: must say its time zone too"):
         command("rewind", "billing/main", "--to", "2001-01-01T00:00:00")
     with pytest.raises(CommandError, match="after: must be a cursor"):
