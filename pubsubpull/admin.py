@@ -43,7 +43,7 @@ class HistoryMixin(Base):
         """Show an object's history; one that is not published has Django's own."""
         if registry.get(history.label(self.model)) is None:
             return super().history_view(request, object_id, extra_context)
-        return views.object_history(request, self, unquote(object_id))
+        return views.object_history(request, self, unquote(object_id))  # type: ignore[return-value]  # or a stream
 
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Restore a version, after showing what that would change."""
@@ -65,7 +65,7 @@ class ChangeAdmin(ChangeBase):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:  # noqa: ARG002  Django's
         """Show the log."""
         self._check(request)
-        return views.log_page(request, self.admin_site)
+        return views.log_page(request, self.admin_site)  # type: ignore[return-value]  # or a stream
 
     def request_view(self, request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
         """Show a request."""

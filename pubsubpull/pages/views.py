@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import dateparse, timezone
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import history, restore
+from pubsubpull.audit import export, history, restore
 from pubsubpull.capture import keys, registry
 from pubsubpull.pages import values
 
@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 
     from django.contrib.admin import AdminSite, ModelAdmin
     from django.db.models import Model
+    from django.http.response import HttpResponseBase
 
 PAGE = 50
 
 
-def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponse:
+def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponseBase:
     """Show the timeline of one object, which may be gone."""
     found = _object(request, admin, key)
     label = history.label(admin.model)
     asked, errors = _asked(request.GET)
+    if (kind := _export(request, errors)) is not None:
+        changes = export.entries(label, key, **asked, using=_using())
+        return export.response(request, changes, kind=kind, name=f"{label}-{key}", mark=True)
     page = history.history(label, key, **asked, limit=PAGE, using=_using())
     if found is None and not page.entries and not request.GET:
         raise Http404
@@ -90,7 +94,7 @@ def request_page(request: HttpRequest, site: AdminSite, request_id: uuid.UUID) -
     return _answer(request, site, "request", {**context, **_timeline(request, site, page, [])})
 
 
-def log_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
+def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Show the log: searched by model, key, person, path and time."""
     asked, errors = _asked(request.GET)
     visible = _visible(request, site)
@@ -99,6 +103,9 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponse:
     chosen = [model] if model in visible else visible
     if key and not target:
         errors.append("Choose a model to search for a key.")
+    if (kind := _export(request, errors)) is not None:
+        changes = export.entries(*target, **asked, models=chosen, using=_using())
+        return export.response(request, changes, kind=kind, name="log", mark=True)
     page = history.history(*target, **asked, models=chosen, limit=PAGE, using=_using())
     context = {"title": "Log", "models": visible, "with_key": True}
     return _answer(request, site, "log", {**context, **_timeline(request, site, page, errors)})
@@ -114,6 +121,12 @@ def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:
             errors.append(f"{name}: it is a date or a date and a time.")
     asked["before"] = _number(given.get("before")) or None
     return asked, errors
+
+
+def _export(request: HttpRequest, errors: list[str]) -> str | None:
+    """Return the kind of file that is asked for; None where a page is, or what is asked for is not clear."""
+    kind = request.GET.get("format", "")
+    return kind if kind in export.TYPES and not errors else None
 
 
 def _moment(text: str) -> dt.datetime | None:
@@ -133,9 +146,12 @@ def _number(text: str | None) -> int:
 
 def _timeline(request: HttpRequest, site: AdminSite, page: history.History, errors: list[str]) -> dict[str, Any]:
     names = values.related(page, using=_using(), may_see=lambda model: _may_see(request, site, model))
-    older = urlencode({**request.GET.dict(), "before": page.next}) if page.next else None
+    given = request.GET.dict()
+    older = urlencode({**given, "before": page.next}) if page.next else None
+    chosen = {name: value for name, value in given.items() if name != "before"}
+    files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.TYPES]
     rows = [{"entry": e, "changes": values.differences(e, names), "url": _history_url(site, e)} for e in page]
-    return {"rows": rows, "older": older, "given": request.GET, "errors": errors}
+    return {"rows": rows, "older": older, "files": files, "given": request.GET, "errors": errors}
 
 
 def _history_url(site: AdminSite, entry: history.Entry) -> str | None:

@@ -6,17 +6,18 @@ import datetime as dt  # noqa: TC003  ninja reads the annotations
 import hashlib
 import json
 import uuid  # noqa: TC003  ninja reads the annotations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase  # noqa: TC002  ninja reads the annotations
 from ninja import Router
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import history, trail
+from pubsubpull.audit import export, history, trail
 from pubsubpull.capture import feed, registry
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.pull import changes, columns, consumers, instances, problems, schemas
+from pubsubpull.pull import changes, columns, consumers, document, instances, problems, schemas
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -105,7 +106,10 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
 
 
 @router.get(
-    "/models/{model}/instances/{path:key}/audit/", response={200: schemas.Audit, **ERRORS}, summary="A row's trail"
+    "/models/{model}/instances/{path:key}/audit/",
+    response={200: schemas.Audit, **ERRORS},
+    summary="A row's trail",
+    openapi_extra={"responses": {200: {"content": document.exported(export.TYPES)}}},
 )
 def audit(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
@@ -117,11 +121,13 @@ def audit(  # noqa: PLR0917  each is a part of the query
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
     column: str | None = None,
-) -> HttpResponse:
+    format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
+) -> HttpResponseBase:
     """Tell who changed what of one object, when, and by which request; newest first.
 
     `user` (an id or a name), `since`, `until` and `column` narrow it. A page looks at `limit` changes: it may have
-    fewer, even none, and still a `next`.
+    fewer, even none, and still a `next`. With `format` csv or ndjson, or `Accept` of their types, all of the trail
+    comes, as a stream: of CSV a line for each column that changed, of NDJSON an object for each change.
     """
     _may_audit(request)
     publication, limit = _publication(request, model), _limit(limit)
@@ -132,6 +138,9 @@ def audit(  # noqa: PLR0917  each is a part of the query
     only = {"user": user, "since": _zoned("since", since), "until": _zoned("until", until), "column": column}
     if any("\0" in (text or "") for text in (user, column)):
         raise problems.invalid("user", "holds no NUL character, nor does column.")
+    if (kind := format or _preferred(request)) != "json":
+        changes_ = export.entries(publication.label, key, **only, before=before, using=_using())
+        return export.response(request, changes_, kind=kind, name=f"{publication.label}-{key}")
     page = trail.page(publication.label, key, before=before, limit=limit, using=_using(), **only)
     following = None
     if page.count == limit:
@@ -197,6 +206,12 @@ def request_(
     if found is None:
         raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
     return _text(found)
+
+
+def _preferred(request: HttpRequest) -> str:
+    """Return what the caller would rather have: json, csv or ndjson."""
+    kinds = {"application/json": "json"} | {media: kind for kind, media in export.TYPES.items()}
+    return kinds.get(request.get_preferred_type(list(kinds)) or "", "json")
 
 
 def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.datetime) -> str | None:

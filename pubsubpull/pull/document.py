@@ -35,6 +35,11 @@ class Api(NinjaAPI):
         return made
 
 
+def exported(types: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an answer may have as content besides JSON: files of these media types."""
+    return {media: {"schema": {"type": "string"}} for media in types.values()}
+
+
 def operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Give each operation of an OpenAPI document."""
     for path in document["paths"].values():

@@ -1,5 +1,5 @@
 -- The trail of one object, newest first, as the JSON text of its items: what changed column by column, and who did it. A masked column never
--- differs. A truncate has taken the object with all others.
+-- differs. A truncate has taken the object with all others; why truncates are ordered as they are is said in history_object.sql.
 SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits), '') FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
@@ -15,7 +15,8 @@ SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER
         (SELECT * FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
         UNION ALL
         (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before}
-             AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key = {key}) ORDER BY id DESC LIMIT {limit})
+             AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key = {key})
+         ORDER BY key DESC, model DESC, id DESC LIMIT {limit})
         ORDER BY id DESC LIMIT {limit}
     ) AS c
 ) AS items

@@ -15,6 +15,7 @@ from pubsubpull import exceptions
 from pubsubpull.audit import history as histories
 from pubsubpull.audit import restore as restoring
 from pubsubpull.audit import span
+from pubsubpull.capture import sql
 from pubsubpull.capture.models import Change
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Secret, Stock
 
@@ -377,3 +378,22 @@ def test_numbers_keep_each_digit_in_history_and_when_restored():
     assert str(restoring.preview(Order, order.pk, first.version)["total"][1]) == "9999999999.10"
     pubsubpull.restore(order, first.version)
     assert str(Order.objects.get().total) == "9999999999.10"
+
+
+@pytest.mark.parametrize("file", ["queries/as_of", "queries/history", "queries/trail"])
+def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(file):
+    """Where most of the log is of one object, ids look like the way to find its few truncates: all would be read."""
+    run(
+        "INSERT INTO pubsubpull_change (model, op, key, old, new) SELECT 'shop.customer', 'U', '77', "
+        "jsonb_build_object('name', n), jsonb_build_object('name', n + 1) FROM generate_series(1, 50000) n"
+    )
+    run("ANALYZE pubsubpull_change")
+    asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
+    fits, request = sql.compose("queries/history_fits", **asked), sql.template("queries/request_json").format()
+    given = {"before": span.LATEST, "limit": 200, "moment": now() + datetime.timedelta(days=1)}
+    whose = {"model": "shop.customer", "key": "77"}
+    seen = sql.compose("queries/history_object", fits=fits, most=histories.EXAMINED, **given, **whose)
+    query = sql.compose(file, seen=seen, fits=fits, request=request, **given, **whose)
+    ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
+    for node in nodes(plan[0]["Plan"]):
+        assert node.get("Rows Removed by Filter", 0) < 1000, node
