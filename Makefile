@@ -44,7 +44,7 @@ lint: $(VENV)/.lint ## check style and types
 
 screenshots: $(VENV)/.test ## make the pictures of the admin's pages, in docs/screenshots
 	@mkdir -p docs/screenshots
-	@PUBSUBPULL_SCREENSHOTS=docs/screenshots $(WITH_POSTGRES) test $(RUN) -m pytest -q tests/acceptance/test_browser.py $(ARGS)
+	@PUBSUBPULL_SCREENSHOTS=docs/screenshots $(WITH_POSTGRES) test $(RUN) -m pytest -q tests/acceptance/test_browser*.py $(ARGS)
 
 clean: ## delete what these targets made
 	@if [ -x $(RUN) ]; then $(RUN) -m example.local_postgres stop >/dev/null || true; fi

@@ -23,6 +23,11 @@ def nobody_else():
         return cursor.fetchone()[0] == 0
 
 
+def is_fault(message):
+    """Say whether a line of the console is a fault of the page. Nobody but the browser asks for a site's icon."""
+    return message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico")
+
+
 @pytest.fixture
 def open_browser(live_server, monkeypatch):
     """Return how to open a page of the site, logged in; it fails on what a page must not do."""
@@ -49,10 +54,7 @@ def open_browser(live_server, monkeypatch):
                 )
                 context.add_cookies([cookie])
                 page = context.new_page()
-                page.on(
-                    "console",
-                    lambda m: faults.append(f"{m.text} {m.location}") if m.type in {"error", "warning"} else None,
-                )
+                page.on("console", lambda m: faults.append(f"{m.text} {m.location}") if is_fault(m) else None)
                 page.on("pageerror", lambda error: faults.append(str(error)))
                 page.on("request", lambda r: None if r.url.startswith(live_server.url) else faults.append(r.url))
                 page.route("**/admin/**", browser.with_policy)
