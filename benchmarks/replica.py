@@ -41,7 +41,7 @@ def run(bench: Bench) -> measure.Outcome:
         notes.append(f"Copied {rows:,} rows: {copied:,.0f}/s. Compared as equal in {compared:.1f} s.")
         notes.append(f"One follower applies {followed:,.0f} changes a second.")
         running.start("follower", "django", "pubsubpull_follow")
-        ours, left = _one_by_one(models.Captured, models.Copied, bench.url, seconds, few)
+        ours, left = _one_by_one(models.Captured, models.Copied, bench.url, running, seconds, few)
         running.end("follower")
         bench.say(f"written to visible: p50 {measure.quantile(ours, 0.5):.1f} ms")
         lines.append(_at_most("compare equal tables, seconds", compared, 10, " s"))
@@ -53,7 +53,7 @@ def run(bench: Bench) -> measure.Outcome:
         with cqrs.consuming(running):
             services.until(lambda: _arrives(models.Master, models.Mirror), running)
             bench.say("django-cqrs consumes")
-            theirs, their_left = _one_by_one(models.Master, models.Mirror, bench.url, seconds, few)
+            theirs, their_left = _one_by_one(models.Master, models.Mirror, bench.url, running, seconds, few)
             bench.say("measures django-cqrs on what has queued up")
             rate = _backlog(running, few)
     notes.append(_said("django-cqrs", theirs))
@@ -98,11 +98,13 @@ def _compare() -> None:
         raise AssertionError(f"{found.suspects} rows differ")
 
 
-def _one_by_one(source: type[Row], replica: type[Row], url: str, seconds: float, few: int) -> tuple[Waits, int]:
+def _one_by_one(  # noqa: PLR0917
+    source: type[Row], replica: type[Row], url: str, running: Processes, seconds: float, few: int
+) -> tuple[Waits, int]:
     """Write rows at a steady rate and time each until it is seen; then make and delete rows at once."""
     for _ in range(20):
         _make(source)
-    _until(lambda: replica.objects.filter(pk=source.objects.latest("pk").pk).exists())
+    services.until(lambda: replica.objects.filter(pk=source.objects.latest("pk").pk).exists(), running)
     seen: dict[int, float] = {}
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(replica, url, seen, done))
