@@ -14,6 +14,7 @@ PubSubPullError
 │   └── HistoryErased       what it would tell was erased on request
 ├── RestoreError            an earlier state cannot be written back
 ├── ImportFailed            another package's past cannot be brought into the log
+├── ProtectionError         the log cannot be protected as asked
 ├── DumpError               a file is no whole dump of what it should be
 ├── SecretError             a stored secret cannot be read
 ├── SubscriptionError       a subscription cannot be made as asked; names the field
@@ -87,6 +88,10 @@ class RestoreError(PubSubPullError):
 
 class ImportFailed(PubSubPullError):
     """Another package's past cannot be brought into the log."""
+
+
+class ProtectionError(PubSubPullError):
+    """The log cannot be protected as asked."""
 
 
 class DumpError(PubSubPullError):

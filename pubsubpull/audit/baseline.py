@@ -10,7 +10,7 @@ from django.db import transaction
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.audit import context
+from pubsubpull.audit import context, span
 from pubsubpull.capture import registry, sql, triggers
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def baseline(label: str, *, using: str, again: bool = False) -> Iterator[Progres
         "label": publication.label,
         "excluded": hidden,
         "masked": publication.masked_columns,
-        "since": sql.run(using, sql.compose("queries/audit/last_id"))[0][0] if again else 0,
+        "since": sql.run(using, sql.compose("queries/audit/last_id"))[0][0] if again else -span.LATEST,
     }
     yield from _record(parts, rows, context.job(SOURCE, None, {"model": publication.label}), using)
 

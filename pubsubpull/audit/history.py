@@ -175,7 +175,7 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
 
     Raises `HistoryErased`.
     """
-    found = sql.run(using, sql.compose("queries/as_of", model=name, key=key, moment=moment))
+    found = sql.run(using, sql.compose("queries/as_of", model=name, key=key, moment=moment, first=-span.LATEST))
     try:
         return state_between(
             max((row for is_past, *row in found if is_past), default=None),

@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 "present.1",
                 "settle.1",
                 "partitions.1",
+                "keep_to_owner.1",
                 "make_partition.1",
                 "detach_partition.1",
                 "drop_detached.1",

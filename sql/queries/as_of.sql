@@ -9,4 +9,4 @@ UNION ALL
  WHERE model = {model} AND key IS NULL AND at <= {moment} ORDER BY key DESC, model DESC, id DESC LIMIT 1)
 UNION ALL
 (SELECT false, id, op::text, old::text, new::text FROM pubsubpull_change
- WHERE model = {model} AND key = {key} AND id > coalesce((SELECT id FROM past), 0) ORDER BY id LIMIT 1)
+ WHERE model = {model} AND key = {key} AND id > coalesce((SELECT id FROM past), {first}) ORDER BY id LIMIT 1)

@@ -18,6 +18,7 @@ BEGIN
     EXECUTE format('ALTER TABLE pubsubpull_change ATTACH PARTITION %s.%I FOR VALUES FROM (%s) TO (%s)', log, name, start, below);
     EXECUTE format('ALTER TABLE %s.%I DROP CONSTRAINT pubsubpull_change_bound', log, name);
     EXECUTE format('CREATE TABLE %s.pubsubpull_change_default PARTITION OF pubsubpull_change DEFAULT', log);
+    PERFORM pubsubpull_keep_to_owner(format('%s.pubsubpull_change_default', log)::regclass);
     RETURN true;
 END
 $$;

@@ -29,6 +29,7 @@ DROP FUNCTION pubsubpull_bound_default(bigint);
 DROP FUNCTION pubsubpull_validate_default();
 DROP FUNCTION pubsubpull_adopt_default(bigint);
 DROP FUNCTION pubsubpull_prune_requests(timestamptz, integer);
+DROP FUNCTION pubsubpull_keep_to_owner(regclass);
 DROP FUNCTION pubsubpull_partitions();
 DROP FUNCTION pubsubpull_new_epoch(bigint, oid);
 DROP FUNCTION pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);

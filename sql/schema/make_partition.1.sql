@@ -10,6 +10,7 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %s (LIKE pubsubpull_change INCLUDING ALL)', part);
+    PERFORM pubsubpull_keep_to_owner(part::regclass);
     EXECUTE format('ALTER TABLE pubsubpull_change ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)', part, low, high);
     RETURN true;
 END

@@ -390,10 +390,22 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     run("ANALYZE pubsubpull_change")
     asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
     fits, request = sql.compose("queries/history_fits", **asked), sql.template("queries/request_json").format()
-    given = {"before": span.LATEST, "limit": 200, "moment": now() + datetime.timedelta(days=1)}
+    given = {"before": span.LATEST, "limit": 200, "first": -span.LATEST, "moment": now() + datetime.timedelta(days=1)}
     whose = {"model": "shop.customer", "key": "77"}
     seen = sql.compose("queries/history_object", fits=fits, most=histories.EXAMINED, **given, **whose)
     query = sql.compose(file, seen=seen, fits=fits, request=request, **given, **whose)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):
         assert node.get("Rows Removed by Filter", 0) < 1000, node
+
+
+def test_what_was_imported_has_versions_below_0_and_tells_states_too():
+    customer = Customer.objects.create(name="b")
+    moment = now()
+    run(
+        "UPDATE pubsubpull_change SET id = -5, op = 'U', old = jsonb_build_object('name', 'a'), "
+        "new = jsonb_build_object('name', 'b')"
+    )
+    assert pubsubpull.as_of(Customer, customer.pk, moment).version == -5
+    found = pubsubpull.as_of(Customer, customer.pk, moment.replace(year=2001))
+    assert (found.version, found.data) == (0, {"name": "a"})

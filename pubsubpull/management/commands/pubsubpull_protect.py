@@ -1,0 +1,65 @@
+"""`manage.py pubsubpull_protect`: makes the log append-only by right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit import protection
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Protects, takes that back, or shows what would be done."""
+
+    help = (
+        "Takes from the application's role every right to change the log but through the triggers, and shows what it "
+        "may do with each table. Run it as the log's owner, or with --owner as a superuser. Afterwards "
+        "migrate, pubsubpull_maintain, _seal, _erase, _resend, _import and _triggers --sync need the owner's rights; "
+        "the application, pubsubpull_deliver and pubsubpull_verify do not."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--role", help="The application's role; by default the user of the database's settings.")
+        parser.add_argument("--owner", help="The role that is to own the log from now on.")
+        parser.add_argument("--undo", action="store_true", help="Give the rights back, and with --owner the log.")
+        parser.add_argument("--dry-run", action="store_true", help="Only show the statements, and what holds now.")
+
+    def handle(self, *, role: str | None, owner: str | None, undo: bool, dry_run: bool, **_: Any) -> None:
+        using = conf.get().DATABASE
+        role = role or str(connections[using].settings_dict["USER"])
+        try:
+            todo = protection.statements(role, owner=owner, undo=undo, using=using)
+            if not dry_run:
+                protection.run(todo, using=using)
+            for statement in todo if dry_run else ():
+                self.stdout.write(f"{statement};")
+            self._show(role, using)
+            left = protection.holes(role, using=using)
+        except exceptions.ProtectionError as error:
+            raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"Nothing was changed: {str(error).splitlines()[0]}") from error
+        if undo or dry_run:
+            return
+        if left:
+            raise CommandError(f"The log is not append-only for {role}: {'; '.join(left)}.")
+        self.stdout.write(self.style.SUCCESS(f"The log is append-only for {role}."))
+
+    def _show(self, role: str, using: str) -> None:
+        """Print what a role may do with each table; partitions with the same owner and rights are one line."""
+        lines: dict[tuple[str, str, str], int] = {}
+        for one in protection.tables(role, using=using):
+            may = ", ".join(one.rights) or "nothing"
+            name = "its partitions" if one.partition else one.name
+            line = (name, one.owner, f"everything, as {one.owner}" if one.owns else may)
+            lines[line] = lines.get(line, 0) + 1
+        self.stdout.write(f"{'table':24} {'owner':24} what {role} may do")
+        for (name, owner, may), count in lines.items():
+            self.stdout.write(f"{f'{name} ({count})' if count > 1 else name:24} {owner:24} {may}")

@@ -1,0 +1,2 @@
+-- Whether there is a role of this name.
+SELECT count(*) > 0 FROM pg_roles WHERE rolname = {role}

@@ -1,0 +1,16 @@
+-- Takes every right on a table from all but its owner. A partition is reached through the log: rights of its own, which default privileges may
+-- give it when it is made, would be a way around those on the log.
+CREATE FUNCTION pubsubpull_keep_to_owner(part regclass) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC')
+        FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee
+        WHERE c.oid = part AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM %s', part, grantee);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_keep_to_owner(regclass) FROM PUBLIC;

@@ -1,0 +1,242 @@
+"""The log append-only by right: for a role of its own that may do everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+
+import psycopg.errors
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import ProgrammingError, connection, transaction
+
+import pubsubpull
+from pubsubpull import conf
+from pubsubpull.audit import protection, seals
+from pubsubpull.capture import feed, partitions, triggers
+from pubsubpull.models import Subscription
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe import maintenance, subscriptions
+from tests import delivering
+from tests.shop.models import Account, Customer, Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+APP, LOG = "psp_app", "psp log"  # a name that must be quoted
+TAMPERING = [
+    "UPDATE pubsubpull_change SET key = '0'",
+    "DELETE FROM pubsubpull_change",
+    "TRUNCATE pubsubpull_change",
+    "INSERT INTO pubsubpull_change (model, op, key) VALUES ('shop.customer', 'I', '1')",
+    "UPDATE pubsubpull_change_default SET key = '0'",
+    "INSERT INTO pubsubpull_change_p1 (id, model, op, key) VALUES (1, 'shop.customer', 'I', '1')",
+    "TRUNCATE pubsubpull_change_p1",
+    "ALTER TABLE pubsubpull_change DETACH PARTITION pubsubpull_change_p1",
+    "DROP TABLE pubsubpull_change",
+    "CREATE TRIGGER t BEFORE DELETE ON pubsubpull_log EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "UPDATE pubsubpull_request SET user_name = 'bob'",
+    "DELETE FROM pubsubpull_request",
+    "UPDATE pubsubpull_log SET settled = 0",
+    "DELETE FROM pubsubpull_seal",
+    "INSERT INTO pubsubpull_erasure SELECT id, 'x', '', now(), '', '' FROM pubsubpull_change",
+    "SELECT setval('pubsubpull_change_id_seq', 1)",
+    "SELECT pubsubpull_erase('shop.customer', '1', 'bob', '')",
+    "SELECT pubsubpull_trim(1, '1')",
+    "SELECT pubsubpull_detach_partition(1, '1')",
+    "SELECT pubsubpull_drop_detached()",
+    "SELECT pubsubpull_prune_requests(now(), 1)",
+    "SELECT pubsubpull_new_epoch(1, 1)",
+    "SELECT pubsubpull_seal(1, '0')",
+    "SELECT pubsubpull_log_row('shop.customer', '{id}', '{}', '{}', NULL, '{\"id\": 1}')",
+    "CREATE TEMP TABLE forged (id int); CREATE TRIGGER t AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows "
+    "FOR EACH STATEMENT EXECUTE FUNCTION pubsubpull_capture_insert('shop.customer', '{id}', '{}', '{}')",
+]
+
+
+def run(*statements):
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else None
+
+
+def protect(*arguments):
+    out = io.StringIO()
+    try:
+        call_command("pubsubpull_protect", "--role", APP, *arguments, stdout=out, stderr=out)
+    except CommandError as error:
+        return f"{out.getvalue()}{error}"
+    return out.getvalue()
+
+
+@pytest.fixture
+def me():
+    return run("SELECT current_user")[0][0]
+
+
+@pytest.fixture(autouse=True)
+def _roles(me):
+    """Make a role that may do all with all tables, as many an application's, and one to own the log."""
+    run("TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_seal, pubsubpull_erasure")
+    run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', 'GRANT USAGE ON SCHEMA public, "Other Schema" TO psp_app')
+    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {APP}")
+        run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {what} TO {APP}")
+    yield
+    protect("--undo", "--owner", me)
+    for role in (APP, f'"{LOG}"'):
+        run(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+@contextlib.contextmanager
+def application():
+    """Be the application's role, on each connection that is made within."""
+    options = connection.settings_dict["OPTIONS"]
+    connection.close()
+    options["assume_role"] = APP
+    try:
+        yield
+    finally:
+        del options["assume_role"]
+        connection.close()
+
+
+def assert_append_only():
+    for statement in TAMPERING:
+        with pytest.raises(ProgrammingError) as caught, transaction.atomic():
+            run(statement)
+        assert isinstance(caught.value.__cause__, psycopg.errors.InsufficientPrivilege), statement
+
+
+def test_the_role_writes_to_its_tables_and_cannot_change_what_was_captured():
+    assert f"The log is append-only for {APP}." in protect()
+    with application():
+        with pubsubpull.context(user="ann"):
+            customer = Customer.objects.create(name="a")
+            Customer.objects.filter(pk=customer.pk).update(name="b")
+        Account.objects.create(owner="o")  # captured row by row
+        assert_append_only()
+        customer.delete()
+        Order.objects.all().delete()
+        found = pubsubpull.history(models=[Customer])
+    assert [(entry.op, entry.user) for entry in found] == [("delete", None), ("update", "ann"), ("insert", "ann")]
+
+
+def test_the_role_reads_delivers_and_looks_after_partitions(client):
+    protect()
+    with application():
+        consumer, token = consumers.add("billing", ["*"], may_subscribe=True, may_audit=True)
+        wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+        subscriptions.put(consumer, "main", wish)
+        customer = Customer.objects.create(name="a")
+        delivering.run(lambda _, transport: delivering.until(lambda: transport.sent))
+        for path in ("changes/", f"models/shop.customer/instances/{customer.pk}/audit/"):
+            answer = client.get(f"/pubsubpull/{path}", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == 200, answer.content
+        assert client.get("/write/by-request/").status_code == 201
+        maintenance.run(conf.get())
+        low = partitions.end(partitions.read(feed.present(), "default"))
+        assert partitions.make(low, low + 10_000_000, "default")
+        assert protection.holes(APP, using="default") == [], "a new partition has no rights of its own"
+    entry = pubsubpull.history(models=[Customer])[0]
+    assert entry.request["status"] == 201
+    assert Subscription.objects.get().state == "active"
+
+
+def test_what_drops_the_past_takes_the_owners_role():
+    protect()
+    run("UPDATE pubsubpull_log SET settled = 0")
+    Customer.objects.create(name="a")
+    settings = dataclasses.replace(conf.get(), RETENTION=1e-6)
+    for _ in range(2):
+        maintenance.run(conf.get())
+    with (
+        application(),
+        pytest.raises(ProgrammingError, match="permission denied for function pubsubpull_drop_detached"),
+    ):
+        maintenance.run(settings)
+    assert maintenance.run(settings).trimmed == 1
+
+
+def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
+    protect("--undo", "--owner", APP)
+    found = protect()
+    assert f"{APP} owns the log" in found
+    assert "CREATE ROLE pubsubpull_log NOLOGIN" in found
+    with application():
+        Customer.objects.create(name="a")
+        run("DELETE FROM pubsubpull_change")
+    found = protect("--owner", LOG)
+    assert f"The log is append-only for {APP}." in found
+    with application():
+        assert_append_only()
+        Customer.objects.create(name="b")
+    assert pubsubpull.history(models=[Customer])[0].new["name"] == "b"
+    for _ in range(2):
+        run("SELECT pubsubpull_settle()")
+    assert list(seals.seal("default", age=0))
+    run(f'GRANT "{LOG}" TO {APP}')
+    assert f"{APP} is, or may become, {LOG}" in protect("--owner", LOG)
+    assert f"or may become, {LOG}, which owns pubsubpull_change" in "".join(protection.holes(APP, using="default"))
+
+
+def test_a_dry_run_shows_the_statements_and_does_nothing():
+    found = protect("--dry-run", "--owner", LOG)
+    assert f'ALTER TABLE pubsubpull_change OWNER TO "{LOG}";' in found
+    assert f"REVOKE ALL ON pubsubpull_change FROM {APP};" in found
+    with application():
+        run("DELETE FROM pubsubpull_change")
+
+
+def test_undoing_gives_the_rights_back():
+    protect()
+    found = protect("--undo")
+    assert "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER" in found
+    with application():
+        run("DELETE FROM pubsubpull_change")
+        Customer.objects.create(name="a")
+        assert triggers.plan().actions == ()
+
+
+@pytest.mark.parametrize(
+    ("statement", "hole"),
+    [
+        (f"ALTER ROLE {APP} SUPERUSER", f"{APP} is a superuser"),
+        (f"GRANT pg_write_all_data TO {APP}", f"{APP} is a member of pg_write_all_data"),
+    ],
+)
+def test_a_role_that_no_revoking_holds_is_said_to_be_one(statement, hole):
+    run(statement)
+    found = protect()
+    assert "append-only for psp_app." not in found
+    assert hole in found
+
+
+def test_a_role_that_owns_the_schema_could_drop_the_log_and_is_told_so():
+    ((owner,),) = run("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'")
+    run(f"ALTER SCHEMA public OWNER TO {APP}")
+    try:
+        assert "may drop all that is in the schema public" in protect()
+    finally:
+        run(f"ALTER SCHEMA public OWNER TO {owner}")
+
+
+def test_rights_of_a_group_and_of_everybody_are_taken_too():
+    run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", "CREATE ROLE psp_group", f"GRANT psp_group TO {APP}")
+    try:
+        run("GRANT UPDATE, SELECT ON pubsubpull_change TO psp_group", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
+        assert f"The log is append-only for {APP}." in protect()
+        with application():
+            assert_append_only()
+    finally:
+        run("DROP OWNED BY psp_group", "DROP ROLE psp_group")
+
+
+def test_what_cannot_be_done_is_said():
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="There is no role nobody"):
+        call_command("pubsubpull_protect", "--role", "nobody", stdout=out)
+    assert "There is no role nobody" in protect("--owner", "nobody")
+    with application():
+        assert "The log is not append-only for psp_app" in protect(), "it cannot take rights from itself"
+        assert "Nothing was changed: must be" in protect("--owner", LOG)
