@@ -10,7 +10,7 @@ from django.urls import re_path
 import pubsubpull
 from pubsubpull import operate
 from pubsubpull.pull import api as pull
-from pubsubpull.pull import consumers, document, hashes_api, limits, problems
+from pubsubpull.pull import audit_api, consumers, document, hashes_api, limits, problems
 from pubsubpull.subscribe import api as subscribe
 from pubsubpull.subscribe import failures_api
 
@@ -48,6 +48,7 @@ api = document.Api(
     urls_namespace="pubsubpull",
 )
 problems.install(api)
+api.add_router("", audit_api.router, tags=["audit"])  # its addresses are longer, and so go first
 api.add_router("", pull.router, tags=["pull"])
 api.add_router("", hashes_api.router, tags=["compare"])
 api.add_router("", operate.router, tags=["operate"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from psycopg import sql as psql
+from typing import TYPE_CHECKING, NamedTuple
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sizes, sql
 from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
+from pubsubpull.capture.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -87,7 +86,7 @@ class Rows:
     rows: tuple[Row, ...]
     cursor: Cursor
     more: bool
-    reading: _Reading | None = dataclasses.field(default=None, repr=False)
+    reading: Reading | None = dataclasses.field(default=None, repr=False)
 
     def cursor_after(self, version: int) -> Cursor:
         """Return the cursor of one who has seen these changes up to the one of this version."""
@@ -147,8 +146,8 @@ def page(
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Page(items=b"", count=0, cursor=after, more=False)
     cut = size if sizes.may_be_large(using) else None
-    ((dropped, count, last, items),) = _read(
-        "queries/page", reading, limit=limit, size=cut, models=models, using=using, as_bytes=True
+    ((dropped, count, last, items),) = reading.read(
+        "queries/page", limit=limit, size=cut, models=models, using=using, as_bytes=True
     )
     _kept(reading, dropped, now, using)
     full = count == limit or sizes.may_be_cut(len(items), cut)
@@ -174,7 +173,7 @@ def rows(
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
     cut = size if sizes.may_be_large(using) else None
-    read = _read("queries/rows", reading, limit=limit, size=cut, models=models, using=using)
+    read = reading.read("queries/rows", limit=limit, size=cut, models=models, using=using)
     _kept(reading, read[0][0], now, using)
     found = tuple(Row(*row) for _, *row in read if row[0] is not None)
     full = len(found) == limit or sizes.may_be_cut(sum(len(row.item) for row in found), cut)
@@ -184,32 +183,7 @@ def rows(
     return Rows(rows=found, cursor=cursor, more=more, reading=reading)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """One query's worth of a window: from the cursor `since` to `window`, ids up to `high`."""
-
-    since: Cursor
-    window: Window
-    high: int
-    restored: int
-
-    def is_gap_before(self, cursor: Cursor) -> bool:
-        """Say whether the cursor after this reading has skipped ids that are not there."""
-        return cursor.window is not None and cursor.window.last > self.high
-
-    def next(self, reached: int) -> tuple[Cursor, bool]:
-        """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""
-        if reached >= self.window.top:
-            return Cursor(
-                epoch=self.since.epoch,
-                seq=self.window.seq,
-                floor=self.window.floor,
-                snapshot=self.window.snapshot,
-            ), False
-        return dataclasses.replace(self.since, window=dataclasses.replace(self.window, last=reached)), True
-
-
-def _reading(after: Cursor | None, now: Present) -> _Reading | None:
+def _reading(after: Cursor | None, now: Present) -> Reading | None:
     """Decide what to read next; None where this server lags behind the cursor."""
     since = after or now.start()
     check(since, now)
@@ -217,7 +191,7 @@ def _reading(after: Cursor | None, now: Present) -> _Reading | None:
     if not now.snapshot.covers(upto.snapshot if since.window else since.snapshot):
         return None
     low = max(upto.last, since.seq)
-    return _Reading(since=since, window=upto, high=min(upto.top, low + SCAN), restored=now.restored)
+    return Reading(since=since, window=upto, high=min(upto.top, low + SCAN), restored=now.restored)
 
 
 def check(cursor: Cursor, now: Present) -> None:
@@ -247,64 +221,16 @@ def lacks(cursor: Cursor, dropped: int, dropped_xid: int) -> bool:
     return max(cursor.seq, last) < dropped or cursor.snapshot.xmin <= dropped_xid
 
 
-def _kept(reading: _Reading, dropped: int | None, now: Present, using: str) -> None:
+def _kept(reading: Reading, dropped: int | None, now: Present, using: str) -> None:
     """Raise `CursorExpired` where what was read may lack a change because a partition went meanwhile."""
     if dropped != now.dropped:
         check(reading.since, present(using))
 
 
-def _reached(reading: _Reading, now: Present, *, empty: bool, using: str) -> int:
+def _reached(reading: Reading, now: Present, *, empty: bool, using: str) -> int:
     """Return the id that a page with room left has reached: after an empty one, beyond any gap that follows."""
     if not empty or reading.high >= reading.window.top:
         return reading.high
     ((following, dropped),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))
     _kept(reading, dropped, now, using)
     return reading.window.top if following is None else following - 1
-
-
-def _read(
-    name: str,
-    reading: _Reading,
-    *,
-    limit: int,
-    size: int | None,
-    models: Collection[str] | None,
-    using: str,
-    as_bytes: bool = False,
-) -> list[tuple[Any, ...]]:
-    wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
-    window = _window(reading, limit=limit, wanted=wanted)
-    if size is not None:
-        window = sql.template("queries/bounded").format(window=window, size=psql.Literal(size))
-    query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
-    return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
-
-
-def _window(reading: _Reading, *, limit: int, wanted: psql.Composable) -> psql.Composed:
-    """Return the query for a reading's changes; above `since.seq` there are no stragglers to look for."""
-    since, upto = reading.since, reading.window
-    tail = sql.compose(
-        "queries/tail",
-        low=max(upto.last, since.seq),
-        high=reading.high,
-        restored=reading.restored,
-        since=str(since.snapshot),
-        upto=str(upto.snapshot),
-        limit=limit,
-        wanted=wanted,
-    )
-    if max(upto.last, since.floor) >= since.seq:
-        return tail
-    return sql.compose(
-        "queries/window",
-        ended=[str(xid) for xid in sorted(set(since.snapshot.running) - set(upto.snapshot.running))],
-        first=str(since.snapshot.xmax),
-        beyond=str(upto.snapshot.xmax),
-        upto=str(upto.snapshot),
-        floor=since.floor,
-        seq=since.seq,
-        last=upto.last,
-        tail=tail,
-        limit=limit,
-        wanted=wanted,
-    )

@@ -6,13 +6,13 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads the annotations
 from ninja import Router
 
-from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed, registry
+from pubsubpull import exceptions
+from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.pull import consumers, hashes, instances, problems, schemas
+from pubsubpull.pull import calls, hashes, instances, problems, schemas
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -26,11 +26,11 @@ RANGES = 1000
 @router.get("/models/{model}/bounds/", response={200: schemas.Bounds, **ERRORS}, summary="Keys to split hashes at")
 def bounds(request: HttpRequest, model: str, each: int = 10_000) -> HttpResponse:
     """Give keys that split the table into ranges of about `each` rows, in the order that hashes are taken in."""
-    publication = _publication(request, model)
+    publication = calls.publication(request, model)
     if not 1 <= each <= 10**9:
         raise problems.invalid("each", "is a number of rows, from 1.")
-    keys = hashes.bounds(publication, each=each, most=RANGES, using=_using())
-    return _json({"model": publication.label, "keys": keys})
+    keys = hashes.bounds(publication, each=each, most=RANGES, using=calls.using())
+    return calls.answer({"model": publication.label, "keys": keys})
 
 
 @router.get("/models/{model}/hashes/", response={200: schemas.Hashes, **ERRORS}, summary="The hashes of key ranges")
@@ -42,11 +42,11 @@ def ranges(
     `columns` are names with commas between, all without it; `where` is a JSON object of columns, each with the list of
     values that a row may have there.
     """
-    publication = _publication(request, model)
+    publication = calls.publication(request, model)
     table, where = _table(publication, columns, where)
     ends = _bounds(publication, bounds)
-    found = _checked("bounds", lambda: table.ranges(ends, where=where, using=_using()))
-    return _json(
+    found = _checked("bounds", lambda: table.ranges(ends, where=where, using=calls.using()))
+    return calls.answer(
         {
             "model": publication.label,
             "columns": table.columns,
@@ -66,13 +66,15 @@ def rows(  # noqa: PLR0917  each is a part of the query
     limit: int = 10_000,
 ) -> HttpResponse:
     """Give the key and the hash of each row after one key, up to another, at most `limit`."""
-    publication = _publication(request, model)
+    publication = calls.publication(request, model)
     table, where = _table(publication, columns, where)
     if not 1 <= limit <= 10_000:
         raise problems.invalid("limit", "is a number from 1 to 10000.")
     begin, end = _parts(publication, "after", after), _parts(publication, "until", until)
-    found = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=_using()))
-    return _json({"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in found]})
+    found = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=calls.using()))
+    return calls.answer(
+        {"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in found]}
+    )
 
 
 @router.get("/models/{model}/rows/", response={200: schemas.Rows, **ERRORS}, summary="The rows of some keys")
@@ -81,7 +83,7 @@ def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None)
 
     `seen` is a cursor that the answer must not be older than: a standby that lags behind it answers 503.
     """
-    publication = _publication(request, model)
+    publication = calls.publication(request, model)
     try:
         keys = json.loads(wanted)
     except (ValueError, RecursionError):
@@ -90,8 +92,8 @@ def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None)
         raise problems.invalid("wanted", "is a JSON array of at most 1000 keys.")
     if seen is not None:
         _not_before(seen)
-    items = _checked("wanted", lambda: hashes.rows(publication, keys, using=_using()))
-    return _text(f'{{"model":{json.dumps(publication.label)},"items":[{items}]}}')
+    items = _checked("wanted", lambda: hashes.rows(publication, keys, using=calls.using()))
+    return calls.answer(f'{{"model":{json.dumps(publication.label)},"items":[{items}]}}')
 
 
 def _not_before(text: str) -> None:
@@ -99,7 +101,7 @@ def _not_before(text: str) -> None:
         cursor = Cursor.decode(text)
     except exceptions.CursorInvalid as error:
         raise problems.invalid("seen", str(error)) from error
-    now = feed.present(_using())
+    now = feed.present(calls.using())
     feed.check(cursor, now)
     if not now.snapshot.covers((cursor.window or cursor).snapshot):
         raise problems.Problem(
@@ -136,8 +138,8 @@ def _parts(publication: Publication, field: str, key: str | None) -> hashes.Key:
 
 def _table(publication: Publication, columns: str | None, where: str) -> tuple[hashes.Table, str]:
     names = None if columns is None else [name for name in columns.split(",") if name]
-    table = _checked("columns", lambda: hashes.of(publication, names, using=_using()))
-    return table, _checked("where", lambda: hashes.checked_where(publication, where, using=_using()))
+    table = _checked("columns", lambda: hashes.of(publication, names, using=calls.using()))
+    return table, _checked("where", lambda: hashes.checked_where(publication, where, using=calls.using()))
 
 
 def _checked(field: str, read: Any) -> Any:
@@ -147,24 +149,5 @@ def _checked(field: str, read: Any) -> Any:
         raise problems.invalid(field, str(error)) from error
 
 
-def _publication(request: HttpRequest, model: str) -> Publication:
-    (label,) = consumers.chosen(request.auth, [model])  # type: ignore[attr-defined]
-    publication = registry.get(label)
-    assert publication is not None  # noqa: S101  chosen() gives published models only
-    return publication
-
-
-def _using() -> str:
-    return conf.get().DATABASE
-
-
 def _hex(number: int) -> str:
     return f"{number % 2**64:016x}"
-
-
-def _json(body: dict[str, Any]) -> HttpResponse:
-    return _text(json.dumps(body))
-
-
-def _text(body: str) -> HttpResponse:
-    return HttpResponse(body.encode(), content_type="application/json")

@@ -13,9 +13,10 @@ from django.db import Error as DatabaseError
 from pubsubpull import __version__, exceptions
 from pubsubpull.capture import feed
 from pubsubpull.subscribe import aside, consent, notification, pace, signing, spread, threads, uri, vault
-from pubsubpull.subscribe.models import SERVED, Subscription
+from pubsubpull.subscribe.models import Subscription
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind, outcome
 from pubsubpull.subscribe.poison import Step
+from pubsubpull.subscribe.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,12 +72,12 @@ class Delivery:
         self.alive = alive
         self.present = present
         self.rows = rows
-        self.stopping = asyncio.Event()
+        self.turn = Turn(breaker=breaker, progress=progress, alive=alive)
         self.delivered = 0
 
     def start(self, held: Held) -> None:
         """Deliver what waits for the subscription, unless that is under way."""
-        if held.task is None and not self.stopping.is_set():
+        if held.task is None and not self.turn.stopping.is_set():
             held.task = asyncio.create_task(self._run(held), name=f"deliver {held}")
 
     async def _run(self, held: Held) -> None:
@@ -86,7 +87,7 @@ class Delivery:
                 held.before = None
             if held.unverified and not await self._ask(held):
                 return
-            while not self._over(held) and await self._one(held):
+            while not self.turn.is_over(held) and await self._one(held):
                 pass
         except Exception:
             logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", held)
@@ -97,14 +98,14 @@ class Delivery:
                 asyncio.get_running_loop().call_soon(self._again, held)
 
     def _again(self, held: Held) -> None:
-        if not self._over(held):
+        if not self.turn.is_over(held):
             self.start(held)
 
     async def _one(self, held: Held) -> bool:
         """Send one notification; say whether to go on."""
         wanted = next(iter(held.wanted.values()), None)
         page = aside.alone(held, wanted) if wanted else await self._next(held)
-        if page is None or not await self._due(held):
+        if page is None or not await self.turn.comes(held):
             return False
         held.free_at = pace.next_at(held, page.count, now=time.time())
         result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
@@ -123,47 +124,11 @@ class Delivery:
                 held.current = await self.rows(held)
             except DatabaseError as error:
                 logger.warning("pubsubpull: the database is away (%s); rows are read later", threads.first_line(error))
-                await self._first(held, AWAY)
+                await self.turn.wait(held, AWAY)
                 return None
             if held.current is None:
                 self.progress.complete(held)
         return held.next()
-
-    def _over(self, held: Held) -> bool:
-        return self.stopping.is_set() or held.ending.is_set() or held.state not in SERVED
-
-    async def _due(self, held: Held) -> bool:
-        """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
-        if held.next_attempt is not None:
-            await self._first(held, held.next_attempt - time.time())
-        if held.free_at is not None:
-            await self._first(held, held.free_at - time.time())
-        while not self._over(held):
-            alive = self.alive()
-            if not alive.is_set():
-                await self._first(held, 1.0, alive)
-            elif wait := await self.breaker.wait(held.host, failing=bool(held.attempts)):
-                self._held_back(held, wait)
-                await self._first(held, wait, self.breaker.news(held.host))
-            elif self._over(held):
-                await self.breaker.give_back(held.host)
-            else:
-                return True
-        return False
-
-    async def _first(self, held: Held, seconds: float, *events: asyncio.Event) -> None:
-        """Wait so long, or until the worker stops, the subscription is taken away, or an event comes."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self.stopping, held.ending, *events)]
-        await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
-    def _held_back(self, held: Held, wait: float) -> None:
-        """Note that the subscription waits for its host, which others have found not to answer."""
-        sick = self.breaker.given_up(held.host)
-        error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
-        if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
-            self.progress.put_off(held, wait, error)
 
     async def _spread(self, held: Held, page: Notification) -> Outcome | None:
         """Send the changes of a page one by one, each to its own URL; None where that was broken off."""
@@ -179,7 +144,7 @@ class Delivery:
         spreading = spread.Spread(
             send=send,
             width=held.concurrency,
-            over=lambda: self._over(held) or not self.alive().is_set(),
+            over=lambda: self.turn.is_over(held) or not self.alive().is_set(),
             done=held.done,
         )
         return await spreading.run(page.rows)
@@ -196,7 +161,7 @@ class Delivery:
 
     async def _ask(self, held: Held) -> bool:
         """Ask the receiver for its consent, again and again; say whether it has given it."""
-        while await self._due(held):
+        while await self.turn.comes(held):
             asking = self.transport.options(uri.stem(held.callback), {**AGENT, **consent.request(self.origin)})
             result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=self.origin))
             if held.dropped:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.conf import Settings
-    from pubsubpull.subscribe.held import Groups, Held
+    from pubsubpull.subscribe.groups import Groups
+    from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.notification import Notification
     from pubsubpull.subscribe.outcome import Retry
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
     from pubsubpull.subscribe.delivery import Delivery
-    from pubsubpull.subscribe.held import Group, Groups, Held
+    from pubsubpull.subscribe.groups import Group, Groups
+    from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.shares import Shares
     from pubsubpull.subscribe.store import Store
 

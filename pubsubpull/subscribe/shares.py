@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pubsubpull.conf import Settings
-    from pubsubpull.subscribe.held import Groups, Held
+    from pubsubpull.subscribe.groups import Groups
+    from pubsubpull.subscribe.held import Held
 
 SETTLE_INTERVAL = 60.0
 """How often the log's settled id is moved on, in seconds."""

@@ -18,8 +18,8 @@ from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe.aside import Aside
 from pubsubpull.subscribe.breaker import Breaker
 from pubsubpull.subscribe.delivery import Delivery
+from pubsubpull.subscribe.groups import Groups
 from pubsubpull.subscribe.guard import Guard
-from pubsubpull.subscribe.held import Groups
 from pubsubpull.subscribe.meter import Meter
 from pubsubpull.subscribe.progress import Progress
 from pubsubpull.subscribe.reader import Reader
@@ -61,7 +61,7 @@ class Worker:
         """Deliver until `stop` is called, then finish what has begun."""
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
-            stopping = self.delivery.stopping.wait
+            stopping = self.delivery.turn.stopping.wait
             await self._beside(*self._loops(), self.upkeep.run, self.sampler.run, self.reader.read_on, until=stopping)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
@@ -74,7 +74,7 @@ class Worker:
 
     def stop(self) -> None:
         """Begin nothing more, and end as soon as what has begun is done."""
-        self.delivery.stopping.set()
+        self.delivery.turn.stopping.set()
         self.reader.wake.set()
         self.shares.hurry.set()
 

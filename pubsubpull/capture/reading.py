@@ -1,0 +1,86 @@
+"""One query's worth of the feed: what to read between a cursor and the present, and where that has led."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql as psql
+
+from pubsubpull.capture import sql
+from pubsubpull.capture.cursor import Cursor, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One query's worth of a window: from the cursor `since` to `window`, ids up to `high`."""
+
+    since: Cursor
+    window: Window
+    high: int
+    restored: int
+
+    def is_gap_before(self, cursor: Cursor) -> bool:
+        """Say whether the cursor after this reading has skipped ids that are not there."""
+        return cursor.window is not None and cursor.window.last > self.high
+
+    def next(self, reached: int) -> tuple[Cursor, bool]:
+        """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""
+        if reached >= self.window.top:
+            return Cursor(
+                epoch=self.since.epoch,
+                seq=self.window.seq,
+                floor=self.window.floor,
+                snapshot=self.window.snapshot,
+            ), False
+        return dataclasses.replace(self.since, window=dataclasses.replace(self.window, last=reached)), True
+
+    def read(
+        self,
+        name: str,
+        *,
+        limit: int,
+        size: int | None,
+        models: Collection[str] | None,
+        using: str,
+        as_bytes: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        """Run the query of this name for the changes of `models`, at most `limit` and about `size` bytes of them."""
+        wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
+        window = self._window(limit=limit, wanted=wanted)
+        if size is not None:
+            window = sql.template("queries/bounded").format(window=window, size=psql.Literal(size))
+        query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
+        return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
+
+    def _window(self, *, limit: int, wanted: psql.Composable) -> psql.Composed:
+        """Return the query for the changes; above `since.seq` there are no stragglers to look for."""
+        since, upto = self.since, self.window
+        tail = sql.compose(
+            "queries/tail",
+            low=max(upto.last, since.seq),
+            high=self.high,
+            restored=self.restored,
+            since=str(since.snapshot),
+            upto=str(upto.snapshot),
+            limit=limit,
+            wanted=wanted,
+        )
+        if max(upto.last, since.floor) >= since.seq:
+            return tail
+        return sql.compose(
+            "queries/window",
+            ended=[str(xid) for xid in sorted(set(since.snapshot.running) - set(upto.snapshot.running))],
+            first=str(since.snapshot.xmax),
+            beyond=str(upto.snapshot.xmax),
+            upto=str(upto.snapshot),
+            floor=since.floor,
+            seq=since.seq,
+            last=upto.last,
+            tail=tail,
+            limit=limit,
+            wanted=wanted,
+        )

@@ -1,0 +1,76 @@
+"""What the calls of the API have in common: who asks, for what, and how it is answered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import registry
+from pubsubpull.capture.cursor import Cursor
+from pubsubpull.pull import consumers, problems
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from pubsubpull.capture.registry import Publication
+
+DEFAULT_LIMIT = 500
+"""How many items a page has where the call does not say."""
+
+
+def using() -> str:
+    """Return the database alias that the API reads."""
+    return conf.get().DATABASE
+
+
+def consumer(request: HttpRequest) -> Any:
+    """Return who asks."""
+    return request.auth  # type: ignore[attr-defined]
+
+
+def publication(request: HttpRequest, model: str) -> Publication:
+    """Return the model asked for, of those that the consumer was granted; refuse any other."""
+    (label,) = consumers.chosen(consumer(request), [model])
+    found = registry.get(label)
+    assert found is not None  # noqa: S101  chosen() gives published models only
+    return found
+
+
+def check_audit(request: HttpRequest) -> None:
+    """Refuse a consumer that was not granted the trail."""
+    if not consumer(request).may_audit:
+        raise problems.forbidden("This consumer was not granted the audit trail.")
+
+
+def checked_limit(limit: int) -> int:
+    """Return how many items a page may have; refuse what is out of range."""
+    most = conf.get().PAGE_LIMIT
+    if not 1 <= limit <= most:
+        raise problems.invalid("limit", f"is a number from 1 to {most}.")
+    return limit
+
+
+def cursor(text: str, field: str) -> Cursor:
+    """Return the cursor that the field holds; refuse what is none."""
+    try:
+        return Cursor.decode(text)
+    except exceptions.CursorInvalid as error:
+        raise problems.invalid(field, str(error)) from error
+
+
+def zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
+    """Return the moment; refuse one without a time zone."""
+    if moment is not None and moment.tzinfo is None:
+        raise problems.invalid(field, "says its time zone: 2026-01-31T12:00:00Z.")
+    return moment
+
+
+def answer(content: str | bytes | dict[str, Any]) -> HttpResponse:
+    """Answer with JSON: text and bytes are taken as such."""
+    if isinstance(content, dict):
+        content = json.dumps(content)
+    body = content.encode() if isinstance(content, str) else content
+    return HttpResponse(body, content_type="application/json", headers={"Content-Length": len(body)})
