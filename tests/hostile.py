@@ -139,4 +139,4 @@ def hostile(way):
         for connection in list(server.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)

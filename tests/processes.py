@@ -57,10 +57,10 @@ def running(*command, log, cwd=ROOT, **env):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+            process.wait(60)
 
 
 @contextlib.contextmanager
@@ -97,7 +97,7 @@ def answers(url):
     return True
 
 
-def until(condition, *, limit=30.0, log=None):
+def until(condition, *, limit=60.0, log=None):
     """Wait until the condition holds; fail after `limit` seconds, with the end of the log."""
     end = time.monotonic() + limit
     while not condition():

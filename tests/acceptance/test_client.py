@@ -96,7 +96,7 @@ def test_a_server_that_is_away_is_waited_for_and_one_that_stays_away_is_unavaila
         caller = threading.Thread(target=lambda: found.append(client.changes(after="now")))
         with processes.gunicorn(tmp_path, port=port):
             caller.start()
-            caller.join(30)
+            caller.join(60)
         assert found[0].items == ()
 
 

@@ -33,7 +33,7 @@ def test_what_a_command_changes_names_the_command():
         "DATABASE_URL": processes.test_database_url(),
     }
     command = [sys.executable, "manage.py", "shell", "--verbosity=0", "-c", WRITES]
-    subprocess.run(command, cwd=processes.ROOT, env=environment, check=True, timeout=60)
+    subprocess.run(command, cwd=processes.ROOT, env=environment, check=True, timeout=180)
     requests = {r.id: (r.source, r.metadata, r.user_name) for r in Request.objects.all()}
     shell = ("command", {"command": "shell"}, None)
     found = [(c.new["name"], requests[c.request_id]) for c in Change.objects.filter(model="shop.customer")]

@@ -118,12 +118,12 @@ def test_a_receiver_that_is_away_when_it_is_asked_is_asked_again(workers, subscr
 
 def test_a_worker_that_asks_can_be_told_to_stop_and_another_asks_on(workers, receiver, subscribe):
     asked, go_on = threading.Event(), threading.Event()
-    receiver.consent = lambda _: (asked.set(), go_on.wait(10), (405, {}, b""))[-1]
+    receiver.consent = lambda _: (asked.set(), go_on.wait(60), (405, {}, b""))[-1]
     subscription = subscribe()
     first = workers.start(DRAIN=0.3)
-    assert asked.wait(15)
+    assert asked.wait(60)
     first.terminate()
-    assert first.wait(10) == 0
+    assert first.wait(60) == 0
     go_on.set()
     assert now(subscription).worker is None
     receiver.consent = consenting
@@ -136,7 +136,7 @@ def test_once_asks_and_delivers(workers, receiver, subscribe):
     receiver.consent = consenting
     subscription = subscribe(after=feed.present().cursor().encode())
     add("a")
-    assert workers.start("--once").wait(15) == 0
+    assert workers.start("--once").wait(60) == 0
     receiver.wait_names(["a"])
     assert now(subscription).state == "active"
     assert Subscription.objects.get().delivered == 1
@@ -144,10 +144,10 @@ def test_once_asks_and_delivers(workers, receiver, subscribe):
 
 def test_consent_that_comes_after_the_callback_has_changed_counts_for_nothing(workers, receiver, subscribe):
     asked, go_on = threading.Event(), threading.Event()
-    receiver.consent = lambda headers: (asked.set(), go_on.wait(10), consenting(headers))[-1]
+    receiver.consent = lambda headers: (asked.set(), go_on.wait(60), consenting(headers))[-1]
     subscription = subscribe()
     workers.start(LEASE=60)
-    assert asked.wait(15)
+    assert asked.wait(60)
     with serving(Receiver()) as other:
         subscribe(callback=other.url)
         go_on.set()

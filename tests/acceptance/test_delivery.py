@@ -24,15 +24,17 @@ from tests.shop.models import Customer, Place
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 TIMES = {
-    "LEASE": 1.5,
+    "LEASE": 10,
     "POLL_INTERVAL": 0.01,
     "IDLE_INTERVAL": 0.05,
     "BACKOFF_FIRST": 0.05,
     "BACKOFF_LIMIT": 0.2,
     "CONNECT_TIMEOUT": 2,
     "READ_TIMEOUT": 5,
-    "DRAIN": 5,
+    "DRAIN": 20,
 }
+DIES = {"LEASE": 1.5}
+"""Of a worker that a test kills or stops: the next one takes over soon."""
 
 
 class Workers:
@@ -151,14 +153,14 @@ def test_a_page_that_was_not_recorded_before_a_crash_comes_again_with_the_same_i
 
     def hold(_):
         taken.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return 204, {}, b""
 
     receiver.answer = hold
     add("a", "b")
     # It has taken the page, but its answer does not reach the worker before that is killed.
-    first = workers.start(READ_TIMEOUT=20)
-    assert taken.wait(15)
+    first = workers.start(READ_TIMEOUT=60, **DIES)
+    assert taken.wait(60)
     first.kill()
     first.wait()
     go_on.set()
@@ -175,10 +177,10 @@ def test_a_page_that_was_not_recorded_before_a_crash_comes_again_with_the_same_i
 def test_a_page_that_has_grown_since_a_crash_has_another_id(workers, receiver, subscribe):
     subscribe()
     taken, go_on = threading.Event(), threading.Event()
-    receiver.answer = lambda _: (taken.set(), go_on.wait(10), (204, {}, b""))[-1]
+    receiver.answer = lambda _: (taken.set(), go_on.wait(60), (204, {}, b""))[-1]
     add("a")
-    first = workers.start(READ_TIMEOUT=20)
-    assert taken.wait(15)
+    first = workers.start(READ_TIMEOUT=60, **DIES)
+    assert taken.wait(60)
     first.kill()
     first.wait()
     go_on.set()
@@ -209,7 +211,7 @@ def test_two_workers_share_the_subscriptions_and_one_alone_sends_each(workers, r
 
 def test_a_worker_that_comes_back_after_its_lease_sends_nothing_more(workers, receiver, subscribe):
     subscription = subscribe()
-    first = workers.start("--name", "one")
+    first = workers.start("--name", "one", **DIES)
     add("a")
     receiver.wait_names(["a"])
     until(lambda: caught_up(subscription))
@@ -252,7 +254,7 @@ def test_a_receiver_that_is_down_gets_all_once_it_is_back(workers, subscribe, co
 def test_a_slow_receiver_is_a_failure_and_gets_the_same_page_again(workers, receiver, subscribe):
     subscription = subscribe()
     slow, done = [True], threading.Event()
-    receiver.answer = lambda _: (done.wait(5) if slow[0] else None, (204, {}, b""))[-1]
+    receiver.answer = lambda _: (done.wait(60) if slow[0] else None, (204, {}, b""))[-1]
     workers.start(READ_TIMEOUT=0.5)
     add("a")
     until(lambda: now(subscription).attempts >= 1)
@@ -350,14 +352,14 @@ def test_429_with_retry_after_holds(workers, receiver, subscribe):
 def test_sigterm_finishes_what_is_on_its_way_records_it_and_lets_go(workers, receiver, subscribe):
     subscription = subscribe(batch=1)
     taken, go_on = threading.Event(), threading.Event()
-    receiver.answer = lambda _: (taken.set(), go_on.wait(4), (204, {}, b""))[-1]
+    receiver.answer = lambda _: (taken.set(), go_on.wait(60), (204, {}, b""))[-1]
     add("a", "b")
-    worker = workers.start(READ_TIMEOUT=10)
-    assert taken.wait(15)
+    worker = workers.start(READ_TIMEOUT=60)
+    assert taken.wait(60)
     worker.terminate()
     until(lambda: "finishes" in worker.log())
     go_on.set()
-    assert worker.wait(10) == 0
+    assert worker.wait(30) == 0
     assert now(subscription).delivered == 1
     assert now(subscription).worker is None
     assert now(subscription).cursor == receiver.came[0]["cursor"]
@@ -368,12 +370,12 @@ def test_sigterm_finishes_what_is_on_its_way_records_it_and_lets_go(workers, rec
 def test_a_hanging_receiver_does_not_hold_up_the_end_beyond_the_limit(workers, receiver, subscribe):
     subscription = subscribe()
     taken, go_on = threading.Event(), threading.Event()
-    receiver.answer = lambda _: (taken.set(), go_on.wait(10), (204, {}, b""))[-1]
+    receiver.answer = lambda _: (taken.set(), go_on.wait(60), (204, {}, b""))[-1]
     add("a")
-    worker = workers.start(READ_TIMEOUT=30, DRAIN=0.3)
-    assert taken.wait(15)
+    worker = workers.start(READ_TIMEOUT=60, DRAIN=0.3)
+    assert taken.wait(60)
     worker.send_signal(signal.SIGINT)
-    assert worker.wait(5) == 0
+    assert worker.wait(30) == 0
     go_on.set()
     assert now(subscription).worker is None
     assert now(subscription).cursor == subscription.cursor
@@ -386,7 +388,7 @@ def test_what_waits_for_its_time_when_a_worker_is_stopped_is_not_passed_by(worke
     receiver.wait_names(["a"])
     until(lambda: now(subscription).delivered == 1)
     first.terminate()
-    assert first.wait(10) == 0
+    assert first.wait(30) == 0
     assert now(subscription).cursor == receiver.came[0]["cursor"]
     subscribe(batch=1)
     workers.start()

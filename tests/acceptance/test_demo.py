@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 60.0
+LIMIT = 180.0
 CURL = re.compile(r"^curl -s .*\\\n  '.*'$", re.MULTILINE)
 
 

@@ -75,7 +75,7 @@ def test_the_first_subscription_works_as_the_readme_has_it(tmp_path):
 
         def manage(*args):
             done = subprocess.run(
-                [sys.executable, *args], cwd=tmp_path, env=os.environ | env, capture_output=True, text=True, timeout=60
+                [sys.executable, *args], cwd=tmp_path, env=os.environ | env, capture_output=True, text=True, timeout=180
             )
             assert done.returncode == 0, done.stderr
             return done.stdout.strip()

@@ -119,7 +119,7 @@ def wait_for_moves(log, count=1):
     """Wait until the replicas have moved on so many times."""
     for _ in range(count):
         before = places()
-        processes.until(functools.partial(moved, before), log=log, limit=60)
+        processes.until(functools.partial(moved, before), log=log, limit=120)
 
 
 def moved(before):
@@ -142,7 +142,7 @@ def test_whatever_is_killed_the_replica_ends_equal(tmp_path, token):
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     with processes.gunicorn(tmp_path, workers=2) as url, follower(tmp_path, url, token, "--once") as process:
-        assert process.wait(60) == 0, log.read_text()[-2000:]
+        assert process.wait(180) == 0, log.read_text()[-2000:]
     assert different() == {}
     assert Order.objects.exists()
 
@@ -159,7 +159,7 @@ def test_followed_by_pushes_and_by_two_that_pull_at_the_same_time(tmp_path, toke
     deliver = (sys.executable, "-m", "django", "pubsubpull_deliver")
     with served, processes.running(*deliver, log=tmp_path / "deliver.log", **environment):
         with follower(tmp_path, url, token, "--once") as process:
-            assert process.wait(60) == 0, log.read_text()[-2000:]
+            assert process.wait(180) == 0, log.read_text()[-2000:]
         with (
             follower(tmp_path, url, token, "--push", f"{url}/receive"),
             follower(tmp_path, url, token),
@@ -183,7 +183,7 @@ def test_pushes_alone_keep_a_replica_up(tmp_path, token):
     deliver = (sys.executable, "-m", "django", "pubsubpull_deliver")
     with served, processes.running(*deliver, log=tmp_path / "deliver.log", **environment):
         with follower(tmp_path, url, token, "--once", "--push", f"{url}/receive") as process:
-            assert process.wait(60) == 0, log.read_text()[-2000:]
+            assert process.wait(180) == 0, log.read_text()[-2000:]
         with writing(1):
             wait_for_moves(tmp_path / "deliver.log", 10)
         processes.until(lambda: different() == {}, log=tmp_path / "deliver.log")
@@ -194,5 +194,5 @@ def test_it_stops_at_a_signal_while_it_waits(tmp_path, token):
         processes.until(lambda: places() not in (set(), {""}), log=tmp_path / "follow.log")
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 8
+        assert process.wait(180) == 0
+        assert time.monotonic() - began < 15

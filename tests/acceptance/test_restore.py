@@ -44,7 +44,7 @@ else:
 def python(url, *args):
     """Run Python with the test project on the database at `url`; return what it printed."""
     env = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    done = subprocess.run([sys.executable, *args], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, *args], env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -70,7 +70,7 @@ def program(server, name, *args, data=None):
     found = shutil.which(name, path=server.binaries.bindir)
     if found is None:
         pytest.skip(f"this PostgreSQL has no {name}")
-    done = subprocess.run([found, *args], env=os.environ | names, input=data, capture_output=True, timeout=60)
+    done = subprocess.run([found, *args], env=os.environ | names, input=data, capture_output=True, timeout=180)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

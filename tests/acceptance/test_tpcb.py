@@ -65,7 +65,7 @@ def unmanaged(name, table):
 def bank(live_server):
     """Make pgbench's tables, publish them, and declare a replica of each; give a follower of them."""
     made = pgbench("--initialize", "--quiet")
-    assert made.wait(120) == 0, made.stdout.read()
+    assert made.wait(240) == 0, made.stdout.read()
     made.stdout.close()
     run("ALTER TABLE pgbench_history ADD COLUMN hid bigserial PRIMARY KEY")
     with isolate_apps("tests.shop"):

@@ -51,7 +51,7 @@ print(feed.page(None, limit=10).items.decode())
 
 
 def run(*command, cwd, **env):
-    done = subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -196,21 +196,21 @@ def test_threads_keep_their_contexts_apart():
     def work(name):
         try:
             with pubsubpull.context(user=name):
-                barrier.wait(20)
+                barrier.wait(60)
                 with transaction.atomic():
                     Customer.objects.create(name=name)
-                    barrier.wait(20)
+                    barrier.wait(60)
         finally:
             connection.close()
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("ann", "bob")]
     for thread in threads:
         thread.start()
-    barrier.wait(20)
+    barrier.wait(60)
     Customer.objects.create(name="nobody")
-    barrier.wait(20)
+    barrier.wait(60)
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert sorted(log(), key=str) == [("ann", "ann"), ("bob", "bob"), ("nobody", None)]
 
 
@@ -250,8 +250,8 @@ def test_two_transactions_of_one_request_do_not_wait_for_each_other():
             Customer.objects.create(name="first")
             thread = threading.Thread(target=other)
             thread.start()
-            assert done.wait(20), "the second transaction waits for the first"
-            thread.join(20)
+            assert done.wait(60), "the second transaction waits for the first"
+            thread.join(60)
     assert sorted(log()) == [("first", "ann"), ("other", "ann")]
 
 

@@ -236,7 +236,7 @@ def test_nothing_holds_on_to_the_connection_of_a_thread_that_ended():
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     gc.collect()
     assert [reference() for reference in left] == [None]
     sessions[0].close()

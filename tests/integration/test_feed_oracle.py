@@ -85,7 +85,7 @@ def long_writer(given, done):
     """Keep one transaction open as long as the others write."""
     with session(**given) as one, one.transaction():
         one.execute("INSERT INTO shop_place (name) VALUES ('before')")
-        done.wait(120)
+        done.wait(250)
         one.execute("INSERT INTO shop_place (name) VALUES ('after')")
 
 
@@ -144,14 +144,14 @@ def test_nothing_is_lost_doubled_split_or_out_of_order_while_others_write(writer
         writing = [pool.submit(writer, names(), seed, TRANSACTIONS // writers) for seed in range(writers)]
         try:
             for task in writing:
-                task.result(120)
+                task.result(250)
             written.set()
-            long.result(30)
+            long.result(120)
         finally:
             written.set()
             read.set()
         for task in polling:
-            task.result(120)
+            task.result(250)
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, model, key FROM pubsubpull_change WHERE id > %s ORDER BY id", (start.seq,))
         truth = cursor.fetchall()

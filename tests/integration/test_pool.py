@@ -48,7 +48,7 @@ def test_the_next_user_of_a_session_inherits_nothing():
     for name in ("ann", None, "bob", "ann"):
         thread = threading.Thread(target=work, args=(name,))
         thread.start()
-        thread.join(20)
+        thread.join(60)
     users = dict(Request.objects.values_list("id", "user_name"))
     changes = Change.objects.filter(model="shop.customer")
     found = [(c.new["name"], users.get(c.request_id)) for c in changes]

@@ -439,6 +439,6 @@ def test_whoever_applies_a_page_holds_the_places_until_it_is_committed(follower)
         thread.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         processes.until(lambda: watcher.execute(waits).fetchone()[0] == 1)
-    thread.join(20)
+    thread.join(60)
     assert results == [None]
     equal()

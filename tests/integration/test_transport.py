@@ -177,10 +177,10 @@ def test_a_connection_is_not_kept_for_a_receiver_that_does_not_read():
     async def main(port):
         transport = HttpTransport(connect=1, read=0.3, guard=LOOPBACK)
         sending = asyncio.create_task(transport.put(f"http://127.0.0.1:{port}/", b"x" * 20_000_000, {}))
-        await asyncio.to_thread(until, lambda: connected_to(port) == 1 or sending.done(), limit=10)
+        await asyncio.to_thread(until, lambda: connected_to(port) == 1 or sending.done(), limit=60)
         with pytest.raises(exceptions.Unavailable, match="no answer in time"):
             await sending
-        await asyncio.to_thread(until, lambda: connected_to(port) == 0, limit=5)
+        await asyncio.to_thread(until, lambda: connected_to(port) == 0, limit=60)
         await transport.close()
 
     with hostile.hostile(lambda _: over.wait(20)) as server:

@@ -151,7 +151,7 @@ def test_syncing_twice_at_once_is_safe():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert (errors, actions()) == ([], [])
 
 
@@ -175,7 +175,7 @@ def test_replacing_triggers_loses_no_write():
             triggers.sync()
     finally:
         stop.set()
-        writer.join(30)
+        writer.join(60)
     keys = list(Change.objects.filter(model="shop.tag", op="I").values_list("key", flat=True))
     assert keys == written
 

@@ -86,7 +86,7 @@ def test_a_loop_that_ends_does_not_wait_for_a_name(recwarn):
     before = {thread for thread in threading.enumerate() if thread.name == "pubsubpull-lookup"}
     over.set()
     for thread in before:
-        thread.join(5)
+        thread.join(60)
     assert not recwarn.list
 
 
