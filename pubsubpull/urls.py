@@ -33,7 +33,9 @@ def documented(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]
 def nowhere(_request: HttpRequest) -> HttpResponse:
     """Answer for every address below the API that is none."""
     return problems.response(
-        problems.not_found("There is nothing at this address. See the API's root for what there is.")
+        problems.not_found(
+            "There is nothing at this address. See the API's root for what there is; addresses end in a slash."
+        )
     )
 
 

@@ -113,6 +113,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911  a ta
             return unauthorized()
         case ValidationError():
             return _validation(error)
+        case HttpError(status_code=400):  # ninja's, of a body that it cannot parse
+            return invalid("body", "is not JSON in UTF-8.")
         case HttpError():
             return Problem(status=error.status_code, type="invalid", title="The call is not valid", detail=str(error))
         case OperationalError():
