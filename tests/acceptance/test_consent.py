@@ -10,7 +10,7 @@ from pubsubpull.capture import feed
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import subscriptions
-from tests.acceptance.test_delivery import Workers, add, caught_up, now, until
+from tests.acceptance.test_delivery import DIES, Workers, add, caught_up, now, until
 from tests.receivers import Receiver, serving
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
@@ -66,7 +66,7 @@ def test_nothing_is_sent_before_the_receiver_consents_and_all_of_it_then(workers
 def test_consent_once_given_is_not_asked_for_again_but_for_another_callback(workers, receiver, subscribe):
     receiver.consent = consenting
     subscription = subscribe()
-    first = workers.start()
+    first = workers.start(**DIES)
     add("a")
     receiver.wait_names(["a"])
     until(lambda: caught_up(subscription))
@@ -176,7 +176,7 @@ def test_rows_that_are_there_already_wait_for_consent_too(workers, receiver, sub
 def test_the_rate_that_a_receiver_allows_is_kept_to_by_who_takes_over_too(workers, receiver, subscribe):
     receiver.consent = lambda headers: (200, {**consenting(headers)[1], "WebHook-Allowed-Rate": "120"}, b"")
     subscription = subscribe(batch=1)
-    first = workers.start()
+    first = workers.start(**DIES)
     add("a", "b")
     receiver.wait_names(["a", "b"])
     until(lambda: now(subscription).delivered == 2)
