@@ -174,19 +174,19 @@ def test_rows_that_are_there_already_wait_for_consent_too(workers, receiver, sub
 
 
 def test_the_rate_that_a_receiver_allows_is_kept_to_by_who_takes_over_too(workers, receiver, subscribe):
-    receiver.consent = lambda headers: (200, {**consenting(headers)[1], "WebHook-Allowed-Rate": "120"}, b"")
+    receiver.consent = lambda headers: (200, {**consenting(headers)[1], "WebHook-Allowed-Rate": "30"}, b"")
     subscription = subscribe(batch=1)
     first = workers.start(**DIES)
     add("a", "b")
     receiver.wait_names(["a", "b"])
     until(lambda: now(subscription).delivered == 2)
-    assert now(subscription).allowed_rate == 120
+    assert now(subscription).allowed_rate == 30
     first.kill()
     first.wait()
     add("c", "d")
     workers.start()
     receiver.wait_names(["a", "b", "c", "d"])
     times = [page["time"] for page in receiver.came]
-    assert times[1] - times[0] >= 0.45
-    assert times[3] - times[2] >= 0.45
+    assert times[1] - times[0] > 1.0, "two seconds, of which the way may take some"
+    assert times[3] - times[2] > 1.0
     assert len(receiver.asked) == 1
