@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.test import override_settings
+from django_tasks_db.models import DBTaskResult
 
 from pubsubpull import exceptions
 from pubsubpull.pull import consumers
-from pubsubpull.replica import handlers
-from tests.replicas import handled
-from tests.shop import models as there
-
-if handlers.tasks_module() != "django_tasks":
-    pytest.skip("the tests' tasks backend is of django-tasks", allow_module_level=True)
-
-from django_tasks_db.models import DBTaskResult
-
 from pubsubpull.replica import jobs, pages
 from pubsubpull.replica.models import PullJob, PullKey
+from tests.replicas import handled
+from tests.shop import models as there
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WELCOME, STEP = "tests.replicas.handled.welcome", "pubsubpull.replica.jobs.step"

@@ -119,7 +119,8 @@ def test_the_end_of_a_task_that_did_not_begin_here_ends_nothing():
         assert audit.current() is outer
 
 
-def test_a_task_of_djangos_runs_in_its_context():
+def test_a_task_of_djangos_runs_in_its_context(settings):
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
     django_tasks = pytest.importorskip("django.tasks", reason="Django has tasks from version 6 on")
     assert sees.__name__ == "sees"
     answer = django_tasks.task(sees).enqueue()
