@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from pubsubpull import conf
 from pubsubpull.capture import registry, triggers
@@ -100,6 +102,31 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
             hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after the authentication middleware.",
             id="pubsubpull.W001",
         )
+    ]
+
+
+@checks.register("pubsubpull")
+def check_admin_history(**_: Any) -> list[CheckMessage]:
+    """E009: ADMIN_HISTORY without what it takes. W011: a middleware does not see its pages."""
+    if conf.problems(getattr(settings, conf.NAME, {})) or not conf.get().ADMIN_HISTORY:
+        return []
+    if MIDDLEWARE not in settings.MIDDLEWARE or not apps.is_installed("django.contrib.admin"):
+        return [
+            checks.Error(
+                f"{conf.NAME}: ADMIN_HISTORY is on, and does nothing without Django's admin and {MIDDLEWARE}.",
+                hint="Add what is missing to INSTALLED_APPS or MIDDLEWARE, or take ADMIN_HISTORY out.",
+                id="pubsubpull.E009",
+            )
+        ]
+    after = settings.MIDDLEWARE[settings.MIDDLEWARE.index(MIDDLEWARE) + 1 :]
+    return [
+        checks.Warning(
+            f"{name} looks at views before they are called, and will not see the History pages of ADMIN_HISTORY.",
+            hint=f"Put {MIDDLEWARE!r} after it in MIDDLEWARE.",
+            id="pubsubpull.W011",
+        )
+        for name in after
+        if hasattr(import_string(name), "process_view")
     ]
 
 

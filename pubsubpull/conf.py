@@ -50,6 +50,8 @@ class Settings:
     """The longest that a call may wait for changes, in seconds."""
     DOCS: str = "staff"
     """Who sees the API's documentation page: `staff`, `public` or `off`."""
+    ADMIN_HISTORY: bool = False
+    """Whether each published model has the log's History page in Django's admin, also without `HistoryMixin`."""
     HEALTH: str = "token"
     """Who learns whether the service is well: `token`, consumers only; `public`, any call, but only in a word."""
     HEALTH_LAG: float = 300.0
@@ -127,6 +129,8 @@ def _wrong(name: str, value: Any) -> str | None:
     if name == "SERVICES":
         return _wrong_services(value)
     default = getattr(DEFAULTS, name)
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else f"must be True or False, not {value!r}"
     if isinstance(default, tuple):
         return _wrong_texts(name, value)
     if isinstance(default, str):

@@ -57,6 +57,14 @@ def ip(request: HttpRequest) -> str | None:
     return request.META.get("REMOTE_ADDR")
 
 
+def admin_history() -> bool:
+    """Say whether the setting ADMIN_HISTORY is on; a system check tells where it cannot be read."""
+    try:
+        return conf.get().ADMIN_HISTORY
+    except exceptions.SettingsError:
+        return False
+
+
 def correlation_id(request: HttpRequest) -> str | None:
     """Return the id by which other services know this request: X-Request-ID, or the trace id of traceparent."""
     given = request.headers.get("X-Request-ID")
