@@ -15,7 +15,7 @@ from django.utils import timezone
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import feed, partitions
 from pubsubpull.pages import state
-from pubsubpull.subscribe import operators, subscriptions
+from pubsubpull.subscribe import operators, subscriptions, times
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class RewindForm(forms.Form):
         """What `operators.rewind` takes."""
         place = self.cleaned_data["place"]
         found: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
-        return found
+        naive = isinstance(found, dt.datetime) and timezone.is_naive(found)
+        return timezone.make_aware(found) if naive else found  # type: ignore[arg-type]
 
 
 def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResponse:
@@ -123,7 +124,7 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
         "one": one,
         "form": form,
         "lag": subscriptions.lag(one, present),
-        "oldest": None if oldest is None else dt.datetime.fromtimestamp(oldest, tz=dt.UTC),
+        "oldest": None if oldest is None else times.moment(oldest),
         "zone": timezone.get_current_timezone_name(),
         "query": request.GET.urlencode(),
     }

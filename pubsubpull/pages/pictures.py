@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from pubsubpull.pages import charts
-from pubsubpull.subscribe import samples
+from pubsubpull.subscribe import samples, times
 from pubsubpull.subscribe.models import Sample
 
 
@@ -14,9 +14,9 @@ def draw(now: dt.datetime, using: str) -> list[charts.Chart]:
     after = now - dt.timedelta(seconds=samples.KEEP)
     columns = ("at", "captured", "delivered", "bytes")
     taken = list(Sample.objects.using(using).filter(at__gt=after).order_by("at").values_list(*columns))
-    times = [at.timestamp() for at, *_ in taken]
+    stamps = [at.timestamp() for at, *_ in taken]
     captured, delivered, sizes = (
-        [(at, float(row[place])) for at, row in zip(times, taken, strict=True)] for place in (1, 2, 3)
+        [(at, float(row[place])) for at, row in zip(stamps, taken, strict=True)] for place in (1, 2, 3)
     )
     hour = charts.span(now.timestamp(), every=samples.EVERY, step=60, count=60)
     day = charts.span(now.timestamp(), every=samples.EVERY, step=900, count=96)
@@ -30,15 +30,11 @@ def draw(now: dt.datetime, using: str) -> list[charts.Chart]:
                 charts.Line(name="delivered", kind="b", values=charts.rates(delivered, over)),
             ],
             text=charts.count,
-            moment=_moment,
+            moment=times.moment,
         )
         for name, over in (("hour", hour), ("day", day))
     ]
     grown = [known and known[1] for known in charts.levels(sizes, day)]
     line = charts.Line(name="size", kind="a", values=grown)
     size = "Size of the log, the last day"
-    return [*drawn, charts.chart("psp-size", size, over=day, lines=[line], text=charts.size, moment=_moment)]
-
-
-def _moment(seconds: float) -> dt.datetime:
-    return dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
+    return [*drawn, charts.chart("psp-size", size, over=day, lines=[line], text=charts.size, moment=times.moment)]

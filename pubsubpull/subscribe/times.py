@@ -5,7 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
+
+
+def moment(seconds: float) -> dt.datetime:
+    """Return a time in unix seconds as Django has it in templates: without a zone where USE_TZ is off."""
+    found = dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
+    return found if settings.USE_TZ else timezone.make_naive(found)
 
 
 def text(moment: Any) -> str | None:

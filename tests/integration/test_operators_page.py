@@ -239,6 +239,18 @@ def test_one_is_rewound_to_a_moment_and_has_everything_since_again(boss, made):
     assert later.count == 1
 
 
+def test_where_django_knows_no_zones_times_are_those_of_its_own(boss, made, settings):
+    settings.USE_TZ = False
+    samples.take("default")
+    Customer.objects.create(name="a")
+    local = timezone.localtime(dt.datetime.now(tz=dt.UTC)).strftime("%Y-%m-%d %H:")
+    html = page(boss, path=f"{PAGE}{made.pk}/rewind/")
+    assert f"the log begins at {local}" in html
+    press(boss, made, "rewind", place="moment", moment="2001-01-01T00:00")
+    assert feed.page(Cursor.decode(made.cursor), models=["shop.customer"], limit=10).count == 1
+    assert f"<span>{local[-3:]}" in page(boss)
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
