@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.db import connections
 
 # Another project, whose tests test_imports.py runs with its own settings.
 collect_ignore = [] if os.environ.get("DJANGO_SETTINGS_MODULE") == "tests.pasts.settings" else ["pasts"]
+
+# How long an example takes says more of a busy machine than of the code.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 UNFLUSHED = 'TRUNCATE shop_event, "Other Schema"."The Table"'
 """Django does not manage the one, nor find the other, which is of another schema, when it flushes after a test."""

@@ -120,7 +120,7 @@ def test_a_row_that_somebody_holds_is_left_to_the_end_and_then_recorded_as_it_is
         thread.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         deadline = threading.Event()
-        timer = threading.Timer(20, deadline.set)
+        timer = threading.Timer(60, deadline.set)
         timer.start()
         while not (run("SELECT pg_stat_clear_snapshot()") and run(waits)[0][0]):
             assert not deadline.is_set()

@@ -299,7 +299,7 @@ def test_restoring_waits_for_a_writer_and_then_sees_that_the_object_has_changed(
         Customer.objects.filter(pk=customer.pk).update(name="b")
         thread.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
-        deadline = now() + datetime.timedelta(seconds=20)
+        deadline = now() + datetime.timedelta(seconds=60)
         while not (pid and run("SELECT pg_stat_clear_snapshot()") and run(waits, pid)[0][0]):
             assert now() < deadline
     thread.join(20)

@@ -69,6 +69,8 @@ def test_list_tells_state_lag_and_the_last_error(made):
     assert first.endswith("2 set aside, next attempt 2030-01-01T00:00:00Z. The receiver answered 500.")
     assert second.startswith("billing/paused: paused, 1 changes")
     (only,) = command("list", "--state", "paused").splitlines()
+    assert command("list", "--state", "lapsed") == "No subscription is lapsed.\n"
+    assert command("list", "--state", "lapsed", "--json") == ""
     assert only.startswith("billing/paused: paused, 1 changes")
     found = json.loads(command("list", "--state", "failing", "--json"))
     assert (found["name"], found["failures"], found["lag"]["changes"]) == ("billing/main", 2, 1)

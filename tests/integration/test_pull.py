@@ -441,10 +441,12 @@ def test_the_command_adds_lists_renews_and_removes(capsys, get):
     new = call("rotate", "billing")
     get("", 401, token)
     get("", token=new)
-    call("remove", "billing")
+    assert call("remove", "billing") == "billing is removed, with its subscriptions."
     get("", 401, new)
     with pytest.raises(CommandError, match="no consumer billing"):
         call("remove", "billing")
+    call("remove", "all")
+    assert call("list") == "There are no consumers. `add` makes one."
 
 
 def test_the_keys_of_the_ranges_share_out_all_rows(get):

@@ -54,6 +54,8 @@ class Command(BaseCommand):
         for consumer in consumers.consumers():
             rights = [right for right in ("audit", "subscribe", "monitor") if getattr(consumer, f"may_{right}")]
             self.stdout.write(f"{consumer.name}: {', '.join(consumer.granted)} {' '.join(rights)}".rstrip())
+        if not consumers.consumers().exists():
+            self.stdout.write("There are no consumers. `add` makes one.")
 
     def rotate(self, *, name: str, **_: Any) -> None:
         """Give a consumer a new token."""
@@ -62,6 +64,7 @@ class Command(BaseCommand):
     def remove(self, *, name: str, **_: Any) -> None:
         """Remove a consumer, and its subscriptions with it."""
         self._named(name).delete()
+        self.stdout.write(self.style.SUCCESS(f"{name} is removed, with its subscriptions."))
 
     def _named(self, name: str) -> Consumer:
         consumer = consumers.consumers().filter(name=name).first()

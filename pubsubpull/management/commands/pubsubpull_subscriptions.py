@@ -67,8 +67,11 @@ class Command(BaseCommand):
 
     def show(self, *, state: str | None, json: bool, **_: Any) -> None:
         """List the subscriptions."""
-        for standing in operators.everyone(state=state):
+        found = list(operators.everyone(state=state))
+        for standing in found:
             self.stdout.write(_as_json(standing) if json else _line(standing))
+        if not found and not json:
+            self.stdout.write(f"No subscription is {state}." if state else "There are no subscriptions.")
 
     def rewind(self, *, name: str, to: str, **_: Any) -> None:
         """Move a subscription's cursor."""

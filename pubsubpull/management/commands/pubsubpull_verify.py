@@ -44,7 +44,7 @@ class Command(BaseCommand):
             found.append("expected")
             self.stderr.write(self.style.ERROR("No seal has the hash that is expected: seals are gone, or made anew."))
         if found:
-            raise CommandError(f"The log is not what was sealed: {len(found)} problems.")
+            raise CommandError(f"The log is not what was sealed: problems: {len(found)}.")
         self.stdout.write(self.style.SUCCESS(f"{changes} changes are as they were sealed, by {there.count} seals."))
         if there.dropped:
             self.stdout.write(f"Changes up to version {there.dropped} have gone by retention.")
