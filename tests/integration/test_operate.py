@@ -246,3 +246,13 @@ def test_metrics_without_their_package_say_what_to_install(call, monkeypatch):
     answer = call("metrics/", 501)
     assert answer.json()["type"] == "urn:pubsubpull:problem:not-installed"
     assert "pip install 'pubsubpull[metrics]'" in answer.json()["detail"]
+
+
+def test_the_lag_is_that_of_the_first_change_after_however_far_its_id_is():
+    Customer.objects.create(name="a")
+    before = feed.present().seq
+    execute("SELECT setval('pubsubpull_change_id_seq', %s)", before + 50_000)
+    Customer.objects.create(name="b")
+    execute("UPDATE pubsubpull_change SET at = at - interval '1 hour' WHERE id = %s", before + 50_001)
+    found = metrics.lags({before - 1, before, before + 49_999, before + 50_001}, "default")
+    assert {seen - before: round(lag / 60) for seen, lag in found.items()} == {-1: 0, 0: 60, 49_999: 60, 50_001: 0}
