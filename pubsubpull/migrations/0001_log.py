@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 "seal.1",
                 "erase.1",
                 "past_id.1",
-                "past_typed.1",
+                "past_value.1",
                 "make_past.1",
                 "import_table.1",
                 "import.1",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
@@ -21,6 +25,8 @@ from pubsubpull.pull import consumers
 from pubsubpull.subscribe import maintenance
 from tests.pasts.conftest import command, run, uncaptured
 from tests.pasts.models import Kept, Logged
+from tests.processes import until
+from tests.sessions import session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -118,8 +124,6 @@ def test_the_feed_and_its_cursors_never_see_an_imported_change(old):
 
 def test_an_import_holds_nobody_up_who_writes(old):
     """The partition of the past is made beside a transaction that has written and is still open."""
-    from tests.sessions import session
-
     run("DROP TABLE pubsubpull_change_past")
     with session() as other:
         other.execute("BEGIN")
@@ -291,3 +295,53 @@ def test_a_package_that_is_not_installed_is_an_error_that_says_what_to_do():
 
     with override_settings(INSTALLED_APPS=[app for app in given.INSTALLED_APPS if app != "auditlog"]):
         assert "django-auditlog is not installed" in command("import", "auditlog")
+
+
+def test_two_imports_at_the_same_time_bring_each_change_once(old):
+    """Both have written down the same; the second waits for the first, and finds what that has brought."""
+    run("TRUNCATE pubsubpull_change, pubsubpull_request")
+    (one,) = packages.imports("simple-history", [], using="default")
+    one.begin()
+    with session() as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN")
+        moved = "SELECT written FROM pubsubpull_import('pasts.kept', '-infinity', 0, NULL, 3)"
+        assert other.execute(moved).fetchone() == (3,)
+        waiting = pool.submit(lambda: sum(_closing(one.run())))
+        until(lambda: run("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [(1,)])
+        other.execute("COMMIT")
+        assert waiting.result(30) == 1
+    assert [entry.new["name"] for entry in pubsubpull.history(old)] == ["1", "2", "3", "0"]
+
+
+def test_an_import_that_another_one_disturbed_says_so(old):
+    run("TRUNCATE pubsubpull_change, pubsubpull_request")
+    said = []
+
+    class Listening(io.StringIO):
+        def write(self, text):
+            if "are to be imported" in text and not said:
+                said.append(command("import", "simple-history"))
+            return super().write(text)
+
+    with pytest.raises(CommandError, match="another import was at it at the same time, and 4 changes were not"):
+        call_command("pubsubpull_import", "simple-history", stdout=Listening())
+    assert "4 changes are imported" in said[0]
+    assert len(ids()) == 4
+
+
+def _closing(parts):
+    """Give all parts, and close this thread's connection."""
+    try:
+        yield from parts
+    finally:
+        connection.close()
+
+
+def test_an_import_begins_only_once_capture_has():
+    """What changes between the import and the first captured change would be in neither."""
+    command("triggers", "--sync")
+    run('DROP TRIGGER "00_pubsubpull_insert" ON pasts_kept')
+    try:
+        assert "pasts.kept is not captured yet: run migrate first." in command("import", "simple-history", "pasts.kept")
+    finally:
+        command("triggers", "--sync")

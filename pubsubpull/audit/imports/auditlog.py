@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib import auth
-from django.db import models
+from django.db import connections, models
 from psycopg import sql as psql
 
 from pubsubpull.audit.imports import rows
@@ -18,7 +18,7 @@ from pubsubpull.audit.imports.rebuild import Step, rebuild
 from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pubsubpull.capture.registry import Publication
 
@@ -28,10 +28,8 @@ AT_ONCE = 1000
 OPS = {0: "I", 1: "U", 2: "D"}
 
 
-class Known(str):
-    """A value that is known from a row, as JSON text; other values are the texts of an entry."""
-
-    __slots__ = ()
+UNKNOWN = ""
+"""Stands for a value that an entry tells of in words that are none. Other values are JSON texts here."""
 
 
 def has(publication: Publication) -> bool:
@@ -53,19 +51,21 @@ class Source:
                 "What changed without an entry is taken to have been so from the entry before on.",
             ],
         )
+        self._pk: Any = publication.model._meta.pk
         self._place = itertools.count(1)
+        self._values: dict[tuple[str, str | None], str] = {}
 
     def batches(self) -> Iterator[psql.Composable]:
         """Give queries of some objects' changes each."""
         columns = [field.column for field in self.fields.values()]
         objects = itertools.groupby(self._read(), key=lambda entry: str(entry["object_pk"]))
         while some := {key: list(entries) for key, entries in itertools.islice(objects, AT_ONCE)}:
+            self._type(entry for entries in some.values() for entry in entries)
             ends = self._ends(list(some), columns)
             made = [one for key, entries in some.items() for one in self._changes(entries, ends.get(key), columns)]
             yield sql.compose(
                 "queries/audit/imports/auditlog",
                 entries=f"[{','.join(made)}]",
-                table=rows.table(self.publication.model).as_string(),
             )
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -78,44 +78,66 @@ class Source:
 
     def _ends(self, keys: list[str], columns: list[str]) -> dict[str, dict[str, Any]]:
         """Return of each object the row that its entries end with, where that is known."""
+        (pk,) = self.publication.key_columns
         query = sql.compose(
             "queries/audit/imports/present",
             label=self.publication.label,
             table=rows.table(self.publication.model),
-            pk=psql.Identifier(self.publication.key_columns[0]),
-            keys=keys,
+            pk=psql.Identifier(pk),
+            keys=[key for key in keys if self._values[pk, key] != UNKNOWN],
+            type=psql.SQL(str(self._pk.rel_db_type(connections[self.using]))),
             columns=columns,
         )
         found: dict[str, dict[str, Any]] = {}
         for key, column, value in sql.run(self.using, query):
-            found.setdefault(key, {})[column] = Known(value)
+            found.setdefault(key, {})[column] = value
         return found
 
     def _changes(self, entries: list[dict[str, Any]], end: Any, columns: list[str]) -> Iterator[str]:
         """Give an object's changes as JSON texts."""
         (pk,) = self.publication.key_columns
-        steps = [self._step(entry) for entry in entries]
-        for entry, step, (old, new) in zip(entries, steps, rebuild(steps, end, columns), strict=True):
-            key = {pk: entry["object_pk"]}
+        steps = [self._step(pk, entry) for entry in entries]
+        for entry, step, (old, new) in zip(entries, steps, rebuild(steps, end, columns, null="null"), strict=True):
             parts = {
                 "place": str(next(self._place)),
                 "at": json.dumps(entry["timestamp"].isoformat()),
                 "op": json.dumps(step.op),
-                **_parts("old", None if old is None else {**old, **key}),
-                **_parts("new", None if new is None else {**new, **key}),
+                **{name: _object(row) for name, row in (("old", old), ("new", new)) if row is not None},
                 "request": json.dumps(_request(entry)),
             }
             yield _object(parts)
 
-    def _step(self, entry: dict[str, Any]) -> Step:
+    def _step(self, pk: str, entry: dict[str, Any]) -> Step:
+        """Return what an entry tells of, its object's key too."""
+        told = [(name, *[self._values[name, text] for text in pair]) for name, *pair in self._told(entry)]
+        old, new = {name: before for name, before, _ in told}, {name: after for name, _, after in told}
+        key = {pk: self._values[pk, str(entry["object_pk"])]}
+        return Step(op=OPS[entry["action"]], old=old | key, new=new | key)
+
+    def _told(self, entry: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
+        """Give each column that an entry tells of with the texts of its old and its new value."""
         told = entry["changes"] or (json.loads(entry["changes_text"]) if entry["changes_text"] else {})
-        pairs = {
-            self.fields[name].column: [_text(self.fields[name], value) for value in pair]
-            for name, pair in told.items()
-            if name in self.fields and isinstance(pair, (list, tuple)) and len(pair) == 2
-        }
-        old = {column: pair[0] for column, pair in pairs.items()}
-        return Step(op=OPS[entry["action"]], old=old, new={column: pair[1] for column, pair in pairs.items()})
+        for name, pair in told.items():
+            field = self.fields.get(name)
+            if field and isinstance(pair, (list, tuple)) and len(pair) == 2:
+                yield field.column, _text(field, pair[0]), _text(field, pair[1])
+
+    def _type(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Have PostgreSQL read the texts of some entries."""
+        (pk,) = self.publication.key_columns
+        pairs: set[tuple[str, str | None]] = set()
+        for entry in entries:
+            pairs.add((pk, str(entry["object_pk"])))
+            pairs.update((name, text) for name, *texts in self._told(entry) for text in texts)
+        texts = [pair for pair in pairs if pair[1] is not None]
+        query = sql.compose(
+            "queries/audit/imports/values",
+            table=rows.table(self.publication.model).as_string(),
+            names=[name for name, _ in texts],
+            values=[text for _, text in texts],
+        )
+        self._values = dict.fromkeys(pairs, "null")
+        self._values.update({(name, text): value or UNKNOWN for name, text, value in sql.run(self.using, query)})
 
 
 def _entries(publication: Publication) -> models.QuerySet[Any]:
@@ -175,14 +197,6 @@ def _request(entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parts(name: str, row: dict[str, Any] | None) -> dict[str, str]:
-    """Return a row as the JSON texts of what entries tell of it and of what is known."""
-    if row is None:
-        return {}
-    texts = {column: json.dumps(value) for column, value in row.items() if not isinstance(value, Known)}
-    known = {column: value for column, value in row.items() if isinstance(value, Known)}
-    return {name: _object(texts), f"{name}_known": _object(known)}
-
-
 def _object(parts: Mapping[str, str]) -> str:
-    return f"{{{','.join(f'{json.dumps(name)}:{text}' for name, text in parts.items())}}}"
+    known = (f"{json.dumps(name)}:{text}" for name, text in parts.items() if text != UNKNOWN)
+    return f"{{{','.join(known)}}}"

@@ -9,7 +9,7 @@ from django.apps import apps
 
 from pubsubpull import exceptions
 from pubsubpull.audit.imports.past import Import
-from pubsubpull.capture import registry
+from pubsubpull.capture import registry, triggers
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -23,7 +23,7 @@ PACKAGES = {"simple-history": "simple_history", "auditlog": "auditlog", "pghisto
 def imports(package: str, labels: Iterable[str], *, using: str, oldest: dt.datetime | None = None) -> list[Import]:
     """Return the imports of these models, or of all that have a past there; what is older than `oldest` stays out.
 
-    Raises `ImportFailed` where the package is not installed, or a model is not published or has no past there.
+    Raises `ImportFailed` where the package is not installed, or a model is not captured or has no past there.
     """
     module: Any = importlib.import_module(f"pubsubpull.audit.imports.{PACKAGES[package]}")
     if not apps.is_installed(module.PACKAGE):
@@ -40,7 +40,18 @@ def imports(package: str, labels: Iterable[str], *, using: str, oldest: dt.datet
         raise exceptions.ImportFailed(
             f"No published model has a past that django-{package} wrote down. Publish the model first, and migrate."
         )
+    _check_captured(chosen, using)
     return [Import(one, module.Source(one, using=using), using=using, oldest=oldest) for one in chosen]
+
+
+def _check_captured(chosen: Iterable[Publication], using: str) -> None:
+    """Raise where a table has not all its triggers: what changes between an import and capture would be in neither."""
+    plan = triggers.plan(using)
+    missing = {(one.schema, one.table) for one in plan.actions if one.verb == "create"} if plan else set()
+    for publication in chosen:
+        table = plan.tables.get(publication.label) if plan else None
+        if table is None or (table.schema, table.table) in missing:
+            raise exceptions.ImportFailed(f"{publication.label} is not captured yet: run migrate first.")
 
 
 def _published(label: str) -> Publication:

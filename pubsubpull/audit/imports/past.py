@@ -90,9 +90,9 @@ class Import:
 
     def run(self, *, at_once: int = BATCH) -> Iterator[int]:
         """Bring it in, part by part, each in a transaction of its own; give how many changes each part wrote."""
-        at, place = "-infinity", 0
+        at, place, last = "-infinity", 0, None
         while True:
-            ((looked, written, at, place),) = self._run("move", at=at, place=place, at_most=at_once)
+            ((looked, written, at, place, last),) = self._run("move", at=at, place=place, last=last, at_most=at_once)
             if looked:
                 yield written
             if looked < at_once:

@@ -24,12 +24,14 @@ class Step:
     new: Row
 
 
-def rebuild(steps: Sequence[Step], end: Row | None, columns: Iterable[str]) -> list[tuple[Row | None, Row | None]]:
+def rebuild(
+    steps: Sequence[Step], end: Row | None, columns: Iterable[str], *, null: Any = None
+) -> list[tuple[Row | None, Row | None]]:
     """Return the row before and after each step; `end` is the row after the last one, None where that is not known.
 
-    `columns` are those that the trail tells of: one that an insert does not name was null.
+    `columns` are those that the trail tells of: one that an insert does not name was `null`.
     """
-    blank = dict.fromkeys(columns)
+    blank = dict.fromkeys(columns, null)
     backward = _backward(steps, end)
     state: Row = {}
     made: list[tuple[Row | None, Row | None]] = []

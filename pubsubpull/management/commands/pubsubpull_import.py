@@ -72,6 +72,11 @@ class Command(BaseCommand):
         for part in one.run():
             written += part
             self.stdout.write(f"  {written:,} of {found.new:,}")
+        if written < found.new:
+            raise CommandError(
+                f"{one.publication.label}: another import was at it at the same time, and {found.new - written:,} "
+                "changes were not brought in by this one. Run it again."
+            )
         self.stdout.write(self.style.SUCCESS(f"{one.publication.label}: {written:,} changes are imported."))
 
 

@@ -1,8 +1,7 @@
 -- What was found of a model, by why it is not brought in, NULL where it is; how much of that the log has already; and from when until when it is.
-SELECT why, count(*), count(*) FILTER (WHERE there), min(at), max(at) FROM (
-    SELECT i.why, i.at, i.why IS NULL AND i.nth <= (
-        SELECT count(*) FROM pubsubpull_change c
-        WHERE c.key = i.key AND c.model = {label} AND c.id >= pubsubpull_past_id(i.at) AND c.id < least(0, pubsubpull_past_id(i.at) + 3600000000)
-          AND c.at = i.at AND c.op = i.op) AS there
-    FROM pubsubpull_import i WHERE i.model = {label}
-) AS f GROUP BY why
+WITH there AS MATERIALIZED (
+    SELECT key, at, op, count(*) AS n FROM pubsubpull_change WHERE id < 0 AND model = {label} GROUP BY key, at, op
+)
+SELECT i.why, count(*), count(*) FILTER (WHERE i.why IS NULL AND i.nth <= t.n), min(i.at), max(i.at)
+FROM pubsubpull_import i LEFT JOIN there t ON t.key = i.key AND t.at = i.at AND t.op = i.op
+WHERE i.model = {label} GROUP BY i.why

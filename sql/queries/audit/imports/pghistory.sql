@@ -1,9 +1,9 @@
 -- The events e of django-pghistory as changes; row is a row as the table has it. A label is of an insert, a delete, an update with the new row, or
 -- one with the before row; what such a one made of it, the object's next event knows, or its first captured change, or the table.
-SELECT place, at, op, old, CASE WHEN op = 'U' AND {before} THEN coalesce(
-        lead(old) OVER (PARTITION BY key ORDER BY place),
+SELECT d.place, d.at, d.op, d.old, CASE WHEN d.op = 'U' AND {before} THEN coalesce(
+        lead(d.old) OVER (PARTITION BY d.key ORDER BY d.place),
         (SELECT c.old FROM pubsubpull_change c WHERE c.key = d.key AND c.model = {label} AND c.id > 0 ORDER BY c.id LIMIT 1),
-        (SELECT to_jsonb(t.*) FROM {ours} AS t WHERE t.{pk}::text = d.key)) - {unknown}::text[] ELSE new END AS new, request
+        to_jsonb(t.*)) - {unknown}::text[] ELSE d.new END AS new, d.request
 FROM (
     SELECT row_number() OVER (ORDER BY e.pgh_id) AS place, e.pgh_created_at AS at, o.op, to_jsonb(r.*) ->> {pk_name} AS key,
         CASE WHEN o.op = 'D' OR (o.op = 'U' AND {before}) THEN to_jsonb(r.*) END AS old,
@@ -18,4 +18,4 @@ FROM (
     CROSS JOIN LATERAL ({context}) AS x
     LEFT JOIN ({users}) AS u ON u.id = x.metadata ->> 'user'
     WHERE e.pgh_label = ANY({inserts}::text[] || {updates}::text[] || {deletes}::text[])
-) AS d
+) AS d LEFT JOIN {ours} AS t ON {before} AND t.{pk}::text = d.key

@@ -1,0 +1,19 @@
+-- A text that another package wrote down for a value of a column, as the log has such values; NULL where it is no value of the column's type. That
+-- is taken without its length, which may have been another one then.
+CREATE FUNCTION pubsubpull_past_value(value text, type text) RETURNS text LANGUAGE plpgsql STABLE
+SET "TimeZone" = 'UTC'
+SET "DateStyle" = 'ISO, YMD'
+SET "IntervalStyle" = 'postgres'
+SET extra_float_digits = 1
+SET bytea_output = 'hex'
+AS $$
+DECLARE
+    result jsonb;
+BEGIN
+    EXECUTE format('SELECT to_jsonb($1::%s)', type) INTO result USING value;
+    RETURN result::text;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION pubsubpull_past_value(text, text) FROM PUBLIC;
