@@ -11,7 +11,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from pubsubpull import exceptions
 from pubsubpull.capture.cursor import Cursor, Snapshot, Window
-from pubsubpull.capture.feed import Row, Rows, _Reading
+from pubsubpull.capture.feed import Row, Rows
+from pubsubpull.capture.reading import Reading
 from pubsubpull.subscribe import backoff, notification, signing
 from pubsubpull.subscribe.outcome import HOLD_LIMIT, Delivered, Gone, Retry, Rewind, outcome, retry_after
 from pubsubpull.subscribe.shares import share
@@ -165,7 +166,7 @@ def test_a_share_is_rounded_up_and_needs_no_other_worker():
 
 def read(*versions, size=1, window=WINDOW):
     rows = tuple(Row(v, "shop.customer", "I", json.dumps("x" * size)) for v in versions)
-    reading = _Reading(since=CURSOR, window=window, high=window.top, restored=0)
+    reading = Reading(since=CURSOR, window=window, high=window.top, restored=0)
     return Rows(rows=rows, cursor=reading.next(window.top)[0], more=False, reading=reading)
 
 
