@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import re
 
@@ -364,33 +363,3 @@ def test_the_picture_of_the_lag_has_those_that_wait_longest_first(boss, consumer
     assert [lag for _, lag, _ in bars] == ["10.0 h", "9.0 h", "8.0 h"]
     assert bars[0][2] == "100.0"
     assert float(bars[2][2]) == pytest.approx(80, abs=1)
-
-
-@contextlib.contextmanager
-def statements(path):
-    """Count what is asked of PostgreSQL, on the wire: Django counts only its own."""
-    connection.ensure_connection()
-    pg = connection.connection.pgconn
-    found = []
-    with path.open("w+") as trace:
-        pg.trace(trace.fileno())
-        try:
-            yield found
-        finally:
-            pg.untrace()
-        found += [line for line in path.read_text().splitlines() if re.search(r"\tF\t\d+\t(Query|Parse)\t", line)]
-
-
-def test_the_page_takes_the_same_queries_however_many_there_are(boss, consumer, tmp_path):
-    put(consumer, "first")
-    samples.take("default")
-    counts = []
-    for many in (1, 30):
-        for number in range(many):
-            put(consumer, f"s{number}", state="failing" if number % 2 else "active")
-            Customer.objects.create(name="a")
-        with statements(tmp_path / "trace") as found:
-            page(boss)
-        counts.append(len(found))
-    assert counts[0] == counts[1]
-    assert counts[0] <= 20, found
