@@ -55,9 +55,10 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
         places = place.locked(standing.service, using)
         if not _stand(standing, places):
             return False
-        place.move(standing.replicas, pages[-1].cursor, using=using)
+        moving = place.moving(standing.replicas, pages[-1].cursor)
         relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
-        _apply(standing, pages, places, using=using, one_by_one=one_by_one, relaxed=relaxed)
+        apply.open_page(using, moving, relaxed=relaxed)
+        _apply(standing, pages, places, using=using, one_by_one=one_by_one)
     return True
 
 
@@ -129,15 +130,18 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
     main, end = meeting.main, meeting.pages[-1].cursor
     with transaction.atomic(using):
         places = place.locked(main.service, using)
-        if not all(_stand(one, places) for one in (main, *(coming.late.standing for coming in meeting.coming))):
+        lates = [coming.late for coming in meeting.coming]
+        if not (_stand(main, places) and all(_stand(one.standing, places, follow=not one.first) for one in lates)):
             return False
         for coming in meeting.coming:
             if coming.late.first:
                 coming.late.first()
             place.move(coming.late.standing.replicas, end, using=using)
         place.move(main.replicas, end, using=using)
+        apply.open_page(using)
         _apply(main, meeting.pages, places, using=using, one_by_one=one_by_one)
         for coming in meeting.coming:
+            apply.open_page(using)
             late, beyond = coming.late.standing, list(coming.beyond)
             _apply(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
@@ -156,18 +160,24 @@ def _apply(
     using: str,
     one_by_one: bool,
     left_out: Collection[int] = (),
-    relaxed: bool = False,
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
-    if not apply.lay(pages, sources=standing.sources, left_out=left_out, relaxed=relaxed, using=using):
-        return
+    pages = [page for page in pages if not page.empty]
+    laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
     for replica in standing.replicas:
-        apply_to(replica, places[replica.name].absent, using=using, one_by_one=one_by_one)
-    handlers.call(standing.replicas, pages, left_out=left_out)
+        if found := laid.get(replica.source):
+            apply_to(replica, places[replica.name].absent, laid=found, using=using, one_by_one=one_by_one)
+    if laid:
+        handlers.call(standing.replicas, pages, left_out=left_out)
 
 
 def apply_to(
-    replica: Follows, known_absent: Collection[str], *, using: str, one_by_one: bool = False
+    replica: Follows,
+    known_absent: Collection[str],
+    *,
+    laid: apply.Laid | None = None,
+    using: str,
+    one_by_one: bool = False,
 ) -> frozenset[str]:
     """Apply what is laid out to one replica, and see whether its source has other columns than it had.
 
@@ -177,7 +187,7 @@ def apply_to(
     if not isinstance(replica, declared.Replica):
         return frozenset()
     try:
-        has = apply.apply(replica, using=using, one_by_one=one_by_one)
+        has = apply.apply(replica, laid=laid, using=using, one_by_one=one_by_one)
     except (IntegrityError, *AWAY):
         raise
     except Exception as error:
@@ -198,7 +208,7 @@ def blamed(replicas: Collection[Follows], error: Exception) -> exceptions.Replic
     return exceptions.ReplicaFailed(found.name, first_line(error))
 
 
-def _stand(standing: Standing, places: dict[str, Place]) -> bool:
-    return all(
-        replica.name in places and places[replica.name].cursor == standing.cursor for replica in standing.replicas
-    )
+def _stand(standing: Standing, places: dict[str, Place], *, follow: bool = True) -> bool:
+    """Say whether replicas still stand where they stood, and follow from there or are to be copied."""
+    found = [places.get(replica.name) for replica in standing.replicas]
+    return all(place and (place.cursor, place.follows) == (standing.cursor, follow) for place in found)

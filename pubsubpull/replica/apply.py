@@ -11,12 +11,12 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import statement
+from pubsubpull.replica import declared, statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declared import Follows, Replica
     from pubsubpull.replica.pages import Page
 
 LAST = 2**62
@@ -31,31 +31,37 @@ class Columns:
     present: frozenset[str] = frozenset()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Laid:
+    """What is laid out of a source: the place of its last truncate, 0 for none; how many rows, each `whole` or not."""
+
+    truncated: int = 0
+    rows: int = 0
+    whole: bool = True
+
+    def and_then(self, truncated: int, rows: int, whole: bool) -> Laid:
+        """Return what is laid out with another page behind."""
+        return Laid(truncated=max(self.truncated, truncated), rows=self.rows + rows, whole=self.whole and whole)
+
+
 def lay(
-    pages: Iterable[Page],
-    *,
-    sources: Collection[str],
-    left_out: Collection[int] = (),
-    relaxed: bool = False,
-    using: str,
-) -> int:
-    """Lay out pages, one behind the other; return how many changes. `left_out` are versions to pass by."""
-    pages = [page for page in pages if not page.empty]
-    if not pages:
-        return 0
-    open_page(using, relaxed=relaxed)
-    count = 0
+    pages: Iterable[Page], *, replicas: Iterable[Follows], left_out: Collection[int] = (), using: str
+) -> dict[str, Laid]:
+    """Lay out pages, one behind the other; return what there is, by source. `left_out` are versions to pass by."""
+    wanted: dict[str, set[str]] = {}
+    for replica in replicas:
+        wanted.setdefault(replica.source, set()).update(_wanted(replica))
+    given = {
+        "models": list(wanted),
+        "wanted": json.dumps({source: sorted(names) for source, names in wanted.items()}),
+        "left_out": list(left_out),
+    }
+    laid: dict[str, Laid] = {}
     for number, page in enumerate(pages):
-        ((laid,),) = sql.run_bound(
-            using,
-            "queries/replica/lay_changes",
-            base=number << 32,
-            body=page.body,
-            models=list(sources),
-            left_out=list(left_out),
-        )
-        count += laid
-    return count
+        query = "queries/replica/lay_changes"
+        for source, *found in sql.run_bound(using, query, base=number << 32, body=page.body, **given):
+            laid[source] = laid.get(source, Laid()).and_then(*found)
+    return laid
 
 
 def versions(page: Page) -> list[int]:
@@ -63,36 +69,49 @@ def versions(page: Page) -> list[int]:
     return [item["version"] for item in json.loads(page.body)["items"]]
 
 
-def open_page(using: str, *, relaxed: bool = False) -> None:
-    """Make the place for pages in this session, and empty it; `relaxed`, the commit does not wait for the disk."""
+def open_page(using: str, *before: psql.Composable, relaxed: bool = False) -> None:
+    """Make the place for pages in this session, and empty it; `relaxed`, the commit does not wait for the disk.
+
+    What is to be done `before` goes along.
+    """
     files = ["queries/replica/open_page", *(["queries/replica/relax"] if relaxed else [])]
-    sql.run(using, psql.SQL(";").join(map(sql.template, files)))
+    sql.run(using, psql.SQL(";").join([*before, *map(sql.template, files)]))
 
 
-def state(replica: Replica, using: str) -> tuple[int, Columns]:
-    """Return the place of the last truncate of the replica's source in the laid out page, and which columns it has."""
-    wanted = sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
-    query = sql.compose("queries/replica/page_state", source=replica.source, columns=wanted)
-    ((truncated, rows, whole),) = sql.run(using, query)
-    if whole:
-        return truncated, Columns(present=frozenset(wanted if rows else ()))
+def _wanted(replica: Follows) -> list[str]:
+    if not isinstance(replica, declared.Replica):
+        return []
+    return sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
+
+
+def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
+    """Say which of the replica's source columns the laid out rows have, and which they lack."""
+    wanted = _wanted(replica)
+    if laid.whole:
+        return Columns(present=frozenset(wanted if laid.rows else ()))
     found = sql.run(using, sql.compose("queries/replica/absent", source=replica.source, columns=wanted))
-    return truncated, Columns(
+    return Columns(
         absent=frozenset(name for name, lacks, _ in found if lacks),
         present=frozenset(name for name, _, has in found if has),
     )
 
 
-def apply(replica: Replica, *, using: str, one_by_one: bool = False) -> Columns:
+def _look(replica: Replica, using: str) -> Laid:
+    query = sql.compose("queries/replica/page_state", source=replica.source, columns=_wanted(replica))
+    return Laid().and_then(*sql.run(using, query)[0])
+
+
+def apply(replica: Replica, *, laid: Laid | None = None, using: str, one_by_one: bool = False) -> Columns:
     """Apply the laid out page to a replica: of each row its last change, or `one_by_one` each change, in order."""
-    found, (truncated, has) = statement.target(replica, using), state(replica, using)
+    laid = laid or _look(replica, using)
+    found, has = statement.target(replica, using), _columns(replica, laid, using)
     _check(replica, has)
     if one_by_one or has.absent & has.present:
         _apply_each(found, using)
         return has
-    if truncated:
+    if laid.truncated:
         sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
-    _apply(found, has.absent, after=truncated, upto=LAST, using=using)
+    _apply(found, has.absent, after=laid.truncated, upto=LAST, using=using)
     return has
 
 

@@ -204,6 +204,9 @@ def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> 
         mine = advance.Late(standing=standing, start=made.cursor, first=first)
         if advance.join(advance.meeting(following[0], [*others, mine], pull), using=using):
             return
+        wanted = place.look(standing.service, using, timezone.now()).to_copy()
+        if wanted is None or wanted.cursor != standing.cursor:
+            return  # it is copied from elsewhere now
 
 
 def _apply_alone(standing: Standing, first: Callable[[], object], using: str) -> None:

@@ -209,19 +209,20 @@ class Follower:
         return True
 
     def _advance(self, standing: Standing, client: Client, wait: float) -> bool:
-        """Apply the next page, and of a backlog those after it, for a while; say whether there may be more."""
-        end = time.monotonic() + IDLE
+        """Apply page after page, for a while, as long as some come; say whether there may be more."""
+        end, came = time.monotonic() + IDLE, False
         while True:
             page = self._pull(standing, client, wait, backlog=True)
             if page is None or page.cursor == page.previous:
-                return page is None or page.more
+                return page is None or page.more or came
             if page.empty and self._spare:
-                return page.more  # where pushes go on from stays where it is
+                return page.more or came  # where pushes go on from stays where it is
             following = functools.partial(pages.changes, client, standing.sources)
             last = advance.advance(standing, page, using=self._using, following=following)
-            if last is None or not last.more or time.monotonic() > end or self.stopping.is_set():
-                return last is None or last.more or not page.empty
-            standing, wait = dataclasses.replace(standing, cursor=last.cursor), 0.0
+            came = came or not page.empty
+            if last is None or (last.empty and not last.more) or time.monotonic() > end or self.stopping.is_set():
+                return last is None or last.more or came
+            standing = dataclasses.replace(standing, cursor=last.cursor)
 
     def _pull(self, standing: Standing, client: Client, wait: float, *, backlog: bool = False) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""

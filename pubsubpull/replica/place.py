@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import QuerySet
+    from psycopg import sql as psql
 
     from pubsubpull import exceptions
     from pubsubpull.replica.declared import Follows
@@ -42,9 +43,10 @@ class Standing:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """A replica's cursor, and the columns that its source was seen not to send."""
+    """A replica's cursor, whether it follows from there, and the columns that its source was seen not to send."""
 
     cursor: str
+    follows: bool
     absent: frozenset[str]
 
 
@@ -148,13 +150,20 @@ def standings(service: str, using: str, now: datetime, *, without: Collection[st
 def locked(service: str, using: str) -> dict[str, Place]:
     """Lock the places of a service's replicas until the transaction ends; return them by name."""
     rows = sql.run(using, sql.compose("queries/replica/places", service=service))
-    return {name: Place(cursor=cursor, absent=frozenset(json.loads(absent))) for name, cursor, absent in rows}
+    return {
+        name: Place(cursor=cursor, follows=follows, absent=frozenset(json.loads(absent)))
+        for name, cursor, follows, absent in rows
+    }
+
+
+def moving(replicas: Collection[Follows], cursor: str) -> psql.Composed:
+    """Return the statement that moves replicas to the cursor after what is applied: they follow."""
+    return sql.compose("queries/replica/move", cursor=cursor, names=[replica.name for replica in replicas])
 
 
 def move(replicas: Collection[Follows], cursor: str, *, using: str) -> None:
-    """Move replicas to the cursor after what has been applied: they follow."""
-    names = [replica.name for replica in replicas]
-    sql.run(using, sql.compose("queries/replica/move", cursor=cursor, names=names))
+    """Move replicas to a cursor."""
+    sql.run(using, moving(replicas, cursor))
 
 
 def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:

@@ -358,6 +358,20 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
     equal()
 
 
+def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower):
+    """The copy goes on from where it stands."""
+    write()
+    follower.run_once()
+    (seen,) = place.standings("shop", "default", timezone.now())
+    there.Stock.objects.update(amount=7)
+    with services.get("shop").client() as client:
+        page = pages.changes(client, seen.sources, seen.cursor)
+    place.copy_again([declared.get("replicas.stock")], "default")
+    assert advance.advance(seen, page, using="default") is None
+    follower.run_once()
+    equal()
+
+
 def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_along(follower):
     write()
     follower.run_once()
