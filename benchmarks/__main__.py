@@ -8,7 +8,20 @@ import os
 import sys
 import time
 
-NAMES = ("bulk", "one", "feed", "delivery", "scale", "latency", "isolation", "polling", "replica", "retention", "pages")
+NAMES = (
+    "bulk",
+    "one",
+    "feed",
+    "delivery",
+    "scale",
+    "latency",
+    "isolation",
+    "polling",
+    "replica",
+    "retention",
+    "pages",
+    "history",
+)
 
 
 def main() -> int:
@@ -27,7 +40,7 @@ def main() -> int:
         print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
         began = time.monotonic()
         with databases.fresh(server) as url:
-            outcomes[name] = module.run(bench.Bench(url=url, quick=options.quick))
+            outcomes[name] = module.run(bench.Bench(url=url, quick=options.quick, count=options.count))
         if outcomes[name].lines:
             print(f"\n{measure.table(outcomes[name].lines)}\n", flush=True)
         for note in outcomes[name].notes:
@@ -42,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures, beside what others offer.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run; all, without: {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="only show that they work; the figures mean little")
+    parser.add_argument("--count", type=int, help="how many changes `history` puts into the log; 10,000,000 without")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, as a run of all does anyway")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):

@@ -1,2 +1,2 @@
 -- Statistics as autovacuum would have them a minute later.
-ANALYZE pubsubpull_change
+ANALYZE pubsubpull_change, pubsubpull_request

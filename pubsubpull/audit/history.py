@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EXAMINED = 10_000
 """The most changes that one page looks at, so that a page takes a bounded time whatever is asked for."""
 
+RECENT = 500
+"""Of an object with more changes than these, a moment is looked for by time first."""
+
 OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
 
 
@@ -175,11 +178,16 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
 
     Raises `HistoryErased`.
     """
-    found = sql.run(using, sql.compose("queries/as_of", model=name, key=key, moment=moment, first=-span.LATEST))
+    given = {"model": name, "key": key, "moment": moment, "first": -span.LATEST}
+    found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=span.LATEST, most=RECENT))
+    if found and found[0][0] >= RECENT and moment is not None:
+        # It may be far back: where in the log it is, is found by time.
+        _, ceiling = span.bounds(None, moment, using)
+        found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=ceiling, most=span.LATEST))
     try:
         return state_between(
-            max((row for is_past, *row in found if is_past), default=None),
-            next((row for is_past, *row in found if not is_past), None),
+            max((row for _, is_past, *row in found if is_past), default=None),
+            next((row for _, is_past, *row in found if not is_past), None),
         )
     except exceptions.HistoryErased as error:
         raise exceptions.HistoryErased(f"What {name} {key} was then has been erased on request.") from error

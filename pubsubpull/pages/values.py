@@ -7,7 +7,10 @@ import decimal
 import difflib
 import json
 import re
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
 
 from pubsubpull.capture import registry
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.audit.history import Entry
 
+Names = dict[tuple[str, str, str], str]
+"""What related objects are called, by their model, the column that they are named by, and its value."""
 LONG = 60
 """Characters from which on a text is shown as what differs in it."""
 MOST = 5000
@@ -42,17 +47,17 @@ class Difference:
     pieces: tuple[Piece, ...] = ()
 
 
-def differences(entry: Entry, names: dict[tuple[str, str], str]) -> list[Difference]:
-    """Return what an entry changed; `names` has those of the related objects, by table's label and key."""
+def differences(entry: Entry, names: Names) -> list[Difference]:
+    """Return what an entry changed; `names` has those of the related objects."""
     if entry.is_baseline and entry.new:
         return [difference(entry.model, column, None, value, names) for column, value in sorted(entry.new.items())]
     return [difference(entry.model, column, *pair, names) for column, pair in entry.changed.items()]
 
 
-def difference(label: str, column: str, old: Any, new: Any, names: dict[tuple[str, str], str]) -> Difference:
+def difference(label: str, column: str, old: Any, new: Any, names: Names) -> Difference:
     """Return one column before and after."""
     field = _fields(label).get(column)
-    title = str(field.verbose_name) if field is not None else column
+    title = str(field.verbose_name) if field is not None else f"{column} (no longer a column)"
     shown = [_shown(label, column, field, value, names) for value in (old, new)]
     long = isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > LONG
     return Difference(name=title, old=shown[0], new=shown[1], pieces=pieces(old, new) if long else ())
@@ -71,21 +76,34 @@ def pieces(old: str, new: str) -> tuple[Piece, ...]:
     return tuple(made)
 
 
-def related(
-    entries: Iterable[Entry], *, using: str, may_see: Callable[[type[Model]], bool]
-) -> dict[tuple[str, str], str]:
-    """Return the names of all objects that the entries' foreign keys name: one query for each model of them."""
-    wanted: dict[type[Model], set[Any]] = {}
+def related(entries: Iterable[Entry], *, using: str, may_see: Callable[[type[Model]], bool]) -> Names:
+    """Return the names of all objects that the entries' foreign keys name: one query for each column that they name.
+
+    A value that no longer fits, as of a column that was something else once, names nothing.
+    """
+    wanted: dict[tuple[type[Model], Any], set[Any]] = {}
     for entry in entries:
         for column, pair in entry.changed.items():
             field = _fields(entry.model).get(column)
             if field is not None and field.remote_field and may_see(field.related_model):
-                wanted.setdefault(field.related_model, set()).update(v for v in pair if isinstance(v, (str, int)))
+                fitting = (_fitting(field.target_field, value) for value in pair if isinstance(value, (str, int)))
+                wanted.setdefault((field.related_model, field.target_field), set()).update(fitting)
     return {
-        (model._meta.label_lower, str(row.pk)): str(row)
-        for model, keys in wanted.items()
-        for row in model._base_manager.using(using).filter(pk__in=keys)
+        _place(target, getattr(row, target.attname)): str(row)
+        for (model, target), keys in wanted.items()
+        for row in model._base_manager.using(using).filter(**{f"{target.attname}__in": keys - {None}})
     }
+
+
+def _fitting(target: Any, value: Any) -> Any:
+    try:
+        return target.to_python(value)
+    except (ValidationError, ValueError, TypeError):
+        return None
+
+
+def _place(target: Any, value: Any) -> tuple[str, str, str]:
+    return target.model._meta.label_lower, target.attname, str(value)
 
 
 def _fields(label: str) -> dict[str, Any]:
@@ -93,16 +111,16 @@ def _fields(label: str) -> dict[str, Any]:
     return {} if publication is None else {str(f.column): f for f in publication.model._meta.local_concrete_fields}
 
 
-def _shown(label: str, column: str, field: Any, value: Any, names: dict[tuple[str, str], str]) -> str:
+def _shown(label: str, column: str, field: Any, value: Any, names: Names) -> str:
     publication = registry.get(label)
     if value is None:
         return "—"
     if publication is not None and column in publication.masked_columns:
         return "(hidden)"
     if field is not None and field.remote_field:
-        name = names.get((field.related_model._meta.label_lower, str(value)))
+        name = names.get(_place(field.target_field, value))
         return f"{name} ({value})" if name else str(value)
-    if field is not None and field.flatchoices:
+    if field is not None and field.flatchoices and isinstance(value, Hashable):
         return str(dict(field.flatchoices).get(value, value))
     return _plain(value)
 

@@ -44,7 +44,7 @@ def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
         "title": f"History of {found or f'{admin.opts.verbose_name} {key} (deleted)'}",
         "opts": admin.opts,
         "object": found,
-        "columns": [f.column for f in history.published(label).model._meta.local_concrete_fields],
+        "columns": _columns(label, page),
         "may_restore": _may_restore(request, admin, found),
         "with_key": False,
     }
@@ -109,6 +109,12 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     page = history.history(*target, **asked, models=chosen, limit=PAGE, using=_using())
     context = {"title": "Log", "models": visible, "with_key": True}
     return _answer(request, site, "log", {**context, **_timeline(request, site, page, errors)})
+
+
+def _columns(label: str, page: history.History) -> list[str]:
+    """Return the columns to choose from: those that there are, and those that these changes are of besides."""
+    there = [str(field.column) for field in history.published(label).model._meta.local_concrete_fields]
+    return there + sorted({column for entry in page for column in entry.changed} - set(there))
 
 
 def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:

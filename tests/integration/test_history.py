@@ -390,10 +390,16 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     run("ANALYZE pubsubpull_change")
     asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
     fits, request = sql.compose("queries/history_fits", **asked), sql.template("queries/request_json").format()
-    given = {"before": span.LATEST, "limit": 200, "first": -span.LATEST, "moment": now() + datetime.timedelta(days=1)}
+    given = {
+        "before": span.LATEST,
+        "limit": 200,
+        "first": -span.LATEST,
+        "ceiling": span.LATEST,
+        "moment": now() + datetime.timedelta(days=1),
+    }
     whose = {"model": "shop.customer", "key": "77"}
     seen = sql.compose("queries/history_object", fits=fits, most=histories.EXAMINED, **given, **whose)
-    query = sql.compose(file, seen=seen, fits=fits, request=request, **given, **whose)
+    query = sql.compose(file, seen=seen, most=200, fits=fits, request=request, **given, **whose)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):
         assert node.get("Rows Removed by Filter", 0) < 1000, node
@@ -409,3 +415,16 @@ def test_what_was_imported_has_versions_below_0_and_tells_states_too():
     assert pubsubpull.as_of(Customer, customer.pk, moment).version == -5
     found = pubsubpull.as_of(Customer, customer.pk, moment.replace(year=2001))
     assert (found.version, found.data) == (0, {"name": "a"})
+
+
+def test_a_moment_far_back_of_an_object_with_many_changes_is_found_by_time_and_is_the_same(monkeypatch):
+    customer = Customer.objects.create(name="0")
+    for name in map(str, range(1, 12)):
+        Customer.objects.filter(pk=customer.pk).update(name=name)
+    first = Change.objects.order_by("id").first().id
+    run("UPDATE pubsubpull_change SET at = now() - (20 - (id - %s)) * interval '1 day'", [first])
+    moments = [now() - datetime.timedelta(days=day, hours=1) for day in range(8, 22)]
+    expected = [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments]
+    monkeypatch.setattr(histories, "RECENT", 3)
+    assert [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments] == expected
+    assert len({state and state.version for state in expected}) == 13
