@@ -7,4 +7,4 @@ SELECT now() - ({count} - n) * make_interval(secs => {step}),
     md5(((n - 1) / {each} + 1)::text)::uuid,
     jsonb_build_object('id', n, 'customer', 'c' || n % 1000, 'status', 's' || n % 10, 'total', n % 5000, 'notes', 'some words of notes'),
     jsonb_build_object('id', n, 'customer', 'c' || n % 1000, 'status', 's' || (n + 1) % 10, 'total', n % 5000, 'notes', 'some words of notes')
-FROM generate_series({first}, {last}) AS n
+FROM generate_series({first}::bigint, {last}::bigint) AS n

@@ -180,7 +180,7 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
     """
     given = {"model": name, "key": key, "moment": moment, "first": -span.LATEST}
     found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=span.LATEST, most=RECENT))
-    if found and found[0][0] >= RECENT and moment is not None:
+    if found and found[0][0] and moment is not None:
         # It may be far back: where in the log it is, is found by time.
         _, ceiling = span.bounds(None, moment, using)
         found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=ceiling, most=span.LATEST))

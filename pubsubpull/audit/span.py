@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 from pubsubpull.capture import sql
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LOWEST = -(2**63)
 LATEST = 2**63 - 1
@@ -28,7 +24,9 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> 
     )
 
     def find(moment: dt.datetime) -> int:
-        return 1 if first is None else search(first, last + 1, lambda id_: _at(id_, using), moment)
+        if first is None:
+            return 1
+        return int(sql.run(using, sql.compose("queries/id_at", low=first, high=last + 1, moment=moment))[0][0])
 
     low, high = find(since) if since else LOWEST, find(until) if until else LATEST
     if newest_past is None:
@@ -37,28 +35,3 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> 
     if since:
         low = past_since if past_since <= newest_past else low
     return low, min(past_until, 0) if until and first in {None, high} else high
-
-
-def search(
-    low: int,
-    high: int,
-    at: Callable[[int], tuple[int, dt.datetime] | None],
-    moment: dt.datetime,
-) -> int:
-    """Return an id from which on a change is of `moment` or later, and before which the nearest one is earlier.
-
-    `at` gives the first change from an id on; some 30 calls suffice for a thousand million changes.
-    """
-    while low < high:
-        middle = (low + high) // 2
-        found = at(middle)
-        if found is None or found[1] >= moment:
-            high = middle
-        else:
-            low = found[0] + 1
-    return low
-
-
-def _at(id_: int, using: str) -> tuple[int, dt.datetime] | None:
-    found = sql.run(using, sql.compose("queries/at_of", id=id_))
-    return (found[0][0], found[0][1]) if found else None

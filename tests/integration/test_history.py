@@ -360,14 +360,13 @@ def test_a_span_is_found_by_few_looks_at_the_primary_key():
     assert last - 40 * 60 < ceiling < last - 38 * 60
     inside = Change.objects.filter(at__gte=since, at__lt=until).count()
     assert len(pubsubpull.history(since=since, until=until, limit=5000)) == inside
-    looks = []
-
-    def at(id_):
-        looks.append(id_)
-        return id_, datetime.datetime.fromtimestamp(id_, NOW)
-
-    assert span.search(first, first + 2**30, at, datetime.datetime.fromtimestamp(first + 12345, NOW)) == first + 12345
-    assert len(looks) <= 31
+    query = sql.compose("queries/id_at", low=first, high=2**30, moment=since)
+    ((found,),) = sql.run("default", query)
+    assert run("SELECT max(at) < %s FROM pubsubpull_change WHERE id < %s", [since, found]) == [(True,)]
+    assert run("SELECT min(at) >= %s FROM pubsubpull_change WHERE id >= %s", [since, found]) == [(True,)]
+    ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
+    assert max(node["Actual Loops"] for node in nodes(plan[0]["Plan"])) <= 31
+    assert max(node["Actual Rows"] for node in nodes(plan[0]["Plan"])) <= 32
 
 
 def test_numbers_keep_each_digit_in_history_and_when_restored():
