@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pghistory
 from django.db import models
 from simple_history.models import HistoricalRecords
@@ -55,6 +57,61 @@ class Before(models.Model):
     """By django-pghistory, with the rows before the changes."""
 
     name = models.TextField()
+
+
+@pubsubpull.publish
+class Venue(models.Model):
+    name = models.TextField()
+    history = HistoricalRecords()
+
+
+@pubsubpull.publish
+class Bar(Venue):
+    """A child's table, with columns of its own alone."""
+
+    stools = models.IntegerField(default=0)
+    history = HistoricalRecords()
+
+
+@pubsubpull.publish
+class Odd(models.Model):
+    """By django-simple-history in another way: other ids, no foreign key to the user, not all columns."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    name = models.TextField()
+    note = models.TextField(default="")
+    groups = models.ManyToManyField(Group)
+    history = HistoricalRecords(
+        excluded_fields=["note"],
+        history_id_field=models.UUIDField(default=uuid.uuid4),
+        history_user_id_field=models.IntegerField(null=True),
+        m2m_fields=[groups],
+        table_name="The Odd's past",
+    )
+
+
+@pubsubpull.publish
+@pghistory.track(pghistory.InsertEvent("short"), fields=["id", "name"], model_name="ShortEvent")
+@pghistory.track(
+    pghistory.InsertEvent(),
+    pghistory.UpdateEvent(),
+    context_field=pghistory.ContextJSONField(),
+    context_id_field=pghistory.ContextUUIDField(null=True),
+)
+class Inline(models.Model):
+    """By django-pghistory, twice, and with the context in the event."""
+
+    name = models.TextField()
+    count = models.IntegerField(default=0)
+
+
+@pubsubpull.publish
+@pghistory.track(pghistory.InsertEvent(), context_field=None, exclude=["note"])
+class Alone(models.Model):
+    """By django-pghistory, without a context."""
+
+    name = models.TextField()
+    note = models.TextField(default="")
 
 
 @pubsubpull.publish

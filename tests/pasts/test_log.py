@@ -220,7 +220,7 @@ def test_an_erased_object_does_not_come_back_with_another_import(old):
 def test_an_import_that_was_cut_short_goes_on(old):
     before = ids()
     run("TRUNCATE pubsubpull_change, pubsubpull_request")
-    (one,) = packages.imports("simple-history", [], using="default")
+    (one,) = packages.imports("simple-history", ["pasts.kept"], using="default")
     one.begin()
     parts = one.run(at_once=1)
     next(parts)
@@ -240,7 +240,7 @@ def test_changes_of_one_moment_get_versions_of_their_own_in_their_order():
             one.name += "!"
             one.save()
         run("UPDATE pasts_historicalkept SET history_date = '2024-01-01 00:00:00+00'")
-    (one,) = packages.imports("simple-history", [], using="default")
+    (one,) = packages.imports("simple-history", ["pasts.kept"], using="default")
     one.begin()
     assert sum(one.run(at_once=2)) == 6
     entries = list(pubsubpull.history())
@@ -280,7 +280,7 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(old):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("simple-history", "pasts.nothing"), "pasts.nothing is not published. Published are: pasts.bare"),
+        (("simple-history", "pasts.nothing"), "pasts.nothing is not published. Published are: pasts.alone"),
         (("simple-history", "pasts.bare"), "pasts.bare has no past that django-simple-history wrote down."),
         (("pghistory", "pasts.kept"), "pasts.kept has no past that django-pghistory wrote down."),
         (("auditlog", "pasts.bare"), "pasts.bare has no past that django-auditlog wrote down."),
@@ -300,7 +300,7 @@ def test_a_package_that_is_not_installed_is_an_error_that_says_what_to_do():
 def test_two_imports_at_the_same_time_bring_each_change_once(old):
     """Both have written down the same; the second waits for the first, and finds what that has brought."""
     run("TRUNCATE pubsubpull_change, pubsubpull_request")
-    (one,) = packages.imports("simple-history", [], using="default")
+    (one,) = packages.imports("simple-history", ["pasts.kept"], using="default")
     one.begin()
     with session() as other, ThreadPoolExecutor() as pool:
         other.execute("BEGIN")
@@ -320,11 +320,11 @@ def test_an_import_that_another_one_disturbed_says_so(old):
     class Listening(io.StringIO):
         def write(self, text):
             if "are to be imported" in text and not said:
-                said.append(command("import", "simple-history"))
+                said.append(command("import", "simple-history", "pasts.kept"))
             return super().write(text)
 
     with pytest.raises(CommandError, match="another import was at it at the same time, and 4 changes were not"):
-        call_command("pubsubpull_import", "simple-history", stdout=Listening())
+        call_command("pubsubpull_import", "simple-history", "pasts.kept", stdout=Listening())
     assert "4 changes are imported" in said[0]
     assert len(ids()) == 4
 
@@ -345,3 +345,13 @@ def test_an_import_begins_only_once_capture_has():
         assert "pasts.kept is not captured yet: run migrate first." in command("import", "simple-history", "pasts.kept")
     finally:
         command("triggers", "--sync")
+
+
+def test_an_import_gives_up_where_others_keep_the_log_from_it(old):
+    """It has brought in nothing then, and holds no writer up while it tries."""
+    run("DROP TABLE pubsubpull_change_past")
+    with session() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM pubsubpull_change_default")
+        assert "others' locks are in the way" in command("import", "simple-history")
+    assert "4 changes are imported" in command("import", "simple-history")

@@ -11,7 +11,7 @@ from django.db import transaction
 
 import pubsubpull
 from tests.pasts.conftest import command, run, uncaptured
-from tests.pasts.models import Before, Tracked
+from tests.pasts.models import Alone, Before, Inline, Tracked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,3 +98,25 @@ def test_what_was_captured_in_the_same_transaction_is_not_imported():
     assert "0 changes are imported" in said
     assert "1 are of the time since capture began" in said
     assert [entry.op for entry in pubsubpull.history()] == ["insert"]
+
+
+def test_the_event_model_with_most_columns_is_read_with_the_context_in_it():
+    ann = User.objects.create_user("ann")
+    with uncaptured(Inline), pghistory.context(user=ann.pk, url="/x/", why="tidy") as context:
+        one = Inline.objects.create(name="one")
+        Inline.objects.update(count=7)
+    said = command("import", "pghistory", "pasts.inline")
+    assert "2 changes are imported" in said
+    assert "The events of pasts.ShortEvent are left out." in said
+    updated, inserted = pubsubpull.history(one)
+    assert (inserted.new["name"], updated.changed) == ("one", {"count": (0, 7)})
+    assert (updated.user, updated.request_id, updated.request["path"]) == ("ann", context.id, "/x/")
+    assert updated.request["metadata"] == {"why": "tidy"}
+
+
+def test_events_without_any_context_and_without_all_columns_are_read():
+    with uncaptured(Alone):
+        one = Alone.objects.create(name="one")
+    assert "Not known of its rows: note." in command("import", "pghistory", "pasts.alone")
+    (entry,) = pubsubpull.history(one)
+    assert (entry.new, entry.user) == ({"id": one.pk, "name": "one"}, None)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 import pubsubpull
 from tests.pasts.conftest import command, uncaptured
-from tests.pasts.models import Group, Kept
+from tests.pasts.models import Bar, Group, Kept, Odd, Venue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -76,3 +76,42 @@ def test_a_second_import_brings_nothing(past):
     assert "0 changes are imported" in said
     assert "4 are in the log already" in said
     assert [entry.version for entry in pubsubpull.history()] == before
+
+
+def test_a_child_and_its_parent_have_each_their_own_past():
+    with uncaptured(Venue, Bar):
+        bar = Bar.objects.create(name="one", stools=1)
+        bar.stools = 2
+        bar.save()
+    assert "pasts.bar: 2 changes are imported." in command("import", "simple-history", "pasts.bar", "pasts.venue")
+    updated, inserted = pubsubpull.history(Bar, bar.pk)
+    assert inserted.new == {"venue_ptr_id": bar.pk, "stools": 1}
+    assert updated.changed == {"stools": (1, 2)}
+
+
+def test_histories_of_another_make_are_read_and_what_they_lack_is_said():
+    with uncaptured(Odd):
+        one = Odd.objects.create(name="one", note="n")
+        one.groups.add(Group.objects.create(name="g"))
+        one.name, one._history_user = "uno", User.objects.create_user("ann")
+        one.save()
+    said = command("import", "simple-history", "pasts.odd")
+    assert "Not known of its rows: note." in said
+    assert "many-to-many fields are left out" in said
+    latest, first = pubsubpull.history(one)
+    assert first.new == {"id": str(one.pk), "name": "one"}
+    assert (latest.changed, latest.user) == ({"name": ("one", "uno")}, "ann")
+    # What the history does not know stays as it is.
+    pubsubpull.restore(one, first.version)
+    one.refresh_from_db()
+    assert (one.name, one.note) == ("one", "n")
+
+
+def test_an_update_that_nothing_is_known_before_says_so():
+    with uncaptured(Kept):
+        one = Kept.objects.create(name="one")
+        one.history.all().delete()
+        one.save()
+    command("import", "simple-history")
+    (entry,) = pubsubpull.history(one)
+    assert (entry.op, entry.old) == ("update", {})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BATCH = 10_000
 """How many changes are brought into the log in one transaction."""
-PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between attempts to make the partition of the past."""
 
 

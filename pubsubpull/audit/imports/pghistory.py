@@ -9,7 +9,6 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from psycopg import sql as psql
 
-from pubsubpull import exceptions
 from pubsubpull.audit.imports import rows
 from pubsubpull.capture import sql
 
@@ -56,10 +55,7 @@ class Source:
 
     def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  all sources are made so
         self.publication = publication
-        events = _events(publication)
-        if not events:
-            raise exceptions.ImportFailed(f"{publication.label} has no event model of django-pghistory.")
-        self.model, *others = events
+        self.model, *others = _events(publication)
         self.columns, missing = rows.match(publication, self.model)
         self.labels = Labels.of(self.model.pgh_trackers)
         self.notes = rows.notes(missing, [f"The events of {one._meta.label} are left out." for one in others])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import FieldDoesNotExist
 from psycopg import sql as psql
 
-from pubsubpull import exceptions
 from pubsubpull.audit.imports import rows
 from pubsubpull.capture import sql
 
@@ -31,10 +30,7 @@ class Source:
 
     def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  all sources are made so
         self.publication = publication
-        found = _historical(publication.model)
-        if found is None:
-            raise exceptions.ImportFailed(f"{publication.label} has no historical model of django-simple-history.")
-        self.model = found
+        self.model = found = _historical(publication.model)
         self.columns, missing = rows.match(publication, found)
         related = ["Its many-to-many fields are left out: they are rows of other tables."]
         self.notes = rows.notes(missing, related if getattr(found, "_history_m2m_fields", ()) else [])
@@ -51,7 +47,8 @@ class Source:
         )
 
 
-def _historical(model: type[Model]) -> type[Model] | None:
+def _historical(model: type[Model]) -> Any:
+    """Return the historical model of one, None where it has none of its own."""
     manager = getattr(model._meta, "simple_history_manager_attribute", None)
     found: Any = getattr(model, manager).model if manager else None
     # A child inherits what its parent says of itself.
