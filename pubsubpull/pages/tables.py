@@ -14,6 +14,7 @@ from pubsubpull.subscribe.models import Sample
 if TYPE_CHECKING:
     from pubsubpull.capture.triggers import Plan
 
+SYNC = "run manage.py pubsubpull_triggers --sync"
 MINUTE = 50.0
 """A rate is over the time since a sample at least so old, in seconds."""
 
@@ -74,7 +75,7 @@ def _there(plan: Plan, since: Since, using: str) -> list[Table]:
             label=label,
             name=".".join(place),
             level="row" if place in by_row else "statement",
-            wrong="; ".join(wrong.get(place, [])),
+            wrong="; ".join([*wrong[place], SYNC]) if place in wrong else "",
             size=charts.size(rows[place][1]),
             rate=since.rate("tables", rows[place][0], rows[place][2], per=60),
         )
@@ -84,7 +85,8 @@ def _there(plan: Plan, since: Since, using: str) -> list[Table]:
 
 
 def _lost(label: str) -> Table:
-    return Table(label=label, name="—", level="—", wrong="it has no table here", size="—", rate="—")
+    wrong = "it has no table here; run manage.py migrate"
+    return Table(label=label, name="—", level="—", wrong=wrong, size="—", rate="—")
 
 
 def since(now: dt.datetime, using: str) -> Since:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,7 +15,10 @@ from pubsubpull.pull import consumers
 from pubsubpull.subscribe import samples, subscriptions
 from tests.shop.models import Customer, Order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(sys.platform != "linux", reason="psycopg traces the wire on Linux only"),
+]
 STATEMENT = re.compile(r"\tF\t\d+\t(Query|Parse)\t(.*)")
 
 
