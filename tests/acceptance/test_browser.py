@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 import pubsubpull
+from pubsubpull.audit import baseline, erasure
 from tests.browser import SIZES, keep, violations
 from tests.shop.models import Customer, Order
 
@@ -32,6 +35,31 @@ def test_a_change_is_made_seen_in_the_history_and_restored(open_browser):
         expect(page.locator(".psp-request")).to_contain_text("/restore/")
     customer.refresh_from_db()
     assert customer.name == "Miller"
+
+
+def test_a_log_is_exported_as_a_file(open_browser):
+    customer = Customer.objects.create(name="Köln", email="=1+1")
+    with open_browser() as page:
+        page.goto(f"/admin/shop/customer/{customer.pk}/history/")
+        with page.expect_download() as started:
+            page.click("text=CSV")
+        assert started.value.suggested_filename == f"shop.customer-{customer.pk}.csv"
+        text = pathlib.Path(started.value.path()).read_text("utf-8-sig")
+    assert "Köln" in text
+    assert ",'=1+1" in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_erased_and_what_was_recorded_at_first_is_accessible_too(open_browser, scheme):
+    customer = Customer.objects.create(name="Miller")
+    erasure.erase("default", "shop.customer", str(customer.pk), by="dpo", reason="asked")
+    list(baseline.baseline("shop.customer", using="default", again=True))
+    with open_browser("phone", scheme) as page:
+        page.goto(f"/admin/shop/customer/{customer.pk}/history/")
+        expect(page.locator(".psp-timeline")).to_contain_text("Erased on request")
+        expect(page.locator(".psp-timeline")).to_contain_text("first recorded")
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        assert violations(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
