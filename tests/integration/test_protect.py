@@ -29,9 +29,9 @@ TAMPERING = [
     "TRUNCATE pubsubpull_change",
     "INSERT INTO pubsubpull_change (model, op, key) VALUES ('shop.customer', 'I', '1')",
     "UPDATE pubsubpull_change_default SET key = '0'",
-    "INSERT INTO pubsubpull_change_p1 (id, model, op, key) VALUES (1, 'shop.customer', 'I', '1')",
-    "TRUNCATE pubsubpull_change_p1",
-    "ALTER TABLE pubsubpull_change DETACH PARTITION pubsubpull_change_p1",
+    "INSERT INTO {partition} (id, model, op, key) VALUES (1, 'shop.customer', 'I', '1')",
+    "TRUNCATE {partition}",
+    "ALTER TABLE pubsubpull_change DETACH PARTITION {partition}",
     "DROP TABLE pubsubpull_change",
     "CREATE TRIGGER t BEFORE DELETE ON pubsubpull_log EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "UPDATE pubsubpull_request SET user_name = 'bob'",
@@ -102,7 +102,8 @@ def application():
 
 
 def assert_append_only():
-    for statement in TAMPERING:
+    partition = partitions.read(feed.present(), "default")[0].name
+    for statement in (text.replace("{partition}", partition) for text in TAMPERING):
         with pytest.raises(ProgrammingError) as caught, transaction.atomic():
             run(statement)
         assert isinstance(caught.value.__cause__, psycopg.errors.InsufficientPrivilege), statement
@@ -152,10 +153,11 @@ def test_what_drops_the_past_takes_the_owners_role():
         maintenance.run(conf.get())
     with (
         application(),
-        pytest.raises(ProgrammingError, match="permission denied for function pubsubpull_drop_detached"),
+        pytest.raises(ProgrammingError, match="permission denied for function pubsubpull_d(rop|etach)_"),
     ):
         maintenance.run(settings)
-    assert maintenance.run(settings).trimmed == 1
+    done = maintenance.run(settings)
+    assert done.trimmed or done.dropped
 
 
 def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
