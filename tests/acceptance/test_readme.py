@@ -1,4 +1,4 @@
-"""The README's first subscription, done as it says."""
+"""The README's first subscription and its replica, done as it says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import sys
 import pytest
 
 from example import local_postgres
+from pubsubpull.pull import consumers
 from tests import processes
+from tests.shop import models as shop
 
 README = (pathlib.Path(__file__).resolve().parents[2] / "README.md").read_text()
 
@@ -106,3 +108,48 @@ def test_the_first_subscription_works_as_the_readme_has_it(tmp_path):
             assert "R-1" in manage("-c", client.split("made =")[0] + pull)
     assert received.read_text().startswith("insert shop.order 1 {")
     assert "internal_note" not in received.read_text()
+
+
+def replica_site(folder, url, token):
+    """Make a new project with the README's replica of the shop at `url`."""
+    subprocess.run([sys.executable, "-m", "django", "startproject", "site2", str(folder)], check=True, cwd=folder)
+    (folder / "billing" / "migrations").mkdir(parents=True)
+    for path in ("billing", "billing/migrations"):
+        (folder / path / "__init__.py").touch()
+    _, _, settings, _, models = re.split(r"^# (\w+\.py)$", blocks("python")[3], flags=re.MULTILINE)
+    with (folder / "site2/settings.py").open("a") as file:
+        file.write(f"import os\n{DATABASE}token = {token!r}\n" + settings.replace("https://shop.example", url))
+        file.write("INSTALLED_APPS += ['ninja', 'pubsubpull', 'billing']\n")
+    written = "    open('invoices', 'a').write(change['new']['reference'] + ' ')\n"
+    models = models.replace("def invoice(change): ...", f"def invoice(change):\n{written}")
+    (folder / "billing/models.py").write_text("import pubsubpull\nfrom django.db import models\n" + models)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_replica_works_as_the_readme_has_it(tmp_path):
+    shop.Order.objects.create(reference="before", status="paid", total=5)
+    token = consumers.add("billing", ["shop.order"])[1]
+    with local_postgres.own_server("readme") as server, processes.gunicorn(tmp_path) as url:
+        replica_site(tmp_path, url, token)
+        env = {"DATABASE_URL": server.url(), "DJANGO_SETTINGS_MODULE": "site2.settings", "PYTHONPATH": str(tmp_path)}
+
+        def manage(*args):
+            command = [sys.executable, "manage.py", *args]
+            done = subprocess.run(
+                command, cwd=tmp_path, env=os.environ | env, capture_output=True, text=True, timeout=180
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        manage("makemigrations", "billing")
+        manage("migrate")
+        manage("pubsubpull_follow", "--once")
+        shop.Order.objects.create(reference="after", status="sent", total=7.5)
+        shop.Order.objects.create(reference="not paid", status="new")
+        shop.Order.objects.filter(reference="before").update(total=6)
+        manage("pubsubpull_follow", "--once")
+        rows = (
+            "from billing.models import Order; print(*(f'{o.number} {o.total}' for o in Order.objects.order_by('id')))"
+        )
+        assert manage("shell", "--no-imports", "-c", rows) == "before 6.00 after 7.50"
+        assert (tmp_path / "invoices").read_text() == "after not paid "
