@@ -38,6 +38,8 @@ TAMPERING = [
     "DELETE FROM pubsubpull_request",
     "UPDATE pubsubpull_log SET settled = 0",
     "DELETE FROM pubsubpull_seal",
+    "INSERT INTO pubsubpull_import SELECT model, at, 1, 1, 'I', key, NULL, new, '{}' FROM pubsubpull_change",
+    "SELECT pubsubpull_import('shop.customer', '-infinity', 0, NULL, 1)",
     "INSERT INTO pubsubpull_erasure SELECT id, 'x', '', now(), '', '' FROM pubsubpull_change",
     "SELECT setval('pubsubpull_change_id_seq', 1)",
     "SELECT pubsubpull_erase('shop.customer', '1', 'bob', '')",

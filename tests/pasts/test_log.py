@@ -355,3 +355,17 @@ def test_an_import_gives_up_where_others_keep_the_log_from_it(old):
         other.execute("SELECT FROM pubsubpull_change_default")
         assert "others' locks are in the way" in command("import", "simple-history")
     assert "4 changes are imported" in command("import", "simple-history")
+
+
+def test_a_role_that_may_not_write_the_log_is_told_so(old):
+    run("TRUNCATE pubsubpull_change, pubsubpull_request")
+    run("CREATE ROLE past_reader")
+    try:
+        run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO past_reader")
+        run("SET ROLE past_reader")
+        assert "The database's role may not write the log's past" in command("import", "simple-history", "pasts.kept")
+    finally:
+        run("RESET ROLE")
+        run("DROP OWNED BY past_reader")
+        run("DROP ROLE past_reader")
+    assert ids() == []

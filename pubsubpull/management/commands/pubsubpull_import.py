@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import psycopg.errors
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.imports import packages
@@ -48,6 +50,13 @@ class Command(BaseCommand):
                 self._import(one, dry_run=dry_run)
         except exceptions.ImportFailed as error:
             raise CommandError(str(error)) from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise CommandError(
+                f"The database's role may not write the log's past ({str(error).strip()}): import as the one that owns "
+                "the log, with the right to read the other package's tables."
+            ) from error
         if keep:
             self.stdout.write(
                 f"RETENTION is {keep:,.0f} seconds: what was imported goes once it is older than that, as all changes."
