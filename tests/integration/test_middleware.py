@@ -113,6 +113,13 @@ def test_a_hostile_address_or_header_fails_no_write(client, address):
     client.get(address)
 
 
+@pytest.mark.parametrize("given", [{"PAGE_LIMT": 5}, {"DATABASE": "nowhere"}, {"TRUSTED_PROXIES": "x"}, ["no dict"]])
+def test_wrong_settings_fail_no_write_and_lose_no_request(client, given):
+    with override_settings(PUBSUBPULL=given):
+        assert client.get("/write/a/").status_code == 201
+    assert one_request().status == 201
+
+
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "expected"),
     [
