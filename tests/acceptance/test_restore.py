@@ -120,7 +120,7 @@ def caught_up(primary_url, standby_url):
     """Wait until the standby has replayed all that the primary has written."""
     with psycopg.connect(primary_url, autocommit=True) as one, psycopg.connect(standby_url, autocommit=True) as two:
         ((target,),) = one.execute("SELECT pg_current_wal_insert_lsn()::text").fetchall()
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not two.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (target,)).fetchone()[0]:
             assert time.monotonic() < end, "the standby does not catch up"
 
