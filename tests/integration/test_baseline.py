@@ -177,3 +177,19 @@ def test_what_cannot_be_recorded_says_why():
         assert "0 of 0 rows" in record("shop.customer", sync=True)
     finally:
         triggers.sync()
+
+
+def test_partitioned_tables_and_json_that_jsonb_cannot_hold():
+    run("ALTER TABLE shop_customer ADD COLUMN doc json")
+    try:
+        triggers.sync()
+        run("INSERT INTO shop_event (region, number, text) VALUES ('eu', 1, 'a'), ('us', 2, 'b')")
+        run("INSERT INTO shop_customer (name, email, doc) VALUES ('a', '', %s)", ['{"a": "\\u0000"}'])
+        written = list(Change.objects.order_by("model", "key").values_list("model", "key", "new"))
+        forget()
+        assert "2 of 2 rows" in record("shop.event", "shop.customer")
+        assert list(Change.objects.order_by("model", "key").values_list("model", "key", "new")) == written
+        assert "0 of 2 rows" in record("shop.event", "shop.customer")
+    finally:
+        run("ALTER TABLE shop_customer DROP COLUMN doc")
+        triggers.sync()
