@@ -11,6 +11,7 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE %s.pubsubpull_change_past (LIKE pubsubpull_change INCLUDING ALL)', log);
+    PERFORM pubsubpull_keep_to_owner(format('%s.pubsubpull_change_past', log)::regclass);
     EXECUTE format('ALTER TABLE pubsubpull_change ATTACH PARTITION %s.pubsubpull_change_past FOR VALUES FROM (MINVALUE) TO (1)', log);
     RETURN true;
 END

@@ -125,6 +125,20 @@ def test_the_role_writes_to_its_tables_and_cannot_change_what_was_captured():
     assert [(entry.op, entry.user) for entry in found] == [("delete", None), ("update", "ann"), ("insert", "ann")]
 
 
+def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
+    protect()
+    may = run(
+        f"SELECT proname FROM pg_proc WHERE proname LIKE 'pubsubpull%' AND prosecdef "
+        f"AND has_function_privilege('{APP}', oid, 'EXECUTE') ORDER BY 1"
+    )
+    assert [name for (name,) in may] == [
+        "pubsubpull_finish_request",
+        "pubsubpull_make_partition",
+        "pubsubpull_present",
+        "pubsubpull_settle",
+    ]
+
+
 def test_the_role_reads_delivers_and_looks_after_partitions(client):
     protect()
     with application():
@@ -144,6 +158,15 @@ def test_the_role_reads_delivers_and_looks_after_partitions(client):
     entry = pubsubpull.history(models=[Customer])[0]
     assert entry.request["status"] == 201
     assert Subscription.objects.get().state == "active"
+
+
+def test_the_partition_of_an_imported_past_has_no_rights_of_its_own():
+    there = run("SELECT to_regclass('pubsubpull_change_past') IS NOT NULL")[0][0]
+    protect()
+    run("SELECT pubsubpull_make_past()")
+    assert protection.holes(APP, using="default") == []
+    if not there:
+        run("DROP TABLE pubsubpull_change_past")
 
 
 def test_what_drops_the_past_takes_the_owners_role():
