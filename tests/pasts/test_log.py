@@ -18,7 +18,7 @@ from django.utils import timezone
 import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit.imports import packages
-from pubsubpull.capture import feed
+from pubsubpull.capture import feed, partitions
 from pubsubpull.exceptions import HistoryError
 from pubsubpull.models import Change, Request
 from pubsubpull.pull import consumers
@@ -206,7 +206,20 @@ def test_imported_changes_go_when_they_come_to_their_age_and_the_others_stay(old
 
 def test_maintenance_makes_its_partitions_as_if_nothing_were_imported(old):
     with settings(PARTITION_SIZE=1000):
-        assert maintenance.Pass(conf.get(), now=time.time()).run().held_up == []
+        report = maintenance.Pass(conf.get(), now=time.time()).run()
+    assert (report.held_up, report.dropped) == ([], [])
+    there = partitions.read(feed.present(), "default")
+    assert [one.high for one in there[:-1]] == [one.low for one in there[1:]]
+
+
+def test_old_captured_changes_go_and_younger_imported_ones_stay(old):
+    """A log that was captured for long, of another model, is trimmed row by row."""
+    Logged.objects.create(name="captured")
+    run("UPDATE pubsubpull_change SET at = at - interval '20 days' WHERE id > 0")
+    with settings(RETENTION=10 * DAY.total_seconds()):
+        for _ in range(3):
+            maintenance.Pass(conf.get(), now=time.time()).run()
+    assert [entry.new["name"] for entry in pubsubpull.history()] == ["1", "2", "3", "0"]
 
 
 def test_an_erased_object_does_not_come_back_with_another_import(old):
@@ -214,7 +227,7 @@ def test_an_erased_object_does_not_come_back_with_another_import(old):
     said = command("import", "simple-history")
     assert "0 changes are imported" in said
     assert "4 are of objects that were erased from the log" in said
-    assert not Change.objects.exclude(new=None, old=None).exists()
+    assert not Change.objects.exclude(new__isnull=True, old__isnull=True).exists()
 
 
 def test_an_import_that_was_cut_short_goes_on(old):
