@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.admin import ModelAdmin
-from django.contrib.admin.sites import all_sites
 from django.contrib.admin.utils import unquote
 from django.urls import Resolver404, resolve
 
@@ -57,10 +56,8 @@ def _above(request: HttpRequest) -> ResolverMatch | None:
 
 def _admin(match: ResolverMatch) -> ModelAdmin[Any] | None:
     """Return whose history an address shows, None where it is not one."""
-    for site in all_sites:
-        if site.name != match.namespace:
-            continue
-        for admin in site._registry.values():
-            if match.url_name == f"{admin.opts.app_label}_{admin.opts.model_name}_history":
-                return admin
-    return None
+    admin = getattr(match.func, "model_admin", None)  # Django's admin notes it at each of its views
+    if not isinstance(admin, ModelAdmin):
+        return None
+    mine = f"{admin.opts.app_label}_{admin.opts.model_name}_history"
+    return admin if match.url_name == mine else None

@@ -102,6 +102,19 @@ def test_the_page_takes_the_admins_permissions(serve):
     assert history(client, place, "restore/", version=1).status_code == 403
 
 
+def test_sites_of_one_name_are_told_apart(boss, serve):
+    class OwnAdmin(ModelAdmin):
+        def history_view(self, request, object_id, extra_context=None):
+            return HttpResponse("mine")
+
+    site, others = AdminSite(name="own"), [AdminSite(name="own") for _ in range(20)]
+    site.register(Account)
+    for other in others:
+        other.register(Account, OwnAdmin)
+    serve(site)
+    assert OURS in history(boss, Account.objects.create(owner="o")).content.decode()
+
+
 def test_what_is_not_published_or_has_a_history_of_its_own_is_left_alone(boss, serve):
     class OwnAdmin(ModelAdmin):
         def history_view(self, request, object_id, extra_context=None):

@@ -12,6 +12,7 @@ import textwrap
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
 from pubsubpull import conf
 from pubsubpull.pull import problems
 from pubsubpull.subscribe import signing
@@ -78,3 +79,10 @@ def test_the_signature_of_the_wire_format_is_right():
 def test_the_commands_of_the_readme_come_first():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert [line.split("#")[0].strip() for line in lines[4:6]] == ["make demo", "make test"]
+
+
+def test_every_benchmark_has_its_place_in_the_document():
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name in benchmarks.NAMES:
+        assert f"<!-- {name} -->" in text, name
+        assert f"<!-- end of {name} -->" in text, name
