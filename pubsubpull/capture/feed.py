@@ -145,6 +145,8 @@ def page(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Page(items=b"", count=0, cursor=after, more=False)
+    if reading.holds_nothing:
+        return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
     cut = size if sizes.may_be_large(using) else None
     ((dropped, count, last, items),) = reading.read(
         "queries/page", limit=limit, size=cut, models=models, using=using, as_bytes=True
@@ -172,6 +174,8 @@ def rows(
     if reading is None:
         assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
         return Rows(rows=(), cursor=after, more=False)
+    if reading.holds_nothing:
+        return Rows(rows=(), cursor=reading.next(reading.window.top)[0], more=False)
     cut = size if sizes.may_be_large(using) else None
     read = reading.read("queries/rows", limit=limit, size=cut, models=models, using=using)
     _kept(reading, read[0][0], now, using)

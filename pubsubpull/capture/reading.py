@@ -23,6 +23,13 @@ class Reading:
     high: int
     restored: int
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Say that there is no change to look for: no id was taken since, and none below it may have come to light."""
+        since, upto = self.since, self.window
+        settled = since.floor >= since.seq or since.snapshot == upto.snapshot
+        return since.window is None and upto.top <= since.seq and settled
+
     def is_gap_before(self, cursor: Cursor) -> bool:
         """Say whether the cursor after this reading has skipped ids that are not there."""
         return cursor.window is not None and cursor.window.last > self.high

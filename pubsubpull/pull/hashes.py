@@ -89,23 +89,12 @@ def checked_where(publication: Publication, where: str, *, using: str) -> str:
 def bounds(publication: Publication, *, each: int, most: int, using: str) -> list[str]:
     """Return keys that split a table into ranges of about `each` rows, at most `most`, in the order of hashes."""
     sent = _sent(publication, using)
-    names = [psql.Identifier(name) for name in publication.key_columns]
     ordered = [
-        psql.SQL('{} COLLATE "C"').format(name) if sent[column] else name
-        for name, column in zip(names, publication.key_columns, strict=True)
+        psql.SQL('{} COLLATE "C"' if sent[name] else "{}").format(psql.Identifier(name))
+        for name in publication.key_columns
     ]
-    query = sql.compose(
-        "queries/splits",
-        relation=_relation(publication).as_string(),
-        table=_relation(publication),
-        names=psql.SQL(", ").join(names),
-        ordered=psql.SQL(", ").join(ordered),
-        columns=publication.key_columns,
-        each=each,
-        most=most,
-    )
-    ((keys,),) = sql.run(using, query)
-    return list(keys)
+    parts = psql.SQL("least({}, greatest(1, rows / {}))").format(most, each)
+    return instances.split(publication, ordered=ordered, parts=parts, using=using)[1]
 
 
 def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:

@@ -12,6 +12,8 @@ from pubsubpull import exceptions
 from pubsubpull.capture import keys, sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pubsubpull.capture.registry import Publication
 
 parts = keys.parts
@@ -44,17 +46,26 @@ def page(
 
 def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, list[str]]:
     """Return about how many rows there are, and the keys that split them into at most so many ranges."""
+    ordered = [psql.Identifier(name) for name in publication.key_columns]
+    return split(publication, ordered=ordered, parts=psql.Literal(parts), using=using)
+
+
+def split(
+    publication: Publication, *, ordered: Sequence[psql.Composable], parts: psql.Composable, using: str
+) -> tuple[int, list[str]]:
+    """Return what `ranges` does, in an order of one's own. `parts` may be made of the `rows` that there are."""
     table = psql.Identifier(*filter(None, publication.table))
     query = sql.compose(
-        "queries/ranges",
+        "queries/splits",
         relation=table.as_string(),
         table=table,
-        names=psql.SQL(", ").join(psql.Identifier("t", name) for name in publication.key_columns),
+        names=psql.SQL(", ").join(psql.Identifier(name) for name in publication.key_columns),
+        ordered=psql.SQL(", ").join(ordered),
         columns=publication.key_columns,
         parts=parts,
     )
     ((rows, found),) = sql.run(using, query)
-    return rows, found
+    return rows, list(found)
 
 
 def one(publication: Publication, key: str, *, using: str) -> str | None:

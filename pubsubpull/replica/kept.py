@@ -20,6 +20,7 @@ TOGETHER = 10
 
 def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
     """Apply the pages of a copy in the transaction at hand, and let its replicas follow from its cursor."""
+    sql.run(using, sql.template("queries/replica/roomy"))
     sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
     sql.run(using, sql.template("queries/replica/touched_index"))
     apply.open_page(using)

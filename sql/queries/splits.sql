@@ -1,11 +1,17 @@
--- Keys that split a table into ranges of about so many rows each, from a sample of its pages, in the order that hashes are taken in.
+-- About how many rows a table has, and keys that split it into so many ranges of about as many rows each, from a sample of its pages.
+-- As the planner does, the rows are told from the pages that there are now, and from how many a page had when they were last counted.
 WITH size AS (
-    SELECT greatest(c.reltuples, pg_relation_size(c.oid) / 200.0)::bigint AS rows FROM pg_class c WHERE c.oid = {relation}::regclass
+    SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 AND c.relpages > 0 THEN p.pages * c.reltuples / c.relpages ELSE p.pages * 40 END), 0)::bigint AS rows
+    FROM pg_class c CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) AS p
+    WHERE c.oid = {relation}::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree({relation}) WHERE isleaf)
 ),
+share AS (SELECT least(100, greatest(0.1, 2000000.0 / greatest(rows, 1))) AS percent FROM size),
 sample AS MATERIALIZED (
-    SELECT {names}, row_number() OVER (ORDER BY {ordered}) AS place, count(*) OVER () AS n
-    FROM {table} TABLESAMPLE SYSTEM ((SELECT least(100, greatest(0.1, 5000000.0 / greatest(rows, 1))) FROM size)) REPEATABLE (0)
+    SELECT pubsubpull_keys AS key, row_number() OVER (ORDER BY {ordered}) AS place, count(*) OVER () AS n
+    FROM (SELECT {names} FROM {table} TABLESAMPLE SYSTEM ((SELECT percent FROM share)) REPEATABLE (0)) AS pubsubpull_keys
 ),
-wanted AS (SELECT least({most}, greatest(1, rows / {each})) AS parts FROM size)
-SELECT coalesce((SELECT array_agg(pubsubpull_key(to_jsonb(s.*) - '{{place,n}}'::text[], {columns}::text[]) ORDER BY place)
-                 FROM sample s, wanted WHERE n >= parts AND place < n AND place % (n / parts) = 0 AND place / (n / parts) < parts), '{{}}')
+about AS (SELECT CASE WHEN percent = 100 THEN (SELECT count(*) FROM sample) ELSE rows END AS rows FROM size, share),
+wanted AS (SELECT {parts} AS parts FROM about)
+SELECT (SELECT rows FROM about),
+       coalesce((SELECT array_agg(pubsubpull_key(to_jsonb(key), {columns}::text[]) ORDER BY place) FROM sample, wanted
+                 WHERE n >= parts AND place < n AND place % (n / parts) = 0 AND place / (n / parts) < parts), '{{}}')

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import changes, consumers
-from tests.shop.models import Customer, Order, Quoted, Stock
+from tests.shop.models import Customer, Event, Order, Quoted, Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BASE = "/pubsubpull/"
@@ -466,3 +466,21 @@ def test_the_keys_of_the_ranges_share_out_all_rows(get):
     assert sorted(itertools.chain(*seen)) == sorted(str(key) for key in Customer.objects.values_list("id", flat=True))
     assert get("models/shop.stock/ranges/").json()["keys"] == []
     get("models/shop.customer/ranges/?parts=0", 400)
+
+
+def test_a_large_table_is_shared_out_by_a_sample_though_it_was_never_analyzed(get):
+    """A partitioned one, too, of which PostgreSQL keeps no size."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # without its triggers
+        cursor.execute(
+            "INSERT INTO shop_event SELECT 'r' || n % 2, n, repeat('x', 230) FROM generate_series(1, 40000) n"
+        )
+    found = get("models/shop.event/ranges/?parts=8").json()
+    assert found["rows"] != 40_000  # it was not counted
+    assert 30_000 < found["rows"] < 60_000
+    keys = [json.loads(key) for key in found["keys"]]
+    shares = [
+        Event.objects.filter(region=region, number__lte=number).count() + (20_000 if region == "r1" else 0)
+        for region, number in keys
+    ]
+    assert shares == pytest.approx([5_000 * n for n in range(1, 8)], rel=0.2)
