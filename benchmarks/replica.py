@@ -104,10 +104,11 @@ def _one_by_one(  # noqa: PLR0917
     """Write rows at a steady rate and time each until it is seen; then make and delete rows at once."""
     for _ in range(20):
         _make(source)
-    services.until(lambda: replica.objects.filter(pk=source.objects.latest("pk").pk).exists(), running)
+    last = int(source.objects.latest("pk").pk)
+    services.until(lambda: replica.objects.filter(pk=last).exists(), running)
     seen: dict[int, float] = {}
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(replica, url, seen, done))
+    watcher = threading.Thread(target=_watch, args=(replica, url, last, seen, done))
     watcher.start()
     sent: dict[int, float] = {}
     began = time.perf_counter()
@@ -125,11 +126,10 @@ def _make(source: type[Row]) -> int:
     return int(source.objects.create(customer="c", email="e", total=1, status="new", quantity=1, notes="n" * 90).pk)
 
 
-def _watch(replica: type[Row], url: str, seen: dict[int, float], done: threading.Event) -> None:
-    """Look at the replica all the time; note when each row is there."""
+def _watch(replica: type[Row], url: str, last: int, seen: dict[int, float], done: threading.Event) -> None:
+    """Look at the replica all the time; note when each row beyond `last` is there."""
     table = psql.Identifier(replica._meta.db_table)
     with psycopg.connect(url, autocommit=True) as watching:
-        last = 0
         while not done.is_set():
             for (key,) in watching.execute(sql.compose("ids", table=table, last=last)).fetchall():  # type: ignore[misc]
                 seen[key] = time.perf_counter()
