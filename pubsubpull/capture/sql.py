@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from django.db import connections
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 FOLDER = "pubsubpull.sql"
 
@@ -56,16 +57,32 @@ def run(
     generic plan, which looks at every partition of the log. With `as_bytes` a text comes as UTF-8, for what is
     passed on as it is: a page is large, and each copy of it is a good part of what it costs.
     """
+    with _cursor(using) as cursor:
+        if as_bytes:
+            cursor.adapters.register_loader("text", _Bytes)
+        cursor.execute(query, params)
+        return cursor.fetchall() if cursor.description else []
+
+
+def run_each(using: str, *queries: psycopg.sql.Composable) -> list[list[tuple[Any, ...]]]:
+    """Run queries as `run` does, all in one round trip; return the rows of each."""
+    with _cursor(using) as cursor:
+        cursor.execute(sql.SQL(";\n").join(queries))
+        found = [cursor.fetchall() if cursor.description else []]
+        while cursor.nextset():
+            found.append(cursor.fetchall() if cursor.description else [])
+        return found
+
+
+@contextlib.contextmanager
+def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
     connection = connections[using]
     connection.ensure_connection()
     pg = connection.connection
     # The audit's cursors know of every statement that begins a transaction.
     cursor_class = getattr(pg.cursor_factory, "client_side", psycopg.ClientCursor)
     with connection.wrap_database_errors, cursor_class(pg) as cursor:
-        if as_bytes:
-            cursor.adapters.register_loader("text", _Bytes)
-        cursor.execute(query, params)
-        return cursor.fetchall() if cursor.description else []
+        yield cursor
 
 
 def run_bound(using: str, file: str, **values: Any) -> list[tuple[Any, ...]]:

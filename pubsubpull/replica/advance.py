@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.replica import apply, declared, handlers, place
+from pubsubpull.capture import sql
+from pubsubpull.replica import apply, declared, handlers, place, statement
 from pubsubpull.replica.pages import up_to_now
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
@@ -51,14 +52,22 @@ def advance(
 
 
 def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_one: bool) -> bool:
+    tables = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
+    relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
     with transaction.atomic(using):
-        places = place.locked(standing.service, using)
+        locked, *columns = sql.run_each(
+            using,
+            place.locking(standing.service),
+            *map(statement.table_columns, tables),
+            place.moving(standing.replicas, pages[-1].cursor),
+            *apply.opening(relaxed=relaxed),
+        )
+        places = place.by_name(locked)
         if not _stand(standing, places):
+            transaction.set_rollback(True, using)
             return False
-        moving = place.moving(standing.replicas, pages[-1].cursor)
-        relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
-        apply.open_page(using, moving, relaxed=relaxed)
-        _apply(standing, pages, places, using=using, one_by_one=one_by_one)
+        types = {replica.name: dict(found) for replica, found in zip(tables, columns, strict=False)}
+        _apply(standing, pages, places, types=types, using=using, one_by_one=one_by_one)
     return True
 
 
@@ -157,6 +166,7 @@ def _apply(
     pages: Sequence[Page],
     places: dict[str, Place],
     *,
+    types: Mapping[str, Mapping[str, str]] | None = None,
     using: str,
     one_by_one: bool,
     left_out: Collection[int] = (),
@@ -166,7 +176,8 @@ def _apply(
     laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
     for replica in standing.replicas:
         if found := laid.get(replica.source):
-            apply_to(replica, places[replica.name].absent, laid=found, using=using, one_by_one=one_by_one)
+            known = (types or {}).get(replica.name)
+            apply_to(replica, places[replica.name].absent, laid=found, types=known, using=using, one_by_one=one_by_one)
     if laid:
         handlers.call(standing.replicas, pages, left_out=left_out)
 
@@ -176,6 +187,7 @@ def apply_to(
     known_absent: Collection[str],
     *,
     laid: apply.Laid | None = None,
+    types: Mapping[str, str] | None = None,
     using: str,
     one_by_one: bool = False,
 ) -> frozenset[str]:
@@ -187,7 +199,7 @@ def apply_to(
     if not isinstance(replica, declared.Replica):
         return frozenset()
     try:
-        has = apply.apply(replica, laid=laid, using=using, one_by_one=one_by_one)
+        has = apply.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)
     except (IntegrityError, *AWAY):
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
@@ -14,7 +15,7 @@ from pubsubpull.capture import sql
 from pubsubpull.replica import declared, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from pubsubpull.replica.declared import Follows, Replica
     from pubsubpull.replica.pages import Page
@@ -69,13 +70,15 @@ def versions(page: Page) -> list[int]:
     return [item["version"] for item in json.loads(page.body)["items"]]
 
 
-def open_page(using: str, *before: psql.Composable, relaxed: bool = False) -> None:
-    """Make the place for pages in this session, and empty it; `relaxed`, the commit does not wait for the disk.
-
-    What is to be done `before` goes along.
-    """
+def opening(*, relaxed: bool = False) -> list[psql.SQL]:
+    """Return what makes the place for pages in a session, and empties it; `relaxed`, no commit waits for the disk."""
     files = ["queries/replica/open_page", *(["queries/replica/relax"] if relaxed else [])]
-    sql.run(using, psql.SQL(";").join([*before, *map(sql.template, files)]))
+    return [sql.template(file) for file in files]
+
+
+def open_page(using: str) -> None:
+    """Make the place for pages in this session, and empty it."""
+    sql.run_each(using, *opening())
 
 
 def _wanted(replica: Follows) -> list[str]:
@@ -101,10 +104,20 @@ def _look(replica: Replica, using: str) -> Laid:
     return Laid().and_then(*sql.run(using, query)[0])
 
 
-def apply(replica: Replica, *, laid: Laid | None = None, using: str, one_by_one: bool = False) -> Columns:
-    """Apply the laid out page to a replica: of each row its last change, or `one_by_one` each change, in order."""
+def apply(
+    replica: Replica,
+    *,
+    laid: Laid | None = None,
+    types: Mapping[str, str] | None = None,
+    using: str,
+    one_by_one: bool = False,
+) -> Columns:
+    """Apply the laid out page to a replica: of each row its last change, or `one_by_one` each change, in order.
+
+    `types` are those of its table's columns, where they are known.
+    """
     laid = laid or _look(replica, using)
-    found, has = statement.target(replica, using), _columns(replica, laid, using)
+    found, has = statement.target(replica, using, types=types), _columns(replica, laid, using)
     _check(replica, has)
     if one_by_one or has.absent & has.present:
         _apply_each(found, using)
@@ -145,10 +158,15 @@ def _apply_each(found: statement.Target, using: str) -> None:
 
 
 def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> None:
-    replica = found.replica
-    written = statement.absent_as_default(replica, absent) if absent else replica.columns
-    extra = _extra(replica, written, after=after, upto=upto, using=using)
-    sql.run(using, statement.apply(found, written, after=after, upto=upto, extra=extra, using=using))
+    replica, made = found.replica, None
+    usual = None if replica.in_python or (after, upto) != (0, LAST) else (*found.types.items(), *sorted(absent))
+    if usual is None or (made := replica.statements.get(usual)) is None:
+        written = statement.absent_as_default(replica, absent) if absent else replica.columns
+        extra = _extra(replica, written, after=after, upto=upto, using=using)
+        made = statement.apply(found, written, after=after, upto=upto, extra=extra, using=using)
+    if usual is not None and usual not in replica.statements:  # to put it together takes as long as to run it
+        made = replica.statements[usual] = psql.SQL(made.as_string(connections[using].connection))
+    sql.run(using, made)
 
 
 def _extra(replica: Replica, written: Any, *, after: int, upto: int, using: str) -> str | None:

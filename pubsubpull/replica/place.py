@@ -147,9 +147,18 @@ def standings(service: str, using: str, now: datetime, *, without: Collection[st
     return look(service, using, now).standings(without=without)
 
 
+def locking(service: str) -> psql.Composed:
+    """Return the query that locks the places of a service's replicas until the transaction ends, and reads them."""
+    return sql.compose("queries/replica/places", service=service)
+
+
 def locked(service: str, using: str) -> dict[str, Place]:
     """Lock the places of a service's replicas until the transaction ends; return them by name."""
-    rows = sql.run(using, sql.compose("queries/replica/places", service=service))
+    return by_name((*row,) for row in sql.run(using, locking(service)))
+
+
+def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Place]:
+    """Return the places that were read, by the name of their replica."""
     return {
         name: Place(cursor=cursor, follows=follows, absent=frozenset(json.loads(absent)))
         for name, cursor, follows, absent in rows

@@ -55,13 +55,21 @@ class Target:
         return psql.Identifier(*filter(None, self.replica.table))
 
 
-def target(replica: Replica, using: str) -> Target:
-    """Look the replica's table up. Raises `ReplicaError` where there is none."""
-    name = psql.Identifier(*filter(None, replica.table)).as_string()
-    types = dict(sql.run(using, sql.compose("queries/replica/table_columns", relation=name)))
-    if not types:
-        raise exceptions.ReplicaError(f"{replica.name} has no table {name}: migrate it.")
-    return Target(replica=replica, types=types)
+def table_columns(replica: Replica) -> psql.Composed:
+    """Return the query for the columns of the replica's table, and their types."""
+    return sql.compose("queries/replica/table_columns", relation=_name(replica))
+
+
+def target(replica: Replica, using: str, *, types: Mapping[str, str] | None = None) -> Target:
+    """Look the replica's table up, unless its columns' types are known. Raises `ReplicaError` where there is none."""
+    found = dict(sql.run(using, table_columns(replica))) if types is None else types
+    if not found:
+        raise exceptions.ReplicaError(f"{replica.name} has no table {_name(replica)}: migrate it.")
+    return Target(replica=replica, types=found)
+
+
+def _name(replica: Replica) -> str:
+    return psql.Identifier(*filter(None, replica.table)).as_string()
 
 
 def absent_as_default(replica: Replica, absent: Collection[str]) -> tuple[Column, ...]:
