@@ -24,6 +24,7 @@ CHOICES = {
     "PUBLIC_KEYS": ("consumers", "everyone"),
     "HEALTH": ("token", "public"),
 }
+MOST = {"PARTITION_SIZE": 1_000_000_000}
 ALIASES = {"DATABASE": "DATABASES", "CACHE": "CACHES"}
 """Which setting of Django has the aliases that each of these may be."""
 
@@ -135,7 +136,7 @@ def _wrong(name: str, value: Any) -> str | None:
         return _wrong_texts(name, value)
     if isinstance(default, str):
         return _wrong_text(name, value)
-    return _wrong_number(default, value)
+    return _wrong_number(default, value) or _too_large(name, value)
 
 
 def _wrong_number(default: float, value: Any) -> str | None:
@@ -145,6 +146,11 @@ def _wrong_number(default: float, value: Any) -> str | None:
     if value < 0 or (value == 0 and default > 0):
         return f"must be above 0, not {value!r}"
     return None
+
+
+def _too_large(name: str, value: float) -> str | None:
+    most = MOST.get(name, value)
+    return f"must be at most {most}, not {value!r}" if value > most else None
 
 
 def _wrong_services(value: Any) -> str | None:

@@ -18,6 +18,16 @@ SLACK = 1.25
 """A log whose oldest change is older than so many times the age to keep is trimmed row by row."""
 BATCH = 5_000
 """How many changes are trimmed in one transaction."""
+MAKING = ("pubsubpull_make_partition",)
+ADOPTING = ("pubsubpull_bound_default", "pubsubpull_validate_default", "pubsubpull_adopt_default")
+DROPPING = (
+    "pubsubpull_detach_partition",
+    "pubsubpull_drop_detached",
+    "pubsubpull_trim",
+    "pubsubpull_trim_past",
+    "pubsubpull_prune_requests",
+)
+"""What maintenance calls. From a role that the log is protected from, only the first is not withheld."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +60,25 @@ class Cut:
 
     def __str__(self) -> str:
         return f"{self.partition or 'the changes'}, up to version {self.upto}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rights:
+    """Who owns the log, and which functions of maintenance the current role may not call."""
+
+    owner: str
+    withheld: frozenset[str]
+
+    def allow(self, functions: Sequence[str]) -> bool:
+        """Say whether the role may call all of them."""
+        return self.withheld.isdisjoint(functions)
+
+
+def rights(using: str) -> Rights:
+    """Return what the current role may do. To ask leaves no errors in the database's own log."""
+    names = [*MAKING, *ADOPTING, *DROPPING]
+    ((owner, withheld),) = sql.run(using, sql.compose("queries/maintain/withheld", names=names))
+    return Rights(owner=owner, withheld=frozenset(withheld))
 
 
 def read(now: Present, using: str) -> list[Partition]:

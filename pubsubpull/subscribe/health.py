@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pubsubpull.capture import feed, partitions, sql
@@ -9,12 +10,17 @@ from pubsubpull.subscribe import metrics
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
 
 OK = "ok"
+DAY = 86_400.0
 AHEAD = 0.1
 """The part of a partition that must be ahead of what is written."""
+OVERDUE = 1.5
+"""A change that is older than so many times RETENTION should be gone: it is trimmed at 1.25 times that age."""
 
 
 def checks(settings: Settings) -> dict[str, str]:
@@ -22,19 +28,36 @@ def checks(settings: Settings) -> dict[str, str]:
     present = feed.present(settings.DATABASE)
     return {
         "partitions": _partitions(present, settings),
+        "retention": _retention(present, settings),
         "delivery": _delivery(settings.DATABASE),
         "lag": _lag(present, settings),
     }
 
 
 def _partitions(present: Present, settings: Settings) -> str:
-    there = partitions.read(present, settings.DATABASE)
+    using = settings.DATABASE
+    there = partitions.read(present, using)
     ahead = partitions.end(there) - 1 - present.seq
     if partitions.overflowed(there):
-        return "changes go into the default partition; run pubsubpull_maintain"
+        return f"changes go into the default partition; {_maintain(partitions.ADOPTING, using)}"
     if ahead < settings.PARTITION_SIZE * AHEAD:
-        return f"only {max(ahead, 0)} versions are ahead; run pubsubpull_maintain"
+        return f"only {max(ahead, 0)} versions are ahead; {_maintain(partitions.MAKING, using)}"
     return OK
+
+
+def _retention(present: Present, settings: Settings) -> str:
+    oldest = partitions.oldest(present, settings.DATABASE) if settings.RETENTION else None
+    age = 0.0 if oldest is None else time.time() - oldest
+    if age > settings.RETENTION * OVERDUE:
+        advice = _maintain(partitions.DROPPING, settings.DATABASE)
+        return f"the oldest change is {age / DAY:.1f} days old, RETENTION is {settings.RETENTION / DAY:.1f}; {advice}"
+    return OK
+
+
+def _maintain(functions: Sequence[str], using: str) -> str:
+    """Say what to run, and as whom where this role may not."""
+    rights = partitions.rights(using)
+    return f"run pubsubpull_maintain{'' if rights.allow(functions) else f' as {rights.owner}'}"
 
 
 def _delivery(using: str) -> str:

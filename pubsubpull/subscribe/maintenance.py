@@ -9,21 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import psycopg.errors
 from django.db import IntegrityError, OperationalError
-from django.db.models import F
 
-from pubsubpull import exceptions
 from pubsubpull.capture import feed, partitions, sql
-from pubsubpull.capture.cursor import Cursor
-from pubsubpull.subscribe import metrics, samples, signals
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe import lapsing, metrics, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from django.dispatch import Signal
+    from collections.abc import Callable, Sequence
 
     from pubsubpull.capture.partitions import Cut, Partition
     from pubsubpull.conf import Settings
+    from pubsubpull.subscribe.models import Subscription
 
 T = TypeVar("T")
 SOON = 0.9
@@ -32,18 +27,16 @@ PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
 TRIMS = 20
 """How many times a pass trims, at most."""
-LAPSING = "Changes that it has not had are dropped soon, as they come to the age of RETENTION."
-LAPSED = (
-    "Changes that it had not had were dropped, as they were older than RETENTION. "
-    "Read all instances again, and PUT it with the cursor that comes with them in after."
-)
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(kw_only=True)
 class Report:
-    """What a pass did; with `dry_run`, what it would do. `held_up` is what others' locks were in the way of."""
+    """What a pass did; with `dry_run`, what it would do.
+
+    `held_up` is what others' locks were in the way of, `left` what only the log's owner may do.
+    """
 
     made: list[str] = dataclasses.field(default_factory=list)
     dropped: list[str] = dataclasses.field(default_factory=list)
@@ -52,6 +45,8 @@ class Report:
     lapsing: list[Subscription] = dataclasses.field(default_factory=list)
     lapsed: list[Subscription] = dataclasses.field(default_factory=list)
     held_up: list[str] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)
+    owner: str = ""
 
 
 class Pass:
@@ -63,7 +58,8 @@ class Pass:
         self.now = now
         self.dry_run = dry_run
         self.keep = settings.RETENTION
-        self.report = Report()
+        self.rights = partitions.rights(self.using)
+        self.report = Report(owner=self.rights.owner)
 
     def run(self) -> Report:
         """Do all that is due."""
@@ -72,7 +68,7 @@ class Pass:
         if self.keep:
             self._warn()
             self._drop()
-            if not self.report.held_up and not (self.dry_run and self.report.dropped):
+            if not (self.report.held_up or self.report.left) and not (self.dry_run and self.report.dropped):
                 self._trim()
             self._trim_past()
             self._prune()
@@ -88,18 +84,22 @@ class Pass:
         there = partitions.read(present, self.using)
         if partitions.overflowed(there):
             there = self._adopt(there, present.seq + size)
-        elif not self.dry_run:
+        elif not self.dry_run and self.rights.allow(partitions.ADOPTING):
             self._patiently("the default partition", partitions.release_default, self.using)
         if partitions.overflowed(there):
             return
         for low, high in partitions.missing(there, seq=present.seq, size=size):
             name = f"versions {low} to {high - 1}"
+            if not self._may(name, partitions.MAKING):
+                return
             if not self.dry_run and not self._patiently(name, partitions.make, low, high, self.using):
                 return
             self.report.made.append(name)
 
     def _adopt(self, there: list[Partition], below: int) -> list[Partition]:
         name = f"the default partition, as versions {partitions.end(there)} to {below - 1}"
+        if not self._may(name, partitions.ADOPTING):
+            return there
         logger.warning("pubsubpull: no partition was made ahead for some changes; %s becomes one", name)
         if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
             there = partitions.read(feed.present(self.using), self.using)
@@ -110,18 +110,23 @@ class Pass:
         present = feed.present(self.using)
         there = partitions.read(present, self.using)
         for cut in partitions.expired(there, settled=present.settled, before=self.now - self.keep):
+            if not self._may(str(cut), partitions.DROPPING):
+                return
             self._tell(cut)
             if self.dry_run:
                 self.report.dropped.append(str(cut))
             elif not self._patiently(str(cut), partitions.detach, cut, self.using):
                 break
-        while not self.dry_run and (name := self._patiently("a table", partitions.drop_detached, self.using)):
+        may = self.rights.allow(partitions.DROPPING) and not self.dry_run
+        while may and (name := self._patiently("a table", partitions.drop_detached, self.using)):
             logger.info("pubsubpull: %s is dropped", name)
             self.report.dropped.append(name)
 
     def _trim(self) -> None:
         """Delete old changes whose partition fills too slowly."""
         if not partitions.too_old(self._oldest(), now=self.now, keep=self.keep):
+            return
+        if not self._may("changes older than RETENTION", partitions.DROPPING):
             return
         for _ in range(1 if self.dry_run else TRIMS):
             cut = partitions.first_old(feed.present(self.using), before=self.now - self.keep, using=self.using)
@@ -138,6 +143,10 @@ class Pass:
     def _trim_past(self) -> None:
         """Delete imported changes as they come to their age; no subscription waits for one."""
         before = self.now - self.keep
+        if not self.rights.allow(partitions.DROPPING):
+            if partitions.old_past(before, self.using):
+                self.report.left.append("imported changes older than RETENTION")
+            return
         if self.dry_run and (old := partitions.old_past(before, self.using)):
             self.report.dropped.append(f"{old} imported changes")
         for _ in range(0 if self.dry_run else TRIMS):
@@ -148,7 +157,7 @@ class Pass:
 
     def _prune(self) -> None:
         before = self._oldest() or self.now - self.keep
-        while not self.dry_run:
+        while not self.dry_run and self.rights.allow(partitions.DROPPING):
             pruned = partitions.prune_requests(before, self.using)
             self.report.requests += pruned
             if pruned < partitions.BATCH:
@@ -159,7 +168,7 @@ class Pass:
 
     def _tell(self, cut: Cut) -> None:
         """Warn of the subscriptions that have not had what goes now."""
-        for one, cursor in self._cursors():
+        for one, cursor in lapsing.cursors(self.using):
             if feed.lacks(cursor, cut.upto, cut.xid):
                 logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", one, cut)
                 if self.dry_run and one not in self.report.lapsed:
@@ -168,7 +177,7 @@ class Pass:
     def _warn(self) -> None:
         """Warn of the subscriptions that will not have had what goes soon."""
         present = feed.present(self.using)
-        places = [(one, cursor, metrics.behind(one, present)) for one, cursor in self._cursors()]
+        places = [(one, cursor, metrics.behind(one, present)) for one, cursor in lapsing.cursors(self.using)]
         waited = metrics.lags({seen for _, _, seen in places if seen < present.seq}, self.using)
         for one, cursor, seen in places:
             soon = waited.get(seen, 0.0) > SOON * self.keep
@@ -178,25 +187,18 @@ class Pass:
     def _mark(self) -> None:
         """Mark the subscriptions that have not had what is gone, and take them from their workers."""
         present = feed.present(self.using)
-        for one, cursor in self._cursors():
+        for one, cursor in lapsing.cursors(self.using):
             if cursor.epoch != present.epoch or not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 continue
-            there = Subscription.objects.using(self.using).filter(pk=one.pk, cursor=one.cursor)
-            lapsed = Subscription.State.LAPSED
-            if not self.dry_run and there.exclude(state=lapsed).update(
-                state=lapsed, last_error=LAPSED, next_attempt=None, worker=None, lease=F("lease") + 1
-            ):
-                one.refresh_from_db(using=self.using)
-                logger.error("pubsubpull: subscription %s has lapsed: %s", one, LAPSED)
+            if not self.dry_run and lapsing.mark(one, self.using):
                 self.report.lapsed.append(one)
-                send(signals.subscription_lapsed, one, LAPSED)
 
-    def _cursors(self) -> Iterator[tuple[Subscription, Cursor]]:
-        for one in Subscription.objects.using(self.using).exclude(state=Subscription.State.LAPSED):
-            try:
-                yield one, Cursor.decode(one.cursor)
-            except exceptions.CursorInvalid:  # whoever is to deliver it disables it
-                continue
+    def _may(self, name: str, functions: Sequence[str]) -> bool:
+        """Say whether the role may do it; note it where it may not, for the owner."""
+        allowed = self.rights.allow(functions)
+        if not allowed:
+            self.report.left.append(name)
+        return allowed
 
     def _patiently(self, name: str, function: Callable[..., T], *arguments: object) -> T | None:
         """Try until the locks are to be had; note it where they are not, for the next pass."""
@@ -216,16 +218,3 @@ class Pass:
 def run(settings: Settings, *, dry_run: bool = False) -> Report:
     """Do a pass now. Signals and warnings of subscriptions that are lapsing are left to the caller."""
     return Pass(settings, now=time.time(), dry_run=dry_run).run()
-
-
-def warn(one: Subscription) -> None:
-    """Warn that a subscription has not had changes that are dropped soon."""
-    logger.warning("pubsubpull: subscription %s is lapsing: %s", one, LAPSING)
-    send(signals.subscription_lapsing, one, LAPSING)
-
-
-def send(signal: Signal, one: Subscription, error: str) -> None:
-    """Send a signal; a receiver that fails is logged, and fails nothing."""
-    for receiver, result in signal.send_robust(sender=Subscription, subscription=one, error=error):
-        if isinstance(result, Exception):
-            logger.error("pubsubpull: the receiver %r of a signal failed", receiver, exc_info=result)

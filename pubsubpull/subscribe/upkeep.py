@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connections
 
-from pubsubpull.subscribe import maintenance, threads
+from pubsubpull.subscribe import lapsing, maintenance, threads
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -35,7 +35,7 @@ class Upkeep:
             await asyncio.sleep(self.settings.MAINTAIN_INTERVAL)
 
     async def once(self) -> None:
-        """Do a pass. What the worker's role may not do is said once, and left to `pubsubpull_maintain`."""
+        """Do a pass. What the worker's role may not do is said once, and left to `pubsubpull_maintain` as the owner."""
         try:
             report = await self._database(self._pass)
         except OperationalError:
@@ -45,11 +45,17 @@ class Upkeep:
                 logger.warning("pubsubpull: the log cannot be looked after: %s", threads.first_line(error))
             self._refused = True
             return
-        self._refused = False
+        if report.left and not self._refused:
+            logger.warning(
+                "pubsubpull: the worker's role may not do what is due (%s): run pubsubpull_maintain as %s, by cron",
+                ", ".join(report.left),
+                report.owner,
+            )
+        self._refused = bool(report.left)
         for one in report.lapsing:
             if one.pk not in self._warned:
                 self._warned.add(one.pk)
-                await self._database(maintenance.warn, one)
+                await self._database(lapsing.warn, one)
         self._warned &= {one.pk for one in report.lapsing}
 
     def _pass(self) -> maintenance.Report:

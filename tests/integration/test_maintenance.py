@@ -21,7 +21,7 @@ from pubsubpull.capture import feed, partitions, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.models import Change, Request, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import maintenance, signals, subscriptions, threads, upkeep
+from pubsubpull.subscribe import lapsing, maintenance, signals, subscriptions, threads, upkeep
 from tests import delivering
 from tests.sessions import session
 from tests.shop.models import Customer
@@ -365,7 +365,7 @@ def test_a_receiver_of_the_signal_that_fails_fails_nothing(subscribe, caplog):
 
     signals.subscription_lapsing.connect(fail)
     try:
-        maintenance.warn(subscribe())
+        lapsing.warn(subscribe())
     finally:
         signals.subscription_lapsing.disconnect(fail)
     assert "Changes that it has not had are dropped soon" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import io
@@ -15,9 +16,9 @@ import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit import protection, seals
 from pubsubpull.capture import feed, partitions, triggers
-from pubsubpull.models import Subscription
+from pubsubpull.models import Sample, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import maintenance, subscriptions
+from pubsubpull.subscribe import health, maintenance, subscriptions, threads, upkeep
 from tests import delivering
 from tests.shop.models import Account, Customer, Order
 
@@ -152,9 +153,6 @@ def test_the_role_reads_delivers_and_looks_after_partitions(client):
             assert answer.status_code == 200, answer.content
         assert client.get("/write/by-request/").status_code == 201
         maintenance.run(conf.get())
-        low = partitions.end(partitions.read(feed.present(), "default"))
-        assert partitions.make(low, low + 10_000_000, "default")
-        assert protection.holes(APP, using="default") == [], "a new partition has no rights of its own"
     entry = pubsubpull.history(models=[Customer])[0]
     assert entry.request["status"] == 201
     assert Subscription.objects.get().state == "active"
@@ -169,20 +167,106 @@ def test_the_partition_of_an_imported_past_has_no_rights_of_its_own():
         run("DROP TABLE pubsubpull_change_past")
 
 
-def test_what_drops_the_past_takes_the_owners_role():
+def test_the_role_makes_the_next_partitions_ahead_and_no_others():
     protect()
+    last = there()[-2]
+    run(f"SELECT setval('pubsubpull_change_id_seq', {last.low})")
+    with application():
+        assert len(maintenance.run(conf.get()).made) == 2
+        assert partitions.read(feed.present(), "default")[-1].low > last.high
+        assert protection.holes(APP, using="default") == [], "a new partition has no rights of its own"
+        end = there()[-1].low
+        for low, high in ((end, 2 * 10**9 + end), (end + 1, end + 10), (end, end), (1, 10)):
+            assert not partitions.make(low, high, "default")
+        made = sum(partitions.make(end + n, end + n + 1, "default") for n in range(101))
+        assert made == 98, "no more than a hundred are ahead"
+    run(*(f"DROP TABLE pubsubpull_change_p{end + n}" for n in range(made)))
+
+
+def there():
+    return partitions.read(feed.present(), "default")
+
+
+def due(retention):
+    """Have a change that is old enough to go, whole partitions of it or not; return settings that say so."""
     run("UPDATE pubsubpull_log SET settled = 0")
     Customer.objects.create(name="a")
-    settings = dataclasses.replace(conf.get(), RETENTION=1e-6)
+    run("UPDATE pubsubpull_change SET at = at - interval '10 days'")
     for _ in range(2):
         maintenance.run(conf.get())
-    with (
-        application(),
-        pytest.raises(ProgrammingError, match="permission denied for function pubsubpull_d(rop|etach)_"),
-    ):
-        maintenance.run(settings)
+    return dataclasses.replace(conf.get(), RETENTION=retention)
+
+
+def test_what_drops_the_past_takes_the_owners_role_and_the_rest_of_the_pass_is_done(me):
+    protect()
+    settings = due(86400.0)
+    Sample.objects.all().delete()
+    with application():
+        report = maintenance.run(settings)
+    assert report.left
+    assert report.owner == me
+    assert (report.dropped, report.trimmed, report.requests) == ([], 0, 0)
+    assert Sample.objects.exists()
     done = maintenance.run(settings)
     assert done.trimmed or done.dropped
+    assert done.left == []
+
+
+def test_a_worker_with_the_role_says_once_what_is_left_to_the_owner(me, caplog):
+    protect()
+    settings = due(86400.0)
+    with application():
+        asyncio.run(twice(settings))
+    maintenance.run(settings)
+    assert caplog.text.count(f"run pubsubpull_maintain as {me}, by cron") == 1
+
+
+async def twice(settings):
+    """Do what a worker does now and then, two times."""
+    database = threads.Database("default", "test")
+    one = upkeep.Upkeep(settings=settings, database=database)
+    try:
+        await one.once()
+        await one.once()
+    finally:
+        await database.close()
+
+
+def test_the_command_run_with_the_role_fails_and_names_the_owner(me, settings):
+    protect()
+    due(86400.0)
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "RETENTION": 86400.0}
+    with application(), pytest.raises(CommandError, match=f"may not do what is due: .*run this as {me}, its owner"):
+        call_command("pubsubpull_maintain", stdout=io.StringIO())
+    call_command("pubsubpull_maintain", stdout=io.StringIO())
+
+
+def test_health_tells_of_what_the_owner_has_not_dropped(me):
+    protect()
+    settings = due(86400.0)
+    with application():
+        found = health.checks(settings)["retention"]
+    assert found.startswith("the oldest change is 10.0 days old, RETENTION is 1.0; run pubsubpull_maintain")
+    assert found.endswith(f"as {me}")
+    maintenance.run(settings)
+    assert health.checks(settings)["retention"] == "ok"
+
+
+def test_writes_go_on_where_no_partition_is_left_and_the_owner_is_asked_for(me):
+    protect()
+    end = there()[-1].low
+    run(f"SELECT setval('pubsubpull_change_id_seq', {end})")
+    with application():
+        Customer.objects.create(name="a")
+        report = maintenance.run(conf.get())
+        found = health.checks(conf.get())["partitions"]
+        Customer.objects.create(name="b")
+    assert "the default partition" in report.left[0]
+    assert report.made == []
+    assert found == f"changes go into the default partition; run pubsubpull_maintain as {me}"
+    maintenance.run(conf.get())
+    assert health.checks(conf.get())["partitions"] == "ok"
+    assert [entry.new["name"] for entry in pubsubpull.history(models=[Customer])] == ["b", "a"]
 
 
 def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():

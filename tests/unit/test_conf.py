@@ -42,6 +42,7 @@ def test_the_settings_cannot_be_written():
         ({"PAGE_LIMIT": 1.5}, "PAGE_LIMIT must be a whole number"),
         ({"PAGE_LIMIT": True}, "PAGE_LIMIT must be a whole number"),
         ({"PAGE_LIMIT": 0}, "PAGE_LIMIT must be above 0"),
+        ({"PARTITION_SIZE": 10**10}, "PARTITION_SIZE must be at most 1000000000"),
         ({"LEASE": -1}, "LEASE must be above 0"),
         ({"LEASE": "1"}, "LEASE must be a number"),
         ({"CALLBACK_ADDRESSES": "10.0.0.0/8"}, "CALLBACK_ADDRESSES must be a list of texts"),

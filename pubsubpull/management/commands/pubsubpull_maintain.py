@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
 from pubsubpull import conf, exceptions
-from pubsubpull.subscribe import maintenance
+from pubsubpull.subscribe import lapsing, maintenance
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -20,7 +20,8 @@ class Command(BaseCommand):
     help = (
         "Makes partitions of the change log ahead, drops those of which every change is older than RETENTION, and the "
         "requests that no change refers to any more. The delivery workers do the same from time to time; run it by "
-        "cron where there are none."
+        "cron where there are none. Where the log is protected (pubsubpull_protect), what is old takes the log's "
+        "owner: run it by cron as that."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,9 +42,14 @@ class Command(BaseCommand):
         for one in report.lapsing:
             self.stderr.write(f"lapsing: {one} has not had changes that are dropped soon")
             if not dry_run:
-                maintenance.warn(one)
+                lapsing.warn(one)
         for one in report.lapsed:
             self.stderr.write(f"{would}lapsed: {one} has not had changes that are dropped")
+        if report.left:
+            raise CommandError(
+                f"This role may not do what is due: {'; '.join(report.left)}. The log is protected from it: run this "
+                f"as {report.owner}, its owner."
+            )
         if report.held_up:
             raise CommandError(f"Others' locks were in the way of: {'; '.join(report.held_up)}. Run it again.")
         self.stdout.write(self.style.SUCCESS("The log is in order." if not dry_run else "Nothing was changed."))
