@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql as psql
+
 from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def request(
     query = sql.compose(
         "queries/request",
         request=sql.template("queries/request_json").format(),
-        item=sql.template("queries/item").format(),
+        item=sql.compose("queries/item", old=psql.SQL("old")),
         id=id,
         models=list(models),
         after=EARLIEST if after is None else after,

@@ -134,10 +134,12 @@ def page(
     using: str = "default",
     now: Present | None = None,
     size: int = sizes.PAGE,
+    old: bool = True,
 ) -> Page:
     """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
 
-    They come to about `size` bytes at most, but for a single change that is larger. `now` is the present, where the
+    They come to about `size` bytes at most, but for a single change that is larger. Without `old`, updates come without
+    the row before. `now` is the present, where the
     caller has just read it. Raises `CursorExpired`.
     """
     now = now or present(using)
@@ -149,13 +151,13 @@ def page(
         return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
     cut = size if sizes.may_be_large(using) else None
     ((dropped, count, last, items),) = reading.read(
-        "queries/page", limit=limit, size=cut, models=models, using=using, as_bytes=True
+        "queries/page", limit=limit, size=cut, models=models, using=using, old=old, as_bytes=True
     )
     _kept(reading, dropped, now, using)
     full = count == limit or sizes.may_be_cut(len(items), cut)
     cursor, more = reading.next(last if full else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
-        return page(cursor, limit=limit, models=models, using=using, now=now, size=size)
+        return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old)
     return Page(items=items, count=count, cursor=cursor, more=more)
 
 

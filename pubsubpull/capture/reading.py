@@ -53,14 +53,19 @@ class Reading:
         size: int | None,
         models: Collection[str] | None,
         using: str,
+        old: bool = True,
         as_bytes: bool = False,
     ) -> list[tuple[Any, ...]]:
-        """Run the query of this name for the changes of `models`, at most `limit` and about `size` bytes of them."""
+        """Run the query of this name for the changes of `models`, at most `limit` and about `size` bytes of them.
+
+        Without `old`, updates come without the row before.
+        """
         wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
         window = self._window(limit=limit, wanted=wanted)
         if size is not None:
             window = sql.template("queries/bounded").format(window=window, size=psql.Literal(size))
-        query = sql.template(name).format(item=sql.template("queries/item").format(), window=window)
+        item = sql.compose("queries/item", old=psql.SQL("old" if old else "CASE WHEN op <> 'U' THEN old END"))
+        query = sql.template(name).format(item=item, window=window)
         return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
 
     def _window(self, *, limit: int, wanted: psql.Composable) -> psql.Composed:

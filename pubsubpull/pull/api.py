@@ -119,26 +119,28 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
 
 
 @router.get("/changes/", response={200: schemas.Changes, **ERRORS}, summary="The changes after a cursor")
-def changes_(
+def changes_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     models: str | None = None,
     after: str | None = None,
     limit: int = calls.DEFAULT_LIMIT,
     wait: float = 0,
+    old: bool = True,
 ) -> HttpResponse:
     """Return a page of changes; without `after` from the log's start, with `after=now` an empty page and the cursor.
 
-    `wait` holds the call until there is something, at most so many seconds.
+    `wait` holds the call until there is something, at most so many seconds. With `old=false` updates come without the
+    row before, in about half the bytes.
     """
     chosen, limit = consumers.chosen(calls.consumer(request), models), calls.checked_limit(limit)
     if not 0 <= wait <= conf.get().WAIT_LIMIT:
         raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
     cursor = feed.present(calls.using()).cursor() if after == "now" else calls.cursor(after, "after") if after else None
-    tag = _tag(cursor, chosen, limit)
+    tag = _tag(cursor, chosen, limit, old=old)
     if tag and request.headers.get("If-None-Match") == tag and cursor:
         feed.check(cursor, feed.present(calls.using()))
         return HttpResponse(status=304, headers={"ETag": tag})
-    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using())
+    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using(), old=old)
     end = f'],"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
     answer = calls.answer(b"".join([b'{"items":[', page.items, end.encode()]))
     if tag:
@@ -159,9 +161,9 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
 
 
-def _tag(cursor: Cursor | None, models: list[str], limit: int) -> str | None:
+def _tag(cursor: Cursor | None, models: list[str], limit: int, *, old: bool) -> str | None:
     """Return the ETag of a page between two fixed snapshots, which never changes; None for any other."""
     if cursor is None or cursor.window is None:
         return None
-    text = "\n".join([cursor.encode(), str(limit), *models])
+    text = "\n".join([cursor.encode(), str(limit), str(old), *models])
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -25,13 +25,14 @@ def page(
     limit: int,
     wait: float,
     using: str,
+    old: bool = True,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> feed.Page:
-    """Return the first page with something in it, or what there is after `wait` seconds."""
+    """Return the first page with something in it, or what there is after `wait` seconds; `old` is as in `feed.page`."""
     began = clock()
     while True:
-        found = feed.page(after, models=models, limit=limit, using=using)
+        found = feed.page(after, models=models, limit=limit, using=using, old=old)
         waited = clock() - began
         left = wait - waited
         if found.count or left <= 0:

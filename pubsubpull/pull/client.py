@@ -122,19 +122,33 @@ class Client:
         return Instance(**self.get(f"models/{quote(model)}/instances/{quote(key, safe='')}/"))
 
     def changes(
-        self, models: Iterable[str] | None = None, after: str | None = None, *, limit: int = 500, wait: float = 0
+        self,
+        models: Iterable[str] | None = None,
+        after: str | None = None,
+        *,
+        limit: int = 500,
+        wait: float = 0,
+        old: bool = True,
     ) -> Page:
         """Return a page of changes after a cursor: from the log's start without one, the present with `now`.
 
-        `wait` is how many seconds the service may hold the call until there is something.
+        `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
+        without the row before, in about half the bytes.
         """
         given = {"models": ",".join(models) if models is not None else None, "after": after, "limit": limit}
-        found = self.get("changes/", params=given | ({"wait": wait} if wait else {}), timeout=self.timeout + wait)
+        more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})
+        found = self.get("changes/", params=given | more, timeout=self.timeout + wait)
         items = tuple(Change(**item) for item in found["items"])
         return Page(items=items, cursor=found["cursor"], more=found["more"])
 
     def follow(
-        self, models: Iterable[str] | None = None, after: str | None = None, *, limit: int = 500, wait: float = 30
+        self,
+        models: Iterable[str] | None = None,
+        after: str | None = None,
+        *,
+        limit: int = 500,
+        wait: float = 30,
+        old: bool = True,
     ) -> Iterator[Page]:
         """Give page after page of changes, without end, as they come; pages without a change are left out.
 
@@ -142,7 +156,7 @@ class Client:
         """
         models = None if models is None else list(models)
         while True:
-            page = self.changes(models, after, limit=limit, wait=wait)
+            page = self.changes(models, after, limit=limit, wait=wait, old=old)
             after = page.cursor
             if page.items:
                 yield page

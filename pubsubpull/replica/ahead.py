@@ -19,7 +19,7 @@ class Ahead:
     def __init__(self, service: Service) -> None:
         self._client: Client = service.client()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-ahead")
-        self._next: tuple[tuple[str, ...], str, Future[Page]] | None = None
+        self._next: tuple[tuple[tuple[str, ...], str, bool], Future[Page]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -28,14 +28,14 @@ class Ahead:
         self._thread.shutdown(cancel_futures=True)
         self._client.close()
 
-    def changes(self, client: Client, sources: list[str], after: str, *, wait: float = 0.0) -> Page:
+    def changes(self, client: Client, sources: list[str], after: str, *, wait: float = 0.0, old: bool = True) -> Page:
         """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now."""
         wanted, self._next = self._next, None
-        if wanted is not None and wanted[:2] == (tuple(sources), after):
-            page = wanted[2].result()
+        if wanted is not None and wanted[0] == (tuple(sources), after, old):
+            page = wanted[1].result()
         else:
-            page = pages.changes(client, sources, after, wait=wait)
+            page = pages.changes(client, sources, after, wait=wait, old=old)
         if page.more:
-            following = self._thread.submit(pages.changes, self._client, sources, page.cursor)
-            self._next = (tuple(sources), page.cursor, following)
+            following = self._thread.submit(pages.changes, self._client, sources, page.cursor, old=old)
+            self._next = ((tuple(sources), page.cursor, old), following)
         return page

@@ -14,7 +14,7 @@ from django.db import Error, connections
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, ahead, copying, pages, place, services
+from pubsubpull.replica import advance, ahead, copying, handlers, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 from pubsubpull.subscribe.threads import first_line
@@ -217,7 +217,8 @@ class Follower:
                 return page is None or page.more or came
             if page.empty and self._spare:
                 return page.more or came  # where pushes go on from stays where it is
-            following = functools.partial(pages.changes, client, standing.sources)
+            old = handlers.any_of(self.service)
+            following = functools.partial(pages.changes, client, standing.sources, old=old)
             last = advance.advance(standing, page, using=self._using, following=following)
             came = came or not page.empty
             if last is None or (last.empty and not last.more) or time.monotonic() > end or self.stopping.is_set():
@@ -228,7 +229,7 @@ class Follower:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         try:
             pull = self._ahead.changes if self._ahead and backlog else pages.changes
-            return pull(client, standing.sources, standing.cursor, wait=wait)
+            return pull(client, standing.sources, standing.cursor, wait=wait, old=handlers.any_of(self.service))
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None

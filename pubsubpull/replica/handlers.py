@@ -92,6 +92,11 @@ def of(follows: Follows) -> list[Handler]:
     return [handler for handler in _handlers if _home(handler) == follows.name]
 
 
+def any_of(service: str) -> bool:
+    """Say whether there are handlers of a service's models: they are told of the row before a change, too."""
+    return any(handler.service == service for handler in _handlers)
+
+
 def listeners(service: str) -> list[declared.Listener]:
     """Return what is followed of a service for its handlers alone."""
     found = {

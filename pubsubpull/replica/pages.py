@@ -44,11 +44,15 @@ class Rows:
     count: int
 
 
-def changes(client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int = LIMIT) -> Page:
-    """Pull the page after a cursor."""
+def changes(
+    client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int = LIMIT, old: bool = True
+) -> Page:
+    """Pull the page after a cursor; without `old`, updates come without the row before."""
     given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after, "limit": limit}
     if wait:
         given["wait"] = wait
+    if not old:
+        given["old"] = "false"
     body = client.text("changes/", params=given, timeout=client.timeout + wait)
     found = _END.search(body[-1000:])
     if found:

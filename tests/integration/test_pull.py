@@ -164,6 +164,22 @@ def test_changes_are_paged_from_the_start_from_now_and_after_a_cursor(get):
     assert first["at"].endswith("Z")
 
 
+def test_who_does_not_need_the_row_before_an_update_gets_none(get):
+    start = get("changes/?after=now").json()["cursor"]
+    customer = Customer.objects.create(name="a")
+    Customer.objects.update(name="b")
+    customer.delete()
+    url = f"changes/?models=shop.customer&after={start}"
+    whole, lean = get(url).json()["items"], get(f"{url}&old=false").json()["items"]
+    assert [item["old"] and item["old"]["name"] for item in whole] == [None, "a", "b"]
+    assert [item["old"] and item["old"]["name"] for item in lean] == [None, None, "b"]
+    assert [item["new"] for item in lean] == [item["new"] for item in whole]
+    first = get(f"{url}&limit=1").json()
+    assert first["more"]
+    url = f"changes/?models=shop.customer&after={first['cursor']}"
+    assert get(url).headers["ETag"] != get(f"{url}&old=false").headers["ETag"]
+
+
 def test_a_page_between_two_snapshots_may_be_cached(get):
     start = now()
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(5))
