@@ -13,7 +13,7 @@ from django.urls import path
 from pubsubpull.audit import history
 from pubsubpull.capture import registry
 from pubsubpull.capture.models import Change
-from pubsubpull.pages import operators, views
+from pubsubpull.pages import aside, operators, views
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -103,6 +103,9 @@ class SubscriptionAdmin(SubscriptionBase):
         return [
             path("", wrap(self.changelist_view), name="pubsubpull_subscription_changelist"),
             path("<uuid:id_>/rewind/", wrap(self.rewind_view), name="pubsubpull_subscription_rewind"),
+            path("<uuid:id_>/failures/", wrap(self.failures_view), name="pubsubpull_subscription_failures"),
+            path("<uuid:id_>/failures/<int:failure>/retry/", wrap(self.retry_view), name="pubsubpull_failure_retry"),
+            path("<uuid:id_>/failures/<int:failure>/drop/", wrap(self.drop_view), name="pubsubpull_failure_drop"),
             *(
                 path(
                     f"<uuid:id_>/{action}/",
@@ -138,6 +141,31 @@ class SubscriptionAdmin(SubscriptionBase):
         one, answer = operators.rewind(request, self.admin_site, id_)
         if one is not None:
             self.log_change(request, one, "rewind")
+        return answer
+
+    def failures_view(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Show what is set aside."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return aside.page(request, self.admin_site, id_, may_change=self.has_change_permission(request))
+
+    def retry_view(self, request: HttpRequest, id_: uuid.UUID, failure: int) -> HttpResponse:
+        """Have a change that is set aside sent again."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        one, answer = aside.retry(request, self.admin_site, id_, failure)
+        self.log_change(request, one, f"retry change {failure}")
+        return answer
+
+    def drop_view(self, request: HttpRequest, id_: uuid.UUID, failure: int) -> HttpResponse:
+        """Ask whether a change that is set aside is to be dropped, and drop it."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        one, answer = aside.drop(request, self.admin_site, id_, failure)
+        if one is not None:
+            self.log_change(request, one, f"drop change {failure}")
         return answer
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  Django's

@@ -87,12 +87,12 @@ def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResp
         "earlier": _query(request, found.asked.page - 1) if found.asked.page > 1 else None,
         "later": _query(request, found.asked.page + 1) if found.asked.page < found.pages else None,
     }
-    return _answer(request, site, "operators", context)
+    return answer(request, site, "operators", context)
 
 
 def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> tuple[Subscription | None, HttpResponse]:
     """Do what a button says; return the subscription, None where it could not be done, and where to go on."""
-    one = _find(id_)
+    one = find(id_)
     try:
         changed = ACTIONS[action](one)
     except exceptions.SubscriptionError as error:
@@ -104,7 +104,7 @@ def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> t
 
 def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subscription | None, HttpResponse]:
     """Ask where a subscription is to go on from; with POST have it do so, and return it."""
-    one, using = _find(id_), conf.get().DATABASE
+    one, using = find(id_), conf.get().DATABASE
     form = RewindForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -128,10 +128,11 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
         "zone": timezone.get_current_timezone_name(),
         "query": request.GET.urlencode(),
     }
-    return None, _answer(request, site, "rewind", context)
+    return None, answer(request, site, "rewind", context)
 
 
-def _find(id_: uuid.UUID) -> Subscription:
+def find(id_: uuid.UUID) -> Subscription:
+    """Return a subscription. Raises `Http404`."""
     there = Subscription.objects.using(conf.get().DATABASE).select_related("consumer").filter(pk=id_).first()
     if there is None:
         raise Http404
@@ -150,6 +151,7 @@ def _query(request: HttpRequest, number: int) -> str:
     return given.urlencode()
 
 
-def _answer(request: HttpRequest, site: AdminSite, name: str, context: dict[str, Any]) -> HttpResponse:
+def answer(request: HttpRequest, site: AdminSite, name: str, context: dict[str, Any]) -> HttpResponse:
+    """Return one of the operators' pages."""
     setattr(request, "current_app", site.name)  # noqa: B010  Django reads it, its types do not know it
     return TemplateResponse(request, f"pubsubpull/{name}.html", {**site.each_context(request), **context})

@@ -45,12 +45,17 @@ def traced(row: Row) -> str:
     return f"{row.item[:start]},{json.dumps(_parts(row.trace))[1:-1]}{row.item[start:]}"
 
 
+def head(item: str) -> dict[str, Any]:
+    """Return what an item says of a change before its rows, which are not parsed."""
+    return json.loads(f"{item[: _start(item)]}}}")  # type: ignore[no-any-return]
+
+
 def untraced(version: int, model: str, op: str, item: str) -> Row:
     """Return the change of which `traced` made this item."""
-    head: dict[str, Any] = json.loads(f"{item[: _start(item)]}}}")
-    if "traceparent" not in head:
+    start = head(item)
+    if "traceparent" not in start:
         return Row(version, model, op, item)
-    trace = " ".join(head[name] for name in ("traceparent", "tracestate") if name in head)
+    trace = " ".join(start[name] for name in ("traceparent", "tracestate") if name in start)
     return Row(version, model, op, item.replace(f",{json.dumps(_parts(trace))[1:-1]}", "", 1), trace)
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from pubsubpull.capture import feed
-from pubsubpull.models import Host, Sample, Subscription, Worker
+from pubsubpull.models import Failure, Host, Sample, Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import subscriptions
 from tests.browser import SIZES, keep, violations
@@ -83,6 +83,36 @@ def test_a_subscription_is_rewound_to_where_one_chooses(open_browser, consumer):
     assert one.cursor == feed.present().start().encode()
 
 
+def test_a_change_set_aside_is_sent_again_and_another_dropped_without_scripts(open_browser, consumer):
+    one = put(consumer, "orders")
+    first, second = set_aside(one, 1), set_aside(one, 2)
+    with open_browser(scripts=False) as page:
+        page.goto(PAGE)
+        page.locator(f"#aside-{one.pk}").click()
+        page.locator(f"#retry-{first.pk}").click()
+        expect(page.locator(".messagelist")).to_contain_text(f"Change {first.pk} is sent again")
+        expect(page.locator(".psp-state")).to_contain_text("is sent again")
+        page.locator(f"#drop-{second.pk}").click()
+        page.click("input[value=Drop]")
+        expect(page.locator(".messagelist")).to_contain_text(f"Change {second.pk} is dropped")
+    assert [(failure.pk, failure.wanted) for failure in Failure.objects.all()] == [(first.pk, True)]
+
+
+def set_aside(one, version):
+    item = f'{{"version":{version},"model":"shop.customer","key":"17","request":null,"old":{{}},"new":{{}}}}'
+    return Failure.objects.create(
+        subscription=one,
+        version=version,
+        model="shop.customer",
+        op="update",
+        item=item,
+        attempts=8,
+        status=422,
+        answer='{"detail": "There is no such customer, and the name of this one is too long by far."}',
+        error="The receiver answered 422.",
+    )
+
+
 def test_the_page_fetches_itself_and_leaves_focus_and_tables_as_they_are(open_browser, consumer):
     one = put(consumer, "orders")
     samples(3)
@@ -144,6 +174,8 @@ def busy(consumer):
     """Have a service with some of everything; return one of its subscriptions."""
     now = timezone.now()
     first = put(consumer, "orders")
+    aside = [set_aside(first, version) for version in (1, 2)]
+    Failure.objects.filter(pk=aside[0].pk).update(wanted=True)
     put(consumer, "support", state="paused")
     Customer.objects.create(name="a")
     put(
@@ -176,7 +208,14 @@ def test_each_page_is_accessible_and_fits(open_browser, consumer, size, scheme):
     one = busy(consumer)
     found = []
     with open_browser(size, scheme) as page:
-        for name, path in {"operators": PAGE, "rewind": f"{PAGE}{one.pk}/rewind/"}.items():
+        last = one.failures.last()
+        paths = {
+            "operators": PAGE,
+            "rewind": f"{PAGE}{one.pk}/rewind/",
+            "set-aside": f"{PAGE}{one.pk}/failures/",
+            "drop": f"{PAGE}{one.pk}/failures/{last.pk}/drop/",
+        }
+        for name, path in paths.items():
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{name} is too wide"
             keep(page, f"{name}-{size}-{scheme}", whole=(name, size) == ("operators", "desktop"))

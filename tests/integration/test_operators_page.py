@@ -14,7 +14,7 @@ from django.utils import timezone
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.models import Failure, Host, Sample, Subscription, Worker
-from pubsubpull.pages import state
+from pubsubpull.pages import aside, state
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import samples, subscriptions
 from tests.shop.models import Customer
@@ -85,7 +85,8 @@ def test_a_subscription_is_shown_with_state_lag_error_and_next_attempt(boss, mad
     )
     html = page(boss)
     text = plain(html)
-    assert "billing/ main 127.0.0.1:9 failing 1 set aside" in text
+    assert "Name State Actions Behind" in text
+    assert "billing/ main 127.0.0.1:9 failing 1 set aside of billing/main" in text
     assert "at most 1 change " in text
     assert "The receiver answered &lt;500&gt;." in html
     assert "2030-01-01 00:00:00 after 3 failed" in text
@@ -374,3 +375,91 @@ def test_the_picture_of_the_lag_has_those_that_wait_longest_first(boss, consumer
     assert [lag for _, lag, _ in bars] == ["10.0 h", "9.0 h", "8.0 h"]
     assert bars[0][2] == "100.0"
     assert float(bars[2][2]) == pytest.approx(80, abs=1)
+
+
+def set_aside(one, version=1, **given):
+    item = (
+        f'{{"version":{version},"transaction":"7","model":"shop.customer","key":"17","op":"insert","at":"2026-01-01T00:00:00Z",'
+        '"request":null,"old":null,"new":{"name": "not to be seen"}}'
+    )
+    given = {
+        "attempts": 8,
+        "error": "The receiver answered 422.",
+        "status": 422,
+        "answer": "<no such customer>",
+        **given,
+    }
+    return Failure.objects.create(
+        subscription=one, version=version, model="shop.customer", op="insert", item=item, **given
+    )
+
+
+def test_what_is_set_aside_is_listed_without_what_was_in_the_rows(boss, made, consumer):
+    set_aside(made)
+    set_aside(put(consumer, "other"), version=2)
+    assert f'href="{made.pk}/failures/"' in page(boss)
+    html = page(boss, path=f"{PAGE}{made.pk}/failures/")
+    text = plain(html)
+    assert "insert shop.customer 17 version 1" in text
+    assert "8 attempts 422 The receiver answered 422. &lt;no such customer&gt;" in text
+    assert "not to be seen" not in html
+    assert "version 2" not in text
+
+
+def test_what_is_set_aside_comes_by_pages_the_oldest_first(boss, made):
+    for version in range(aside.PAGE + 1, 0, -1):
+        set_aside(made, version=version)
+    path = f"{PAGE}{made.pk}/failures/"
+    first, last = plain(page(boss, path=path)), plain(page(boss, path=path, page="2"))
+    assert first.index("version 1 ") < first.index("version 2 ")
+    assert f"{aside.PAGE + 1}, the oldest first; page 1 of 2." in first
+    assert [f"version {n} " in last for n in (aside.PAGE, aside.PAGE + 1)] == [False, True]
+
+
+def test_a_change_that_is_set_aside_is_sent_again(boss, made):
+    one, other = set_aside(made), set_aside(made, version=2)
+    assert f"Change {one.pk} is sent again" in press(boss, made, f"failures/{one.pk}/retry")
+    assert list(Failure.objects.filter(wanted=True)) == [one]
+    html = page(boss, path=f"{PAGE}{made.pk}/failures/")
+    assert f'action="{one.pk}/retry/"' not in html
+    assert f'action="{other.pk}/retry/"' in html
+    assert LogEntry.objects.get().change_message == f"retry change {one.pk}"
+
+
+def test_a_change_that_is_set_aside_is_dropped_once_that_is_confirmed(boss, made):
+    one, other = set_aside(made), set_aside(made, version=2)
+    text = plain(page(boss, path=f"{PAGE}{made.pk}/failures/{one.pk}/drop/"))
+    assert "The receiver never gets this change: insert shop.customer 17, version 1." in text
+    assert Failure.objects.count() == 2
+    assert f"Change {one.pk} is dropped" in press(boss, made, f"failures/{one.pk}/drop")
+    assert list(Failure.objects.all()) == [other]
+    assert LogEntry.objects.get().change_message == f"drop change {one.pk}"
+
+
+def test_what_is_set_aside_takes_the_permissions_of_the_page_and_a_token_against_forgery(clerk, made):
+    one = set_aside(made)
+    path = f"{PAGE}{made.pk}/failures/"
+    page(clerk, 403, path=path)
+    clerk.allow("view_subscription")
+    html = page(clerk, path=path)
+    assert "shop.customer 17" in html
+    assert "/retry/" not in html
+    assert "/drop/" not in html
+    for action in ("retry", "drop"):
+        assert clerk.post(f"{path}{one.pk}/{action}/").status_code == 403
+    page(clerk, 403, path=f"{path}{one.pk}/drop/")
+    clerk.allow("change_subscription")
+    page(clerk, 405, path=f"{path}{one.pk}/retry/")
+    clerk.handler.enforce_csrf_checks = True
+    for action in ("retry", "drop"):
+        assert clerk.post(f"{path}{one.pk}/{action}/").status_code == 403
+    one.refresh_from_db()
+    assert not one.wanted
+
+
+def test_of_another_subscription_nothing_is_retried_or_dropped(boss, made, consumer):
+    one = set_aside(put(consumer, "other"))
+    for action in ("retry", "drop"):
+        assert boss.post(f"{PAGE}{made.pk}/failures/{one.pk}/{action}/").status_code == 404
+    one.refresh_from_db()
+    assert not one.wanted
