@@ -10,7 +10,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, declared, handlers, place, statement
+from pubsubpull.replica import apply, blame, declared, handlers, place, statement
 from pubsubpull.replica.pages import up_to_now
 from pubsubpull.subscribe.threads import first_line
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Place, Standing
 
-FOREIGN_KEY, UNIQUE = "23503", "23505"
 AWAY = (OperationalError, InterfaceError)
 """The database is away or asks to try again: no replica's fault."""
 
@@ -41,12 +40,12 @@ def advance(
             done = _advance(standing, pages, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if state == FOREIGN_KEY and pages[-1].more and following:
+            if state == blame.FOREIGN_KEY and pages[-1].more and following:
                 pages.append(following(pages[-1].cursor))
-            elif state == UNIQUE and not one_by_one:
+            elif state == blame.UNIQUE and not one_by_one:
                 one_by_one = True  # a unique value that went from row to row within the page
             else:
-                raise blamed(standing.replicas, error) from error
+                raise blame.blamed(standing.replicas, error, using=using) from error
         else:
             return pages[-1] if done else None
 
@@ -129,9 +128,9 @@ def join(meeting: Meeting, *, using: str) -> bool:
         try:
             return _join(meeting, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
-            if one_by_one or getattr(error.__cause__, "sqlstate", None) != UNIQUE:
+            if one_by_one or getattr(error.__cause__, "sqlstate", None) != blame.UNIQUE:
                 late = [replica for coming in meeting.coming for replica in coming.late.standing.replicas]
-                raise blamed([*late, *meeting.main.replicas], error) from error
+                raise blame.blamed([*late, *meeting.main.replicas], error, using=using) from error
             one_by_one = True
 
 
@@ -154,11 +153,6 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
             late, beyond = coming.late.standing, list(coming.beyond)
             _apply(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
-
-
-def refers(error: exceptions.ReplicaFailed) -> bool:
-    """Say whether a replica failed for want of a row that it refers to."""
-    return getattr(getattr(error.__cause__, "__cause__", None), "sqlstate", None) == FOREIGN_KEY
 
 
 def _apply(
@@ -210,14 +204,6 @@ def apply_to(
     if absent != known_absent:
         place.note_absent(replica, absent, using)
     return absent
-
-
-def blamed(replicas: Collection[Follows], error: Exception) -> exceptions.ReplicaFailed:
-    """Return the failure of the replica in whose table a constraint does not hold."""
-    table = getattr(getattr(error.__cause__, "diag", None), "table_name", None)
-    first = next(iter(replicas))
-    found = next((one for one in replicas if isinstance(one, declared.Replica) and one.table[1] == table), first)
-    return exceptions.ReplicaFailed(found.name, first_line(error))
 
 
 def _stand(standing: Standing, places: dict[str, Place], *, follow: bool = True) -> bool:

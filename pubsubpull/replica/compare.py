@@ -22,7 +22,7 @@ from django.db import IntegrityError, transaction
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.pull.hashes import Key, Table
-from pubsubpull.replica import advance, apply, declared, pages
+from pubsubpull.replica import advance, apply, blame, declared, pages
 from pubsubpull.replica.models import ReplicaState
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _judge(sides: _Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, K
             if repair and found:
                 advance.apply_to(replica, json.loads(absent), using=using)
     except IntegrityError as error:
-        raise advance.blamed([replica], error) from error
+        raise blame.blamed([replica], error, using=using) from error
     return found, [key for key in keys if key in changed]
 
 

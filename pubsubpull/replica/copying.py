@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, kept, pages, place
+from pubsubpull.replica import advance, blame, kept, pages, place
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _apply_alone(standing: Standing, first: Callable[[], object], using: str) ->
             place.locked(standing.service, using)
             first()
     except IntegrityError as error:
-        raise advance.blamed(standing.replicas, error) from error
+        raise blame.blamed(standing.replicas, error, using=using) from error
 
 
 def _apply_whole(number: uuid.UUID, replicas: Collection[Follows], using: str) -> None:

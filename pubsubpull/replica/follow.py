@@ -14,7 +14,7 @@ from django.db import Error, connections
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, ahead, copying, handlers, pages, place, services
+from pubsubpull.replica import advance, ahead, blame, copying, handlers, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 from pubsubpull.subscribe.threads import first_line
@@ -125,7 +125,7 @@ class Follower:
                 return advance.advance(late, page, using=self._using) is not None
             return self._meet(found[0], [late], client)
         except exceptions.ReplicaFailed as error:
-            if not advance.refers(error) or (len(found) == 2 and not page.more):
+            if not blame.refers(error) or (len(found) == 2 and not page.more):
                 raise
         return self._meet(found[0], found[1:], client)
 

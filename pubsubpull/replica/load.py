@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.pull import dump
-from pubsubpull.replica import advance, kept, place
+from pubsubpull.replica import blame, kept, place
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
             kept.apply_all(made, replicas, using)
             made.delete(using=using)
     except IntegrityError as error:
-        raise advance.blamed(replicas, error) from error
+        raise blame.blamed(replicas, error, using=using) from error
     return Loaded(model=head["model"], rows=rows, replicas=tuple(one.name for one in replicas))
 
 

@@ -16,7 +16,7 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import advance, follow, pages, place, services
+from pubsubpull.replica import advance, blame, follow, pages, place, services
 from pubsubpull.subscribe import signing
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
             moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
             break
         except exceptions.ReplicaFailed as error:
-            if advance.refers(error) and len(place.standings(service, using, timezone.now(), without=failed)) > 1:
+            if blame.refers(error) and len(place.standings(service, using, timezone.now(), without=failed)) > 1:
                 break  # to rows of those that stand elsewhere: they come up first
             place.fail(error, using, timezone.now())
             logger.warning("Replica %s: %s", error.name, error.reason)

@@ -318,6 +318,42 @@ def test_while_one_waits_those_that_refer_to_it_or_it_refers_to_wait_with_it(fol
     equal()
 
 
+@pytest.fixture
+def remarks():
+    """Have a table of one's own, with a foreign key to the replica of orders."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE remarks (id int, about bigint CONSTRAINT remarks_about REFERENCES replicas_order "
+            "DEFERRABLE INITIALLY DEFERRED)"
+        )
+        yield cursor
+        cursor.execute("DROP TABLE remarks")
+
+
+def test_where_a_table_of_ones_own_holds_a_row_the_replica_of_that_row_waits_and_says_why(follower, remarks):
+    write()
+    follower.run_once()
+    remarks.execute("INSERT INTO remarks SELECT 1, id FROM replicas_order WHERE quantity = 1")
+    there.Order.objects.filter(quantity=1).delete()
+    there.Stock.objects.update(amount=9)
+    with pytest.raises(exceptions.ReplicaFailed) as caught:
+        follower.run_once()
+    assert caught.value.name == "replicas.order"
+    assert 'violates foreign key constraint "remarks_about" on table "remarks"' in caught.value.reason
+    assert "public.remarks is no replica" in caught.value.reason
+    assert "db_constraint=False" in caught.value.reason
+    state = ReplicaState.objects.get(name="replicas.order")
+    assert state.last_error == caught.value.reason
+    assert state.next_attempt is not None
+    failing = set(ReplicaState.objects.filter(failing_since__isnull=False).values_list("name", flat=True))
+    assert failing == {"replicas.order"}
+    assert set(here.Stock.objects.values_list("amount", flat=True)) == {9}, "the others go on"
+    remarks.execute("DELETE FROM remarks")
+    let_wait("replicas.order", None)
+    follower.run_once()
+    equal()
+
+
 @pytest.mark.parametrize("limit", [1, 1000])
 def test_three_that_stand_apart_and_refer_to_each_other_meet(follower, monkeypatch, limit):
     write()

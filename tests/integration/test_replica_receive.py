@@ -67,6 +67,30 @@ def test_a_gap_is_answered_with_our_cursor(follower):
     assert not here.Customer.objects.exists()
 
 
+def test_a_replica_whose_row_a_table_of_ones_own_holds_fails_alone(follower):
+    """It is not taken for one that waits for rows of others, which stand elsewhere."""
+    order = there.Order.objects.create(reference="held")
+    there.Stock.objects.create(warehouse="w", article=1)
+    follower.run_once()
+    before = ReplicaState.objects.get(name="replicas.stock").cursor
+    there.Customer.objects.create(name="a")
+    assert put(page()).status_code == 204
+    ReplicaState.objects.filter(name="replicas.stock").update(cursor=before)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE remarks (about bigint REFERENCES replicas_order DEFERRABLE INITIALLY DEFERRED)")
+        cursor.execute("INSERT INTO remarks SELECT id FROM replicas_order")
+        try:
+            order.delete()
+            there.Customer.objects.create(name="b")
+            main = ReplicaState.objects.get(name="replicas.order").cursor
+            assert put(page(main)).status_code == 204
+        finally:
+            cursor.execute("DROP TABLE remarks")
+    state = ReplicaState.objects.get(name="replicas.order")
+    assert "public.remarks is no replica" in state.last_error
+    assert here.Shout.objects.filter(shout="B").exists(), "the others go on"
+
+
 def test_only_what_is_signed_by_one_of_the_secrets_and_of_now_is_applied(follower):
     follower.run_once()
     there.Customer.objects.create(name="a")

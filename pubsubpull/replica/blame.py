@@ -1,0 +1,59 @@
+"""Which replica a constraint failed, and what to do where the constraint is of a table that is no replica."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.replica import declared
+from pubsubpull.subscribe.threads import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from pubsubpull.replica.declared import Follows
+
+FOREIGN_KEY, UNIQUE = "23503", "23505"
+NOT_OURS = (
+    "{error}. {table} is no replica: let its rows refer only to rows that are here and stay, take them away in a "
+    "handler of the replica, or declare its foreign key with db_constraint=False"
+)
+
+
+def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> exceptions.ReplicaFailed:
+    """Return the failure of the replica in whose table a constraint does not hold.
+
+    Where a table that is no replica refers to a replica, it is that of the replica that is referred to.
+    """
+    schema, table, constraint = _place(error)
+    if found := _of(replicas, schema, table):
+        return exceptions.ReplicaFailed(found.name, first_line(error))
+    names = {"schema": schema, "table": table, "constraint": constraint}
+    referred = sql.run(using, sql.compose("queries/replica/referred", **names)) if constraint else []
+    for place in referred:
+        if found := _of(replicas, *place):
+            reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
+            return exceptions.ReplicaFailed(found.name, reason)
+    return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
+
+
+def refers(error: exceptions.ReplicaFailed) -> bool:
+    """Say whether a replica failed for want of a row that it refers to: others may have to bring that first."""
+    cause = error.__cause__
+    if cause is None or getattr(cause.__cause__, "sqlstate", None) != FOREIGN_KEY:
+        return False
+    schema, table, _ = _place(cause)
+    return _of(declared.all_replicas().values(), schema, table) is not None
+
+
+def _place(error: BaseException) -> tuple[str | None, str | None, str | None]:
+    """Return the schema, the table and the name of the constraint that PostgreSQL tells of."""
+    diag: Any = getattr(error.__cause__, "diag", None)
+    return tuple(getattr(diag, f"{part}_name", None) for part in ("schema", "table", "constraint"))  # type: ignore[return-value]
+
+
+def _of(replicas: Iterable[Follows], schema: str | None, table: str | None) -> declared.Replica | None:
+    """Return the replica with a table, which it may name without its schema."""
+    tables = (one for one in replicas if isinstance(one, declared.Replica))
+    return next((one for one in tables if one.table[1] == table and one.table[0] in {None, schema}), None)
