@@ -33,10 +33,15 @@ class Progress:
     written: int
 
 
-def baseline(label: str, *, using: str, again: bool = False) -> Iterator[Progress]:
+def last_version(using: str) -> int:
+    """Return the version of the log's last change: what `baseline` takes as `since` to record all rows again."""
+    return int(sql.run(using, sql.compose("queries/audit/last_id"))[0][0])
+
+
+def baseline(label: str, *, using: str, since: int | None = None) -> Iterator[Progress]:
     """Record the rows of a published table that the log has no change of; give progress after each batch of them.
 
-    With `again` all rows are recorded but those that have changed since it began. A row that others hold a lock on is
+    With `since` it is all rows that have no change after that version. A row that others hold a lock on is
     left to the end, and then waited for alone: no writer ever waits for this in a circle. Interrupted, it goes on
     where it is started again, since what is recorded has a change. Raises `PublicationError`.
     """
@@ -50,7 +55,7 @@ def baseline(label: str, *, using: str, again: bool = False) -> Iterator[Progres
         "label": publication.label,
         "excluded": hidden,
         "masked": publication.masked_columns,
-        "since": sql.run(using, sql.compose("queries/audit/last_id"))[0][0] if again else -span.LATEST,
+        "since": -span.LATEST if since is None else since,
     }
     yield from _record(parts, rows, context.job(SOURCE, None, {"model": publication.label}), using)
 

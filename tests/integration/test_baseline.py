@@ -89,6 +89,24 @@ def test_it_goes_on_where_it_was_interrupted_and_tells_how_far_it_is(monkeypatch
     assert history.history(models=[Customer])[0].request_id is not None
 
 
+def test_recording_all_rows_again_goes_on_where_it_was_interrupted(monkeypatch):
+    monkeypatch.setattr(baseline, "AT_ONCE", 3)
+    Customer.objects.bulk_create(Customer(name=str(number)) for number in range(5))
+    before = baseline.last_version("default")
+    out = record("shop.customer", "shop.order", again=True)
+    assert f"it goes on with --since {before} in place of --again" in out
+    run("DELETE FROM pubsubpull_change WHERE id > (SELECT min(id) + 2 FROM pubsubpull_change WHERE op = 'U')")
+    assert "shop.customer: 2 of 5 rows" in record("shop.customer", since=before)
+    assert sorted(name for op, name in names() if op == "U") == list("01234")
+    assert "shop.customer: 0 of 5 rows" in record("shop.customer", "shop.order", since=before)
+
+
+def test_which_rows_are_recorded_is_said_of_a_baseline_alone():
+    for options in ({"again": True}, {"since": 0}):
+        with pytest.raises(CommandError, match="say which rows --baseline records"):
+            call_command("pubsubpull_triggers", **options)
+
+
 def test_composite_keys_quoted_names_and_hidden_columns():
     Stock.objects.create(warehouse="Köln, \"x' \\", article=7, amount=5)
     Stock.objects.create(warehouse="a", article=8)

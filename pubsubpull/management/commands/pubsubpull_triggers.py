@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import Error as DatabaseError
 
 from pubsubpull import exceptions
 from pubsubpull.audit import baseline as recording
@@ -42,18 +43,49 @@ class Command(BaseCommand):
             metavar="MODEL",
             help="Record the rows of these models that the log has no change of. It may be interrupted and run again.",
         )
-        parser.add_argument("--again", action="store_true", help="With --baseline: rows that have changes too.")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--again",
+            action="store_true",
+            help="With --baseline: rows that have changes too. It says with which --since to go on.",
+        )
+        which.add_argument(
+            "--since", type=int, metavar="VERSION", help="With --baseline: rows that have no change after this version."
+        )
 
-    def handle(self, *, database: str, sync: bool, check: bool, baseline: list[str], again: bool, **_: Any) -> None:
+    def handle(
+        self,
+        *,
+        database: str,
+        sync: bool,
+        check: bool,
+        baseline: list[str],
+        again: bool,
+        since: int | None,
+        **_: Any,
+    ) -> None:
+        if (again or since is not None) and not baseline:
+            raise CommandError("--again and --since say which rows --baseline records: name its models.")
         if sync or check or not baseline:
             self._reconcile(database, sync=sync, check=check)
+        if again:
+            since = self._now(database)
         for label in map(str.lower, baseline):
-            self._baseline(label, database, again=again)
+            self._baseline(label, database, since)
 
-    def _baseline(self, label: str, database: str, *, again: bool) -> None:
+    def _now(self, database: str) -> int:
+        """Return the version that all rows are recorded after, once it is said how to go on from it."""
+        try:
+            since = recording.last_version(database)
+        except DatabaseError as error:
+            raise CommandError(f"The log cannot be read: {str(error).splitlines()[0]}") from error
+        self.stderr.write(f"Should this be interrupted, it goes on with --since {since} in place of --again.")
+        return since
+
+    def _baseline(self, label: str, database: str, since: int | None) -> None:
         done = recording.Progress(looked=0, written=0)
         try:
-            for done in recording.baseline(label, using=database, again=again):
+            for done in recording.baseline(label, using=database, since=since):
                 if done.looked % TELL == 0:
                     self.stderr.write(f"{label}: {done.looked:,} rows, {done.written:,} of them recorded")
         except exceptions.PublicationError as error:
