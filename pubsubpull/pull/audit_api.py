@@ -8,7 +8,7 @@ import uuid  # noqa: TC003  ninja reads the annotations
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads the annotations
+from django.http import HttpRequest  # noqa: TC002  ninja reads the annotations
 from django.http.response import HttpResponseBase  # noqa: TC002  ninja reads the annotations
 from ninja import Router
 
@@ -64,19 +64,37 @@ def audit(  # noqa: PLR0917  each is a part of the query
     return calls.answer(f'{{"items":[{page.items}],"next":{json.dumps(following)}}}')
 
 
-@router.get("/requests/{request_id}/", response={200: schemas.Request, **ERRORS}, summary="What a request changed")
+@router.get(
+    "/requests/{request_id}/",
+    response={200: schemas.Request, **ERRORS},
+    summary="What a request changed",
+    openapi_extra={"responses": {200: {"content": document.exported(export.TYPES)}}},
+)
 def request_(
-    request: HttpRequest, request_id: uuid.UUID, limit: int = calls.DEFAULT_LIMIT, after: int | None = None
-) -> HttpResponse:
-    """Return a request, and what it changed of the models that the consumer may read."""
+    request: HttpRequest,
+    request_id: uuid.UUID,
+    limit: int = calls.DEFAULT_LIMIT,
+    after: int | None = None,
+    format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
+) -> HttpResponseBase:
+    """Return a request, and what it changed of the models that the consumer may read.
+
+    With `format` csv or ndjson, or `Accept` of their types, all of that comes as a stream, the latest change first.
+    """
     calls.check_audit(request)
     if after is not None and not -(2**63) <= after < 2**63:
         raise problems.invalid("after", "is a version.")
-    models = consumers.granted(calls.consumer(request))
-    found = trail.request(request_id, models=models, after=after, limit=calls.checked_limit(limit), using=calls.using())
+    models, limit, using = consumers.granted(calls.consumer(request)), calls.checked_limit(limit), calls.using()
+    kind = format or _preferred(request)
+    found = trail.request(request_id, models=models, after=after, limit=limit if kind == "json" else 1, using=using)
     if found is None:
         raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
-    return calls.answer(found)
+    if kind == "json":
+        return calls.answer(found)
+    if after is not None:
+        raise problems.invalid("after", "is of pages of JSON: an export has all changes.")
+    changes_ = export.entries(request=request_id, models=models, using=using)
+    return export.response(request, changes_, kind=kind, name=f"request-{request_id}")
 
 
 def _preferred(request: HttpRequest) -> str:

@@ -111,6 +111,42 @@ def test_an_export_takes_the_grant_and_the_filters_of_the_trail(get):
     assert get(customer, format="xlsx").json()["field"] == "format"
 
 
+@pytest.fixture
+def get_request(client):
+    """Return how to ask what a request changed, as one who may read customers alone."""
+    token = consumers.add("desk", ["shop.customer"], may_audit=True)[1]
+
+    def call(id_, **query):
+        return client.get(f"/pubsubpull/requests/{id_}/", query, headers={"Authorization": f"Bearer {token}"})
+
+    return call
+
+
+def test_what_a_request_changed_is_exported_as_far_as_it_may_be_read(get_request):
+    with pubsubpull.context(user="ann") as at_hand:
+        for name in "abc":
+            Customer.objects.create(name=name)
+        Order.objects.create(reference="not granted")
+    Customer.objects.create(name="another's")
+    answer = get_request(at_hand.id, format="csv", limit=1)
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="request-{at_hand.id}.csv"'
+    found = table(answer)
+    assert [row["new"] for row in found if row["column"] == "name"] == ["c", "b", "a"]
+    assert {row["model"] for row in found} == {"shop.customer"}
+    made = list(map(json.loads, lines(get_request(at_hand.id, format="ndjson")).splitlines()))
+    assert [item["new"]["name"] for item in made] == ["c", "b", "a"]
+    assert {item["request"]["id"] for item in made} == {str(at_hand.id)}
+
+
+def test_an_export_of_a_request_is_of_one_that_is_there_and_has_no_pages(get_request):
+    with pubsubpull.context(user="ann") as at_hand:
+        Order.objects.create(reference="not granted")
+        Customer.objects.create(name="a")
+    assert get_request("00000000-0000-0000-0000-000000000000", format="csv").status_code == 404
+    assert get_request(at_hand.id, format="csv", after=1).json()["field"] == "after"
+    assert get_request(at_hand.id, format="xlsx").json()["field"] == "format"
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1-cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "  =1", "\r=1", "＝1+1"])  # noqa: RUF001
 def test_no_cell_is_a_formula(get, text):
     customer = Customer.objects.create(name=text, email='"quoted", and\na line')
