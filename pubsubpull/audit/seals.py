@@ -18,6 +18,9 @@ SIZE = 1000
 """How many changes a seal stands for."""
 NAMED = 100
 """How many differing changes of one seal are named."""
+IMPORTED = (
+    "Imported changes, whose versions are below 0, are not sealed: no seal could prove what they were."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,8 @@ class Looked:
 class Seals:
     """The seals that there are, from `first` to `last`, 0 where there is none.
 
-    Changes up to `dropped` have gone by retention; `erased` were erased on request.
+    Changes up to `dropped` have gone by retention; `erased` were erased on request; `imported`: there are some that
+    have no seal.
     """
 
     first: int
@@ -50,6 +54,7 @@ class Seals:
     count: int
     dropped: int
     erased: int
+    imported: bool
 
 
 def seal(using: str, *, age: float, size: int = SIZE) -> Iterator[Seal]:
@@ -70,8 +75,8 @@ def last(using: str) -> Seal | None:
 
 def count(using: str) -> Seals:
     """Return which seals there are."""
-    ((first, newest, number, dropped, erased),) = sql.run(using, sql.compose("queries/audit/seals"))
-    return Seals(first=first, last=newest, count=number, dropped=dropped, erased=erased)
+    ((first, newest, number, dropped, erased, imported),) = sql.run(using, sql.compose("queries/audit/seals"))
+    return Seals(first=first, last=newest, count=number, dropped=dropped, erased=erased, imported=imported)
 
 
 def verify(using: str, there: Seals) -> Iterator[Looked]:

@@ -13,3 +13,4 @@ class Pasts(AppConfig):
         from tests.pasts import models
 
         auditlog.register(models.Logged, exclude_fields=["secret"], mask_fields=["card"])
+        auditlog.register(models.Shelf)

@@ -115,6 +115,17 @@ class Alone(models.Model):
 
 
 @pubsubpull.publish
+class Shelf(models.Model):
+    """By django-auditlog, with a composite key."""
+
+    pk = models.CompositePrimaryKey("place", "number", "code")
+    place = models.TextField()
+    number = models.IntegerField()
+    code = models.UUIDField(default=uuid.uuid4)
+    amount = models.IntegerField(default=0)
+
+
+@pubsubpull.publish
 class Bare(models.Model):
     """By none."""
 

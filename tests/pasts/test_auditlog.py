@@ -13,7 +13,7 @@ from django.test import override_settings
 
 import pubsubpull
 from tests.pasts.conftest import command, run, uncaptured
-from tests.pasts.models import Group, Logged
+from tests.pasts.models import Group, Logged, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,6 +104,39 @@ def test_objects_that_are_gone_have_their_past_too():
     assert updated.old == inserted.new
     updated, inserted = pubsubpull.history(Logged, lost)
     assert updated.new == inserted.new | {"name": "dos"}
+
+
+def test_objects_with_composite_keys_have_their_past():
+    with uncaptured(Shelf):
+        one = Shelf.objects.create(place='it\'s, "here"', number=-1)
+        change(one, amount=2)
+        other = Shelf.objects.create(place="there", number=1, code=one.code)
+        key = other.pk
+        other.delete()
+        moved = Shelf.objects.create(place="x", number=2)
+    change(one, amount=3)
+    said = command("import", "auditlog", "pasts.shelf")
+    assert "5 changes are imported" in said
+    captured, updated, inserted = pubsubpull.history(one)
+    assert captured.old == updated.new
+    assert (updated.changed, inserted.new["amount"], inserted.new["code"]) == ({"amount": (0, 2)}, 0, str(one.code))
+    assert [entry.op for entry in pubsubpull.history(Shelf, key)] == ["delete", "insert"]
+    assert pubsubpull.history(moved)[0].new == {"place": "x", "number": 2, "code": str(moved.code), "amount": 0}
+    assert "0 changes are imported" in command("import", "auditlog", "pasts.shelf")
+
+
+def test_a_composite_key_that_cannot_be_read_is_told_of():
+    with uncaptured(Shelf):
+        Shelf.objects.create(place="a", number=1)
+    LogEntry.objects.update(object_pk="('a', dat")
+    said = command("import", "auditlog", "pasts.shelf")
+    assert "0 changes are imported" in said
+    assert "The keys of 1 objects cannot be read" in said
+
+
+@pytest.mark.parametrize("package", ["simple-history", "pghistory"])
+def test_a_package_without_composite_keys_is_said_to_be_one(package):
+    assert "pasts.shelf has a composite primary key" in command("import", package, "pasts.shelf")
 
 
 def test_one_correlation_id_is_one_request():

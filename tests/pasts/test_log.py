@@ -176,8 +176,17 @@ def test_seals_and_their_verification_hold(old):
     Kept.objects.create(name="sealed")
     for _ in range(2):
         run("SELECT pubsubpull_settle()")
-    command("seal", "--age", "0")
-    assert "2 changes are as they were sealed" in command("verify")
+    sealed, verified = command("seal", "--age", "0"), command("verify")
+    assert "2 changes are as they were sealed" in verified
+    for said in (sealed, verified):
+        assert "Imported changes, whose versions are below 0, are not sealed" in said
+
+
+def test_where_nothing_was_imported_nothing_is_said_of_it():
+    Kept.objects.create(name="captured")
+    for _ in range(2):
+        run("SELECT pubsubpull_settle()")
+    assert "Imported" not in command("seal", "--age", "0") + command("verify")
 
 
 def settings(**given):

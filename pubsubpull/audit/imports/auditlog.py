@@ -13,7 +13,7 @@ from django.contrib import auth
 from django.db import connections, models
 from psycopg import sql as psql
 
-from pubsubpull.audit.imports import rows
+from pubsubpull.audit.imports import keys, rows
 from pubsubpull.audit.imports.rebuild import Step, rebuild
 from pubsubpull.capture import sql
 
@@ -26,15 +26,15 @@ PACKAGE = "auditlog"
 AT_ONCE = 1000
 """How many objects are rebuilt at once."""
 OPS = {0: "I", 1: "U", 2: "D"}
-
-
+Key = dict[str, str]
+"""The texts of an object's key columns."""
 UNKNOWN = ""
 """Stands for a value that an entry tells of in words that are none. Other values are JSON texts here."""
 
 
 def has(publication: Publication) -> bool:
     """Say whether there are entries of a published model's objects."""
-    return bool(publication.key_columns[1:] == [] and _entries(publication).exists())
+    return _entries(publication).exists()
 
 
 class Source:
@@ -51,7 +51,7 @@ class Source:
                 "What changed without an entry is taken to have been so from the entry before on.",
             ],
         )
-        self._pk: Any = publication.model._meta.pk
+        self._unread = 0
         self._place = itertools.count(1)
         self._values: dict[tuple[str, str | None], str] = {}
 
@@ -59,14 +59,19 @@ class Source:
         """Give queries of some objects' changes each."""
         columns = [field.column for field in self.fields.values()]
         objects = itertools.groupby(self._read(), key=lambda entry: str(entry["object_pk"]))
-        while some := {key: list(entries) for key, entries in itertools.islice(objects, AT_ONCE)}:
-            self._type(entry for entries in some.values() for entry in entries)
-            ends = self._ends(list(some), columns)
-            made = [one for key, entries in some.items() for one in self._changes(entries, ends.get(key), columns)]
+        while some := [(key, list(entries)) for key, entries in itertools.islice(objects, AT_ONCE)]:
+            read = [(keys.read(key, self.publication.key_columns), entries) for key, entries in some]
+            whole = [(key, entries) for key, entries in read if key is not None]
+            self._unread += len(some) - len(whole)
+            self._type(whole)
+            ends = self._ends([key for key, _ in whole], columns)
+            made = [one for key, told in whole for one in self._changes(key, told, ends.get(self._text(key)), columns)]
             yield sql.compose(
                 "queries/audit/imports/auditlog",
                 entries=f"[{','.join(made)}]",
             )
+        if self._unread:
+            self.notes.append(f"The keys of {self._unread:,} objects cannot be read: these are left out.")
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Give the entries, by object and time."""
@@ -76,16 +81,23 @@ class Source:
         name = f"actor__{auth.get_user_model().USERNAME_FIELD}"
         yield from found.values(*names, *more, actor_name=models.F(name)).iterator(chunk_size=5000)
 
-    def _ends(self, keys: list[str], columns: list[str]) -> dict[str, dict[str, Any]]:
-        """Return of each object the row that its entries end with, where that is known."""
-        (pk,) = self.publication.key_columns
+    def _ends(self, some: list[Key], columns: list[str]) -> dict[str, dict[str, Any]]:
+        """Return of each object the row that its entries end with, where that is known, by the log's key."""
+        known = [key for key in some if all(self._values[pair] != UNKNOWN for pair in key.items())]
+        meta: Any = self.publication.model._meta
+        fields = list(getattr(meta, "pk_fields", None) or [meta.pk])
+        types = [psql.SQL(field.rel_db_type(connections[self.using])) for field in fields]
+        names = self.publication.key_columns
+        ours = [psql.Identifier(f"part {number}") for number, _ in enumerate(names)]
+        arrays = [psql.Literal([key[name] for key in known]) for name in names]
         query = sql.compose(
             "queries/audit/imports/present",
             label=self.publication.label,
             table=rows.table(self.publication.model),
-            pk=psql.Identifier(pk),
-            keys=[key for key in keys if self._values[pk, key] != UNKNOWN],
-            type=psql.SQL(str(self._pk.rel_db_type(connections[self.using]))),
+            keys=[self._text(key) for key in known],
+            parts=_each("{}::text[]::{}[]", zip(arrays, types, strict=True)),
+            names=_each("{}", ([one] for one in ours)),
+            match=_each("t.{} = k.{}", zip(map(psql.Identifier, names), ours, strict=True), " AND "),
             columns=columns,
         )
         found: dict[str, dict[str, Any]] = {}
@@ -93,10 +105,16 @@ class Source:
             found.setdefault(key, {})[column] = value
         return found
 
-    def _changes(self, entries: list[dict[str, Any]], end: Any, columns: list[str]) -> Iterator[str]:
+    def _text(self, key: Key) -> str:
+        """Return a key as the log has it."""
+        if len(key) == 1:
+            return next(iter(key.values()))
+        return f"[{', '.join(self._values[pair] for pair in key.items())}]"
+
+    def _changes(self, key: Key, entries: list[dict[str, Any]], end: Any, columns: list[str]) -> Iterator[str]:
         """Give an object's changes as JSON texts."""
-        (pk,) = self.publication.key_columns
-        steps = [self._step(pk, entry) for entry in entries]
+        typed = {pair[0]: self._values[pair] for pair in key.items()}
+        steps = [self._step(typed, entry) for entry in entries]
         for entry, step, (old, new) in zip(entries, steps, rebuild(steps, end, columns, null="null"), strict=True):
             parts = {
                 "place": str(next(self._place)),
@@ -107,11 +125,10 @@ class Source:
             }
             yield _object(parts)
 
-    def _step(self, pk: str, entry: dict[str, Any]) -> Step:
+    def _step(self, key: Key, entry: dict[str, Any]) -> Step:
         """Return what an entry tells of, its object's key too."""
         told = [(name, *[self._values[name, text] for text in pair]) for name, *pair in self._told(entry)]
         old, new = {name: before for name, before, _ in told}, {name: after for name, _, after in told}
-        key = {pk: self._values[pk, str(entry["object_pk"])]}
         return Step(op=OPS[entry["action"]], old=old | key, new=new | key)
 
     def _told(self, entry: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
@@ -122,13 +139,12 @@ class Source:
             if field and isinstance(pair, (list, tuple)) and len(pair) == 2:
                 yield field.column, _text(field, pair[0]), _text(field, pair[1])
 
-    def _type(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Have PostgreSQL read the texts of some entries."""
-        (pk,) = self.publication.key_columns
+    def _type(self, some: Iterable[tuple[Key, list[dict[str, Any]]]]) -> None:
+        """Have PostgreSQL read the texts of some objects' keys and entries."""
         pairs: set[tuple[str, str | None]] = set()
-        for entry in entries:
-            pairs.add((pk, str(entry["object_pk"])))
-            pairs.update((name, text) for name, *texts in self._told(entry) for text in texts)
+        for key, entries in some:
+            pairs.update(key.items())
+            pairs.update((name, text) for entry in entries for name, *texts in self._told(entry) for text in texts)
         texts = [pair for pair in pairs if pair[1] is not None]
         query = sql.compose(
             "queries/audit/imports/values",
@@ -195,6 +211,10 @@ def _request(entry: dict[str, Any]) -> dict[str, Any]:
         **({} if actor is None else {"user_id": str(actor)}),
         "metadata": {name: str(value) if name == "entry" else value for name, value in metadata.items() if value},
     }
+
+
+def _each(form: str, values: Iterable[Iterable[psql.Composable]], between: str = ", ") -> psql.Composed:
+    return psql.SQL(between).join(psql.SQL(form).format(*given) for given in values)
 
 
 def _object(parts: Mapping[str, str]) -> str:

@@ -34,6 +34,10 @@ def imports(package: str, labels: Iterable[str], *, using: str, oldest: dt.datet
     chosen = [_published(label) for label in labels]
     for publication in chosen:
         if not module.has(publication):
+            if publication.key_columns[1:] and module.PACKAGE != "auditlog":
+                raise exceptions.ImportFailed(
+                    f"{publication.label} has a composite primary key: django-{package} keeps no past of such a model."
+                )
             raise exceptions.ImportFailed(f"{publication.label} has no past that django-{package} wrote down.")
     chosen = chosen or [one for one in registry.all_publications().values() if module.has(one)]
     if not chosen:

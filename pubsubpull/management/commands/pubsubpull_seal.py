@@ -44,10 +44,12 @@ class Command(BaseCommand):
             if made % EVERY == 0:
                 self.stderr.write(f"{made} seals, up to version {one.last}")
         newest = seals.last(using)
+        if seals.count(using).imported:
+            self.stdout.write(seals.IMPORTED)
         if newest is None:
             self.stdout.write("There is nothing to seal yet.")
             return
         self.stdout.write(
-            self.style.SUCCESS(f"{made} seals made. All changes up to version {newest.last} are sealed by:")
+            self.style.SUCCESS(f"{made} seals made. All captured changes up to version {newest.last} are sealed by:")
         )
         self.stdout.write(newest.hash)

@@ -50,3 +50,5 @@ class Command(BaseCommand):
             self.stdout.write(f"Changes up to version {there.dropped} have gone by retention.")
         if there.erased:
             self.stdout.write(f"{there.erased} changes were erased on request.")
+        if there.imported:
+            self.stdout.write(seals.IMPORTED)

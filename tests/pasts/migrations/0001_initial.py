@@ -56,6 +56,21 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Shelf",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "place", "number", "code", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("place", models.TextField()),
+                ("number", models.IntegerField()),
+                ("code", models.UUIDField(default=uuid.uuid4)),
+                ("amount", models.IntegerField(default=0)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Before",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
