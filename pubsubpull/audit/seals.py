@@ -18,9 +18,7 @@ SIZE = 1000
 """How many changes a seal stands for."""
 NAMED = 100
 """How many differing changes of one seal are named."""
-IMPORTED = (
-    "Imported changes, whose versions are below 0, are not sealed: no seal could prove what they were."
-)
+IMPORTED = "Imported changes, whose versions are below 0, are not sealed: no seal could prove what they were."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
