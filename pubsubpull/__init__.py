@@ -7,10 +7,12 @@ from pubsubpull.capture.registry import publish, unpublish
 
 if TYPE_CHECKING:
     from pubsubpull.audit.context import context
-    from pubsubpull.audit.history import as_of, history
+    from pubsubpull.audit.history import history
+    from pubsubpull.audit.moments import as_of
     from pubsubpull.audit.restore import restore
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import VERSION, constant, replicates
+    from pubsubpull.replica.declared import VERSION, constant
+    from pubsubpull.replica.declaring import replicates
     from pubsubpull.replica.handlers import on_change
 
 __all__ = [
@@ -33,12 +35,12 @@ __version__ = version("pubsubpull")
 _LAZY = {
     "Client": "pubsubpull.pull.client",
     "VERSION": "pubsubpull.replica.declared",
-    "as_of": "pubsubpull.audit.history",
+    "as_of": "pubsubpull.audit.moments",
     "constant": "pubsubpull.replica.declared",
     "context": "pubsubpull.audit.context",
     "history": "pubsubpull.audit.history",
     "on_change": "pubsubpull.replica.handlers",
-    "replicates": "pubsubpull.replica.declared",
+    "replicates": "pubsubpull.replica.declaring",
     "restore": "pubsubpull.audit.restore",
 }
 

@@ -1,4 +1,4 @@
-"""History in code: what happened, newest first, a page at a time; and how an object was at a moment."""
+"""History in code: what happened, newest first, a page at a time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 EXAMINED = 10_000
 """The most changes that one page looks at, so that a page takes a bounded time whatever is asked for."""
-
-RECENT = 500
-"""Of an object with more changes than these, a moment is looked for by time first."""
 
 OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
 
@@ -84,14 +81,6 @@ class History:
         return self.entries[place]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class State:
-    """A row as it was: `version` is the change that made it so, 0 where that was before the log began."""
-
-    version: int
-    data: dict[str, Any]
-
-
 def history(
     target: Any = None,
     key: Any = None,
@@ -119,8 +108,8 @@ def history(
     who = None if user is None else _user(user)
     asked: dict[str, Any] = {
         "models": None if models is None else [label(model) for model in models],
-        "since": _aware("since", since),
-        "until": _aware("until", until),
+        "since": aware("since", since),
+        "until": aware("until", until),
         "user": who,
         "column": column,
         "path": path,
@@ -152,59 +141,6 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, **par
     fits = sql.compose("queries/history_fits", **asked)
     seen = sql.compose(files[kind], fits=fits, before=before, most=max(EXAMINED, limit), **parts)
     return sql.compose("queries/history", seen=seen, limit=limit)
-
-
-def as_of(
-    model: type[django_models.Model] | str, key: Any, when: dt.datetime, *, using: str | None = None
-) -> State | None:
-    """Return an object as it was at a moment, None where it was not there. Raises `HistoryError` where none can know.
-
-    A change counts from the time of its statement, not from that of its transaction's end. What was erased is known
-    where the next change found it so; where it is not, `HistoryErased` is raised.
-    """
-    name, text = identify(model, key)
-    moment = _aware("when", when)
-    found = found_as_of(name, text, moment, using=using or conf.get().DATABASE)
-    if found is None:
-        raise exceptions.HistoryError(
-            f"The log has no change of {name} {text}: it is now as it was when the log began, or it never was."
-        )
-    data = row_of(found[1])
-    return None if data is None else State(version=found[0], data=data)
-
-
-def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) -> tuple[int, str | None] | None:
-    """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all.
-
-    Raises `HistoryErased`.
-    """
-    given = {"model": name, "key": key, "moment": moment, "first": -span.LATEST}
-    found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=span.LATEST, most=RECENT))
-    if found and found[0][0] and moment is not None:
-        # It may be far back: where in the log it is, is found by time.
-        _, ceiling = span.bounds(None, moment, using)
-        found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=ceiling, most=span.LATEST))
-    try:
-        return state_between(
-            max((row for _, is_past, *row in found if is_past), default=None),
-            next((row for _, is_past, *row in found if not is_past), None),
-        )
-    except exceptions.HistoryErased as error:
-        raise exceptions.HistoryErased(f"What {name} {key} was then has been erased on request.") from error
-
-
-def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[int, str | None] | None:
-    """Return the version and the row between two changes, each a list of id, op, old and new; None without any.
-
-    The change before tells it, or, where there is none or it was erased, the one after: what that found.
-    """
-    if past and past[1] != "E":
-        return past[0], past[3]
-    if following and following[1] != "E":
-        return past[0] if past else 0, following[2]
-    if past or following:
-        raise exceptions.HistoryErased
-    return None
 
 
 def label(model: type[django_models.Model] | str) -> str:
@@ -280,7 +216,8 @@ def _uuid(request: uuid.UUID | str) -> uuid.UUID:
         raise exceptions.HistoryError("request: it is a UUID.") from error
 
 
-def _aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
+def aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
+    """Return a moment that says its time zone. Raises `HistoryError`."""
     if moment is not None and moment.tzinfo is None:
         raise exceptions.HistoryError(f"{field}: say the time zone too.")
     return moment

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import history
+from pubsubpull.audit import moments
 from pubsubpull.capture import feed
 from pubsubpull.pull import calls, changes, columns, consumers, instances, problems, schemas
 
@@ -152,7 +152,7 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     """Return a row as it was; None where the log has no change of it, so that it is as it was."""
     calls.check_audit(request)
     instances.parts(publication, key)
-    found = history.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
+    found = moments.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
     if found is None:
         return None
     version, data = found

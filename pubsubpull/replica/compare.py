@@ -10,32 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.pull.hashes import Key, Table
-from pubsubpull.replica import advance, apply, blame, declared, pages
-from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica import advance, apply, blame, declared, hashing, pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declared import Replica
 
 Kind = Literal["missing", "extra", "different"]
-EACH = 10_000
-"""Rows of a range."""
-AT_ONCE = 8
-"""Ranges of one call."""
 KEYS_LENGTH = 2000
 """How long the keys of one call may be, in a URL; servers take about 4,000 characters."""
 ROUNDS = 10
@@ -84,12 +76,12 @@ def compare(
     pause: Callable[[float], None] = time.sleep,
 ) -> Result:
     """Compare a replica with its source. Raises `ReplicaError` where it does not follow, and what the client does."""
-    sides = _sides(replica, client, using)
+    sides = hashing.sides(replica, client, using)
     found: dict[str, Kind] = {}
     unsettled: list[str] = []
     suspects = rows = 0
-    bounds = [None, *client.get(f"{sides.url}bounds/", params={"each": EACH})["keys"], None]
-    for done, (count, keys) in enumerate(_suspects(sides, bounds), 1):
+    bounds = [None, *client.get(f"{sides.url}bounds/", params={"each": hashing.EACH})["keys"], None]
+    for done, (count, keys) in enumerate(hashing.suspects(sides, bounds), 1):
         rows, suspects = rows + count, suspects + len(keys)
         found |= _judge_all(sides, keys, unsettled, repair=repair, pause=pause)
         progress(Progress(ranges=done, of=len(bounds) - 1))
@@ -103,97 +95,8 @@ def compare(
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Sides:
-    """Both sides of a comparison: what to ask the source, and what to ask here."""
-
-    replica: Replica
-    client: Client
-    using: str
-    params: dict[str, str]
-    keys: list[str]
-    """The source's key columns, in its order."""
-    local: Table
-
-    @property
-    def url(self) -> str:
-        return f"models/{quote(self.replica.source)}/"
-
-    def remote_ranges(self, keys: Sequence[str | None]) -> list[tuple[int, int]]:
-        given = self.client.get(f"{self.url}hashes/", params={**self.params, "bounds": json.dumps(list(keys))})
-        return [(one["count"], _signed(one["hash"])) for one in given["ranges"]]
-
-    def remote_rows(self, begin: str | None, end: str | None) -> dict[str, int]:
-        found: dict[str, int] = {}
-        after = begin
-        while True:
-            params = {**self.params, "limit": EACH}
-            params |= {name: key for name, key in (("after", after), ("until", end)) if key is not None}
-            items = self.client.get(f"{self.url}hashes/rows/", params=params)["items"]
-            found |= {item["key"]: _signed(item["hash"]) for item in items}
-            if len(items) < EACH:
-                return found
-            after = items[-1]["key"]
-
-    def parts(self, key: str | None) -> Key:
-        """Return the text of each of a key's columns."""
-        if key is None or len(self.keys) == 1:
-            return None if key is None else [key]
-        values = json.loads(key, parse_int=str, parse_float=str)
-        return [value if isinstance(value, str) else json.dumps(value) for value in values]
-
-
-def _sides(replica: Replica, client: Client, using: str) -> _Sides:
-    """Agree on what is hashed: the columns that are taken over as they are, in the order of the source's names."""
-    state = ReplicaState.objects.using(using).filter(name=replica.name).first()
-    if state is None or not (state.cursor and state.shape):
-        raise exceptions.ReplicaError(f"{replica.name} has not been copied yet: run pubsubpull_follow first.")
-    keys = client.get(f"models/{quote(replica.source)}/")["key"]
-    if sorted(keys) != sorted(replica.key_source):
-        raise exceptions.ReplicaError(
-            f"{replica.name} is not by the primary key of {replica.source} ({', '.join(keys)}), and cannot be compared."
-        )
-    local_key = dict(zip(replica.key_source, replica.key, strict=True))
-    taken: dict[str, str] = {}
-    for column in replica.columns:
-        if isinstance(column.source, str) and not column.kept and column.source not in state.absent:
-            taken.setdefault(column.source, column.name)
-    params = {"columns": ",".join(sorted(taken))}
-    if isinstance(replica.where, dict):
-        values = {name: one if isinstance(one, list | tuple | set) else [one] for name, one in replica.where.items()}
-        params["where"] = json.dumps({name: list(one) for name, one in values.items()}, default=str)
-    relation = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in replica.table if part)
-    local = Table(relation=relation, keys=[local_key[name] for name in keys], columns=[taken[n] for n in sorted(taken)])
-    return _Sides(replica=replica, client=client, using=using, params=params, keys=keys, local=local)
-
-
-def _suspects(sides: _Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
-    """Give for each range how many rows the source has there, and the keys of those that seem to differ."""
-    for begin in range(0, len(bounds) - 1, AT_ONCE):
-        keys = bounds[begin : begin + AT_ONCE + 1]
-        ends = list(itertools.pairwise(keys))
-        for (low, high), there, here in zip(ends, *_both(sides, keys, ends), strict=True):
-            yield there[0], [] if there == here else _differing(sides, low, high)
-
-
-def _both(
-    sides: _Sides, keys: Sequence[str | None], ends: Sequence[tuple[str | None, str | None]]
-) -> tuple[list[Any], list[Any]]:
-    """Take the hashes of some ranges on both sides at the same time."""
-    with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
-        there = thread.submit(sides.remote_ranges, keys)
-        here = sides.local.ranges([(sides.parts(low), sides.parts(high)) for low, high in ends], using=sides.using)
-        return there.result(), [tuple(one) for one in here]
-
-
-def _differing(sides: _Sides, low: str | None, high: str | None) -> list[str]:
-    there = sides.remote_rows(low, high)
-    here = dict(sides.local.rows(sides.parts(low), sides.parts(high), using=sides.using))
-    return [key for key in {**there, **here} if there.get(key) != here.get(key)]
-
-
 def _judge_all(
-    sides: _Sides, keys: Iterable[str], unsettled: list[str], *, repair: bool, pause: Callable[[float], None]
+    sides: hashing.Sides, keys: Iterable[str], unsettled: list[str], *, repair: bool, pause: Callable[[float], None]
 ) -> dict[str, Kind]:
     """Judge suspects; those with changes under way again after a moment, until the replica has them."""
     found: dict[str, Kind] = {}
@@ -213,7 +116,7 @@ def _judge_all(
     return found
 
 
-def _judge(sides: _Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
+def _judge(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
     """Judge some suspects; return those that differ, and those with changes that the replica does not have yet."""
     replica, using = sides.replica, sides.using
     try:
@@ -236,7 +139,7 @@ def _judge(sides: _Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, K
     return found, [key for key in keys if key in changed]
 
 
-def _changed(sides: _Sides, cursor: str) -> set[str] | None:
+def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
     """Return the keys that changed after the cursor; None where the table was emptied."""
     changed: set[str] = set()
     for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
@@ -247,7 +150,7 @@ def _changed(sides: _Sides, cursor: str) -> set[str] | None:
     return changed
 
 
-def _lay(sides: _Sides, body: str, quiet: list[str]) -> None:
+def _lay(sides: hashing.Sides, body: str, quiet: list[str]) -> None:
     """Lay the quiet suspects' rows out, as the source has them."""
     items = {item["key"] for item in json.loads(body)["items"]}
     gone = [
@@ -281,11 +184,6 @@ def _chunks(keys: list[str]) -> Iterator[list[str]]:
 
 def _kind(text: str) -> Kind:
     return "missing" if text == "missing" else "extra" if text == "extra" else "different"
-
-
-def _signed(text: str) -> int:
-    number = int(text, 16)
-    return number - 2**64 if number >= 2**63 else number
 
 
 def get(name: str) -> Replica:

@@ -6,18 +6,12 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from django.core import exceptions as django_exceptions
 from django.db import models
 
-from pubsubpull import exceptions
 from pubsubpull.capture import registry
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-M = TypeVar("M", bound=type[models.Model])
 Row = dict[str, Any]
 Where = Mapping[str, Any] | Callable[[Row], bool] | None
 
@@ -29,14 +23,14 @@ class Constant:
     value: Any
 
 
-class _Version:
+class Version:
     """The type of VERSION."""
 
     def __repr__(self) -> str:
         return "VERSION"
 
 
-VERSION = _Version()
+VERSION = Version()
 """Given for a field: the version of the change that the row is of, 0 where it has none in the source's log."""
 
 
@@ -48,7 +42,7 @@ class Column:
     """
 
     name: str
-    source: str | Constant | _Version | Callable[[Row], Any]
+    source: str | Constant | Version | Callable[[Row], Any]
     field: models.Field[Any, Any] = dataclasses.field(repr=False)
     kept: bool = False
 
@@ -139,31 +133,9 @@ def _shown(value: Any) -> str:
 _replicas: dict[str, Replica] = {}
 
 
-def replicates(
-    source: str,
-    *,
-    service: str,
-    fields: Mapping[str, Any] | None = None,
-    where: Where = None,
-    key: Iterable[str] | None = None,
-) -> Callable[[M], M]:
-    """Let the decorated model follow the model `source` (`app_label.modelname`) of a service in PUBSUBPULL["SERVICES"].
-
-    Each field takes the source's column of its own column's name, unless `fields` says otherwise of it: the name of
-    another column, `constant(value)`, `VERSION`, a function of the source's row (a dict by column), or None: it is
-    yours, and never touched. `where` picks the rows: a dict of columns with the value, or a list of the values, that
-    they must have, or a function of the row; a row that stops matching is deleted here. `key` names the fields that
-    hold the source's primary key, where they are not this model's own; they must be unique together.
-    Raises `ReplicaError`.
-    """
-
-    def decorate(model: M) -> M:
-        _replicas[model._meta.label_lower] = _declared(
-            model, source.lower(), service, fields or {}, where=where, key=key
-        )
-        return model
-
-    return decorate
+def add(replica: Replica) -> None:
+    """Know a replica by its name."""
+    _replicas[replica.name] = replica
 
 
 def constant(value: Any) -> Constant:
@@ -184,72 +156,6 @@ def get(model: str | type[models.Model]) -> Replica | None:
 def forget(model: type[models.Model]) -> None:
     """Take a declaration back. The rows stay, and follow no more."""
     _replicas.pop(model._meta.label_lower, None)
-
-
-def _declared(
-    model: type[models.Model],
-    source: str,
-    service: str,
-    given: Mapping[str, Any],
-    *,
-    where: Where,
-    key: Iterable[str] | None,
-) -> Replica:
-    label = model._meta.label
-    if model._meta.abstract or model._meta.proxy or model._meta.parents:
-        raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
-    if source.count(".") != 1:
-        raise exceptions.ReplicaError(f"{label}: the source is app_label.modelname, not {source!r}.")
-    if isinstance(key, str):
-        raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
-    if where is not None and not callable(where) and not isinstance(where, Mapping):
-        raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
-    named = {_field(model, name).name: value for name, value in given.items()}
-    columns = tuple(column for field in model._meta.local_concrete_fields for column in _columns(label, field, named))
-    keys = [_field(model, name) for name in key] if key is not None else _primary_key(model)
-    replica = Replica(
-        source=source,
-        service=service,
-        model=model,
-        columns=columns,
-        key=tuple(str(field.column) for field in keys),
-        where=where,
-    )
-    taken = {column.name for column in columns if isinstance(column.source, str) and not column.kept}
-    if missing := [name for name in replica.key if name not in taken]:
-        raise exceptions.ReplicaError(
-            f"{label}: {', '.join(missing)} must take over a column of the source's primary key; "
-            "name the fields that do with key=[…]."
-        )
-    return replica
-
-
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    try:
-        field = model._meta.get_field(name)
-    except django_exceptions.FieldDoesNotExist:
-        field = next((one for one in model._meta.local_concrete_fields if name == one.column), None)  # type: ignore[assignment]
-    if field is None or getattr(field, "column", None) is None or field.many_to_many:
-        raise exceptions.ReplicaError(f"{model._meta.label} has no column for a field {name!r}.")
-    return field  # type: ignore[return-value]
-
-
-def _primary_key(model: type[models.Model]) -> list[models.Field[Any, Any]]:
-    return list(getattr(model._meta, "pk_fields", None) or [model._meta.pk])
-
-
-def _columns(label: str, field: models.Field[Any, Any], named: Mapping[str, Any]) -> list[Column]:
-    """Return the column that is made for a field, or none where the database or the user makes it."""
-    if getattr(field, "generated", False):
-        return []
-    value = named.get(field.name, field.column)
-    if value is None:
-        return default(field)
-    if not isinstance(value, str | Constant | _Version) and not callable(value):
-        raise exceptions.ReplicaError(
-            f"{label}: {field.name} is a column's name, constant(…), VERSION, a function or None, not {value!r}."
-        )
-    return [Column(name=str(field.column), source=value, field=field)]
 
 
 def default(field: models.Field[Any, Any]) -> list[Column]:

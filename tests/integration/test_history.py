@@ -13,6 +13,7 @@ from django.db import connection, connections, transaction
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit import history as histories
+from pubsubpull.audit import moments as moments_
 from pubsubpull.audit import restore as restoring
 from pubsubpull.audit import span
 from pubsubpull.capture import sql
@@ -185,7 +186,7 @@ def test_as_of_a_moment_before_an_objects_first_change_is_what_that_found():
     with pytest.raises(exceptions.HistoryError, match="The log has no change of shop.customer"):
         pubsubpull.as_of(Customer, customer.pk, before)
     Customer.objects.filter(pk=customer.pk).update(name="b")
-    assert pubsubpull.as_of(Customer, customer.pk, before) == histories.State(
+    assert pubsubpull.as_of(Customer, customer.pk, before) == moments_.State(
         version=0, data={"id": customer.pk, "name": "a", "email": ""}
     )
 
@@ -424,6 +425,6 @@ def test_a_moment_far_back_of_an_object_with_many_changes_is_found_by_time_and_i
     run("UPDATE pubsubpull_change SET at = now() - (20 - (id - %s)) * interval '1 day'", [first])
     moments = [now() - datetime.timedelta(days=day, hours=1) for day in range(8, 22)]
     expected = [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments]
-    monkeypatch.setattr(histories, "RECENT", 3)
+    monkeypatch.setattr(moments_, "RECENT", 3)
     assert [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments] == expected
     assert len({state and state.version for state in expected}) == 13

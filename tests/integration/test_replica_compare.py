@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from pubsubpull import Client, exceptions
 from pubsubpull.pull import consumers
-from pubsubpull.replica import compare, declared, follow, services
+from pubsubpull.replica import compare, declared, follow, hashing, services
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -142,7 +142,7 @@ def test_many_ranges_cover_every_row_once(follower, monkeypatch):
     for table in ("shop_customer", "shop_stock"):
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {table}")
-    monkeypatch.setattr(compare, "EACH", 10)
+    monkeypatch.setattr(hashing, "EACH", 10)
     for model in (here.Customer, here.Stock):
         result = compared(model)
         assert result.ranges > 8

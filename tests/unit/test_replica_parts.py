@@ -9,7 +9,7 @@ from django.test import override_settings
 
 import pubsubpull
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import checks, declared, pages, receive, services
+from pubsubpull.replica import checks, declared, declaring, pages, receive, services
 from tests.replicas import models as here
 
 
@@ -58,7 +58,7 @@ def test_a_replica_is_a_model_with_one_table_and_its_source_has_an_app(declare):
 
 def test_the_shape_differs_where_the_declaration_does_and_only_there():
     def shape(**options):
-        return declared._declared(
+        return declaring.declare(
             here.Note, "shop.order", "shop", options.get("fields", {}), where=options.get("where"), key=None
         ).shape
 

@@ -1,0 +1,112 @@
+"""Declaring replicas: what a model says of the model that it follows, checked and made columns of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.core import exceptions as django_exceptions
+from django.db import models
+
+from pubsubpull import exceptions
+from pubsubpull.replica import declared
+from pubsubpull.replica.declared import Column, Constant, Replica, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pubsubpull.replica.declared import Where
+
+M = TypeVar("M", bound=type[models.Model])
+
+
+def replicates(
+    source: str,
+    *,
+    service: str,
+    fields: Mapping[str, Any] | None = None,
+    where: Where = None,
+    key: Iterable[str] | None = None,
+) -> Callable[[M], M]:
+    """Let the decorated model follow the model `source` (`app_label.modelname`) of a service in PUBSUBPULL["SERVICES"].
+
+    Each field takes the source's column of its own column's name, unless `fields` says otherwise of it: the name of
+    another column, `constant(value)`, `VERSION`, a function of the source's row (a dict by column), or None: it is
+    yours, and never touched. `where` picks the rows: a dict of columns with the value, or a list of the values, that
+    they must have, or a function of the row; a row that stops matching is deleted here. `key` names the fields that
+    hold the source's primary key, where they are not this model's own; they must be unique together.
+    Raises `ReplicaError`.
+    """
+
+    def decorate(model: M) -> M:
+        declared.add(declare(model, source.lower(), service, fields or {}, where=where, key=key))
+        return model
+
+    return decorate
+
+
+def declare(
+    model: type[models.Model],
+    source: str,
+    service: str,
+    given: Mapping[str, Any],
+    *,
+    where: Where,
+    key: Iterable[str] | None,
+) -> Replica:
+    """Return what a declaration says. Raises `ReplicaError`."""
+    label = model._meta.label
+    if model._meta.abstract or model._meta.proxy or model._meta.parents:
+        raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
+    if source.count(".") != 1:
+        raise exceptions.ReplicaError(f"{label}: the source is app_label.modelname, not {source!r}.")
+    if isinstance(key, str):
+        raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
+    if where is not None and not callable(where) and not isinstance(where, Mapping):
+        raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
+    named = {_field(model, name).name: value for name, value in given.items()}
+    columns = tuple(column for field in model._meta.local_concrete_fields for column in _columns(label, field, named))
+    keys = [_field(model, name) for name in key] if key is not None else _primary_key(model)
+    replica = Replica(
+        source=source,
+        service=service,
+        model=model,
+        columns=columns,
+        key=tuple(str(field.column) for field in keys),
+        where=where,
+    )
+    taken = {column.name for column in columns if isinstance(column.source, str) and not column.kept}
+    if missing := [name for name in replica.key if name not in taken]:
+        raise exceptions.ReplicaError(
+            f"{label}: {', '.join(missing)} must take over a column of the source's primary key; "
+            "name the fields that do with key=[…]."
+        )
+    return replica
+
+
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    try:
+        field = model._meta.get_field(name)
+    except django_exceptions.FieldDoesNotExist:
+        field = next((one for one in model._meta.local_concrete_fields if name == one.column), None)  # type: ignore[assignment]
+    if field is None or getattr(field, "column", None) is None or field.many_to_many:
+        raise exceptions.ReplicaError(f"{model._meta.label} has no column for a field {name!r}.")
+    return field  # type: ignore[return-value]
+
+
+def _primary_key(model: type[models.Model]) -> list[models.Field[Any, Any]]:
+    return list(getattr(model._meta, "pk_fields", None) or [model._meta.pk])
+
+
+def _columns(label: str, field: models.Field[Any, Any], named: Mapping[str, Any]) -> list[Column]:
+    """Return the column that is made for a field, or none where the database or the user makes it."""
+    if getattr(field, "generated", False):
+        return []
+    value = named.get(field.name, field.column)
+    if value is None:
+        return declared.default(field)
+    if not isinstance(value, str | Constant | Version) and not callable(value):
+        raise exceptions.ReplicaError(
+            f"{label}: {field.name} is a column's name, constant(…), VERSION, a function or None, not {value!r}."
+        )
+    return [Column(name=str(field.column), source=value, field=field)]

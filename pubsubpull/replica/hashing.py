@@ -1,0 +1,122 @@
+"""Which keys seem to differ: hashes of key ranges, and then of rows, at the source and here."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from pubsubpull import exceptions
+from pubsubpull.pull.hashes import Key, Table
+from pubsubpull.replica.models import ReplicaState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pubsubpull.pull.client import Client
+    from pubsubpull.replica.declared import Replica
+
+EACH = 10_000
+"""Rows of a range."""
+AT_ONCE = 8
+"""Ranges of one call."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Both sides of a comparison: what to ask the source, and what to ask here."""
+
+    replica: Replica
+    client: Client
+    using: str
+    params: dict[str, str]
+    keys: list[str]
+    """The source's key columns, in its order."""
+    local: Table
+
+    @property
+    def url(self) -> str:
+        """The path of the model at the source."""
+        return f"models/{quote(self.replica.source)}/"
+
+    def remote_ranges(self, keys: Sequence[str | None]) -> list[tuple[int, int]]:
+        """Return how many rows the source has between each two keys, and their hash."""
+        given = self.client.get(f"{self.url}hashes/", params={**self.params, "bounds": json.dumps(list(keys))})
+        return [(one["count"], _signed(one["hash"])) for one in given["ranges"]]
+
+    def remote_rows(self, begin: str | None, end: str | None) -> dict[str, int]:
+        """Return the hash of each row that the source has between two keys."""
+        found: dict[str, int] = {}
+        after = begin
+        while True:
+            params = {**self.params, "limit": EACH}
+            params |= {name: key for name, key in (("after", after), ("until", end)) if key is not None}
+            items = self.client.get(f"{self.url}hashes/rows/", params=params)["items"]
+            found |= {item["key"]: _signed(item["hash"]) for item in items}
+            if len(items) < EACH:
+                return found
+            after = items[-1]["key"]
+
+    def parts(self, key: str | None) -> Key:
+        """Return the text of each of a key's columns."""
+        if key is None or len(self.keys) == 1:
+            return None if key is None else [key]
+        values = json.loads(key, parse_int=str, parse_float=str)
+        return [value if isinstance(value, str) else json.dumps(value) for value in values]
+
+
+def sides(replica: Replica, client: Client, using: str) -> Sides:
+    """Agree on what is hashed: the columns that are taken over as they are, in the order of the source's names."""
+    state = ReplicaState.objects.using(using).filter(name=replica.name).first()
+    if state is None or not (state.cursor and state.shape):
+        raise exceptions.ReplicaError(f"{replica.name} has not been copied yet: run pubsubpull_follow first.")
+    keys = client.get(f"models/{quote(replica.source)}/")["key"]
+    if sorted(keys) != sorted(replica.key_source):
+        raise exceptions.ReplicaError(
+            f"{replica.name} is not by the primary key of {replica.source} ({', '.join(keys)}), and cannot be compared."
+        )
+    local_key = dict(zip(replica.key_source, replica.key, strict=True))
+    taken: dict[str, str] = {}
+    for column in replica.columns:
+        if isinstance(column.source, str) and not column.kept and column.source not in state.absent:
+            taken.setdefault(column.source, column.name)
+    params = {"columns": ",".join(sorted(taken))}
+    if isinstance(replica.where, dict):
+        values = {name: one if isinstance(one, list | tuple | set) else [one] for name, one in replica.where.items()}
+        params["where"] = json.dumps({name: list(one) for name, one in values.items()}, default=str)
+    relation = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in replica.table if part)
+    local = Table(relation=relation, keys=[local_key[name] for name in keys], columns=[taken[n] for n in sorted(taken)])
+    return Sides(replica=replica, client=client, using=using, params=params, keys=keys, local=local)
+
+
+def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
+    """Give for each range how many rows the source has there, and the keys of those that seem to differ."""
+    for begin in range(0, len(bounds) - 1, AT_ONCE):
+        keys = bounds[begin : begin + AT_ONCE + 1]
+        ends = list(itertools.pairwise(keys))
+        for (low, high), there, here in zip(ends, *_both(sides, keys, ends), strict=True):
+            yield there[0], [] if there == here else _differing(sides, low, high)
+
+
+def _both(
+    sides: Sides, keys: Sequence[str | None], ends: Sequence[tuple[str | None, str | None]]
+) -> tuple[list[Any], list[Any]]:
+    """Take the hashes of some ranges on both sides at the same time."""
+    with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
+        there = thread.submit(sides.remote_ranges, keys)
+        here = sides.local.ranges([(sides.parts(low), sides.parts(high)) for low, high in ends], using=sides.using)
+        return there.result(), [tuple(one) for one in here]
+
+
+def _differing(sides: Sides, low: str | None, high: str | None) -> list[str]:
+    there = sides.remote_rows(low, high)
+    here = dict(sides.local.rows(sides.parts(low), sides.parts(high), using=sides.using))
+    return [key for key in {**there, **here} if there.get(key) != here.get(key)]
+
+
+def _signed(text: str) -> int:
+    number = int(text, 16)
+    return number - 2**64 if number >= 2**63 else number
