@@ -135,7 +135,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
     """W002: a published model's parent table is not published. E003: an unknown database alias."""
     found: list[CheckMessage] = []
     for publication in registry.all_publications().values():
-        parents = [parent._meta.label_lower for parent in publication.model._meta.parents]
+        parents = [registry.label_of(parent) for parent in publication.model._meta.parents]
         found += [
             checks.Warning(
                 f"{publication.label} is published, but its parent {parent} is not.",

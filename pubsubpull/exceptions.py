@@ -135,10 +135,11 @@ class Unavailable(ServiceError):
 class Refused(ServiceError):
     """The service refused the call.
 
-    `status` is the HTTP status, `problem` the problem document (RFC 9457), empty where the answer had none.
+    `status` is the HTTP status, `problem` the problem document (RFC 9457), empty where the answer had none; then
+    `reason` is what is said instead.
     """
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
-        super().__init__(f"{status}: {problem.get('detail') or problem.get('title') or 'no reason given'}")
+    def __init__(self, status: int, problem: dict[str, Any], reason: str = "no reason given") -> None:
+        super().__init__(f"{status}: {problem.get('detail') or problem.get('title') or reason}")
         self.status = status
         self.problem = problem

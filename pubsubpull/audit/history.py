@@ -8,7 +8,9 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import models as django_models
+from django.utils import timezone
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import span
@@ -147,7 +149,7 @@ def label(model: type[django_models.Model] | str) -> str:
     """Return the label that the log knows a model by; a proxy's changes are its concrete model's."""
     if isinstance(model, str):
         return model.lower()
-    return (model._meta.concrete_model or model)._meta.label_lower
+    return registry.label_of(model._meta.concrete_model or model)
 
 
 def identify(target: Any, key: Any = None) -> tuple[str, str]:
@@ -219,6 +221,8 @@ def _uuid(request: uuid.UUID | str) -> uuid.UUID:
 def aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
     """Return a moment that says its time zone. Raises `HistoryError`."""
     if moment is not None and moment.tzinfo is None:
+        if not settings.USE_TZ:  # all times of such a project are of TIME_ZONE, those of histories too
+            return timezone.make_aware(moment)
         raise exceptions.HistoryError(f"{field}: say the time zone too.")
     return moment
 

@@ -31,7 +31,7 @@ class Publication:
     @property
     def label(self) -> str:
         """The model's name on the wire, `app_label.modelname`."""
-        return self.model._meta.label_lower
+        return label_of(self.model)
 
     @property
     def table(self) -> tuple[str | None, str]:
@@ -62,14 +62,19 @@ class Publication:
         return str(column)
 
 
+def label_of(model: type[models.Model]) -> str:
+    """Return a model's name on the wire: all in lower case, where Django's own keeps the capitals of an app's label."""
+    return model._meta.label_lower.lower()
+
+
 def split_table(name: str) -> tuple[str | None, str]:
-    """Split a `db_table` into schema and name; Django leaves what is quoted as it is: `"a"."b"` is b in a schema a."""
-    if name.startswith('"') and name.endswith('"'):
-        parts = name[1:-1].split('"."')
-        if len(parts) == 2:
-            return parts[0], parts[1]
-        return None, parts[0]
-    return None, name
+    """Split a `db_table` into schema and name.
+
+    Django puts quotes around a name that has none around it: `"a"."b"` and `a"."b` are both b in a schema a.
+    """
+    inner = name[1:-1] if name.startswith('"') and name.endswith('"') else name
+    schema, dot, table = inner.partition('"."')
+    return (schema, table) if dot else (None, inner)
 
 
 _publications: dict[str, Publication] = {}
@@ -119,13 +124,19 @@ def publish(
         using=None if using is None else _names("using", [using] if isinstance(using, str) else using),
     )
     _check(publication)
+    there = _publications.get(publication.label)
+    if there is not None and there.model._meta.label != publication.model._meta.label:
+        raise exceptions.PublicationError(
+            f"{publication.model._meta.label} would be called {publication.label}, as {there.model._meta.label} is; "
+            "give one of their apps another label."
+        )
     _publications[publication.label] = publication
     return model
 
 
 def unpublish(model: type[models.Model]) -> None:
     """Stop publishing a model; its triggers go with the next `migrate` or `pubsubpull_triggers --sync`."""
-    _publications.pop(_concrete(model)._meta.label_lower, None)
+    _publications.pop(label_of(_concrete(model)), None)
 
 
 def all_publications() -> dict[str, Publication]:
@@ -134,8 +145,8 @@ def all_publications() -> dict[str, Publication]:
 
 
 def get(label: str) -> Publication | None:
-    """Return the publication of a model's label, None where it is not published."""
-    return _publications.get(label)
+    """Return the publication of a model's label, in capitals or not; None where it is not published."""
+    return _publications.get(label.lower())
 
 
 def _concrete(model: Any) -> type[models.Model]:

@@ -103,7 +103,7 @@ def _fitting(target: Any, value: Any) -> Any:
 
 
 def _place(target: Any, value: Any) -> tuple[str, str, str]:
-    return target.model._meta.label_lower, target.attname, str(value)
+    return registry.label_of(target.model), target.attname, str(value)
 
 
 def _fields(label: str) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin
 
@@ -13,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from pubsubpull import exceptions
+from pubsubpull.pull import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,14 +75,15 @@ class Client:
     """Calls the pubsubpull API of another service.
 
     `url` is where the API is mounted, `token` what the other service gave, `timeout` the seconds to wait for an answer.
-    Every error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
+    `models` of its calls is a list of labels, or the only one. Every error is a `pubsubpull.exceptions.ServiceError` or
+    `CursorExpired`.
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
-        self.url = url.rstrip("/") + "/"
+        self.url = parts.base(url)
         self.timeout = timeout
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session.headers["Authorization"] = f"Bearer {parts.sendable(token)}"
         retry = Retry(
             total=TRIES,
             backoff_factor=0.2,
@@ -123,7 +123,7 @@ class Client:
 
     def changes(
         self,
-        models: Iterable[str] | None = None,
+        models: Iterable[str] | str | None = None,
         after: str | None = None,
         *,
         limit: int = 500,
@@ -135,7 +135,7 @@ class Client:
         `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
         without the row before, in about half the bytes.
         """
-        given = {"models": ",".join(models) if models is not None else None, "after": after, "limit": limit}
+        given = {"models": None if models is None else ",".join(parts.labels(models)), "after": after, "limit": limit}
         more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})
         found = self.get("changes/", params=given | more, timeout=self.timeout + wait)
         items = tuple(Change(**item) for item in found["items"])
@@ -143,7 +143,7 @@ class Client:
 
     def follow(
         self,
-        models: Iterable[str] | None = None,
+        models: Iterable[str] | str | None = None,
         after: str | None = None,
         *,
         limit: int = 500,
@@ -154,7 +154,7 @@ class Client:
 
         Store each page's `cursor` with what you made of the page, and begin with it the next time.
         """
-        models = None if models is None else list(models)
+        models = None if models is None else parts.labels(models)
         while True:
             page = self.changes(models, after, limit=limit, wait=wait, old=old)
             after = page.cursor
@@ -173,13 +173,13 @@ class Client:
         """Return a request and what it changed."""
         return self.get(f"requests/{quote(request_id)}/")
 
-    def subscribe(self, name: str, callback: str, models: Iterable[str], **options: Any) -> dict[str, Any]:
+    def subscribe(self, name: str, callback: str, models: Iterable[str] | str, **options: Any) -> dict[str, Any]:
         """Make or replace a subscription; the answer holds its secret when it is made.
 
         `options` are those of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`,
         `format`.
         """
-        body = {"callback": callback, "models": list(models), **options}
+        body = {"callback": callback, "models": parts.labels(models), **options}
         return self._call("PUT", f"subscriptions/{quote(name, safe='')}/", json=body)
 
     def unsubscribe(self, name: str) -> None:
@@ -203,11 +203,11 @@ class Client:
         """GET as `get` does, and return the body as it came: PostgreSQL's own JSON."""
         answer = self._answer("GET", url, **options)
         if answer.status_code != 200:
-            _result(answer)
+            parts.result(answer)
         return answer.content.decode()
 
     def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        return _result(self._answer(method, url, **options))
+        return parts.result(self._answer(method, url, **options))
 
     def _answer(self, method: str, url: str, **options: Any) -> requests.Response:
         address = urljoin(self.url, url)
@@ -218,21 +218,3 @@ class Client:
             return self._session.request(method, address, allow_redirects=False, **options)
         except requests.RequestException as error:
             raise exceptions.Unavailable(f"{self.url} does not answer: {type(error).__name__}.") from error
-
-
-def _result(answer: requests.Response) -> dict[str, Any]:
-    """Return the answer's body, or raise the error that it is."""
-    if answer.status_code == 204:
-        return {}
-    try:
-        body = json.loads(answer.content, parse_float=Decimal)
-    except ValueError:
-        body = {}
-    if answer.status_code < 300 and isinstance(body, dict) and body:
-        return body
-    problem = body if isinstance(body, dict) else {}
-    if answer.status_code == 410 and str(problem.get("type", "")).endswith(":cursor-expired"):
-        raise exceptions.CursorExpired(problem.get("detail") or "The cursor has expired.")
-    if answer.status_code in {429, 502, 503, 504}:
-        raise exceptions.Unavailable(f"{answer.status_code}: {problem.get('detail') or answer.reason}")
-    raise exceptions.Refused(answer.status_code, problem)

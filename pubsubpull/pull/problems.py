@@ -6,9 +6,10 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 from django.http import HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from psycopg.errors import UndefinedFunction, UndefinedTable
 
 from pubsubpull import exceptions
 
@@ -118,14 +119,22 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911  a ta
         case HttpError():
             return Problem(status=error.status_code, type="invalid", title="The call is not valid", detail=str(error))
         case OperationalError():
-            return Problem(
-                status=503,
-                type="unavailable",
-                title="Not available now",
-                detail="The database does not answer. Try again.",
-                headers={"Retry-After": "1"},
-            )
+            return unavailable("The database does not answer. Try again.")
+        case ProgrammingError() if _without_log(error):
+            return unavailable("The service's change log is not there. Its operator runs: manage.py migrate")
     return None
+
+
+def unavailable(detail: str) -> Problem:
+    """Return the problem of what cannot be answered now."""
+    return Problem(
+        status=503, type="unavailable", title="Not available now", detail=detail, headers={"Retry-After": "1"}
+    )
+
+
+def _without_log(error: ProgrammingError) -> bool:
+    missing = isinstance(error.__cause__, UndefinedTable | UndefinedFunction)
+    return missing and "pubsubpull_" in next(iter(str(error).splitlines()), "")
 
 
 def install(api: NinjaAPI) -> None:
@@ -147,6 +156,7 @@ def install(api: NinjaAPI) -> None:
         ValidationError,
         HttpError,
         OperationalError,
+        ProgrammingError,
     ):
         api.add_exception_handler(kind, handle)
 

@@ -94,7 +94,7 @@ class Replica(Follows):
     @property
     def name(self) -> str:
         """The local model's label, by which the replica is known."""
-        return self.model._meta.label_lower
+        return registry.label_of(self.model)
 
     @property
     def table(self) -> tuple[str | None, str]:
@@ -150,12 +150,12 @@ def all_replicas() -> dict[str, Replica]:
 
 def get(model: str | type[models.Model]) -> Replica | None:
     """Return the replica of a local model, given as a class or its label; None where it is none."""
-    return _replicas.get(model.lower() if isinstance(model, str) else model._meta.label_lower)
+    return _replicas.get(model.lower() if isinstance(model, str) else registry.label_of(model))
 
 
 def forget(model: type[models.Model]) -> None:
     """Take a declaration back. The rows stay, and follow no more."""
-    _replicas.pop(model._meta.label_lower, None)
+    _replicas.pop(registry.label_of(model), None)
 
 
 def default(field: models.Field[Any, Any]) -> list[Column]:

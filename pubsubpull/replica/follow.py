@@ -17,7 +17,6 @@ from pubsubpull import exceptions
 from pubsubpull.replica import advance, ahead, blame, copying, handlers, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
-from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,8 +153,8 @@ class Follower:
                 failures += 1
                 pause = backoff.delay(failures, first=1.0, limit=60.0, random=random.random)
                 unknown = None if isinstance(error, exceptions.PubSubPullError | Error) else error
-                text = "%s cannot be followed: %s; again in %.1f s"
-                logger.warning(text, self.service, first_line(error), pause, exc_info=unknown)
+                told = services.told(self.service, error).rstrip(".")
+                logger.warning("%s; again in %.1f s", told, pause, exc_info=unknown)
                 connections[self._using].close()
                 self.stopping.wait(pause)
         connections[self._using].close()

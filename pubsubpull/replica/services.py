@@ -6,6 +6,7 @@ import dataclasses
 
 from pubsubpull import conf, exceptions
 from pubsubpull.pull.client import Client
+from pubsubpull.subscribe.threads import first_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,13 @@ class Service:
     def client(self, *, timeout: float = 30.0) -> Client:
         """Return a client of its API."""
         return Client(self.url, self.token, timeout=timeout)
+
+
+def told(name: str, error: Exception) -> str:
+    """Return what to say of an error with a service: which one, and, where it was refused, what says so of it here."""
+    look = isinstance(error, exceptions.Refused | exceptions.Unavailable)
+    hint = f" Its url and token are in PUBSUBPULL['SERVICES'][{name!r}]." if look else ""
+    return f"{name} cannot be followed: {first_line(error)}{hint}"
 
 
 def names() -> list[str]:

@@ -83,7 +83,7 @@ def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
     """Go on from another cursor, "now", "start" or a moment. Raises `SubscriptionError` and `CursorExpired`."""
     using = conf.get().DATABASE
     moment = to if isinstance(to, dt.datetime) else _moment(to)
-    cursor = wishes.cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
+    cursor = _cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
     return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
 
 
@@ -99,6 +99,14 @@ def _moment(to: str) -> dt.datetime | None:
         return dt.datetime.fromisoformat(to)
     except ValueError:
         return None
+
+
+def _cursor_at(to: str, using: str) -> str | None:
+    try:
+        return wishes.cursor_at(to, using)
+    except exceptions.SubscriptionError as error:
+        wrong = 'must be a cursor, "now", "start", or a time with its zone, as 2026-01-02T03:04:05Z.'
+        raise exceptions.SubscriptionError(error.field, wrong) from error
 
 
 def _cursor_since(moment: dt.datetime | None, using: str) -> str:

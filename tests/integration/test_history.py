@@ -154,6 +154,20 @@ def test_history_by_models_span_column_and_path():
     assert ops(until=middle - datetime.timedelta(days=1)) == []
 
 
+def test_without_time_zones_the_times_of_histories_are_those_of_the_project(settings):
+    settings.USE_TZ, settings.TIME_ZONE = False, "America/Chicago"
+    connection.close()  # how times are read is decided as it is opened
+    order = Order.objects.create(reference="a")
+    (made,) = pubsubpull.history(order)
+    assert made.at.tzinfo is None
+    order.reference = "b"
+    order.save()
+    assert pubsubpull.as_of(Order, order.pk, made.at).data["reference"] == "a"
+    later = made.at + datetime.timedelta(hours=2)
+    assert len(pubsubpull.history(order, since=made.at - datetime.timedelta(hours=2), until=later)) == 2
+    connection.close()
+
+
 def test_what_cannot_be_asked_for_is_refused_by_its_name():
     for asked, words in [
         ({"since": now().replace(tzinfo=None)}, "since: say the time zone"),

@@ -186,7 +186,7 @@ class Between(Client):
     """A client during whose reading of suspects something else happens."""
 
     def __init__(self, client, happens):
-        super().__init__(client.url, "")
+        super().__init__(client.url, "none")
         self._session = client._session
         self.happens = happens
 

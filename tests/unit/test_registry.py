@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import models
+from django.test.utils import isolate_apps
 
 import pubsubpull
 from pubsubpull import checks, exceptions
+from pubsubpull.audit import history
 from pubsubpull.capture import registry
+from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Restaurant, Secret, Stock
 
 
@@ -32,6 +35,7 @@ def test_a_publication_knows_its_columns_and_its_table():
     assert registry.get("shop.customer").table == (None, "shop_customer")
     assert registry.get("shop.restaurant").key_columns == ["place_ptr_id"]
     assert registry.split_table('"quoted"') == (None, "quoted")
+    assert registry.split_table('other"."table') == ("other", "table")
     pubsubpull.publish(Order, exclude=["customer"])
     assert registry.get("shop.order").excluded_columns == ["customer_id"]
 
@@ -40,6 +44,29 @@ def test_a_proxy_stands_for_its_model():
     pubsubpull.publish(PaidOrder, mask=["status"])
     assert registry.get("shop.paidorder") is None
     assert registry.get("shop.order").mask == ("status",)
+
+
+@isolate_apps()
+def test_a_model_of_an_app_with_capitals_in_its_label_is_called_by_lower_case_and_found_by_either():
+    published = _model("Odd", "Camel")
+    pubsubpull.publish(published)
+    assert registry.get("Odd.Camel") is registry.get("odd.camel")
+    assert registry.get("odd.camel").label == "odd.camel"
+    assert history.label(published) == "odd.camel"
+    assert consumers.checked(["Odd.Camel"]) == ["odd.camel"]
+    pubsubpull.unpublish(published)
+    assert registry.get("odd.camel") is None
+
+
+@isolate_apps()
+def test_two_models_that_would_be_called_the_same_are_refused():
+    pubsubpull.publish(_model("Odd", "Camel"))
+    with pytest.raises(exceptions.PublicationError, match=r"odd\.Camel would be called odd\.camel, as Odd\.Camel is"):
+        pubsubpull.publish(_model("odd", "Camel"))
+
+
+def _model(app, name):
+    return type(name, (models.Model,), {"__module__": __name__, "Meta": type("Meta", (), {"app_label": app})})
 
 
 def test_publications_are_listed_by_label():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.replica import compare, declared, services
 
 if TYPE_CHECKING:
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from pubsubpull.replica.declared import Replica
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Compares, prints what differs, and repairs it where it is told to."""
 
     help = (
         "Compares replicas with their sources, by hashes of key ranges, while both go on. Nothing is written without "
         "--repair. Ends with status 1 where rows differ and were not repaired, or could not be judged."
     )
+
+    failed = 2
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("models", nargs="*", metavar="MODEL", help="Labels of replicas; all without.")
@@ -34,16 +36,16 @@ class Command(BaseCommand):
         names = models or list(declared.all_replicas())
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
-        try:
-            well = [self._compare(compare.get(name), repair=repair, show=show) for name in names]
-        except (exceptions.PubSubPullError, DatabaseError) as error:
-            raise CommandError(str(error), returncode=2) from error
+        well = [self._compare(compare.get(name), repair=repair, show=show) for name in names]
         if not all(well):
             sys.exit(1)
 
     def _compare(self, replica: Replica, *, repair: bool, show: int) -> bool:
-        with services.get(replica.service).client() as client:
-            result = compare.compare(replica, client, repair=repair, using=conf.get().DATABASE)
+        try:
+            with services.get(replica.service).client() as client:
+                result = compare.compare(replica, client, repair=repair, using=conf.get().DATABASE)
+        except exceptions.ServiceError as error:
+            raise CommandError(services.told(replica.service, error), returncode=self.failed) from error
         count = "" if result.rows is None else f"{result.rows:,} rows, "
         if not result.differences and not result.unsettled:
             self.stdout.write(self.style.SUCCESS(f"{replica.name}: {count}equal to {replica.source}."))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import IntegrityError
 
 from pubsubpull import exceptions
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.pull import consumers
 
 if TYPE_CHECKING:
@@ -16,7 +18,14 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 
-class Command(BaseCommand):
+def _name(text: str) -> str:
+    """Return a consumer's name; its subscriptions are called `name/subscription`, on command lines too."""
+    if not text or not text.isprintable() or "/" in text or " " in text:
+        raise ArgumentTypeError("a consumer's name has no spaces and no slashes")
+    return text
+
+
+class Command(RefusingCommand):
     """Adds, lists, renews and removes."""
 
     help = (
@@ -27,8 +36,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         add = actions.add_parser("add", help="Add a consumer, and print its token.")
-        add.add_argument("name")
-        add.add_argument("--models", required=True, help="What it may read: labels with commas between, or * for all.")
+        add.add_argument("name", type=_name, help="How it is called, here and in the list of subscriptions.")
+        add.add_argument("--models", default="", help="What it may read: labels with commas between, or * for all.")
         add.add_argument("--audit", action="store_true", help="It may read who changed what.")
         add.add_argument("--subscribe", action="store_true", help="It may have changes pushed to it.")
         add.add_argument("--monitor", action="store_true", help="It may read the metrics.")
@@ -41,6 +50,8 @@ class Command(BaseCommand):
 
     def add(self, *, name: str, models: str, audit: bool, subscribe: bool, monitor: bool, **_: Any) -> None:
         """Make a consumer."""
+        if not (models.strip(" ,") or monitor):
+            raise CommandError("--models: name one at least, as shop.order, or * for all that is published.")
         try:
             made = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe, may_monitor=monitor)
         except exceptions.PublicationError as error:

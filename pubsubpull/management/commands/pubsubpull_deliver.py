@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
-
-from pubsubpull import conf, exceptions
+from pubsubpull import conf
+from pubsubpull.management import refusing
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.subscribe import worker
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Runs a worker until it is told to stop."""
 
     help = (
@@ -27,8 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("--name", help="How the worker is called in the database; else host and process id.")
 
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
-        try:
-            delivered = worker.run(worker.Worker(settings=conf.get(), name=name), once=once)
-        except (exceptions.PubSubPullError, DatabaseError) as error:
-            raise CommandError(str(error)) from error
+        settings = conf.get()
+        refusing.require_log(settings.DATABASE)
+        one = worker.Worker(settings=settings, name=name)
+        if not once:
+            self.stdout.write(f"{one.name} delivers, until SIGTERM or Ctrl-C.")
+            self.stdout.flush()
+        delivered = worker.run(one, once=once)
         self.stdout.write(self.style.SUCCESS(f"{delivered} changes delivered."))

@@ -6,18 +6,18 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
 
-from pubsubpull import conf, exceptions
+from pubsubpull import conf
 from pubsubpull.capture import registry
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.pull import dump
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Dumps a model."""
 
     help = (
@@ -48,6 +48,6 @@ class Command(BaseCommand):
                     count = dump.dump(publication, file, using=using)
         except FileExistsError as error:
             raise CommandError(f"{to} exists: name another file, or go on with it by --resume.") from error
-        except (exceptions.PubSubPullError, DatabaseError, OSError) as error:
+        except OSError as error:
             raise CommandError(str(error)) from error
         self.stderr.write(f"{count:,} rows of {publication.label}.")

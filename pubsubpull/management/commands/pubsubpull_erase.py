@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from pubsubpull import conf
 from pubsubpull.audit import erasure
 from pubsubpull.capture import registry
+from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Erases, or says what would be."""
 
     help = (

@@ -8,10 +8,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
+from pubsubpull.management import refusing
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.replica import declared, follow, place, receive
 from pubsubpull.replica import services as known
 
@@ -26,7 +27,7 @@ SPARE = 10.0
 """For how many seconds pushes may bring nothing before it is looked whether they leave something."""
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Follows services until it is told to stop."""
 
     help = (
@@ -56,26 +57,27 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError("--workers is 1 or more.")
         using = conf.get().DATABASE
-        try:
-            _refresh(refresh, using)
-            with _bars(names) as bars:
-                spare = SPARE if push else 0.0
-                followers = [
-                    follow.Follower(
-                        name,
-                        using=using,
-                        workers=workers,
-                        spare=spare,
-                        progress=bars[name],
-                        ready=_pushing(name, push, using) if push else None,
-                    )
-                    for name in names
-                ]
-                _once(followers) if once else _always(followers)
-        except (exceptions.PubSubPullError, DatabaseError) as error:
-            raise CommandError(str(error)) from error
-        if once:
-            self.stdout.write(self.style.SUCCESS("Up to date."))
+        refusing.require_log(using)
+        _refresh(refresh, using)
+        with _bars(names) as bars:
+            followers = [
+                follow.Follower(
+                    name,
+                    using=using,
+                    workers=workers,
+                    spare=SPARE if push else 0.0,
+                    progress=bars[name],
+                    ready=_pushing(name, push, using) if push else None,
+                )
+                for name in names
+            ]
+            if once:
+                _once(followers)
+                self.stdout.write(self.style.SUCCESS("Up to date."))
+                return
+            self.stdout.write(f"Following {', '.join(names)}, until SIGTERM or Ctrl-C.")
+            self.stdout.flush()
+            _always(followers)
 
 
 def _refresh(names: list[str], using: str) -> None:
@@ -94,7 +96,10 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
 
 def _once(followers: list[follow.Follower]) -> None:
     for follower in followers:
-        follower.run_once()
+        try:
+            follower.run_once()
+        except exceptions.ServiceError as error:
+            raise CommandError(known.told(follower.service, error)) from error
 
 
 def _always(followers: list[follow.Follower]) -> None:

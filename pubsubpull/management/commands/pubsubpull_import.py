@@ -6,11 +6,12 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import psycopg.errors
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import ProgrammingError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.imports import packages
+from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -26,7 +27,7 @@ LEFT_OUT = {
 }
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Imports, or says what it would import."""
 
     help = (

@@ -7,17 +7,17 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
 
-from pubsubpull import conf, exceptions
+from pubsubpull import conf
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.replica import load
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Loads a dump."""
 
     help = (
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             with contextlib.ExitStack() as stack:
                 source = sys.stdin.buffer if file == "-" else stack.enter_context(pathlib.Path(file).open("rb"))
                 found = load.load(source, service=service, again=again, using=conf.get().DATABASE)
-        except (exceptions.PubSubPullError, DatabaseError, OSError) as error:
+        except OSError as error:
             raise CommandError(str(error)) from error
         names = ", ".join(found.replicas)
         self.stdout.write(self.style.SUCCESS(f"{found.rows:,} rows of {found.model} are in {names}."))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
 
-from pubsubpull import conf, exceptions
+from pubsubpull import conf
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.subscribe import lapsing, maintenance
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Does one pass, or shows what it would do."""
 
     help = (
@@ -28,10 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only show what there is to do.")
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
-        try:
-            report = maintenance.run(conf.get(), dry_run=dry_run)
-        except (exceptions.PubSubPullError, DatabaseError) as error:
-            raise CommandError(str(error)) from error
+        report = maintenance.run(conf.get(), dry_run=dry_run)
         would = "would be " if dry_run else ""
         for name in report.made:
             self.stdout.write(f"{would}made: {name}")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
 from django.db import connections
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import protection
+from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Protects, takes that back, or shows what would be done."""
 
     help = (

@@ -6,18 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldError, ValidationError
-from django.core.management.base import BaseCommand, CommandError
-from django.db import Error as DatabaseError
+from django.core.management.base import CommandError
+from django.db import DataError
 
 from pubsubpull import conf
 from pubsubpull.capture import registry
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.pull import resend
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Resends rows."""
 
     help = (
@@ -50,7 +51,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{rows.count():,} rows of {publication.label} would be sent again.")
                 return
             count = resend.resend(publication, rows, using=using)
-        except (FieldError, ValidationError, ValueError, DatabaseError) as error:
+        except (FieldError, ValidationError, ValueError, DataError) as error:
             raise CommandError(f"--filter: {error}") from error
         self.stdout.write(self.style.SUCCESS(f"{count:,} rows of {publication.label} are in the log once more."))
 

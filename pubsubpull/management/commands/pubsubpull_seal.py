@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from pubsubpull import conf
 from pubsubpull.audit import seals
+from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -16,7 +17,7 @@ EVERY = 100
 """After how many seals progress is printed."""
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Seals."""
 
     help = (

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from pubsubpull import conf
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.subscribe import rekey
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Lists, encrypts again, makes a new key."""
 
     help = (

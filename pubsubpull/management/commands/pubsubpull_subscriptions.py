@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from pubsubpull import exceptions
+from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.subscribe import operators, times
 from pubsubpull.subscribe.models import Subscription
 
@@ -24,7 +25,7 @@ ACTIONS = {
 }
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Lists, pauses, resumes, enables, retries, rewinds; and what is set aside."""
 
     help = (
@@ -75,7 +76,11 @@ class Command(BaseCommand):
 
     def rewind(self, *, name: str, to: str, **_: Any) -> None:
         """Move a subscription's cursor."""
-        operators.rewind(operators.find(name), to)
+        subscription = operators.find(name)
+        try:
+            operators.rewind(subscription, to)
+        except exceptions.SubscriptionError as error:
+            raise CommandError(f"--to: {error.reason}") from error
         self.stdout.write(self.style.SUCCESS(f"{name} goes on from there."))
 
     def failures(self, *, name: str, **_: Any) -> None:

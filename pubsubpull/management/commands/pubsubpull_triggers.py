@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.core.management.base import CommandError
 from django.db import Error as DatabaseError
+from django.db import connections
 
-from pubsubpull import exceptions
+from pubsubpull import conf, exceptions
 from pubsubpull.audit import baseline as recording
 from pubsubpull.capture import triggers
+from pubsubpull.management import refusing
+from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -19,7 +21,7 @@ TELL = 50_000
 """After how many rows of a baseline progress is printed."""
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     """Lists, syncs or checks."""
 
     help = (
@@ -30,7 +32,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--database", default=DEFAULT_DB_ALIAS, choices=tuple(connections), help="The database's alias."
+            "--database", choices=tuple(connections), help="The database's alias; without, the setting DATABASE."
         )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--sync", action="store_true", help="Create, replace and drop triggers as needed.")
@@ -56,7 +58,7 @@ class Command(BaseCommand):
     def handle(
         self,
         *,
-        database: str,
+        database: str | None,
         sync: bool,
         check: bool,
         baseline: list[str],
@@ -66,6 +68,9 @@ class Command(BaseCommand):
     ) -> None:
         if (again or since is not None) and not baseline:
             raise CommandError("--again and --since say which rows --baseline records: name its models.")
+        database = database or conf.get().DATABASE
+        if connections[database].vendor != "postgresql":
+            raise CommandError(f"The database {database} is not PostgreSQL. Name the log's by --database.")
         if sync or check or not baseline:
             self._reconcile(database, sync=sync, check=check)
         if again:
@@ -95,9 +100,7 @@ class Command(BaseCommand):
     def _reconcile(self, database: str, *, sync: bool, check: bool) -> None:
         plan = triggers.plan(database)
         if plan is None:
-            raise CommandError(
-                f"The database {database} has no change log. Run: manage.py migrate --database {database}"
-            )
+            raise CommandError(refusing.without_log(database))
         if sync:
             triggers.sync(database)
         else:

@@ -1,0 +1,64 @@
+"""What a command says where the database, or we, refuse: one line, and what to do; never a traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import OperationalError
+from psycopg import errors
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import triggers
+
+MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
+
+
+class RefusingCommand(BaseCommand):
+    """A command that ends with a `CommandError` for every error of ours and of the database."""
+
+    failed = 1
+    """The status that it then ends with."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run it, and translate what it raises."""
+        try:
+            return super().execute(*args, **options)
+        except exceptions.PubSubPullError as error:
+            raise CommandError(str(error), returncode=self.failed) from error
+        except DatabaseError as error:
+            using = options.get("database") or conf.get().DATABASE
+            raise CommandError(advice(error, using), returncode=self.failed) from error
+
+
+def require_log(using: str) -> None:
+    """Raise a `CommandError` where the database has no log; one that does not answer is waited for by whoever asks."""
+    try:
+        schema = triggers.log_schema(using)
+    except OperationalError:
+        return
+    if schema is None:
+        raise CommandError(without_log(using))
+
+
+def without_log(using: str) -> str:
+    """Return what to say of a database without a log."""
+    return f"The database {using} has no change log. Run: manage.py migrate --database {using}"
+
+
+def advice(error: DatabaseError, using: str) -> str:
+    """Return what went wrong with the database, and what to do about it where that is known."""
+    cause = error.__cause__
+    told = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if isinstance(cause, MISSING):
+        return f"{told}. Are all migrations applied? Run: manage.py migrate --database {using}"
+    if isinstance(cause, errors.InsufficientPrivilege):
+        return f"{told}. Run it with the database's role that migrates, or grant this one the right."
+    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
+        return (
+            f"The database {using} does not answer: {told}. Is it running, and are HOST, PORT, USER and PASSWORD of "
+            f"DATABASES[{using!r}] right?"
+        )
+    return told
