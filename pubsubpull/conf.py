@@ -92,7 +92,7 @@ class Settings:
     RETENTION: float = 0.0
     """How long changes are kept, in seconds; 0 keeps them all. Some are kept for up to a quarter longer."""
     PARTITION_SIZE: int = 10_000_000
-    """How many versions a partition of the log takes."""
+    """How many versions a partition of the log takes, at most 1000000000."""
     MAINTAIN_INTERVAL: float = 60.0
     """How often a worker looks after the log's partitions, in seconds."""
     DRAIN: float = 20.0

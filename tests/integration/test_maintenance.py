@@ -126,6 +126,25 @@ def test_a_bound_left_behind_by_a_crash_is_taken_back(start):
     write(1)
 
 
+def test_where_locks_keep_the_default_partition_from_becoming_one_it_is_not_left_bound(start):
+    write(1)
+    go_to(partitions.end(there()))
+    write(5)
+    with session() as reader:
+        reader.execute("BEGIN")
+        reader.execute(
+            f"SELECT count(*) FROM pubsubpull_change WHERE id = {start}"
+        )  # of the log and its first partition
+        report = maintenance.run(settings())
+        assert "the default partition" in report.held_up[0]
+        assert report.made == []
+        reader.execute("COMMIT")
+    go_to(partitions.end(there()) + 1000)
+    write(1)
+    assert run().made
+    assert not partitions.overflowed(there())
+
+
 def test_nothing_is_dropped_unless_an_age_is_set(start):
     write(30)
     age(2**62, 1000 * DAY)

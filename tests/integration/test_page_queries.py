@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 import pubsubpull
+from pubsubpull.models import Failure
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import samples, subscriptions
 from tests.shop.models import Customer, Order
@@ -47,10 +48,14 @@ def write(many):
             Order.objects.filter(pk=order.pk).update(customer=customer, status=f"state {number}")
     for number in range(many):
         wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-        subscriptions.put(consumer, f"s{number}", wish)
+        one, *_ = subscriptions.put(consumer, f"s{number}", wish)
+    for number in range(many):
+        item = f'{{"version":{number},"key":"1","old":null}}'
+        given = {"version": number, "model": "shop.customer", "op": "insert", "item": item}
+        Failure.objects.create(subscription=one, attempts=1, error="refused", **given)
     Customer.objects.create(name="that nobody has had")
     samples.take("default")
-    return order, made
+    return order, made, one
 
 
 PAGES = {
@@ -62,6 +67,7 @@ PAGES = {
     "log of a person": (5, "/admin/pubsubpull/change/?user=ann"),
     "operators": (14, "/admin/pubsubpull/subscription/"),
     "operators by name": (14, "/admin/pubsubpull/subscription/?q=s1&page=2"),
+    "set aside": (5, "/admin/pubsubpull/subscription/{subscription}/failures/"),
 }
 
 
@@ -69,8 +75,13 @@ PAGES = {
 def test_a_page_takes_the_same_queries_however_much_there_is(client, tmp_path, count, path):
     client.force_login(User.objects.create_superuser("boss"))
     for many in (2, 25):
-        order, made = write(many)
-        names = {"order": order.pk, "request": made.id, "version": pubsubpull.history(order)[0].version}
+        order, made, one = write(many)
+        names = {
+            "subscription": one.pk,
+            "order": order.pk,
+            "request": made.id,
+            "version": pubsubpull.history(order)[0].version,
+        }
         client.get(path.format(**names))  # what is looked at once a process is not the page's
         with statements(tmp_path / "trace") as found:
             assert client.get(path.format(**names)).status_code == 200
