@@ -132,8 +132,15 @@ def check_admin_history(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull")
 def check_publications(**_: Any) -> list[CheckMessage]:
-    """W002: a published model's parent table is not published. E003: an unknown database alias."""
-    found: list[CheckMessage] = []
+    """W002: a parent table is not published. E003: an unknown database alias. W012: published twice, otherwise."""
+    found: list[CheckMessage] = [
+        checks.Warning(
+            f"{label} is published more than once, each time otherwise; what its latest publication says holds.",
+            hint="Publish it once. A proxy's publication is its model's, with `exclude` and `mask` too.",
+            id="pubsubpull.W012",
+        )
+        for label in registry.replaced()
+    ]
     for publication in registry.all_publications().values():
         parents = [registry.label_of(parent) for parent in publication.model._meta.parents]
         found += [

@@ -78,6 +78,8 @@ def split_table(name: str) -> tuple[str | None, str]:
 
 
 _publications: dict[str, Publication] = {}
+_replaced: set[str] = set()
+"""The labels of which one publication took the place of another that said otherwise."""
 
 
 @overload
@@ -130,18 +132,27 @@ def publish(
             f"{publication.model._meta.label} would be called {publication.label}, as {there.model._meta.label} is; "
             "give one of their apps another label."
         )
+    if there is not None and there != publication:
+        _replaced.add(publication.label)
     _publications[publication.label] = publication
     return model
 
 
 def unpublish(model: type[models.Model]) -> None:
     """Stop publishing a model; its triggers go with the next `migrate` or `pubsubpull_triggers --sync`."""
-    _publications.pop(label_of(_concrete(model)), None)
+    label = label_of(_concrete(model))
+    _publications.pop(label, None)
+    _replaced.discard(label)
 
 
 def all_publications() -> dict[str, Publication]:
     """Return every publication by its model's label, sorted."""
     return dict(sorted(_publications.items()))
+
+
+def replaced() -> list[str]:
+    """Return the labels of models that are published more than once, each time otherwise; sorted."""
+    return sorted(_replaced & set(_publications))
 
 
 def get(label: str) -> Publication | None:
@@ -156,6 +167,10 @@ def _concrete(model: Any) -> type[models.Model]:
     if model._meta.abstract:
         raise exceptions.PublicationError(
             f"{model.__name__} is abstract and has no table; publish the models made from it."
+        )
+    if model._meta.swapped:
+        raise exceptions.PublicationError(
+            f"{model._meta.label} is swapped for {model._meta.swapped} and has no table; publish that."
         )
     return model._meta.concrete_model or model
 

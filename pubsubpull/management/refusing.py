@@ -55,7 +55,7 @@ def advice(error: DatabaseError, using: str) -> str:
     if isinstance(cause, MISSING):
         return f"{told}. Are all migrations applied? Run: manage.py migrate --database {using}"
     if isinstance(cause, errors.InsufficientPrivilege):
-        return f"{told}. Run it with the database's role that migrates, or grant this one the right."
+        return f"{told}. Run it with the role that owns the log: the one that migrates."
     if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
         return (
             f"The database {using} does not answer: {told}. Is it running, and are HOST, PORT, USER and PASSWORD of "

@@ -110,11 +110,11 @@ def _models(consumer: Consumer, models: list[str]) -> list[str]:
         raise exceptions.SubscriptionError("models", "must name at least one model.")
     may = consumers.granted(consumer)
     for model in models:
-        if model not in may:
+        if model.lower() not in may:
             raise exceptions.SubscriptionError(
                 "models", f"{model[:200]!r} is not a published model that this consumer may read."
             )
-    return sorted(set(models))
+    return sorted({model.lower() for model in models})
 
 
 def _ops(ops: list[str] | None) -> list[str]:

@@ -83,3 +83,10 @@ def test_resend_names_the_filter_that_it_cannot_use():
     for wrong, words in (("id=99999999999999999999x", "--filter"), ("nothing=1", "Cannot resolve keyword")):
         with pytest.raises(CommandError, match=words):
             call_command("pubsubpull_resend", "shop.order", "--filter", wrong)
+
+
+def test_a_dump_that_failed_before_its_first_row_leaves_no_file_in_the_way_of_the_next(no_log, tmp_path):
+    file = tmp_path / "orders.gz"
+    with pytest.raises(CommandError, match="manage.py migrate"):
+        call_command("pubsubpull_dump", "shop.order", "--to", str(file))
+    assert not file.exists()

@@ -88,6 +88,10 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
     assert "whsec" not in call("GET").content.decode()
 
 
+def test_a_model_may_be_named_with_capitals_as_everywhere(call):
+    assert call("PUT", "main/", {**GOOD, "models": ["Shop.Customer"]}).json()["models"] == ["shop.customer"]
+
+
 def test_a_put_replaces_all_but_the_cursor_and_the_secret(call):
     call("PUT", "main/", {**GOOD, "batch": 7, "ops": ["delete"], "secret": SECRET})
     first = only()

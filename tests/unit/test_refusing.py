@@ -32,7 +32,7 @@ def test_a_database_that_does_not_answer_is_named_with_the_settings_to_look_at()
 def test_a_right_that_is_missing_is_said_with_who_has_it():
     cause = errors.InsufficientPrivilege("permission denied for table pubsubpull_seal")
     told = refusing.advice(caused(ProgrammingError(str(cause)), cause), "default")
-    assert told.startswith("permission denied for table pubsubpull_seal. Run it with the database's role that migrates")
+    assert told.startswith("permission denied for table pubsubpull_seal. Run it with the role that owns the log")
 
 
 def test_another_error_of_the_database_is_said_in_its_own_first_line():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import models
-from django.test.utils import isolate_apps
+from django.test.utils import isolate_apps, override_settings
 
 import pubsubpull
 from pubsubpull import checks, exceptions
@@ -16,10 +16,12 @@ from tests.shop.models import Customer, Order, PaidOrder, Quoted, Restaurant, Se
 
 @pytest.fixture(autouse=True)
 def _publications():
-    before = dict(registry._publications)
+    before, replaced = dict(registry._publications), set(registry._replaced)
     yield
     registry._publications.clear()
     registry._publications.update(before)
+    registry._replaced.clear()
+    registry._replaced.update(replaced)
 
 
 def test_publish_returns_the_model_as_a_call_and_as_a_decorator():
@@ -65,8 +67,30 @@ def test_two_models_that_would_be_called_the_same_are_refused():
         pubsubpull.publish(_model("odd", "Camel"))
 
 
-def _model(app, name):
-    return type(name, (models.Model,), {"__module__": __name__, "Meta": type("Meta", (), {"app_label": app})})
+def test_a_model_that_is_published_twice_and_otherwise_is_told_of():
+    pubsubpull.publish(Customer)
+    assert "pubsubpull.W012" not in [found.id for found in checks.check_publications()]
+    pubsubpull.publish(PaidOrder)
+    (told,) = [found for found in checks.check_publications() if found.id == "pubsubpull.W012"]
+    assert "shop.order is published more than once" in told.msg
+    assert told.hint
+    pubsubpull.unpublish(Order)
+    assert registry.replaced() == []
+
+
+@isolate_apps()
+def test_a_model_that_is_swapped_for_another_is_refused():
+    model = _model("odd", "Camel", swappable="ODD_CAMEL")
+    with (
+        override_settings(ODD_CAMEL="zoo.Camel"),
+        pytest.raises(exceptions.PublicationError, match=r"odd\.Camel is swapped for zoo\.Camel .*; publish that"),
+    ):
+        pubsubpull.publish(model)
+
+
+def _model(app, name, **meta):
+    meta = type("Meta", (), {"app_label": app, **meta})
+    return type(name, (models.Model,), {"__module__": __name__, "Meta": meta})
 
 
 def test_publications_are_listed_by_label():
@@ -115,6 +139,7 @@ def test_a_child_without_its_parent_is_warned_of():
 
 
 def test_an_unknown_database_is_an_error():
+    pubsubpull.unpublish(Quoted)
     pubsubpull.publish(Quoted, using="nowhere")
     (error,) = checks.check_publications()
     assert (error.id, "'nowhere'" in error.msg) == ("pubsubpull.E003", True)

@@ -16,6 +16,8 @@ from pubsubpull.pull import dump
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from pubsubpull.capture.registry import Publication
+
 
 class Command(RefusingCommand):
     """Dumps a model."""
@@ -44,10 +46,18 @@ class Command(RefusingCommand):
                 with pathlib.Path(to).open("r+b") as file:
                     count = dump.resume(publication, file, using=using)
             else:
-                with pathlib.Path(to).open("xb") as file:
-                    count = dump.dump(publication, file, using=using)
+                count = _new(publication, pathlib.Path(to), using)
         except FileExistsError as error:
             raise CommandError(f"{to} exists: name another file, or go on with it by --resume.") from error
         except OSError as error:
             raise CommandError(str(error)) from error
         self.stderr.write(f"{count:,} rows of {publication.label}.")
+
+
+def _new(publication: Publication, path: pathlib.Path, using: str) -> int:
+    with path.open("xb") as file:
+        try:
+            return dump.dump(publication, file, using=using)
+        finally:
+            if not file.tell():  # it failed before its first byte: there is nothing to go on with
+                path.unlink()
