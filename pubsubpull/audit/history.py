@@ -124,10 +124,12 @@ def history(
     elif request is not None:
         kind, parts = "request", {"request": _uuid(request)}
     elif who is not None:
-        kind, parts = "user", {"user": who, "started": _started(before, using)}
+        kind, parts = "user", {"user": who, "started": _started(before, asked["until"], using)}
+        asked["user"] = None  # the index finds nobody else's
     else:
         floor, ceiling = span.bounds(asked["since"], asked["until"], using)
-        kind, parts, before = "log", {"floor": floor}, min(before, ceiling)
+        parts = {"floor": floor, "since": asked["since"], "until": asked["until"]}
+        kind, before = "log", min(before, ceiling)
     query = query_of(kind, asked, before=before, limit=limit, **parts)
     return _page(sql.run(using, query), limit)
 
@@ -227,9 +229,12 @@ def aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
     return moment
 
 
-def _started(before: int, using: str) -> dt.datetime | str:
-    """Return when the request of the page's last change started: where the next page goes on."""
+def _started(before: int, until: dt.datetime | None, using: str) -> dt.datetime | str:
+    """Return when the request of the page's last change started: where the next page goes on.
+
+    A first page begins with the requests that started before the end of what is asked for, by clocks that may differ.
+    """
     if before == span.LATEST:
-        return "infinity"
+        return "infinity" if until is None else until + span.SLACK
     found = sql.run(using, sql.compose("queries/started_of", id=before))
     return found[0][0] if found else "-infinity"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from django.db import models as django_models
 
-RECENT = 500
+RECENT = 30
 """Of an object with more changes than these, a moment is looked for by time first."""
 
 

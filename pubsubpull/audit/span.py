@@ -8,8 +8,8 @@ from pubsubpull.capture import sql
 
 LOWEST = -(2**63)
 LATEST = 2**63 - 1
-SLACK = dt.timedelta(hours=1)
-"""How much later than its `at` a change may get its id: as long as a statement runs."""
+SLACK = dt.timedelta(minutes=10)
+"""How much later than its `at` a change may get its id: as long as the changes of one statement are written."""
 
 
 def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -59,6 +60,7 @@ def run(*command, cwd, **env):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # what an earlier build left there would go into this one
     run(sys.executable, "-m", "build", "--wheel", "--outdir", str(out), ".", cwd=ROOT)
     (path,) = out.glob("*.whl")
     return path
