@@ -6,6 +6,7 @@ import json
 
 import pytest
 from django.db import connection
+from django.utils.connection import ConnectionDoesNotExist
 
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
@@ -167,6 +168,19 @@ def test_a_reader_of_a_quiet_model_gets_on_past_a_busy_one():
     assert (page.count, page.more) == (0, True)
     page = feed.page(page.cursor, limit=10, models=["shop.place"])
     assert (page.count, page.more) == (0, False)
+
+
+def test_where_nothing_was_written_since_nothing_is_looked_for():
+    """The present alone tells: a database that is not there is not asked."""
+    Customer.objects.create(name="before")
+    present = feed.present()
+    page = feed.page(present.cursor(), limit=10, now=present, using="nowhere")
+    assert (page.count, page.more, page.cursor) == (0, False, present.cursor())
+    rows = feed.rows(present.cursor(), limit=10, now=present, using="nowhere")
+    assert (rows.rows, rows.more, rows.cursor) == ((), False, present.cursor())
+    Customer.objects.create(name="after")
+    with pytest.raises(ConnectionDoesNotExist):
+        feed.page(present.cursor(), limit=10, now=feed.present(), using="nowhere")
 
 
 def test_a_gap_in_the_ids_costs_one_look():
