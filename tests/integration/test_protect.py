@@ -291,6 +291,12 @@ def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
     assert f"or may become, {LOG}, which owns pubsubpull_change" in "".join(protection.holes(APP, using="default"))
 
 
+def test_with_retention_it_says_what_to_run_as_the_owner(settings):
+    assert "RETENTION" not in protect()
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "RETENTION": 86400.0}
+    assert f"RETENTION is set: run pubsubpull_maintain by cron as {LOG}" in protect("--owner", LOG)
+
+
 def test_a_dry_run_shows_the_statements_and_does_nothing():
     found = protect("--dry-run", "--owner", LOG)
     assert f'ALTER TABLE pubsubpull_change OWNER TO "{LOG}";' in found

@@ -52,6 +52,9 @@ class Command(RefusingCommand):
         if left:
             raise CommandError(f"The log is not append-only for {role}: {'; '.join(left)}.")
         self.stdout.write(self.style.SUCCESS(f"The log is append-only for {role}."))
+        if conf.get().RETENTION:
+            owner = protection.tables(role, using=using)[0].owner
+            self.stdout.write(f"RETENTION is set: run pubsubpull_maintain by cron as {owner}, which drops what is old.")
 
     def _show(self, role: str, using: str) -> None:
         """Print what a role may do with each table; partitions with the same owner and rights are one line."""
