@@ -197,7 +197,8 @@ def apply_to(
     except (IntegrityError, *AWAY):
         raise
     except Exception as error:
-        raise exceptions.ReplicaFailed(replica.name, first_line(error)) from error
+        reason = first_line(error).removeprefix(f"{replica.name}: ")
+        raise exceptions.ReplicaFailed(replica.name, reason) from error
     absent = frozenset(known_absent) | has.absent
     if absent & has.present:
         place.copy_again([replica], using)

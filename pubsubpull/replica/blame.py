@@ -28,7 +28,7 @@ def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> ex
     """
     schema, table, constraint = _place(error)
     if found := _of(replicas, schema, table):
-        return exceptions.ReplicaFailed(found.name, first_line(error))
+        return exceptions.ReplicaFailed(found.name, first_line(error) + _unfilled(found, error))
     names = {"schema": schema, "table": table, "constraint": constraint}
     referred = sql.run(using, sql.compose("queries/replica/referred", **names)) if constraint else []
     for place in referred:
@@ -45,6 +45,15 @@ def refers(error: exceptions.ReplicaFailed) -> bool:
         return False
     schema, table, _ = _place(cause)
     return _of(declared.all_replicas().values(), schema, table) is not None
+
+
+def _unfilled(replica: declared.Replica, error: Exception) -> str:
+    """Say, of a column that got no value and needs one, what should have filled it."""
+    name = getattr(getattr(error.__cause__, "diag", None), "column_name", None)
+    sources = (column.source for column in replica.columns if name is not None and column.name == name)
+    if not isinstance(source := next(sources, None), str):
+        return ""
+    return f". It is filled from {replica.source}'s column {source}: is there one, not excluded, and never null?"
 
 
 def _place(error: BaseException) -> tuple[str | None, str | None, str | None]:

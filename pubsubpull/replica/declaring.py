@@ -37,6 +37,8 @@ def replicates(
     hold the source's primary key, where they are not this model's own; they must be unique together.
     Raises `ReplicaError`.
     """
+    if not isinstance(source, str):
+        raise exceptions.ReplicaError(f"replicates() takes the source's label, as 'shop.order', not {source!r}.")
 
     def decorate(model: M) -> M:
         declared.add(declare(model, source.lower(), service, fields or {}, where=where, key=key))

@@ -201,9 +201,16 @@ def test_without_the_key_or_what_the_filter_asks_for_nothing_is_applied(follower
     assert rows() == [("(1,in)",)]
     sql("ALTER TABLE replicas_evolvingsource RENAME a TO b", "UPDATE replicas_evolvingsource SET b = b || ''")
     write(b="in")
-    with pytest.raises(exceptions.ReplicaFailed, match="does not send a, which the replica cannot do without"):
+    with pytest.raises(exceptions.ReplicaFailed, match=f"^{NAME}: replicas.evolvingsource does not send a, which"):
         follower.run_once()
     assert rows() == [("(1,in)",)]
+
+
+def test_a_field_that_no_column_fills_is_told_with_the_column_that_should(follower):
+    declare({"a": "aa"}, a=text)
+    write(a="x")
+    with pytest.raises(exceptions.ReplicaFailed, match="filled from replicas.evolvingsource's column aa: is there one"):
+        follower.run_once()
 
 
 def test_a_page_in_which_a_column_appears_is_applied_change_by_change(follower):

@@ -153,3 +153,8 @@ def test_what_is_no_page_is_an_error_of_the_service(text):
 def test_the_subscription_of_other_models_has_another_name():
     names = {receive.subscription_name(models) for models in (["a.b"], ["a.b", "a.c"], ["a.bc"])}
     assert len(names) == 3
+
+
+def test_a_source_is_named_by_its_label_and_not_by_a_class():
+    with pytest.raises(exceptions.ReplicaError, match="takes the source's label, as 'shop.order'"):
+        pubsubpull.replicates(object, service="shop")
