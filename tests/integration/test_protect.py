@@ -92,11 +92,11 @@ def _roles(me):
 
 
 @contextlib.contextmanager
-def application():
-    """Be the application's role, on each connection that is made within."""
+def application(role=APP):
+    """Be the application's role, or another, on each connection that is made within."""
     options = connection.settings_dict["OPTIONS"]
     connection.close()
-    options["assume_role"] = APP
+    options["assume_role"] = role
     try:
         yield
     finally:
@@ -289,6 +289,26 @@ def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
     run(f'GRANT "{LOG}" TO {APP}')
     assert f"{APP} is, or may become, {LOG}" in protect("--owner", LOG)
     assert f"or may become, {LOG}, which owns pubsubpull_change" in "".join(protection.holes(APP, using="default"))
+
+
+def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_takes_the_owner():
+    """The owner itself logs in nowhere, and has no right on the tables that are the application's."""
+    protect("--owner", LOG)
+    settings = due(86400.0)
+    run(f'CREATE ROLE psp_keeper IN ROLE "{LOG}", {APP}')
+    try:
+        with application("psp_keeper"):
+            done = maintenance.run(settings)
+        assert done.left == []
+        assert done.trimmed or done.dropped
+        with application("psp_keeper"):
+            Customer.objects.create(name="b")
+            for _ in range(2):
+                run("SELECT pubsubpull_settle()")
+            assert list(seals.seal("default", age=0))
+        assert protection.holes(APP, using="default") == []
+    finally:
+        run("DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")
 
 
 def test_with_retention_it_says_what_to_run_as_the_owner(settings):
