@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from decimal import Decimal
 
 import pytest
@@ -37,7 +36,7 @@ def test_a_key_of_one_column_is_its_text(text):
         "('a', b'b')",
         "('a', datetime.date(2026, 1, 2))",
         "('a', open('x'))",
-        f"('a', UUID(int={uuid.uuid4().int}))",
+        "('a', UUID(int=7))",
         f"('a', {Decimal(1)}, ...)",
         "('a', '\0')",
         "(" * 1000,
