@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import ipaddress
 import re
@@ -120,7 +121,9 @@ def problems(given: Any) -> list[tuple[str, str]]:
     found = []
     for name, value in given.items():
         if name not in fields:
-            found.append((str(name), f"is no setting; there are {', '.join(fields)}"))
+            near = difflib.get_close_matches(str(name).upper(), fields, n=1)
+            known = f"did you mean {near[0]}" if near else f"there are {', '.join(fields)}"
+            found.append((str(name), f"is no setting; {known}"))
         elif reason := _wrong(name, value):
             found.append((name, reason))
     return found

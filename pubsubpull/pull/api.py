@@ -76,6 +76,7 @@ def instances_(  # noqa: PLR0917  each is a part of the query
     `until` is a key to end at: with those of `ranges/`, several can read at once. With `newest` the highest keys come
     first.
     """
+    calls.check_known(request, instances_)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
     taken = calls.cursor(cursor, "cursor") if cursor else feed.present(calls.using()).cursor()
     try:
@@ -132,6 +133,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     `wait` holds the call until there is something, at most so many seconds. With `old=false` updates come without the
     row before, in about half the bytes.
     """
+    calls.check_known(request, changes_)
     chosen, limit = consumers.chosen(calls.consumer(request), models), calls.checked_limit(limit)
     if not 0 <= wait <= conf.get().WAIT_LIMIT:
         raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")

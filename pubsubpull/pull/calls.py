@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from pubsubpull.pull import consumers, problems
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from pubsubpull.capture.registry import Publication
 
@@ -37,6 +40,19 @@ def publication(request: HttpRequest, model: str) -> Publication:
     found = registry.get(label)
     assert found is not None  # noqa: S101  chosen() gives published models only
     return found
+
+
+def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
+    """Refuse parameters that a view does not have: without a misspelt `after`, a reader would begin anew unawares."""
+    names = _parameters(view)
+    for name in request.GET:
+        if name not in names:
+            raise problems.invalid(name[:100], f"is no parameter of this call; there are {', '.join(names)}.")
+
+
+@functools.cache
+def _parameters(view: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(name for name in inspect.signature(view).parameters if name not in {"request", "model", "key"})
 
 
 def check_audit(request: HttpRequest) -> None:

@@ -442,6 +442,13 @@ def test_the_documentation_is_for_those_whom_the_setting_names(client, get):
         assert problem(get("docs", 404))[0] == "not-found"
 
 
+@pytest.mark.parametrize("path", ["changes/?afer=now", "models/shop.order/instances/?limit=1&afer=1"])
+def test_a_parameter_that_is_misspelt_is_refused_and_does_not_begin_anew(get, path):
+    answer = get(path, 400)
+    assert problem(answer) == ("invalid", "afer")
+    assert "after" in answer.json()["detail"]
+
+
 def test_the_command_adds_lists_renews_and_removes(capsys, get):
     def call(*args):
         call_command("pubsubpull_consumer", *args)

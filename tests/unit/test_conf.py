@@ -33,7 +33,8 @@ def test_the_settings_cannot_be_written():
     ("given", "reason"),
     [
         ([], "PUBSUBPULL must be a dict"),
-        ({"SERVICE": "x"}, "SERVICE is no setting; there are SERVICE_NAME"),
+        ({"COLOUR": "x"}, "COLOUR is no setting; there are SERVICE_NAME"),
+        ({"retenton": 3}, "retenton is no setting; did you mean RETENTION"),
         ({"SERVICE_NAME": ""}, "SERVICE_NAME must be a text"),
         ({"SERVICE_NAME": 3}, "SERVICE_NAME must be a text, not 3"),
         ({"DOCS": "everyone"}, "DOCS must be staff, public or off"),
