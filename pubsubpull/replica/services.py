@@ -25,7 +25,8 @@ class Service:
 
 def told(name: str, error: Exception) -> str:
     """Return what to say of an error with a service: which one, and, where it was refused, what says so of it here."""
-    look = isinstance(error, exceptions.Refused | exceptions.Unavailable)
+    refused = isinstance(error, exceptions.Refused) and (error.status in {401, 403, 404} or not error.problem)
+    look = refused or isinstance(error, exceptions.Unavailable)
     hint = f" Its url and token are in PUBSUBPULL['SERVICES'][{name!r}]." if look else ""
     return f"{name} cannot be followed: {first_line(error)}{hint}"
 

@@ -78,4 +78,5 @@ def test_an_error_with_a_service_names_it_and_the_settings_that_say_where_it_is(
     told = services.told("shop", exceptions.Refused(401, {"detail": "Send a valid token."}))
     assert told.startswith("shop cannot be followed: 401: Send a valid token.")
     assert "PUBSUBPULL['SERVICES']['shop']" in told
-    assert "SERVICES" not in services.told("shop", OperationalError("gone"))
+    for elsewhere in (OperationalError("gone"), exceptions.Refused(400, {"detail": "callback: must be a URL."})):
+        assert "SERVICES" not in services.told("shop", elsewhere)
