@@ -48,7 +48,7 @@ class Command(RefusingCommand):
         if seals.count(using).imported:
             self.stdout.write(seals.IMPORTED)
         if newest is None:
-            self.stdout.write("There is nothing to seal yet.")
+            self.stdout.write("There is nothing to seal yet: no change is settled and older than --age.")
             return
         self.stdout.write(
             self.style.SUCCESS(f"{made} seals made. All captured changes up to version {newest.last} are sealed by:")
