@@ -97,6 +97,7 @@ def instances_(  # noqa: PLR0917  each is a part of the query
 @router.get("/models/{model}/ranges/", response={200: schemas.Ranges, **ERRORS}, summary="How to share out all rows")
 def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
     """Say about how many rows there are, and the keys that split them into ranges of about the same size."""
+    calls.check_known(request, ranges_)
     publication = calls.publication(request, model)
     if not 1 <= parts <= 1000:
         raise problems.invalid("parts", "is a number from 1 to 1000.")
@@ -107,6 +108,7 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
 @router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **ERRORS}, summary="One row")
 def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None = None) -> HttpResponse:
     """Return one row, `at` a moment as it was then, which takes the audit grant. A composite key is a JSON array."""
+    calls.check_known(request, instance)
     publication = calls.publication(request, model)
     try:
         if at is not None and (past := _as_of(request, publication, key, at)):

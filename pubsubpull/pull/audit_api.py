@@ -44,6 +44,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     comes, as a stream: of CSV a line for each column that changed, of NDJSON an object for each change.
     """
     calls.check_audit(request)
+    calls.check_known(request, audit)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
     if before is not None and (before == 0 or not -(2**63) <= before < 2**63):
         raise problems.invalid("before", "is a version.")
@@ -82,6 +83,7 @@ def request_(
     With `format` csv or ndjson, or `Accept` of their types, all of that comes as a stream, the latest change first.
     """
     calls.check_audit(request)
+    calls.check_known(request, request_)
     if after is not None and not -(2**63) <= after < 2**63:
         raise problems.invalid("after", "is a version.")
     models, limit, using = consumers.granted(calls.consumer(request)), calls.checked_limit(limit), calls.using()

@@ -44,7 +44,8 @@ def publication(request: HttpRequest, model: str) -> Publication:
 
 def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
     """Refuse parameters that a view does not have: without a misspelt `after`, a reader would begin anew unawares."""
-    names = _parameters(view)
+    in_path = request.resolver_match.captured_kwargs if request.resolver_match else {}
+    names = [name for name in _parameters(view) if name not in in_path]
     for name in request.GET:
         if name not in names:
             raise problems.invalid(name[:100], f"is no parameter of this call; there are {', '.join(names)}.")
@@ -52,7 +53,7 @@ def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
 
 @functools.cache
 def _parameters(view: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(name for name in inspect.signature(view).parameters if name not in {"request", "model", "key"})
+    return tuple(inspect.signature(view).parameters)[1:]  # without the request
 
 
 def check_audit(request: HttpRequest) -> None:

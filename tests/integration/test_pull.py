@@ -442,11 +442,23 @@ def test_the_documentation_is_for_those_whom_the_setting_names(client, get):
         assert problem(get("docs", 404))[0] == "not-found"
 
 
-@pytest.mark.parametrize("path", ["changes/?afer=now", "models/shop.order/instances/?limit=1&afer=1"])
-def test_a_parameter_that_is_misspelt_is_refused_and_does_not_begin_anew(get, path):
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("changes/?wrong=now", "after"),
+        ("models/shop.order/instances/?limit=1&wrong=1", "after"),
+        ("models/shop.order/instances/1/?wrong=2026-01-01T00:00:00Z", "at"),
+        ("models/shop.order/instances/1/audit/?wrong=email", "column"),
+        ("models/shop.order/ranges/?wrong=2", "parts"),
+        (f"requests/{uuid.UUID(int=1)}/?wrong=csv", "format"),
+    ],
+)
+def test_a_parameter_that_is_misspelt_is_refused_and_does_not_show_something_else(get, path, meant):
     answer = get(path, 400)
-    assert problem(answer) == ("invalid", "afer")
-    assert "after" in answer.json()["detail"]
+    assert problem(answer) == ("invalid", "wrong")
+    names = answer.json()["detail"].partition("there are ")[2].rstrip(".").split(", ")
+    assert meant in names
+    assert not {"request", "model", "key", "request_id"} & set(names)
 
 
 def test_the_command_adds_lists_renews_and_removes(capsys, get):
