@@ -9,6 +9,8 @@ import pytest
 from django.apps import apps
 from django.db import connections
 
+from pubsubpull.capture import registry
+
 # Another project, whose tests test_imports.py runs with its own settings.
 collect_ignore = [] if os.environ.get("DJANGO_SETTINGS_MODULE") == "tests.pasts.settings" else ["pasts"]
 
@@ -20,6 +22,15 @@ UNFLUSHED = 'TRUNCATE shop_event, "Other Schema"."The Table"'
 """Django does not manage the one, nor find the other, which is of another schema, when it flushes after a test."""
 LOGGED = "TRUNCATE pubsubpull_change, pubsubpull_request"
 """What the flush itself has written there is left."""
+
+
+@pytest.fixture(autouse=True)
+def _no_publications_of_other_tests():
+    """Forget what a test published once more: a check tells of it."""
+    before = set(registry._replaced)
+    yield
+    registry._replaced.clear()
+    registry._replaced.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def publication(request: HttpRequest, model: str) -> Publication:
 
 def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
     """Refuse parameters that a view does not have: without a misspelt `after`, a reader would begin anew unawares."""
-    in_path = request.resolver_match.captured_kwargs if request.resolver_match else {}
+    in_path = request.resolver_match.kwargs if request.resolver_match else {}
     names = [name for name in _parameters(view) if name not in in_path]
     for name in request.GET:
         if name not in names:

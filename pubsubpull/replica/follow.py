@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -19,7 +20,7 @@ from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.pages import Page
@@ -64,7 +65,7 @@ class Follower:
         """Follow until told to stop. While some replicas are copied, the others go on."""
         copier = threading.Thread(target=self._loop, args=(self._copy_turn,), daemon=True)
         copier.start()
-        with ahead.Ahead(self._known) as self._ahead:
+        with self._pulling_ahead():
             self._loop(self._turn)
         copier.join()
 
@@ -72,12 +73,21 @@ class Follower:
         """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
         failed: list[exceptions.ReplicaFailed] = []
         place.enter(self.service, self._using)
-        with self._known.client() as client, ahead.Ahead(self._known) as self._ahead:
+        with self._known.client() as client, self._pulling_ahead():
             while self.copy(failed) or self.step(client, failed=failed):
                 pass
         self._begin()
         if failed:
             raise failed[0]
+
+    @contextlib.contextmanager
+    def _pulling_ahead(self) -> Iterator[None]:
+        with ahead.Ahead(self._known) as pulling:
+            self._ahead = pulling
+            try:
+                yield
+            finally:
+                self._ahead = None
 
     def copy(self, failed: list[exceptions.ReplicaFailed]) -> bool:
         """Copy what has no rows yet, or must have them anew; say whether there was anything."""

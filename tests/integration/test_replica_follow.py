@@ -77,6 +77,15 @@ def test_all_rows_are_copied_and_then_their_changes_follow(follower):
     assert {state.state for state in ReplicaState.objects.all()} == {"following"}
 
 
+def test_steps_through_a_backlog_may_follow_a_run(follower):
+    follower.run_once()
+    there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(pages.LIMIT + 5))
+    with services.get("shop").client() as client:
+        while follower.step(client):
+            pass
+    equal()
+
+
 def test_local_columns_are_given_once_and_never_touched(follower):
     order = there.Order.objects.create(reference="a")
     follower.run_once()
