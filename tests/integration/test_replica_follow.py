@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, copying, declared, health, pages, place, services
+from pubsubpull.capture import sql
+from pubsubpull.replica import advance, apply, copying, declared, health, pages, place, services
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 from tests import processes
 from tests.replicas import models as here
@@ -75,6 +76,17 @@ def test_all_rows_are_copied_and_then_their_changes_follow(follower):
     follower.run_once()
     equal()
     assert {state.state for state in ReplicaState.objects.all()} == {"following"}
+
+
+def test_what_was_laid_out_before_in_a_transaction_costs_no_later_scan():
+    size = "SELECT pg_relation_size('pg_temp.pubsubpull_page')"
+    row = "INSERT INTO pg_temp.pubsubpull_page SELECT n, n, 'm', '', 'insert' FROM generate_series(1, 1000) n"
+    with transaction.atomic(), connection.cursor() as cursor:
+        apply.open_page("default")
+        cursor.execute(row)
+        sql.run("default", sql.template("queries/replica/clear_page"))
+        cursor.execute(size)
+        assert cursor.fetchone() == (0,)
 
 
 def test_steps_through_a_backlog_may_follow_a_run(follower):
