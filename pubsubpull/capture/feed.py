@@ -139,8 +139,7 @@ def page(
     """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
 
     They come to about `size` bytes at most, but for a single change that is larger. Without `old`, updates come without
-    the row before. `now` is the present, where the
-    caller has just read it. Raises `CursorExpired`.
+    the row before. `now` is the present, where the caller has just read it. Raises `CursorExpired`.
     """
     now = now or present(using)
     reading = _reading(after, now)

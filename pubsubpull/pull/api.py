@@ -133,7 +133,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     """Return a page of changes; without `after` from the log's start, with `after=now` an empty page and the cursor.
 
     `wait` holds the call until there is something, at most so many seconds. With `old=false` updates come without the
-    row before, in about half the bytes.
+    row before.
     """
     calls.check_known(request, changes_)
     chosen, limit = consumers.chosen(calls.consumer(request), models), calls.checked_limit(limit)

@@ -133,7 +133,7 @@ class Client:
         """Return a page of changes after a cursor: from the log's start without one, the present with `now`.
 
         `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
-        without the row before, in about half the bytes.
+        without the row before.
         """
         given = {"models": None if models is None else ",".join(parts.labels(models)), "after": after, "limit": limit}
         more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})

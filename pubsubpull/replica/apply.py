@@ -158,15 +158,21 @@ def _apply_each(found: statement.Target, using: str) -> None:
 
 
 def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> None:
-    replica, made = found.replica, None
-    usual = None if replica.in_python or (after, upto) != (0, LAST) else (*found.types.items(), *sorted(absent))
-    if usual is None or (made := replica.statements.get(usual)) is None:
-        written = statement.absent_as_default(replica, absent) if absent else replica.columns
-        extra = _extra(replica, written, after=after, upto=upto, using=using)
-        made = statement.apply(found, written, after=after, upto=upto, extra=extra, using=using)
-    if usual is not None and usual not in replica.statements:  # to put it together takes as long as to run it
-        made = replica.statements[usual] = psql.SQL(made.as_string(connections[using].connection))
-    sql.run(using, made)
+    if found.replica.in_python or (after, upto) != (0, LAST):
+        sql.run(using, _statement(found, absent, after=after, upto=upto, using=using))
+        return
+    # The same for each page, as long as the table is the same: put together once.
+    kept, of = found.replica.statements, (*found.types.items(), *sorted(absent))
+    if of not in kept:
+        made = _statement(found, absent, after=after, upto=upto, using=using)
+        kept[of] = psql.SQL(made.as_string(connections[using].connection))
+    sql.run(using, kept[of])
+
+
+def _statement(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> Any:
+    written = statement.absent_as_default(found.replica, absent) if absent else found.replica.columns
+    extra = _extra(found.replica, written, after=after, upto=upto, using=using)
+    return statement.apply(found, written, after=after, upto=upto, extra=extra, using=using)
 
 
 def _extra(replica: Replica, written: Any, *, after: int, upto: int, using: str) -> str | None:

@@ -88,7 +88,7 @@ class Replica(Follows):
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     where: Where = None
-    statements: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    statements: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """Statements that were made for it once, by what they were made for."""
 
     @property

@@ -5,7 +5,7 @@ WITH size AS (
     FROM pg_class c CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) AS p
     WHERE c.oid = {relation}::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree({relation}) WHERE isleaf)
 ),
-share AS (SELECT least(100, greatest(0.1, 2000000.0 / greatest(rows, 1))) AS percent FROM size),
+share AS (SELECT least(100, greatest(0.1, 5000000.0 / greatest(rows, 1))) AS percent FROM size),
 sample AS MATERIALIZED (
     SELECT pubsubpull_keys AS key, row_number() OVER (ORDER BY {ordered}) AS place, count(*) OVER () AS n
     FROM (SELECT {names} FROM {table} TABLESAMPLE SYSTEM ((SELECT percent FROM share)) REPEATABLE (0)) AS pubsubpull_keys

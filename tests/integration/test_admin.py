@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import connection
 
 import pubsubpull
 from pubsubpull.pages import values
@@ -12,12 +11,6 @@ from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LOG = "/admin/pubsubpull/change/"
-
-
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.models import Permission, User
-from django.db import connection
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
@@ -21,9 +20,7 @@ OURS = "psp-timeline"
 
 
 @pytest.fixture(autouse=True)
-def _on(transactional_db, settings):
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
+def _on(settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "ADMIN_HISTORY": True}
 
 

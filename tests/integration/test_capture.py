@@ -27,11 +27,6 @@ from tests.shop.models import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    run("TRUNCATE pubsubpull_change")
-
-
 def run(statement, params=None, using="default"):
     with connections[using].cursor() as cursor:
         cursor.execute(statement, params)

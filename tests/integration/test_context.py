@@ -20,11 +20,6 @@ from tests.shop.models import Customer, Order
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    run("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 @pytest.fixture(params=[False, True], ids=["client-side", "server-side"])
 def _binding(request):
     """Run with parameters bound by the client and by the server."""

@@ -28,11 +28,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 INSERT = "INSERT INTO shop_customer (name, email) VALUES ('{}', '')"
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    run("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)

@@ -16,11 +16,6 @@ from tests.shop.models import Customer, Order
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    run("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)

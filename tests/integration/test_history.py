@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime.UTC
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    run("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)

@@ -18,12 +18,6 @@ from pubsubpull.capture.models import Change
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def _empty_log(transactional_db):
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
-
-
 def one_request():
     (request,) = Request.objects.all()
     assert set(Change.objects.filter(model="shop.customer").values_list("request_id", flat=True)) == {request.id}

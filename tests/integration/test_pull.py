@@ -508,14 +508,14 @@ def test_a_large_table_is_shared_out_by_a_sample_though_it_was_never_analyzed(ge
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")  # without its triggers
         cursor.execute(
-            "INSERT INTO shop_event SELECT 'r' || n % 2, n, repeat('x', 230) FROM generate_series(1, 40000) n"
+            "INSERT INTO shop_event SELECT 'r' || n % 2, n, repeat('x', 230) FROM generate_series(1, 60000) n"
         )
     found = get("models/shop.event/ranges/?parts=8").json()
-    assert found["rows"] != 40_000  # it was not counted
-    assert 30_000 < found["rows"] < 60_000
+    assert found["rows"] != 60_000  # it was not counted
+    assert 45_000 < found["rows"] < 90_000
     keys = [json.loads(key) for key in found["keys"]]
     shares = [
-        Event.objects.filter(region=region, number__lte=number).count() + (20_000 if region == "r1" else 0)
+        Event.objects.filter(region=region, number__lte=number).count() + (30_000 if region == "r1" else 0)
         for region, number in keys
     ]
-    assert shares == pytest.approx([5_000 * n for n in range(1, 8)], rel=0.2)
+    assert shares == pytest.approx([7_500 * n for n in range(1, 8)], rel=0.2)
