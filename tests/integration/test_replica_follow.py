@@ -484,7 +484,10 @@ def test_two_that_follow_apply_each_page_once(follower):
         assert advance.advance(standing, page, using="default") is page
         there.Order.objects.update(quantity=6)
         follower.run_once()
+        (further,) = place.standings("shop", "default", timezone.now())
         assert advance.advance(standing, page, using="default") is None
+    (left,) = place.standings("shop", "default", timezone.now())
+    assert left.cursor == further.cursor != page.cursor
     equal()
 
 
