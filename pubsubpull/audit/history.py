@@ -143,8 +143,9 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, **par
         "log": "queries/history_log",
     }
     fits = sql.compose("queries/history_fits", **asked)
-    seen = sql.compose(files[kind], fits=fits, before=before, most=max(EXAMINED, limit), **parts)
-    return sql.compose("queries/history", seen=seen, limit=limit)
+    most = max(EXAMINED, limit)
+    seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
+    return sql.compose("queries/history", seen=seen, most=most, limit=limit)
 
 
 def label(model: type[django_models.Model] | str) -> str:
@@ -172,11 +173,10 @@ def published(name: str) -> Publication:
 
 
 def _page(rows: list[tuple[Any, ...]], limit: int) -> History:
-    examined, last = rows[0][:2]
-    entries = tuple(_entry(*row[2:]) for row in rows if row[2] is not None)
-    if len(entries) == limit:
-        return History(entries=entries, next=entries[-1].version)
-    return History(entries=entries, next=last if examined >= max(EXAMINED, limit) else None)
+    entries = tuple(_entry(*row) for _, fits, *row in rows if fits)
+    if len(rows) == limit or (rows and rows[-1][0] == max(EXAMINED, limit)):
+        return History(entries=entries, next=rows[-1][2])
+    return History(entries=entries, next=None)
 
 
 def _entry(*row: Any) -> Entry:

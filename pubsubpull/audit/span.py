@@ -10,6 +10,8 @@ LOWEST = -(2**63)
 LATEST = 2**63 - 1
 SLACK = dt.timedelta(minutes=10)
 """How much later than its `at` a change may get its id: as long as the changes of one statement are written."""
+NEAR = 64
+"""How exactly a moment is found, in ids: about as many changes as come with a few of the log's pages."""
 
 
 def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> tuple[int, int]:
@@ -19,19 +21,19 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> 
     what was made `SLACK` after it has a later one; between these, each change tells its own time.
     """
     since, until = since and since - SLACK, until and until + SLACK
-    ((first, last, newest_past, past_since, past_until),) = sql.run(
-        using, sql.compose("queries/ends", since=since, until=until)
-    )
+    (found,) = sql.run(using, sql.compose("queries/ends", since=since, until=until))
+    first, first_at, last, last_at, newest_past, past_since, past_until = found
 
-    def find(moment: dt.datetime) -> int:
-        if first is None:
-            return 1
-        return int(sql.run(using, sql.compose("queries/id_at", low=first, high=last + 1, moment=moment))[0][0])
+    def find(moment: dt.datetime) -> tuple[int, int]:
+        if first is None or moment <= first_at:
+            return first or 1, first or 1
+        ends = {"low": first, "high": last + 1, "low_at": first_at, "high_at": last_at}
+        return sql.run(using, sql.compose("queries/id_at", moment=moment, near=NEAR, **ends))[0][:2]
 
-    low, high = find(since) if since else LOWEST, find(until) if until else LATEST
+    low, high = find(since)[0] if since else LOWEST, find(until)[1] if until else LATEST
     if newest_past is None:
         return low, high
     # The ids of the imported past are below those of captured changes, and tell their time by themselves.
     if since:
         low = past_since if past_since <= newest_past else low
-    return low, min(past_until, 0) if until and first in {None, high} else high
+    return low, min(past_until, 0) if until and high in {1, first} else high
