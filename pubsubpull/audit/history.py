@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-EXAMINED = 10_000
-"""The most changes that one page looks at, so that a page takes a bounded time whatever is asked for."""
+LOOKED = 1000
+"""How many changes a page looks at first; then twice as many, and so on, until it is full or enough time has gone."""
+ENOUGH = 0.01
+"""The seconds after which a page looks no further, so that it takes some tens of milliseconds whatever is asked for."""
 
 OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
 
@@ -103,8 +106,10 @@ def history(
 
     `user` is a user object or an id, `request` a request's id, `column` a column that differs, `path` how the request's
     path begins; the span is `since` <= at < `until`. A person's changes come by request, the latest first. A page
-    looks at a bounded number of changes, so it may be empty: go on with `before=page.next` until that is None.
+    looks for a bounded time, so it may be empty: go on with `before=page.next` until that is None.
     """
+    if limit < 1:
+        raise exceptions.HistoryError("limit: at least 1.")
     using = using or conf.get().DATABASE
     before = span.LATEST if before is None else before
     who = None if user is None else _user(user)
@@ -124,17 +129,34 @@ def history(
     elif request is not None:
         kind, parts = "request", {"request": _uuid(request)}
     elif who is not None:
-        kind, parts = "user", {"user": who, "started": _started(before, asked["until"], using)}
+        kind, parts = "user", {"user": who}
         asked["user"] = None  # the index finds nobody else's
     else:
         floor, ceiling = span.bounds(asked["since"], asked["until"], using)
         parts = {"floor": floor, "since": asked["since"], "until": asked["until"]}
         kind, before = "log", min(before, ceiling)
-    query = query_of(kind, asked, before=before, limit=limit, **parts)
-    return _page(sql.run(using, query), limit)
+    return _page(kind, asked, before=before, limit=limit, using=using, **parts)
 
 
-def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, **parts: Any) -> psql.Composed:
+def _page(kind: str, asked: dict[str, Any], *, before: int, limit: int, using: str, **parts: Any) -> History:
+    """Look further and further back until the page is full, all was looked at, or enough time has gone."""
+    began, most, entries = time.monotonic(), LOOKED, list[Entry]()
+    while True:
+        if kind == "user":
+            parts["started"] = _started(before, asked["until"], using)
+        rest = limit - len(entries)
+        most = max(most, rest)
+        rows = sql.run(using, query_of(kind, asked, before=before, limit=rest, most=most, **parts))
+        entries += [_entry(*row) for _, fits, *row in rows if fits]
+        if not rows or (len(rows) < rest and rows[-1][0] < most):
+            return History(entries=tuple(entries), next=None)
+        before = rows[-1][2]
+        if len(entries) == limit or time.monotonic() - began > ENOUGH:
+            return History(entries=tuple(entries), next=before)
+        most *= 2
+
+
+def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most: int, **parts: Any) -> psql.Composed:
     """Return the query of a page: `kind` names the index that it reads by, `asked` what its changes must fit."""
     files = {
         "object": "queries/history_object",
@@ -143,7 +165,6 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, **par
         "log": "queries/history_log",
     }
     fits = sql.compose("queries/history_fits", **asked)
-    most = max(EXAMINED, limit)
     seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
     return sql.compose("queries/history", seen=seen, most=most, limit=limit)
 
@@ -170,13 +191,6 @@ def published(name: str) -> Publication:
     if publication is None:
         raise exceptions.HistoryError(f"{name} is not published.")
     return publication
-
-
-def _page(rows: list[tuple[Any, ...]], limit: int) -> History:
-    entries = tuple(_entry(*row) for _, fits, *row in rows if fits)
-    if len(rows) == limit or (rows and rows[-1][0] == max(EXAMINED, limit)):
-        return History(entries=entries, next=rows[-1][2])
-    return History(entries=entries, next=None)
 
 
 def _entry(*row: Any) -> Entry:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, blame, declared, handlers, place, statement
+from pubsubpull.replica import apply, blame, declared, handlers, place, small, statement
 from pubsubpull.replica.pages import up_to_now
 from pubsubpull.subscribe.threads import first_line
 
@@ -51,6 +51,8 @@ def advance(
 
 
 def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_one: bool) -> bool:
+    if len(pages) == 1 and not one_by_one and small.advance(standing, pages[0], using=using):
+        return True
     tables = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
     relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
     with transaction.atomic(using):

@@ -51,7 +51,7 @@ def lay(
     """Lay out pages, one behind the other; return what there is, by source. `left_out` are versions to pass by."""
     wanted: dict[str, set[str]] = {}
     for replica in replicas:
-        wanted.setdefault(replica.source, set()).update(_wanted(replica))
+        wanted.setdefault(replica.source, set()).update(read_of(replica))
     given = {
         "models": list(wanted),
         "wanted": json.dumps({source: sorted(names) for source, names in wanted.items()}),
@@ -81,7 +81,8 @@ def open_page(using: str) -> None:
     sql.run_each(using, *opening())
 
 
-def _wanted(replica: Follows) -> list[str]:
+def read_of(replica: Follows) -> list[str]:
+    """Return the source columns that are read for a replica."""
     if not isinstance(replica, declared.Replica):
         return []
     return sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
@@ -89,7 +90,7 @@ def _wanted(replica: Follows) -> list[str]:
 
 def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
     """Say which of the replica's source columns the laid out rows have, and which they lack."""
-    wanted = _wanted(replica)
+    wanted = read_of(replica)
     if laid.whole:
         return Columns(present=frozenset(wanted if laid.rows else ()))
     found = sql.run(using, sql.compose("queries/replica/absent", source=replica.source, columns=wanted))
@@ -100,7 +101,7 @@ def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
 
 
 def _look(replica: Replica, using: str) -> Laid:
-    query = sql.compose("queries/replica/page_state", source=replica.source, columns=_wanted(replica))
+    query = sql.compose("queries/replica/page_state", source=replica.source, columns=read_of(replica))
     return Laid().and_then(*sql.run(using, query)[0])
 
 

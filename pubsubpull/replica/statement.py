@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMA = psql.SQL(", ")
 AND = psql.SQL(" AND ")
+LAID_OUT = psql.SQL("pg_temp.pubsubpull_page")
 
 
 class Encoder(DjangoJSONEncoder):
@@ -87,11 +88,21 @@ def absent_as_default(replica: Replica, absent: Collection[str]) -> tuple[Column
     return tuple(made)
 
 
-def apply(found: Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str) -> Any:
+def apply(
+    found: Target,
+    columns: tuple[Column, ...],
+    *,
+    after: int,
+    upto: int,
+    extra: str | None,
+    using: str,
+    page: psql.Composable = LAID_OUT,
+) -> Any:
     """Return the statement that applies the changes after one place of the page, up to another."""
     replica = found.replica
     return sql.compose(
         "queries/replica/apply",
+        page=page,
         source=replica.source,
         after=after,
         upto=upto,

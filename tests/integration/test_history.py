@@ -90,7 +90,8 @@ def test_history_comes_a_page_at_a_time_without_gap_or_double():
 
 
 def test_a_page_looks_at_a_bounded_number_of_changes_and_says_where_to_go_on(monkeypatch):
-    monkeypatch.setattr(histories, "EXAMINED", 5)
+    monkeypatch.setattr(histories, "LOOKED", 5)
+    monkeypatch.setattr(histories, "ENOUGH", 0)
     Quoted.objects.create(value="rare")
     for name in "abcdefgh":
         Customer.objects.create(name=name)
@@ -98,6 +99,25 @@ def test_a_page_looks_at_a_bounded_number_of_changes_and_says_where_to_go_on(mon
     assert len(page) == 0
     assert page.next is not None
     assert [entry.model for entry in pubsubpull.history(models=[Quoted], limit=2, before=page.next)] == ["shop.quoted"]
+
+
+def test_a_page_looks_further_back_until_it_is_full_or_all_was_looked_at(monkeypatch):
+    monkeypatch.setattr(histories, "LOOKED", 1)
+    monkeypatch.setattr(histories, "ENOUGH", 60)
+    for number in range(12):
+        Quoted.objects.create(value=str(number))
+        Customer.objects.create(name="between")
+    seen, before = [], None
+    while before is not None or not seen:
+        page = pubsubpull.history(models=[Quoted], limit=5, before=before)
+        seen.append([entry.new["value"] for entry in page])
+        before = page.next
+    assert seen == [["11", "10", "9", "8", "7"], ["6", "5", "4", "3", "2"], ["1", "0"]]
+
+
+def test_a_page_of_nothing_is_refused():
+    with pytest.raises(exceptions.HistoryError, match=r"limit: at least 1\."):
+        pubsubpull.history(limit=0)
 
 
 def test_a_persons_changes_come_by_request_the_latest_first_page_by_page():
@@ -349,7 +369,7 @@ def _large_log():
 )
 def test_each_history_is_read_by_an_index_and_no_more_of_it_than_a_page_needs(kind, parts):
     asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
-    query = histories.query_of(kind, asked, before=span.LATEST, limit=20, **parts)
+    query = histories.query_of(kind, asked, before=span.LATEST, limit=20, most=10_000, **parts)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):
         if not node["Actual Loops"]:  # how far was looked is asked only where too few fit
@@ -368,7 +388,7 @@ def test_a_page_of_a_span_is_not_taken_up_by_what_was_made_right_after_it():
     run(
         "INSERT INTO pubsubpull_change (at, model, op, key, new) SELECT %s + (n - 5) * interval '10 ms', "
         "'shop.customer', 'I', n::text, '{}' FROM generate_series(1, %s) n",
-        [moment, histories.EXAMINED + 100],
+        [moment, 10_100],
     )
     page = pubsubpull.history(until=moment, models=[Customer])
     assert [entry.key for entry in page.entries] == ["4", "3", "2", "1"]
@@ -444,7 +464,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
         "moment": now() + datetime.timedelta(days=1),
     }
     whose = {"model": "shop.customer", "key": "77"}
-    seen = sql.compose("queries/history_object", fits=fits, most=histories.EXAMINED, **given, **whose)
+    seen = sql.compose("queries/history_object", fits=fits, most=10_000, **given, **whose)
     query = sql.compose(file, seen=seen, most=200, fits=fits, request=request, **given, **whose)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):

@@ -1,7 +1,7 @@
 -- Applies a page to one replica: of each row its last change. What was deleted, or concerns the replica no more, goes first, so that
 -- a unique value is free for the row that took it over. PostgreSQL reads each value by the input of the local column's own type.
 WITH latest AS MATERIALIZED (
-    SELECT DISTINCT ON (key) n, version, key, op, data FROM pg_temp.pubsubpull_page
+    SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
     WHERE model = {source} AND n > {after} AND n <= {upto} AND op <> 'truncate' ORDER BY key, n DESC, version DESC
 ),
 page AS MATERIALIZED (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra}),

@@ -1,0 +1,85 @@
+"""Small pages, as most are that were waited for: one message applies one, in a transaction of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.db import Error, connections
+from psycopg import sql as psql
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.replica import apply, declared, handlers, place, statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.pages import Page
+    from pubsubpull.replica.place import Standing
+
+SIZE = 2**16
+"""The most characters of a small page. Each replica's statement reads all of it."""
+KEPT = "small page"
+
+
+def advance(standing: Standing, page: Page, *, using: str) -> bool:
+    """Apply a small page that is all plain; False where it is not, or anything is not as usual: nothing is done then.
+
+    Plain is what needs nobody to look at it between two statements: no function of the user's, no truncate, no column
+    that comes or goes.
+    """
+    if len(page.body) > SIZE or connections[using].in_atomic_block:
+        return False
+    replicas = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
+    if len(replicas) < len(standing.replicas) or any(one.in_python or handlers.of(one) for one in replicas):
+        return False
+    items = [] if page.empty else json.loads(page.body)["items"]
+    concerned = [replica for replica in replicas if any(item["model"] == replica.source for item in items)]
+    if not all(_plain(replica, items) for replica in concerned):
+        return False
+    try:
+        made = [_made(replica, using) for replica in concerned]
+        take = _take(standing, page, [known for known, _ in made])
+        taken = sql.run_each(using, take, *(applies for _, applies in made))[0]
+    except (Error, exceptions.ReplicaError):  # what it is, and whose, is found where each statement is looked at
+        taken = [(False,)]
+    if not taken[0][0]:
+        for replica in concerned:
+            replica.statements.pop((KEPT, using), None)
+    return bool(taken[0][0])
+
+
+def _plain(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
+    wanted = set(apply.read_of(replica))
+    mine = [item for item in items if item["model"] == replica.source]
+    rows = [item["new"] for item in mine if item["op"] in {"insert", "update"}]
+    deletes = sum(item["op"] == "delete" for item in mine)
+    return len(rows) + deletes == len(mine) and all(wanted <= row.keys() for row in rows)
+
+
+def _made(replica: Replica, using: str) -> tuple[psql.SQL, psql.SQL]:
+    """Return how to see that a replica's table is as it was, and the statement that was made for it."""
+    kept, of = replica.statements, (KEPT, using)
+    if of not in kept:
+        found = statement.target(replica, using)
+        page = psql.SQL("({}) AS small").format(sql.template("queries/replica/small_page"))
+        applies = statement.apply(found, replica.columns, after=0, upto=apply.LAST, extra=None, using=using, page=page)
+        types = json.dumps(dict(found.types))
+        known = sql.compose("queries/replica/as_known", types=types, columns=statement.table_columns(replica))
+        pg = connections[using].connection
+        kept[of] = psql.SQL(known.as_string(pg)), psql.SQL(applies.as_string(pg))
+    return kept[of]  # type: ignore[no-any-return]
+
+
+def _take(standing: Standing, page: Page, known: Sequence[psql.SQL]) -> psql.Composed:
+    return sql.compose(
+        "queries/replica/take_page",
+        service=standing.service,
+        names=[replica.name for replica in standing.replicas],
+        before=standing.cursor,
+        as_known=psql.SQL(" AND ").join(known) if known else psql.SQL("true"),
+        move=place.moving(standing.replicas, page.cursor),
+        body=page.body,
+    )
