@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql as psql
@@ -60,39 +61,46 @@ class Reading:
 
         Without `old`, updates come without the row before.
         """
-        wanted = psql.SQL("true") if models is None else psql.SQL("model = ANY({})").format(psql.Literal(list(models)))
-        window = self._window(limit=limit, wanted=wanted)
-        if size is not None:
-            window = sql.template("queries/bounded").format(window=window, size=psql.Literal(size))
-        item = sql.compose("queries/item", old=psql.SQL("old" if old else "CASE WHEN op <> 'U' THEN old END"))
-        query = sql.template(name).format(item=item, window=window)
-        return sql.run(using, sql.template("queries/kept").format(query=query), as_bytes=as_bytes)
-
-    def _window(self, *, limit: int, wanted: psql.Composable) -> psql.Composed:
-        """Return the query for the changes; above `since.seq` there are no stragglers to look for."""
         since, upto = self.since, self.window
-        tail = sql.compose(
-            "queries/tail",
-            low=max(upto.last, since.seq),
-            high=self.high,
-            restored=self.restored,
-            since=str(since.snapshot),
-            upto=str(upto.snapshot),
-            limit=limit,
-            wanted=wanted,
+        ended = sorted(set(since.snapshot.running) - set(upto.snapshot.running))
+        stragglers = max(upto.last, since.floor) < since.seq  # above since.seq there are none to look for
+        text = _text(
+            name,
+            parts=("ended",) * (stragglers and bool(ended)) + ("begun",) * stragglers,
+            bounded=size is not None,
+            wanted="true" if models is None else "model = ANY(%(models)s)",
+            old="old" if old else "CASE WHEN op <> 'U' THEN old END",
         )
-        if max(upto.last, since.floor) >= since.seq:
-            return tail
-        return sql.compose(
-            "queries/window",
-            ended=[str(xid) for xid in sorted(set(since.snapshot.running) - set(upto.snapshot.running))],
-            first=str(since.snapshot.xmax),
-            beyond=str(upto.snapshot.xmax),
-            upto=str(upto.snapshot),
-            floor=since.floor,
-            seq=since.seq,
-            last=upto.last,
-            tail=tail,
-            limit=limit,
-            wanted=wanted,
-        )
+        given = {
+            "limit": limit,
+            "size": size,
+            "models": None if models is None else list(models),
+            "low": max(upto.last, since.seq),
+            "high": self.high,
+            "restored": self.restored,
+            "since": str(since.snapshot),
+            "upto": str(upto.snapshot),
+            "ended": [str(xid) for xid in ended],
+            "first": str(since.snapshot.xmax),
+            "beyond": str(upto.snapshot.xmax),
+            "floor": since.floor,
+            "seq": since.seq,
+            "last": upto.last,
+        }
+        return sql.run(using, text, given, as_bytes=as_bytes)
+
+
+@functools.cache
+def _text(name: str, *, parts: tuple[str, ...], bounded: bool, wanted: str, old: str) -> psql.SQL:
+    """Return a query without its values, put together once: that takes as long as to read a page of few changes."""
+    only = psql.SQL(wanted)
+    window: psql.Composable = sql.template("queries/tail").format(wanted=only)
+    if parts:
+        each = [sql.template(f"queries/{part}").format(wanted=only) for part in parts]
+        union = psql.SQL(" UNION ALL ").join([psql.SQL("({})").format(part) for part in [*each, window]])
+        window = sql.template("queries/window").format(parts=union)
+    if bounded:
+        window = sql.template("queries/bounded").format(window=window)
+    item = sql.template("queries/item").format(old=psql.SQL(old))
+    query = sql.template(name).format(item=item, window=window)
+    return psql.SQL(sql.template("queries/kept").format(query=query).as_string())

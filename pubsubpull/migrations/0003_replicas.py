@@ -132,5 +132,5 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=["job", "key"], name="pubsubpull_pull_key_once")],
             },
         ),
-        RunFiles(["copy_page_storage.1"], undo="nothing.1"),
+        RunFiles(["copy_page_storage.1", "move_replicas.1", "take_page.1"], undo="drop_replicas.1"),
     ]

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.cursor import Cursor
 
-FIRST, LONGEST = 0.001, 0.25
+FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
-SHARE = 0.1
-"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.1 s."""
+SHARE = 0.05
+"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
 
 
 def page(

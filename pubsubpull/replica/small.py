@@ -10,7 +10,7 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, declared, handlers, place, statement
+from pubsubpull.replica import apply, declared, handlers, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +41,22 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
         return False
     try:
         made = [_made(replica, using) for replica in concerned]
-        take = _take(standing, page, [known for known, _ in made])
-        taken = sql.run_each(using, take, *(applies for _, applies in made))[0]
+        take = sql.compose(
+            "queries/replica/take_page",
+            service=standing.service,
+            names=[replica.name for replica in replicas],
+            before=standing.cursor,
+            upto=page.cursor,
+            tables=json.dumps({relation: types for relation, types, _ in made}),
+            body=page.body,
+        )
+        ((taken,),) = sql.run_each(using, take, *(applies for _, _, applies in made))[0]
     except (Error, exceptions.ReplicaError):  # what it is, and whose, is found where each statement is looked at
-        taken = [(False,)]
-    if not taken[0][0]:
+        taken = False
+    if not taken:
         for replica in concerned:
             replica.statements.pop((KEPT, using), None)
-    return bool(taken[0][0])
+    return bool(taken)
 
 
 def _plain(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
@@ -59,27 +67,13 @@ def _plain(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
     return len(rows) + deletes == len(mine) and all(wanted <= row.keys() for row in rows)
 
 
-def _made(replica: Replica, using: str) -> tuple[psql.SQL, psql.SQL]:
-    """Return how to see that a replica's table is as it was, and the statement that was made for it."""
+def _made(replica: Replica, using: str) -> tuple[str, dict[str, str], psql.SQL]:
+    """Return the replica's table, its columns' types, and the statement that was made for these."""
     kept, of = replica.statements, (KEPT, using)
     if of not in kept:
         found = statement.target(replica, using)
         page = psql.SQL("({}) AS small").format(sql.template("queries/replica/small_page"))
         applies = statement.apply(found, replica.columns, after=0, upto=apply.LAST, extra=None, using=using, page=page)
-        types = json.dumps(dict(found.types))
-        known = sql.compose("queries/replica/as_known", types=types, columns=statement.table_columns(replica))
-        pg = connections[using].connection
-        kept[of] = psql.SQL(known.as_string(pg)), psql.SQL(applies.as_string(pg))
+        text = psql.SQL(applies.as_string(connections[using].connection))
+        kept[of] = found.relation.as_string(), dict(found.types), text
     return kept[of]  # type: ignore[no-any-return]
-
-
-def _take(standing: Standing, page: Page, known: Sequence[psql.SQL]) -> psql.Composed:
-    return sql.compose(
-        "queries/replica/take_page",
-        service=standing.service,
-        names=[replica.name for replica in standing.replicas],
-        before=standing.cursor,
-        as_known=psql.SQL(" AND ").join(known) if known else psql.SQL("true"),
-        move=place.moving(standing.replicas, page.cursor),
-        body=page.body,
-    )

@@ -1,4 +1,4 @@
--- The first changes of a query, as many as come to {size} bytes; the one that goes beyond is the last, so that there is always one. Counted is
+-- The first changes of a query, as many as come to %(size)s bytes; the one that goes beyond is the last, so that there is always one. Counted is
 -- what a value takes as it is stored, or, where it is compressed, the length of its text.
 SELECT id, xid, at, model, op, key, request_id, old, new FROM (
     SELECT w.*, sum(
@@ -6,4 +6,4 @@ SELECT id, xid, at, model, op, key, request_id, old, new FROM (
         + coalesce(CASE WHEN pg_column_compression(old) IS NULL THEN pg_column_size(old) ELSE octet_length(old::text) END, 0)
     ) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM ({window}) AS w
-) AS b WHERE before IS NULL OR before < {size}
+) AS b WHERE before IS NULL OR before < %(size)s

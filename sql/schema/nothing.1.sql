@@ -1,2 +1,0 @@
--- Undoes what goes with its table by itself.
-SELECT NULL;
