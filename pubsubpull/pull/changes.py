@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.capture.feed import Present
 
 FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
@@ -30,13 +33,39 @@ def page(
     clock: Callable[[], float] = time.monotonic,
 ) -> feed.Page:
     """Return the first page with something in it, or what there is after `wait` seconds; `old` is as in `feed.page`."""
-    began = clock()
+    began, now = clock(), None
     while True:
-        found = feed.page(after, models=models, limit=limit, using=using, old=old)
+        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old)
+        looked = time.monotonic()
         waited = clock() - began
         left = wait - waited
         if found.count or left <= 0:
             return found
-        after = found.cursor
+        after, now = found.cursor, None
         if not found.more:
-            sleep(min(max(FIRST, waited * SHARE), LONGEST, left))
+            pause = min(max(FIRST, waited * SHARE), LONGEST, left)
+            sleep(pause)
+            now = LOOKS.present(using, since=max(looked, time.monotonic() - pause / 2))
+
+
+class Looks:
+    """Looks at the log for all calls of a process that wait: however many, together they look as often as two would."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._latest: dict[str, tuple[float, Present]] = {}
+
+    def present(self, using: str, *, since: float) -> Present:
+        """Return the present as somebody saw it who began to look at `since` or later; or else look.
+
+        A call's own latest look must have ended by `since`: no present may be older than the cursor that it is for.
+        """
+        with self._lock:
+            began, present = self._latest.get(using, (-math.inf, None))
+            if present is None or began < since:
+                began, present = time.monotonic(), feed.present(using)
+                self._latest[using] = (began, present)
+            return present
+
+
+LOOKS = Looks()

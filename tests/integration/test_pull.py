@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
@@ -230,6 +233,66 @@ def test_a_call_that_waits_in_vain_ends_in_time_and_moves_the_cursor_on():
     assert (page.count, page.more) == (0, False)
     assert page.cursor.seq > start.seq
     assert time[0] == pytest.approx(2)
+
+
+def test_calls_that_wait_share_their_looks_at_the_log(monkeypatch):
+    """One is in the midst of a look; the other waits for it instead of looking too, unless it needs a later one."""
+    looks, made, inside, go_on = changes.Looks(), [], threading.Event(), threading.Event()
+    present = feed.present
+
+    def slow(using):
+        made.append(using)
+        inside.set()
+        assert go_on.wait(30)
+        return present(using)
+
+    def look(since):
+        try:
+            return looks.present("default", since=since)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(feed, "present", slow)
+    before = time.monotonic()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(look, before)
+        assert inside.wait(30)
+        second = threads.submit(look, before)
+        go_on.set()
+        assert second.result(30) is first.result(30)
+    assert made == ["default"]
+    assert looks.present("default", since=time.monotonic()) is not first.result()
+    assert made == ["default", "default"]
+
+
+def test_a_call_never_goes_on_with_a_look_from_before_its_cursor(monkeypatch):
+    asked, start = [], feed.present().cursor()
+
+    class Looks(changes.Looks):
+        def present(self, using, *, since):
+            asked.append(since)
+            return super().present(using, since=since)
+
+    def page(*args, **kwargs):
+        found = read(*args, **kwargs)
+        ended.append(time.monotonic())
+        return found
+
+    read, ended = feed.page, []
+    monkeypatch.setattr(changes, "LOOKS", Looks())
+    monkeypatch.setattr(feed, "page", page)
+    passed = itertools.count()
+    changes.page(
+        start,
+        models=["shop.customer"],
+        limit=10,
+        wait=5,
+        using="default",
+        sleep=lambda _: None,
+        clock=lambda: float(next(passed)),
+    )
+    assert len(asked) > 3
+    assert all(since >= end for since, end in zip(asked, ended, strict=False))
 
 
 def test_the_trail_tells_who_changed_what_newest_first(get, client):
