@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.db import Error, connections
 from psycopg import sql as psql
@@ -15,7 +15,7 @@ from pubsubpull.replica import apply, declared, handlers, statement
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declared import Follows, Replica
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Standing
 
@@ -32,19 +32,17 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     """
     if len(page.body) > SIZE or connections[using].in_atomic_block:
         return False
-    replicas = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
-    if len(replicas) < len(standing.replicas) or any(one.in_python or handlers.of(one) for one in replicas):
-        return False
     items = [] if page.empty else json.loads(page.body)["items"]
-    concerned = [replica for replica in replicas if any(item["model"] == replica.source for item in items)]
-    if not all(_plain(replica, items) for replica in concerned):
+    concerned = [follows for follows in standing.replicas if any(item["model"] == follows.source for item in items)]
+    replicas = [follows for follows in concerned if _is_plain(follows, items)]
+    if len(replicas) < len(concerned):
         return False
     try:
-        made = [_made(replica, using) for replica in concerned]
+        made = [_made(replica, using) for replica in replicas]
         take = sql.compose(
             "queries/replica/take_page",
             service=standing.service,
-            names=[replica.name for replica in replicas],
+            names=[follows.name for follows in standing.replicas],
             before=standing.cursor,
             upto=page.cursor,
             tables=json.dumps({relation: types for relation, types, _ in made}),
@@ -54,14 +52,15 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     except (Error, exceptions.ReplicaError):  # what it is, and whose, is found where each statement is looked at
         taken = False
     if not taken:
-        for replica in concerned:
+        for replica in replicas:
             replica.statements.pop((KEPT, using), None)
     return bool(taken)
 
 
-def _plain(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
-    wanted = set(apply.read_of(replica))
-    mine = [item for item in items if item["model"] == replica.source]
+def _is_plain(follows: Follows, items: Sequence[dict[str, Any]]) -> TypeGuard[Replica]:
+    if not isinstance(follows, declared.Replica) or follows.in_python or handlers.of(follows):
+        return False
+    wanted, mine = set(apply.read_of(follows)), [item for item in items if item["model"] == follows.source]
     rows = [item["new"] for item in mine if item["op"] in {"insert", "update"}]
     deletes = sum(item["op"] == "delete" for item in mine)
     return len(rows) + deletes == len(mine) and all(wanted <= row.keys() for row in rows)

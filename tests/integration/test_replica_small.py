@@ -1,0 +1,194 @@
+"""Small pages: applied by one message, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import pytest
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+import pubsubpull
+from pubsubpull.capture import sql
+from pubsubpull.replica import advance, declared, handlers, pages, place, services, small
+from pubsubpull.replica.models import ReplicaState
+from tests.replicas import models as here
+from tests.shop import models as there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def next_page():
+    """Return where all stand, and the page after it."""
+    (standing,) = place.standings("shop", "default", timezone.now())
+    with services.get("shop").client() as client:
+        return standing, pages.changes(client, standing.sources, standing.cursor)
+
+
+def stock():
+    return set(here.Stock.objects.values_list("warehouse", "article", "amount"))
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """Count what is sent to apply pages."""
+    sent = []
+    run, run_each, run_bound = sql.run, sql.run_each, sql.run_bound
+    monkeypatch.setattr(sql, "run", lambda *a, **k: sent.append(a) or run(*a, **k))
+    monkeypatch.setattr(sql, "run_each", lambda *a, **k: sent.append(a) or run_each(*a, **k))
+    monkeypatch.setattr(sql, "run_bound", lambda *a, **k: sent.append(a) or run_bound(*a, **k))
+    return sent
+
+
+def test_a_small_page_is_applied_by_one_message(follower, messages):
+    there.Stock.objects.create(warehouse="w", article=0)
+    follower.run_once()
+    for amount in range(1, 4):
+        there.Stock.objects.create(warehouse="w", article=amount)
+        there.Stock.objects.filter(article=0).update(amount=amount)
+        standing, page = next_page()
+        messages.clear()
+        assert advance.advance(standing, page, using="default") is page
+        assert len(messages) == 1 or amount == 1  # the first one may have to look the table up
+    there.Stock.objects.filter(article=3).delete()
+    follower.run_once()
+    assert stock() == {("w", 0, 3), ("w", 1, 0), ("w", 2, 0)}
+
+
+def test_an_empty_page_moves_all_on_by_one_message(follower, messages):
+    follower.run_once()
+    there.Secret.objects.create(text="nobody follows it")
+    standing, page = next_page()
+    assert page.empty
+    messages.clear()
+    assert advance.advance(standing, page, using="default") is page
+    assert len(messages) == 1
+    assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
+
+
+def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = next_page()
+    assert small.advance(standing, page, using="default")
+    assert not small.advance(standing, page, using="default")
+    further = dataclasses.replace(standing, cursor=page.cursor)
+    there.Stock.objects.update(amount=5)
+    _, following = next_page()
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor)
+    assert not small.advance(further, following, using="default")
+    assert {state.cursor for state in ReplicaState.objects.exclude(name="replicas.customer")} == {page.cursor}
+    assert stock() == {("w", 1, 0)}
+
+
+@pytest.mark.parametrize("change", [{"shape": ""}, {"absent": ["amount"]}])
+def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(follower, change):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = next_page()
+    ReplicaState.objects.filter(name="replicas.stock").update(**change)
+    assert not small.advance(standing, page, using="default")
+    assert stock() == set()
+
+
+def test_what_somebody_must_look_at_is_left_to_the_careful_way(follower):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = next_page()
+    with transaction.atomic():
+        assert not small.advance(standing, page, using="default")
+    large = dataclasses.replace(page, body=page.body + " " * small.SIZE)
+    assert not small.advance(standing, large, using="default")
+
+    @pubsubpull.on_change("shop.stock", service="shop")
+    def handler(change):
+        """Do nothing."""
+
+    try:
+        assert not small.advance(standing, page, using="default")
+    finally:
+        handlers.forget(handler)
+    there.Customer.objects.create(name="has a replica that a function makes")
+    standing, page = next_page()
+    assert not small.advance(standing, page, using="default")
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE shop_stock")
+    standing, page = next_page()
+    assert not small.advance(standing, page, using="default")
+    follower.run_once()
+    assert stock() == set()
+
+
+def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, monkeypatch):
+    """A statement made for the column as it was would round to it, and nothing would fail."""
+
+    class Priced(models.Model):
+        id = models.BigIntegerField(primary_key=True)
+        total = models.DecimalField(max_digits=12, decimal_places=1)
+
+        class Meta:
+            app_label = "replicas"
+            managed = False
+
+    monkeypatch.setattr(declared, "_replicas", {})
+    pubsubpull.replicates("shop.order", service="shop", where={"status": "new"})(Priced)
+    with connection.schema_editor() as editor:
+        editor.create_model(Priced)
+    try:
+        follower.run_once()
+        for total in ("1.1", "2.2"):
+            there.Order.objects.create(total=Decimal(total))
+            standing, page = next_page()
+            assert small.advance(standing, page, using="default")
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE replicas_priced ALTER COLUMN total TYPE numeric(12, 2)")
+        there.Order.objects.create(total=Decimal("3.25"))
+        standing, page = next_page()
+        assert advance.advance(standing, page, using="default") is page
+        assert sorted(Priced.objects.values_list("total", flat=True)) == [
+            Decimal("1.1"),
+            Decimal("2.2"),
+            Decimal("3.25"),
+        ]
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Priced)
+
+
+def test_a_page_that_fails_says_whose_fault_it_is(follower):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE replicas_stock ADD CONSTRAINT few CHECK (amount < 5)")
+    try:
+        follower.run_once()
+        there.Stock.objects.update(amount=6)
+        with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
+            follower.run_once()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE replicas_stock DROP CONSTRAINT few")
+
+
+def test_its_writes_belong_to_the_request_that_pushed_it(follower):
+    """The local table may be published itself, and so tell others on whose behalf it changed."""
+    follower.run_once()
+    told = """
+        CREATE TABLE told (request text);
+        CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO told VALUES (current_setting('pubsubpull.request')); RETURN NULL; END $$;
+        CREATE TRIGGER tell AFTER INSERT ON replicas_stock FOR EACH STATEMENT EXECUTE FUNCTION tell()
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(told)
+        try:
+            there.Stock.objects.create(warehouse="w", article=1)
+            standing, page = next_page()
+            with pubsubpull.context(user="ann") as context:
+                assert small.advance(standing, page, using="default")
+            cursor.execute("SELECT request FROM told")
+            ((request,),) = cursor.fetchall()
+        finally:
+            cursor.execute("DROP TRIGGER tell ON replicas_stock; DROP FUNCTION tell(); DROP TABLE told")
+    assert str(context.id) in request
