@@ -8,8 +8,10 @@ import uuid
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
+from django.test import override_settings
+
 import pubsubpull
-from benchmarks import measure, services, sql
+from benchmarks import measure, pages, services, sql
 from benchmarks.models import Captured
 from pubsubpull import exceptions
 from pubsubpull.capture import feed, partitions
@@ -28,35 +30,43 @@ EACH = 20
 """Changes of a request."""
 USERS = 1000
 PAGE = 50
+SUBSCRIPTIONS = 1000
 
 
 def run(bench: Bench) -> measure.Outcome:
     """Fill the log, and ask for pages of each kind at random; give how long all but one in twenty take at most."""
     count = bench.count or (20_000 if bench.quick else 10_000_000)
-    calls = 5 if bench.quick else 200
     _fill(count, bench.say)
-    lines = []
-    for name, ask in _kinds(count, random.Random(7)).items():
-        took = [measure.timed(ask) * 1000 for _ in range(calls)]
-        usual, most = measure.quantile(took, 0.5), measure.quantile(took, 0.95)
-        bench.say(f"{name}: {usual:.1f} ms")
-        lines.append(
-            measure.Line(
-                what=name,
-                ours=f"{usual:.1f} ms",
-                theirs="–",
-                value=most,
-                bound="at most",
-                target=LIMIT,
-                unit=" ms",
-            )
-        )
+    pages.subscriptions(SUBSCRIPTIONS, 2 * count)
+    pages.samples()
+    sql.run(sql.compose("analyze"))
+    return ask(count, calls=5 if bench.quick else 200, say=bench.say)
+
+
+def ask(count: int, *, calls: int, say: Callable[[str], None]) -> measure.Outcome:
+    """Ask for pages of each kind from a log that is full."""
+    with override_settings(MIDDLEWARE=pages.MIDDLEWARE, ROOT_URLCONF="benchmarks.admin_urls"):
+        browser = pages.client()
+        asked = _kinds(count, random.Random(7))
+        lines = [_line(name, one, calls, LIMIT, say) for name, one in asked.items()]
+        operators = "the operators' page"
+        lines.append(_line(operators, lambda: pages.ask(browser, pages.OPERATORS), calls, pages.LIMIT, say))
     note = (
         f"{count:,} changes of {_objects(count):,} objects by {USERS:,} people in {count // EACH:,} requests, one in a "
-        f"hundred of one object; pages of {PAGE}, each asked for {calls:,} times, at random places; the median, and "
-        "what 19 in 20 are within."
+        f"hundred of one object, and after them {count:,} small ones of a single hour: {2 * count:,} in all. "
+        f"{SUBSCRIPTIONS:,} subscriptions. Pages of {PAGE}, each asked for {calls:,} times, at random places; the "
+        "median, and what 19 in 20 are within."
     )
     return measure.Outcome(lines=tuple(lines), notes=(note,))
+
+
+def _line(name: str, one: Callable[[], Any], calls: int, limit: float, say: Callable[[str], None]) -> measure.Line:
+    took = [measure.timed(one) * 1000 for _ in range(calls)]
+    usual, most = measure.quantile(took, 0.5), measure.quantile(took, 0.95)
+    say(f"{name}: {usual:.1f} ms")
+    return measure.Line(
+        what=name, ours=f"{usual:.1f} ms", theirs="–", value=most, bound="at most", target=limit, unit=" ms"
+    )
 
 
 def _kinds(count: int, chance: random.Random) -> dict[str, Callable[[], Any]]:
@@ -105,7 +115,7 @@ def _objects(count: int) -> int:
 def _fill(count: int, say: Callable[[str], None]) -> None:
     there = partitions.read(feed.present(), "default")
     low = partitions.end(there)
-    while low <= count:
+    while low <= 2 * count:
         partitions.make(low, low + 10_000_000, "default")
         low += 10_000_000
     sql.run(sql.compose("past_requests", count=count // EACH, step=STEP * EACH, users=USERS))
@@ -120,4 +130,7 @@ def _fill(count: int, say: Callable[[str], None]) -> None:
         last = min(first + BATCH - 1, count)
         sql.run(sql.compose("past_changes", first=first, last=last, **parts))
         say(f"{last:,} of {count:,} changes")
-    sql.run(sql.compose("analyze"))
+    for first in range(1, count + 1, BATCH):
+        last = min(first + BATCH - 1, count)
+        sql.run(sql.compose("small_changes", first=first, last=last, model=services.MODEL))
+        say(f"{last:,} of {count:,} small changes")

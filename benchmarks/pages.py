@@ -20,6 +20,7 @@ REQUESTS = 100
 """The changes are of so many requests."""
 TRAIL = 1000
 """So many of them are of one object."""
+OPERATORS = "/admin/pubsubpull/subscription/"
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -33,15 +34,15 @@ def run(bench: Bench) -> measure.Outcome:
     changes, many, rounds = (20_000, 50, 1) if bench.quick else (1_000_000, 1_000, 9)
     request = _changes(changes)
     bench.say(f"{changes:,} changes are there")
-    _subscriptions(many, changes)
-    _samples()
+    subscriptions(many, changes)
+    samples()
     sql.run(sql.compose("analyze"))
     with override_settings(MIDDLEWARE=MIDDLEWARE, ROOT_URLCONF="benchmarks.admin_urls"):
-        client = _client()
+        browser = client()
         pages = _pages(request)
         found = measure.medians(
             measure.interleaved(
-                {name: lambda path=path: _ask(client, path) for name, path in pages.items()},  # type: ignore[misc]
+                {name: lambda path=path: ask(browser, path) for name, path in pages.items()},  # type: ignore[misc]
                 rounds=rounds,
                 say=bench.say,
             )
@@ -70,7 +71,7 @@ def _pages(request: str) -> dict[str, str]:
     history, log, state = (
         "/admin/benchmarks/captured/1/history/",
         "/admin/pubsubpull/change/",
-        "/admin/pubsubpull/subscription/",
+        OPERATORS,
     )
     soon = dt.datetime.now(tz=dt.UTC).date() + dt.timedelta(days=1)
     return {
@@ -107,7 +108,8 @@ def _execute(name: str, **parts: object) -> None:
         cursor.execute(sql.compose(name, table=services.TABLE, **parts))
 
 
-def _subscriptions(many: int, changes: int) -> None:
+def subscriptions(many: int, changes: int) -> None:
+    """Make subscriptions that stand at places of their own all over the log, a fifth of them failing."""
     from pubsubpull.capture import feed
     from pubsubpull.models import Subscription
 
@@ -137,7 +139,7 @@ def _subscriptions(many: int, changes: int) -> None:
     Subscription.objects.bulk_create(made)
 
 
-def _samples() -> None:
+def samples() -> None:
     """Put a day of samples there, as many as are kept."""
     from pubsubpull.models import Sample
     from pubsubpull.subscribe import samples
@@ -157,17 +159,19 @@ def _samples() -> None:
     )
 
 
-def _client() -> Client:
+def client() -> Client:
+    """Return a browser that is logged in."""
     from django.contrib.auth.models import User
 
-    client = Client()
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
+    made = Client()
+    made.force_login(User.objects.create_superuser("boss"))
+    return made
 
 
-def _ask(client: Client, path: str) -> measure.Figures:
+def ask(browser: Client, path: str) -> measure.Figures:
+    """Ask for a page; say how many milliseconds it took."""
     answers = []
-    took = measure.timed(lambda: answers.append(client.get(path)))
+    took = measure.timed(lambda: answers.append(browser.get(path)))
     if answers[0].status_code != 200:
         raise AssertionError(f"{path} answered {answers[0].status_code}")
     return {"took": took * 1000}

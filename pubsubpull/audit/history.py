@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LOOKED = 1000
 """How many changes a page looks at first; then twice as many, and so on, until it is full or enough time has gone."""
-ENOUGH = 0.01
+ENOUGH = 0.005
 """The seconds after which a page looks no further, so that it takes some tens of milliseconds whatever is asked for."""
 
 OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
