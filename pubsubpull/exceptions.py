@@ -116,12 +116,16 @@ class ReplicaError(PubSubPullError):
 
 
 class ReplicaFailed(ReplicaError):
-    """A replica could not apply what came: the page stays to be applied. `name` is the replica's."""
+    """A replica could not apply what came: the page stays to be applied. `name` is the replica's.
 
-    def __init__(self, name: str, reason: str) -> None:
+    `needs` is the replica that its rows refer to, or that refers to them, where that one stands elsewhere.
+    """
+
+    def __init__(self, name: str, reason: str, *, needs: str | None = None) -> None:
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
+        self.needs = needs
 
 
 class ServiceError(PubSubPullError):

@@ -40,12 +40,13 @@ def advance(
             done = _advance(standing, pages, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if state == blame.FOREIGN_KEY and pages[-1].more and following:
+            failed = blame.blamed(standing.replicas, error, using=using)
+            if state == blame.FOREIGN_KEY and failed.needs is None and pages[-1].more and following:
                 pages.append(following(pages[-1].cursor))
             elif state == blame.UNIQUE and not one_by_one:
                 one_by_one = True  # a unique value that went from row to row within the page
             else:
-                raise blame.blamed(standing.replicas, error, using=using) from error
+                raise failed from error
         else:
             return pages[-1] if done else None
 

@@ -24,27 +24,38 @@ NOT_OURS = (
 def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> exceptions.ReplicaFailed:
     """Return the failure of the replica in whose table a constraint does not hold.
 
-    Where a table that is no replica refers to a replica, it is that of the replica that is referred to.
+    Where another table refers to a replica, it is that of the replica that is referred to.
     """
     schema, table, constraint = _place(error)
-    if found := _of(replicas, schema, table):
-        return exceptions.ReplicaFailed(found.name, first_line(error) + _unfilled(found, error))
-    names = {"schema": schema, "table": table, "constraint": constraint}
-    referred = sql.run(using, sql.compose("queries/replica/referred", **names)) if constraint else []
-    for place in referred:
-        if found := _of(replicas, *place):
-            reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
-            return exceptions.ReplicaFailed(found.name, reason)
-    return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
+    ends: list[tuple[Any, ...]] = [(schema, table)]
+    if constraint and _state(error) == FOREIGN_KEY:
+        names = {"schema": schema, "table": table, "constraint": constraint}
+        ends += sql.run(using, sql.compose("queries/replica/referred", **names))
+    mine = next(filter(None, (_of(replicas, *end) for end in ends)), None)
+    if mine is None:
+        return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
+    known = [_of(declared.all_replicas().values(), *end) for end in ends]
+    names_here = {replica.name for replica in replicas}
+    if other := next((one for one in known if one and one.name not in names_here), None):
+        reason = f"it needs {other.name}, which is not as far: {first_line(error)}"
+        return exceptions.ReplicaFailed(mine.name, reason, needs=other.name)
+    if known[0] is None:
+        reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
+        return exceptions.ReplicaFailed(mine.name, reason)
+    return exceptions.ReplicaFailed(mine.name, first_line(error) + _unfilled(mine, error))
 
 
 def refers(error: exceptions.ReplicaFailed) -> bool:
     """Say whether a replica failed for want of a row that it refers to: others may have to bring that first."""
     cause = error.__cause__
-    if cause is None or getattr(cause.__cause__, "sqlstate", None) != FOREIGN_KEY:
+    if cause is None or _state(cause) != FOREIGN_KEY:
         return False
     schema, table, _ = _place(cause)
     return _of(declared.all_replicas().values(), schema, table) is not None
+
+
+def _state(error: BaseException) -> str | None:
+    return getattr(error.__cause__, "sqlstate", None)
 
 
 def _unfilled(replica: declared.Replica, error: Exception) -> str:

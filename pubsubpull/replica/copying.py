@@ -196,7 +196,7 @@ def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> 
     copied = [replica.name for replica in standing.replicas]
     while True:
         made = Copy.objects.using(using).get(pk=number)
-        following = place.look(standing.service, using, timezone.now()).standings(copied=copied)
+        following = place.look(standing.service, using, timezone.now()).to_meet(copied)
         if not following:
             _apply_alone(standing, first, using)
             return

@@ -247,7 +247,7 @@ class Follower:
         """Forget a copy, whose changes or those of the replicas that it was to meet with are there no more."""
         Copy.objects.using(self._using).filter(service=self.service).delete()
         names = [replica.name for replica in wanted.replicas]
-        others = self._look().standings(copied=names)
+        others = self._look().to_meet(names)
         with self._known.client() as client:
             for standing in [wanted] * bool(wanted.cursor) + others:
                 self._pull(standing, client, 0.0)

@@ -102,18 +102,25 @@ class Look:
     known: tuple[Follows, ...]
 
     def to_copy(self, *, without: Collection[str] = ()) -> Standing | None:
-        """Return replicas that have no rows yet, or must have them anew; without those that wait after a failure."""
-        found = self._by_cursor(without, copied=False)
+        """Return replicas that have no rows yet, or must have them anew.
+
+        Left out are those that wait after a failure, and those that are tied to one: their rows could not refer to
+        what it does not have.
+        """
+        found = self._by_cursor(relations.tied({*without, *self._waits()}, self.known), copied=False)
         return found[0] if found else None
 
-    def standings(self, *, without: Collection[str] = (), copied: Collection[str] = ()) -> list[Standing]:
+    def standings(self, *, without: Collection[str] = ()) -> list[Standing]:
         """Return the replicas that follow, by where they stand, the most first.
 
-        Those that wait after a failure are left out, and those that are tied to one that waits, or that is being copied
-        anew: their rows would refer to rows that it does not have. But not to one of `copied`, which comes along.
+        Left out are those that wait after a failure, and those that are tied to one that is being copied anew. Those
+        that are tied to one that waits go on until a row needs what that one does not have.
         """
-        anew = {one.name for one in self.states if not one.shape and one.applied and one.name not in copied}
-        return self._by_cursor({*without, *anew}, copied=True)
+        return self._by_cursor({*without, *self._waits(), *relations.tied(self._anew(), self.known)}, copied=True)
+
+    def to_meet(self, copied: Collection[str]) -> list[Standing]:
+        """Return the replicas that `copied` ones may go on with, without those that a row may fail for."""
+        return self._by_cursor(relations.tied(self._waits() | (self._anew() - {*copied}), self.known), copied=True)
 
     def waiting(self) -> float | None:
         """Return in how many seconds one that waits after a failure is to be tried again; None where none waits."""
@@ -125,10 +132,14 @@ class Look:
         applied = [state.applied for state in self.states if state.applied]
         return len(self.standings()) > 1 or not applied or max(applied) < self.now - timedelta(seconds=seconds)
 
+    def _waits(self) -> set[str]:
+        return {one.name for one in self.states if one.next_attempt is not None and one.next_attempt > self.now}
+
+    def _anew(self) -> set[str]:
+        return {one.name for one in self.states if not one.shape and one.applied}
+
     def _by_cursor(self, without: Collection[str], *, copied: bool) -> list[Standing]:
-        waits = {one.name for one in self.states if one.next_attempt is not None and one.next_attempt > self.now}
-        still = relations.tied({*without, *waits}, self.known) if without or waits else ()
-        going = {one.name: one for one in self.known if one.name not in still}
+        going = {one.name: one for one in self.known if one.name not in without}
         by_cursor: dict[str, list[Follows]] = {}
         for state in self.states:
             if bool(state.shape) == copied and state.name in going:
@@ -181,7 +192,10 @@ def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:
 
 
 def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
-    """Let a replica wait after a failure, longer after each; return the seconds. Its cursor stays: nothing is lost."""
+    """Let a replica wait after a failure, longer after each; return the seconds. Its cursor stays: nothing is lost.
+
+    One that needs another waits no longer than that.
+    """
     settings = conf.get()
     with transaction.atomic(using):
         state = ReplicaState.objects.using(using).select_for_update().get(name=failed.name)
@@ -192,6 +206,9 @@ def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
             limit=settings.BACKOFF_LIMIT,
             random=lambda: 0.5 + random.random() / 2,  # noqa: S311  nothing secret
         )
+        needed = ReplicaState.objects.using(using).filter(name=failed.needs, next_attempt__gt=now).first()
+        if needed is not None and needed.next_attempt is not None:
+            state.attempts, wait = state.attempts - 1, (needed.next_attempt - now).total_seconds()
         state.state = ReplicaState.State.FAILING
         state.failing_since = state.failing_since or now
         state.next_attempt = now + timedelta(seconds=wait)

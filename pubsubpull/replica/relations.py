@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 def tied(names: Collection[str], among: Iterable[Follows]) -> set[str]:
     """Return the names of the replicas that a foreign key ties to some of these, directly or by others; and theirs.
 
-    Where one of them stands still, so must they: a row may come to refer to one that it does not have yet, or that it
-    still has may go.
+    Where one of them stands still, they may not get far: a row may come to refer to one that it does not have yet, or
+    that it still has may go.
     """
+    if not names:
+        return set()
     links = [(one.name, other) for one in among if isinstance(one, declared.Replica) for other in _referred(one)]
     found, before = set(names), 0
     while len(found) > before:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -91,6 +93,24 @@ def test_what_a_handler_writes_is_written_with_the_page_or_not_at_all(follower, 
     there.Customer.objects.create(name="e")
     follower.run_once()
     assert here.Note.objects.count() == 5
+
+
+def test_a_handler_that_raises_stops_its_own_replica_only(follower, handling):
+    """Even one that foreign keys tie to it goes on."""
+    handling(lambda change: change.unknown)
+    follower.run_once()
+    there.Customer.objects.create(name="a")
+    there.Order.objects.create(reference="a")
+    there.Stock.objects.create(warehouse="w", article=1)
+    with pytest.raises(exceptions.ReplicaFailed, match=r"replicas\.customer: .* failed on version \d+: AttributeError"):
+        follower.run_once()
+    ReplicaState.objects.filter(name="replicas.customer").update(next_attempt=timezone.now() + timedelta(days=1))
+    there.Order.objects.create(reference="b")
+    follower.run_once()
+    assert [one.number for one in here.Order.objects.order_by("id")] == ["a", "b"]
+    assert here.Shout.objects.count() == here.Stock.objects.count() == 1
+    assert not here.Customer.objects.exists()
+    assert [name for name, state in health.checks("default").items() if state != "ok"] == ["replica replicas.customer"]
 
 
 def test_a_handler_without_a_replica_follows_the_changes_alone(follower, handling):
