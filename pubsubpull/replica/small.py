@@ -38,7 +38,7 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     if len(replicas) < len(concerned):
         return False
     try:
-        made = [_made(replica, using) for replica in replicas]
+        made = [_made(replica, using, rows=_only_rows(replica, items)) for replica in replicas]
         take = sql.compose(
             "queries/replica/take_page",
             service=standing.service,
@@ -53,7 +53,8 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
         taken = False
     if not taken:
         for replica in replicas:
-            replica.statements.pop((KEPT, using), None)
+            for rows in (True, False):
+                replica.statements.pop((KEPT, using, rows), None)
     return bool(taken)
 
 
@@ -66,13 +67,25 @@ def _is_plain(follows: Follows, items: Sequence[dict[str, Any]]) -> TypeGuard[Re
     return len(rows) + deletes == len(mine) and all(wanted <= row.keys() for row in rows)
 
 
-def _made(replica: Replica, using: str) -> tuple[str, dict[str, str], psql.SQL]:
+def _only_rows(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
+    """Say whether a page leaves all of the replica's rows there, and has none twice."""
+    mine = [item for item in items if item["model"] == replica.source]
+    twice = len({item["key"] for item in mine}) < len(mine)
+    return not replica.where and not twice and all(item["op"] != "delete" for item in mine)
+
+
+def _made(replica: Replica, using: str, *, rows: bool) -> tuple[str, dict[str, str], psql.SQL]:
     """Return the replica's table, its columns' types, and the statement that was made for these."""
-    kept, of = replica.statements, (KEPT, using)
+    kept, of = replica.statements, (KEPT, using, rows)
     if of not in kept:
         found = statement.target(replica, using)
         page = psql.SQL("({}) AS small").format(sql.template("queries/replica/small_page"))
-        applies = statement.apply(found, replica.columns, after=0, upto=apply.LAST, extra=None, using=using, page=page)
+        if rows:
+            applies = statement.upsert(found, page, using)
+        else:
+            applies = statement.apply(
+                found, replica.columns, after=0, upto=apply.LAST, extra=None, using=using, page=page
+            )
         text = psql.SQL(applies.as_string(connections[using].connection))
         kept[of] = found.relation.as_string(), dict(found.types), text
     return kept[of]  # type: ignore[no-any-return]

@@ -108,13 +108,28 @@ def apply(
         upto=upto,
         where=_where(replica),
         extra=_extra(extra),
-        target=found.relation,
         **key(found),
-        names=psql.Composed([psql.Identifier(column.name) for column in columns]).join(COMMA),
-        key=psql.Composed([psql.Identifier(name) for name in replica.key]).join(COMMA),
-        update=_update(columns, replica.key),
-        **_values(found, columns, using),
+        **_written(found, columns, using),
     )
+
+
+def upsert(found: Target, page: psql.Composable, using: str) -> Any:
+    """Return the statement that applies a page which takes none of the replica's rows away, and has none twice."""
+    columns = found.replica.columns
+    return sql.compose(
+        "queries/replica/upsert", page=page, source=found.replica.source, **_written(found, columns, using)
+    )
+
+
+def _written(found: Target, columns: tuple[Column, ...], using: str) -> dict[str, psql.Composable]:
+    replica = found.replica
+    return {
+        "target": found.relation,
+        "names": psql.Composed([psql.Identifier(column.name) for column in columns]).join(COMMA),
+        "key": psql.Composed([psql.Identifier(name) for name in replica.key]).join(COMMA),
+        "update": _update(columns, replica.key),
+        **_values(found, columns, using),
+    }
 
 
 def differences(found: Target, columns: tuple[Column, ...], *, extra: str | None, using: str) -> Any:
