@@ -249,6 +249,6 @@ def _started(before: int, until: dt.datetime | None, using: str) -> dt.datetime 
     A first page begins with the requests that started before the end of what is asked for, by clocks that may differ.
     """
     if before == span.LATEST:
-        return "infinity" if until is None else until + span.SLACK
+        return "infinity" if until is None else span.widened(until, span.SLACK)
     found = sql.run(using, sql.compose("queries/started_of", id=before))
     return found[0][0] if found else "-infinity"

@@ -14,13 +14,21 @@ NEAR = 64
 """How exactly a moment is found, in ids: about as many changes as come with a few of the log's pages."""
 
 
+def widened(moment: dt.datetime, by: dt.timedelta) -> dt.datetime:
+    """Return a moment so much later; at the end of all dates, the moment itself."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
+
+
 def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> tuple[int, int]:
     """Return ids between which all changes of a span are: from the first on, and before the second.
 
     A change has its time before its id. What was made `SLACK` before the span has its id before those of the span, and
     what was made `SLACK` after it has a later one; between these, each change tells its own time.
     """
-    since, until = since and since - SLACK, until and until + SLACK
+    since, until = since and widened(since, -SLACK), until and widened(until, SLACK)
     (found,) = sql.run(using, sql.compose("queries/ends", since=since, until=until))
     first, first_at, last, last_at, newest_past, past_since, past_until = found
 

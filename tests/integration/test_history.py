@@ -116,6 +116,16 @@ def test_a_page_looks_further_back_until_it_is_full_or_all_was_looked_at(monkeyp
     assert seen == [["11", "10", "9", "8", "7"], ["6", "5", "4", "3", "2"], ["1", "0"]]
 
 
+def test_a_span_may_begin_or_end_with_the_dates_themselves():
+    with pubsubpull.context(user="ann"):
+        customer = Customer.objects.create(name="a")
+    first, last = datetime.datetime.min.replace(tzinfo=NOW), datetime.datetime.max.replace(tzinfo=NOW)
+    assert len(pubsubpull.history(since=first, until=last)) == 1
+    assert len(pubsubpull.history(user="ann", since=first, until=last)) == 1
+    assert len(pubsubpull.history(since=last)) == len(pubsubpull.history(until=first)) == 0
+    assert pubsubpull.as_of(Customer, customer.pk, last).data["name"] == "a"
+
+
 def test_a_page_of_nothing_is_refused():
     with pytest.raises(exceptions.HistoryError, match=r"limit: at least 1\."):
         pubsubpull.history(limit=0)
