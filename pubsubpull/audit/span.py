@@ -11,7 +11,7 @@ LATEST = 2**63 - 1
 SLACK = dt.timedelta(minutes=10)
 """How much later than its `at` a change may get its id: as long as the changes of one statement are written."""
 NEAR = 64
-"""How exactly a moment is found, in ids: about as many changes as come with a few of the log's pages."""
+"""How exactly a moment is found where each change is asked for its time anyway, in ids: as many as a few pages hold."""
 
 
 def widened(moment: dt.datetime, by: dt.timedelta) -> dt.datetime:
@@ -22,7 +22,7 @@ def widened(moment: dt.datetime, by: dt.timedelta) -> dt.datetime:
         return moment
 
 
-def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> tuple[int, int]:
+def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str, *, near: int = NEAR) -> tuple[int, int]:
     """Return ids between which all changes of a span are: from the first on, and before the second.
 
     A change has its time before its id. What was made `SLACK` before the span has its id before those of the span, and
@@ -36,7 +36,7 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str) -> 
         if first is None or moment <= first_at:
             return first or 1, first or 1
         ends = {"low": first, "high": last + 1, "low_at": first_at, "high_at": last_at}
-        return sql.run(using, sql.compose("queries/id_at", moment=moment, near=NEAR, **ends))[0][:2]
+        return sql.run(using, sql.compose("queries/id_at", moment=moment, near=near, **ends))[0][:2]
 
     low, high = find(since)[0] if since else LOWEST, find(until)[1] if until else LATEST
     if newest_past is None:

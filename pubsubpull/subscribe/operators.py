@@ -114,7 +114,7 @@ def _cursor_since(moment: dt.datetime | None, using: str) -> str:
     if moment is None or moment.tzinfo is None:
         raise exceptions.SubscriptionError("after", "must say its time zone too, as 2026-01-02T03:04:05Z.")
     now = feed.present(using)
-    return now.after(span.bounds(moment, None, using)[0] - 1).encode()
+    return now.after(span.bounds(moment, None, using, near=1)[0] - 1).encode()
 
 
 def _all() -> QuerySet[Subscription]:
