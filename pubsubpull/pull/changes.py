@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from django.db import connections
+
 from pubsubpull.capture import feed
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
 SHARE = 0.05
 """What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
+
+PATIENCE = 1.0
+"""The seconds after which a call looks for itself, where somebody's look does not come back."""
 
 
 def page(
@@ -49,7 +54,10 @@ def page(
 
 
 class Looks:
-    """Looks at the log for all calls of a process that wait: however many, together they look as often as two would."""
+    """Looks at the log for all calls of a process that wait: however many, together they look as often as two would.
+
+    Not for a call within a transaction, whose snapshot may be another, nor of standbys, of which there may be several.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,12 +68,18 @@ class Looks:
 
         A call's own latest look must have ended by `since`: no present may be older than the cursor that it is for.
         """
-        with self._lock:
-            began, present = self._latest.get(using, (-math.inf, None))
-            if present is None or began < since:
-                began, present = time.monotonic(), feed.present(using)
-                self._latest[using] = (began, present)
-            return present
+        began, latest = self._latest.get(using, (-math.inf, None))
+        alone = connections[using].in_atomic_block or (latest is not None and latest.standby)
+        if alone or not self._lock.acquire(timeout=PATIENCE):
+            return feed.present(using)
+        try:
+            began, latest = self._latest.get(using, (-math.inf, None))
+            if latest is None or began < since:
+                began, latest = time.monotonic(), feed.present(using)
+                self._latest[using] = (began, latest)
+            return latest
+        finally:
+            self._lock.release()
 
 
 LOOKS = Looks()

@@ -31,15 +31,17 @@ def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> ex
     if constraint and _state(error) == FOREIGN_KEY:
         names = {"schema": schema, "table": table, "constraint": constraint}
         ends += sql.run(using, sql.compose("queries/replica/referred", **names))
-    mine = next(filter(None, (_of(replicas, *end) for end in ends)), None)
+    here = [_of(replicas, *end) for end in ends]
+    mine = next(filter(None, here), None)
     if mine is None:
         return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
-    known = [_of(declared.all_replicas().values(), *end) for end in ends]
-    names_here = {replica.name for replica in replicas}
-    if other := next((one for one in known if one and one.name not in names_here), None):
+    elsewhere = [
+        _of(declared.all_replicas().values(), *end) for end, one in zip(ends, here, strict=True) if one is None
+    ]
+    if other := next(filter(None, elsewhere), None):
         reason = f"it needs {other.name}, which is not as far: {first_line(error)}"
         return exceptions.ReplicaFailed(mine.name, reason, needs=other.name)
-    if known[0] is None:
+    if here[0] is None:
         reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
         return exceptions.ReplicaFailed(mine.name, reason)
     return exceptions.ReplicaFailed(mine.name, first_line(error) + _unfilled(mine, error))
@@ -75,5 +77,5 @@ def _place(error: BaseException) -> tuple[str | None, str | None, str | None]:
 
 def _of(replicas: Iterable[Follows], schema: str | None, table: str | None) -> declared.Replica | None:
     """Return the replica with a table, which it may name without its schema."""
-    tables = (one for one in replicas if isinstance(one, declared.Replica))
-    return next((one for one in tables if one.table[1] == table and one.table[0] in {None, schema}), None)
+    named = [one for one in replicas if isinstance(one, declared.Replica) and one.table[1] == table]
+    return next((one for where in (schema, None) for one in named if one.table[0] == where), None)

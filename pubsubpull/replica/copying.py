@@ -184,7 +184,9 @@ def _apply(number: uuid.UUID, standing: Standing, client: Client, using: str) ->
     """
     try:
         _meet(number, standing, client, using)
-    except exceptions.ReplicaFailed:
+    except exceptions.ReplicaFailed as error:
+        if error.name not in {replica.name for replica in standing.replicas}:
+            raise  # one of those that it met with: the copy can go on without
         Copy.objects.using(using).filter(pk=number).delete()
         raise
 

@@ -105,9 +105,11 @@ class Look:
         """Return replicas that have no rows yet, or must have them anew.
 
         Left out are those that wait after a failure, and those that are tied to one: their rows could not refer to
-        what it does not have.
+        what it does not have. But not those that never had rows, for want of which it may wait.
         """
-        found = self._by_cursor(relations.tied({*without, *self._waits()}, self.known), copied=False)
+        waits = {*without, *self._waits()}
+        never = {one.name for one in self.states if not one.applied}
+        found = self._by_cursor(waits | (relations.tied(waits, self.known) - never), copied=False)
         return found[0] if found else None
 
     def standings(self, *, without: Collection[str] = ()) -> list[Standing]:
@@ -194,21 +196,21 @@ def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:
 def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
     """Let a replica wait after a failure, longer after each; return the seconds. Its cursor stays: nothing is lost.
 
-    One that needs another waits no longer than that.
+    One that needs another waits as long as that does.
     """
     settings = conf.get()
     with transaction.atomic(using):
         state = ReplicaState.objects.using(using).select_for_update().get(name=failed.name)
-        state.attempts += 1
+        state.attempts += failed.needs is None
         wait = backoff.delay(
-            state.attempts,
+            max(state.attempts, 1),
             first=settings.BACKOFF_FIRST,
             limit=settings.BACKOFF_LIMIT,
             random=lambda: 0.5 + random.random() / 2,  # noqa: S311  nothing secret
         )
         needed = ReplicaState.objects.using(using).filter(name=failed.needs, next_attempt__gt=now).first()
         if needed is not None and needed.next_attempt is not None:
-            state.attempts, wait = state.attempts - 1, (needed.next_attempt - now).total_seconds()
+            wait = (needed.next_attempt - now).total_seconds()
         state.state = ReplicaState.State.FAILING
         state.failing_since = state.failing_since or now
         state.next_attempt = now + timedelta(seconds=wait)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from django.db import Error, connections
+from django.db import connections
 from psycopg import sql as psql
 
-from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.replica import apply, declared, handlers, statement
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 SIZE = 2**16
 """The most characters of a small page. Each replica's statement reads all of it."""
 KEPT = "small page"
+_failed: set[tuple[str, str, str]] = set()
+"""Where the latest page failed: PostgreSQL's log shows the statement that fails, and with it this page, once only."""
 
 
 def advance(standing: Standing, page: Page, *, using: str) -> bool:
@@ -30,7 +31,8 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     Plain is what needs nobody to look at it between two statements: no function of the user's, no truncate, no column
     that comes or goes.
     """
-    if len(page.body) > SIZE or connections[using].in_atomic_block:
+    place = (using, standing.service, page.previous)
+    if len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
         return False
     items = [] if page.empty else json.loads(page.body)["items"]
     concerned = [follows for follows in standing.replicas if any(item["model"] == follows.source for item in items)]
@@ -43,14 +45,17 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
             "queries/replica/take_page",
             service=standing.service,
             names=[follows.name for follows in standing.replicas],
+            concerned=[replica.name for replica in replicas],
             before=standing.cursor,
             upto=page.cursor,
             tables=json.dumps({relation: types for relation, types, _ in made}),
             body=page.body,
         )
         ((taken,),) = sql.run_each(using, take, *(applies for _, _, applies in made))[0]
-    except (Error, exceptions.ReplicaError):  # what it is, and whose, is found where each statement is looked at
+    except Exception:  # noqa: BLE001  what it is, and whose, is found where each statement is looked at
         taken = False
+        _failed.clear()
+        _failed.add(place)
     if not taken:
         for replica in replicas:
             for rows in (True, False):
@@ -77,7 +82,8 @@ def _only_rows(replica: Replica, items: Sequence[dict[str, Any]]) -> bool:
 def _made(replica: Replica, using: str, *, rows: bool) -> tuple[str, dict[str, str], psql.SQL]:
     """Return the replica's table, its columns' types, and the statement that was made for these."""
     kept, of = replica.statements, (KEPT, using, rows)
-    if of not in kept:
+    made = kept.get(of)  # another thread may forget it at any time
+    if made is None:
         found = statement.target(replica, using)
         page = psql.SQL("({}) AS small").format(sql.template("queries/replica/small_page"))
         if rows:
@@ -87,5 +93,5 @@ def _made(replica: Replica, using: str, *, rows: bool) -> tuple[str, dict[str, s
                 found, replica.columns, after=0, upto=apply.LAST, extra=None, using=using, page=page
             )
         text = psql.SQL(applies.as_string(connections[using].connection))
-        kept[of] = found.relation.as_string(), dict(found.types), text
-    return kept[of]  # type: ignore[no-any-return]
+        made = kept[of] = (found.relation.as_string(), dict(found.types), text)
+    return made

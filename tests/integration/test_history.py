@@ -116,6 +116,23 @@ def test_a_page_looks_further_back_until_it_is_full_or_all_was_looked_at(monkeyp
     assert seen == [["11", "10", "9", "8", "7"], ["6", "5", "4", "3", "2"], ["1", "0"]]
 
 
+@pytest.mark.parametrize("limit", [20, 700])
+def test_a_persons_history_has_all_of_a_request_that_made_more_than_a_page_looks_at(monkeypatch, limit):
+    monkeypatch.setattr(histories, "LOOKED", 100)
+    with pubsubpull.context(user="ann"):
+        Customer.objects.create(name="before")
+    with pubsubpull.context(user="ann"), transaction.atomic():
+        Customer.objects.bulk_create(Customer(name=str(number)) for number in range(350))
+    seen, before = [], None
+    while True:
+        page = pubsubpull.history(user="ann", before=before, limit=limit)
+        seen += [entry.version for entry in page]
+        before = page.next
+        if before is None:
+            break
+    assert seen == sorted(Change.objects.values_list("id", flat=True), reverse=True)
+
+
 def test_a_span_may_begin_or_end_with_the_dates_themselves():
     with pubsubpull.context(user="ann"):
         customer = Customer.objects.create(name="a")

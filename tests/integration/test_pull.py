@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from django.urls import get_resolver
 from hypothesis import HealthCheck, given, settings
@@ -263,6 +263,73 @@ def test_calls_that_wait_share_their_looks_at_the_log(monkeypatch):
     assert made == ["default"]
     assert looks.present("default", since=time.monotonic()) is not first.result()
     assert made == ["default", "default"]
+
+
+def in_an_old_snapshot(act):
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        return act()
+
+
+def elsewhere(act):
+    """Act in another thread, with a connection of its own."""
+
+    def run():
+        try:
+            return act()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result(60)
+
+
+def waited(start, sleep):
+    """Return the page of a call that pauses once."""
+    clock = iter([0, 1, 60, 60, 60])
+    wished = {"models": ["shop.customer"], "limit": 10, "wait": 30, "using": "default"}
+    return changes.page(start, **wished, sleep=sleep, clock=lambda: next(clock))
+
+
+def test_a_call_in_an_old_snapshot_does_not_go_on_with_what_another_saw():
+    """It cannot see the change that the other's look covers, and its cursor would be beyond it."""
+    start = feed.present().cursor()
+
+    def write():
+        Customer.objects.create(name="unseen")
+        changes.LOOKS.present("default", since=time.monotonic())
+
+    found = in_an_old_snapshot(lambda: waited(start, lambda _: elsewhere(write)))
+    assert found.count + feed.page(found.cursor, models=["shop.customer"], limit=10).count == 1
+
+
+def test_what_a_call_in_an_old_snapshot_sees_is_not_taken_for_the_present():
+    """Another's cursor would be ahead of it, as if the database had gone back."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look():
+        feed.present()
+        begun.set()
+        assert go_on.wait(30)
+        changes.LOOKS.present("default", since=time.monotonic())
+
+    def sleep(_):
+        go_on.set()
+        old.result(60)
+
+    with ThreadPoolExecutor(1) as thread:
+        old = thread.submit(elsewhere, lambda: in_an_old_snapshot(look))
+        assert begun.wait(30)
+        Customer.objects.create(name="a")
+        assert waited(feed.present().cursor(), sleep).count == 0
+
+
+def test_a_call_that_waits_too_long_for_anothers_look_looks_itself(monkeypatch):
+    monkeypatch.setattr(changes, "PATIENCE", 0.01)
+    looks = changes.Looks()
+    with looks._lock:
+        assert looks.present("default", since=0).seq == feed.present().seq
 
 
 def test_a_call_never_goes_on_with_a_look_from_before_its_cursor(monkeypatch):

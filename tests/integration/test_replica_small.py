@@ -82,6 +82,16 @@ def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(foll
     assert stock() == {("w", 1, 0)}
 
 
+def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
+    follower.run_once()
+    ReplicaState.objects.filter(name="replicas.customer").update(absent=["email"])
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = next_page()
+    assert small.advance(standing, page, using="default")
+    assert stock() == {("w", 1, 0)}
+    assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
+
+
 @pytest.mark.parametrize("change", [{"shape": ""}, {"absent": ["amount"]}])
 def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(follower, change):
     follower.run_once()
@@ -156,7 +166,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
             editor.delete_model(Priced)
 
 
-def test_a_page_that_fails_says_whose_fault_it_is(follower):
+def test_a_page_that_fails_says_whose_fault_it_is(follower, monkeypatch):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     with connection.cursor() as cursor:
@@ -164,6 +174,11 @@ def test_a_page_that_fails_says_whose_fault_it_is(follower):
     try:
         follower.run_once()
         there.Stock.objects.update(amount=6)
+        standing, page = next_page()
+        assert not small.advance(standing, page, using="default")
+        monkeypatch.setattr(small, "_made", lambda *a, **k: pytest.fail("it was tried again, and logged again"))
+        assert not small.advance(standing, page, using="default")
+        monkeypatch.undo()
         with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
             follower.run_once()
     finally:

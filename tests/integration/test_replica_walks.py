@@ -1,0 +1,207 @@
+"""Random walks of a source and its replicas: awkward values, filters, deferred foreign keys, and one failing or another."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import pytest
+from django.db import IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+import pubsubpull
+from pubsubpull import exceptions
+from pubsubpull.replica import blame, declared, pages, small
+from pubsubpull.replica.models import ReplicaState
+from tests.replicas import models as here
+from tests.shop import models as there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+STATUS = ["100%", "%s {x} {}", 'it\'s \\ "odd"', "new", "%(limit)s"]
+CONSTANT, DEFAULT = "%s {} {a} %% ' \\ %(y)s", "5% {of} %s %(x)s it's \\ "
+
+
+class Odd(models.Model):
+    id = models.BigIntegerField(primary_key=True)
+    status = models.TextField()
+    number = models.TextField(unique=True)
+    odd = models.TextField()
+    version = models.BigIntegerField()
+    mine = models.TextField(default=DEFAULT)
+
+    class Meta:
+        app_label = "replicas"
+        managed = False
+
+
+class Zone(models.Model):
+    id = models.BigIntegerField(primary_key=True)
+    name = models.TextField()
+
+    class Meta:
+        app_label = "replicas"
+        managed = False
+
+
+class Area(models.Model):
+    id = models.BigIntegerField(primary_key=True)
+    reference = models.TextField()
+    customer = models.ForeignKey(Zone, on_delete=models.CASCADE, null=True)
+
+    class Meta:
+        app_label = "replicas"
+        managed = False
+
+
+@contextlib.contextmanager
+def tables(*made):
+    with connection.schema_editor() as editor:
+        for model in made:
+            editor.create_model(model)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            for model in reversed(made):
+                editor.delete_model(model)
+
+
+def only(monkeypatch, *names):
+    """Let there be these replicas alone."""
+    monkeypatch.setattr(declared, "_replicas", {name: declared.get(name) for name in names})
+
+
+def step(dice, *, statuses, quantities, names):
+    """Let something happen at the source."""
+    what = dice.random()
+    with transaction.atomic():
+        customers, orders = list(there.Customer.objects.all()), list(there.Order.objects.all())
+        given = {"status": dice.choice(statuses), "quantity": dice.choice(quantities)}
+        if what < 0.2 or not customers:
+            there.Customer.objects.create(name=dice.choice(names))
+        elif what < 0.5:
+            there.Order.objects.create(customer=dice.choice(customers), reference=str(dice.random()), **given)
+        elif what < 0.7 and orders:
+            key = dice.choice(orders).pk
+            there.Order.objects.filter(pk=key).update(customer=dice.choice(customers), **given)
+        elif what < 0.8:
+            there.Customer.objects.filter(pk=dice.choice(customers).pk).update(name=dice.choice(names))
+        elif what < 0.9 and orders:
+            dice.choice(orders).delete()
+        else:
+            dice.choice(customers).delete()
+
+
+def equal():
+    assert list(here.Customer.objects.order_by("id").values_list("id", "name")) == list(
+        there.Customer.objects.order_by("id").values_list("id", "name")
+    )
+    assert list(
+        here.Order.objects.order_by("id").values_list("id", "number", "status", "quantity", "customer")
+    ) == list(there.Order.objects.order_by("id").values_list("id", "reference", "status", "quantity", "customer"))
+
+
+@pytest.mark.parametrize("within", [contextlib.nullcontext, lambda: pubsubpull.context(user="x%s{}")])
+def test_small_pages_leave_each_replica_equal_whatever_is_in_them(follower, monkeypatch, within):
+    only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock")
+    fields = {"number": "reference", "odd": pubsubpull.constant(CONSTANT), "version": pubsubpull.VERSION, "mine": None}
+    pubsubpull.replicates("shop.order", service="shop", where={"status": STATUS[:3]}, fields=fields)(Odd)
+    taken, advance = [], small.advance
+    monkeypatch.setattr(small, "advance", lambda *a, **k: taken.append(advance(*a, **k)) or taken[-1])
+    dice = random.Random(4)
+    with tables(Odd):
+        follower.run_once()
+        for _ in range(40):
+            for _ in range(dice.randint(1, 5)):
+                step(dice, statuses=STATUS, quantities=[1], names=["a", "n% {}"])
+            with within():
+                follower.run_once()
+            equal()
+            kept = there.Order.objects.filter(status__in=STATUS[:3])
+            assert set(Odd.objects.values_list("id", "number", "status")) == set(
+                kept.values_list("id", "reference", "status")
+            )
+            assert set(Odd.objects.values_list("odd", "mine")) <= {(CONSTANT, DEFAULT)}
+            assert not here.Order.objects.filter(version=0).exists()
+    assert taken.count(True) > 40
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatch, seed):
+    only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock", "replicas.paidorder", "replicas.shout")
+    dice, failures = random.Random(seed), 0
+    follower.run_once()
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 3)
+    checks = {"replicas_order": "quantity <> 13", "replicas_customer": "name <> 'bad'"}
+
+    def due():
+        ReplicaState.objects.exclude(next_attempt=None).update(next_attempt=timezone.now())
+
+    with connection.cursor() as cursor:
+        for table, check in checks.items():
+            cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT fits CHECK ({check})")
+        try:
+            for _ in range(60):
+                for _ in range(dice.randint(1, 6)):
+                    step(dice, statuses=["new", "paid"], quantities=[1, 2, 13], names=["bad", "x", "y"])
+                try:
+                    follower.run_once()
+                except exceptions.ReplicaFailed:
+                    failures += 1
+                if dice.random() < 0.5:
+                    due()
+        finally:
+            for table in checks:
+                cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT fits")
+    assert failures > 10
+    for _ in range(3):
+        due()
+        with contextlib.suppress(exceptions.ReplicaFailed):
+            follower.run_once()
+    equal()
+    assert ReplicaState.objects.values("cursor").distinct().count() == 1
+
+
+def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follower, monkeypatch):
+    """Its name comes first, so it is copied first, and fails; what it needs never had a row."""
+    only(monkeypatch)
+    pubsubpull.replicates("shop.order", service="shop", fields={"customer": None})(Area)
+    with tables(Zone, Area):
+        there.Order.objects.create(reference="a", customer=there.Customer.objects.create(name="c"))
+        follower.run_once()
+        pubsubpull.replicates("shop.customer", service="shop")(Zone)
+        pubsubpull.replicates("shop.order", service="shop")(Area)
+        with contextlib.suppress(exceptions.ReplicaFailed):
+            follower.run_once()
+        ReplicaState.objects.update(next_attempt=None)
+        follower.run_once()
+        assert Zone.objects.count() == 1
+        assert Area.objects.get().customer_id == Zone.objects.get().pk
+
+
+def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
+    class There(models.Model):
+        class Meta:
+            app_label = "replicas"
+            managed = False
+            db_table = '"s1"."t"'
+
+    class Anywhere(models.Model):
+        class Meta:
+            app_label = "replicas"
+            managed = False
+            db_table = "t"
+
+    class Diagnosis:
+        schema_name, table_name, constraint_name, column_name = "s1", "t", "few", None
+
+    class Cause(Exception):
+        diag, sqlstate = Diagnosis, "23514"
+
+    only(monkeypatch)
+    for model in (Anywhere, There):
+        pubsubpull.replicates("shop.order", service="shop")(model)
+    error = IntegrityError("check few")
+    error.__cause__ = Cause()
+    failed = blame.blamed([declared.get(There)], error, using="default")
+    assert (failed.name, failed.needs) == ("replicas.there", None)
