@@ -134,7 +134,9 @@ class Follower:
                 return advance.advance(late, page, using=self._using) is not None
             return self._meet(found[0], [late], client)
         except exceptions.ReplicaFailed as error:
-            if not blame.refers(error) or (len(found) == 2 and not page.more):
+            here = {replica.name for standing in found for replica in standing.replicas}
+            waits = error.needs is not None and error.needs not in here  # to meet without it would be in vain
+            if waits or not blame.refers(error) or (len(found) == 2 and not page.more):
                 raise
         return self._meet(found[0], found[1:], client)
 

@@ -351,6 +351,29 @@ def test_while_one_waits_another_goes_on_until_a_row_needs_what_that_one_does_no
     assert set(health.checks("default").values()) == {"ok"}
 
 
+def test_one_that_needs_another_meets_nobody_while_that_one_waits(follower, monkeypatch):
+    write()
+    follower.run_once()
+    orders = standing_of("replicas.order")
+    let_wait("replicas.customer", timezone.now() + timedelta(days=1))
+    let_wait("replicas.order", timezone.now() + timedelta(days=1))
+    customer = there.Customer.objects.create(name="new")
+    for number in range(5):
+        there.Order.objects.create(reference=str(number), customer=customer)
+    follower.run_once()
+    let_wait("replicas.order", None)
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(advance, "meeting", lambda *a, **k: pytest.fail("all changes since were pulled"))
+        with pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"):
+            follower.run_once()
+    assert standing_of("replicas.order").replicas == ()
+    assert ReplicaState.objects.get(name="replicas.order").cursor == orders.cursor
+    ReplicaState.objects.update(next_attempt=None)
+    follower.run_once()
+    equal()
+
+
 def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_that_one_has(follower, monkeypatch):
     follower.run_once()
     let_wait("replicas.customer", timezone.now() + timedelta(days=1))

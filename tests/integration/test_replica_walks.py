@@ -1,4 +1,4 @@
-"""Random walks of a source and its replicas: awkward values, filters, deferred foreign keys, and one failing or another."""
+"""Random walks of a source and its replicas: awkward values, filters, foreign keys, and one failing or another."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatc
     only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock", "replicas.paidorder", "replicas.shout")
     dice, failures = random.Random(seed), 0
     follower.run_once()
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 3)
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 20)
     checks = {"replicas_order": "quantity <> 13", "replicas_customer": "name <> 'bad'"}
 
     def due():
@@ -141,7 +141,7 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatc
         for table, check in checks.items():
             cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT fits CHECK ({check})")
         try:
-            for _ in range(60):
+            for _ in range(30):
                 for _ in range(dice.randint(1, 6)):
                     step(dice, statuses=["new", "paid"], quantities=[1, 2, 13], names=["bad", "x", "y"])
                 try:
@@ -153,7 +153,7 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatc
         finally:
             for table in checks:
                 cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT fits")
-    assert failures > 10
+    assert failures > 5
     for _ in range(3):
         due()
         with contextlib.suppress(exceptions.ReplicaFailed):
