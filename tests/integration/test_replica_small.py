@@ -138,7 +138,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
         total = models.DecimalField(max_digits=12, decimal_places=1)
 
         class Meta:
-            app_label = "replicas"
+            app_label = "adhoc"
             managed = False
 
     monkeypatch.setattr(declared, "_replicas", {})
@@ -152,7 +152,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
             standing, page = next_page()
             assert small.advance(standing, page, using="default")
         with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE replicas_priced ALTER COLUMN total TYPE numeric(12, 2)")
+            cursor.execute("ALTER TABLE adhoc_priced ALTER COLUMN total TYPE numeric(12, 2)")
         there.Order.objects.create(total=Decimal("3.25"))
         standing, page = next_page()
         assert advance.advance(standing, page, using="default") is page

@@ -30,7 +30,7 @@ class Odd(models.Model):
     mine = models.TextField(default=DEFAULT)
 
     class Meta:
-        app_label = "replicas"
+        app_label = "adhoc"
         managed = False
 
 
@@ -39,7 +39,7 @@ class Zone(models.Model):
     name = models.TextField()
 
     class Meta:
-        app_label = "replicas"
+        app_label = "adhoc"
         managed = False
 
 
@@ -49,7 +49,7 @@ class Area(models.Model):
     customer = models.ForeignKey(Zone, on_delete=models.CASCADE, null=True)
 
     class Meta:
-        app_label = "replicas"
+        app_label = "adhoc"
         managed = False
 
 
@@ -182,13 +182,13 @@ def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follo
 def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
     class There(models.Model):
         class Meta:
-            app_label = "replicas"
+            app_label = "adhoc"
             managed = False
             db_table = '"s1"."t"'
 
     class Anywhere(models.Model):
         class Meta:
-            app_label = "replicas"
+            app_label = "adhoc"
             managed = False
             db_table = "t"
 
@@ -204,4 +204,4 @@ def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
     error = IntegrityError("check few")
     error.__cause__ = Cause()
     failed = blame.blamed([declared.get(There)], error, using="default")
-    assert (failed.name, failed.needs) == ("replicas.there", None)
+    assert (failed.name, failed.needs) == ("adhoc.there", None)
