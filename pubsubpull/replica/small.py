@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.db import connections
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Standing
 
+logger = logging.getLogger(__name__)
 SIZE = 2**16
 """The most characters of a small page. Each replica's statement reads all of it."""
 KEPT = "small page"
@@ -52,7 +54,8 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
             body=page.body,
         )
         ((taken,),) = sql.run_each(using, take, *(applies for _, _, applies in made))[0]
-    except Exception:  # noqa: BLE001  what it is, and whose, is found where each statement is looked at
+    except Exception:
+        logger.debug("%s: a small page after %s is applied with care", standing.service, page.previous, exc_info=True)
         taken = False
         _failed.clear()
         _failed.add(place)

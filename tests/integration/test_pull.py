@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import threading
@@ -323,6 +324,14 @@ def test_what_a_call_in_an_old_snapshot_sees_is_not_taken_for_the_present():
         assert begun.wait(30)
         Customer.objects.create(name="a")
         assert waited(feed.present().cursor(), sleep).count == 0
+
+
+def test_looks_at_a_standby_are_not_shared():
+    """There may be several behind one name, of which one lags."""
+    looks = changes.Looks()
+    seen = dataclasses.replace(feed.present(), standby=True)
+    looks._latest["default"] = (time.monotonic() + 60, seen)
+    assert looks.present("default", since=0) is not seen
 
 
 def test_a_call_that_waits_too_long_for_anothers_look_looks_itself(monkeypatch):

@@ -468,6 +468,27 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
     equal()
 
 
+def test_a_copy_is_kept_where_one_that_it_meets_with_fails(follower):
+    """It took long to make, and nothing is wrong with it."""
+    write()
+    follower.run_once()
+    place.copy_again([declared.get("replicas.order")], "default")
+    there.Customer.objects.filter(name="c1").update(name="bad")
+    with connection.cursor() as run:
+        run.execute("ALTER TABLE replicas_customer ADD CONSTRAINT fits CHECK (name <> 'bad')")
+        try:
+            with pytest.raises(exceptions.ReplicaFailed, match=r"replicas\.customer: .*fits"):
+                follower.run_once()
+        finally:
+            run.execute("ALTER TABLE replicas_customer DROP CONSTRAINT fits")
+    made = Copy.objects.get()
+    assert made.whole
+    ReplicaState.objects.update(next_attempt=None)
+    follower.run_once()
+    equal()
+    assert not Copy.objects.exists()
+
+
 def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower):
     """The copy goes on from where it stands."""
     write()

@@ -21,36 +21,32 @@ STATUS = ["100%", "%s {x} {}", 'it\'s \\ "odd"', "new", "%(limit)s"]
 CONSTANT, DEFAULT = "%s {} {a} %% ' \\ %(y)s", "5% {of} %s %(x)s it's \\ "
 
 
-class Odd(models.Model):
+class Adhoc(models.Model):
+    """A table that a test makes and drops."""
+
     id = models.BigIntegerField(primary_key=True)
+
+    class Meta:
+        abstract = True
+        app_label = "adhoc"
+        managed = False
+
+
+class Odd(Adhoc):
     status = models.TextField()
     number = models.TextField(unique=True)
     odd = models.TextField()
     version = models.BigIntegerField()
     mine = models.TextField(default=DEFAULT)
 
-    class Meta:
-        app_label = "adhoc"
-        managed = False
 
-
-class Zone(models.Model):
-    id = models.BigIntegerField(primary_key=True)
+class Zone(Adhoc):
     name = models.TextField()
 
-    class Meta:
-        app_label = "adhoc"
-        managed = False
 
-
-class Area(models.Model):
-    id = models.BigIntegerField(primary_key=True)
+class Area(Adhoc):
     reference = models.TextField()
     customer = models.ForeignKey(Zone, on_delete=models.CASCADE, null=True)
-
-    class Meta:
-        app_label = "adhoc"
-        managed = False
 
 
 @contextlib.contextmanager
