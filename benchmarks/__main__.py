@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -39,7 +40,11 @@ def main() -> int:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
         began = time.monotonic()
-        with databases.fresh(server) as url:
+        durable = getattr(module, "DURABLE", False) and not options.volatile
+        with (
+            databases.durable(server) if durable else contextlib.nullcontext(server) as used,
+            databases.fresh(used) as url,
+        ):
             outcomes[name] = module.run(bench.Bench(url=url, quick=options.quick, count=options.count))
         if outcomes[name].lines:
             print(f"\n{measure.table(outcomes[name].lines)}\n", flush=True)
@@ -56,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run; all, without: {', '.join(NAMES)}")
     parser.add_argument("--quick", action="store_true", help="only show that they work; the figures mean little")
     parser.add_argument("--count", type=int, help="how many changes `history` puts into the log; 10,000,000 without")
+    parser.add_argument("--volatile", action="store_true", help="start no server that waits for the disk for `replica`")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, as a run of all does anyway")
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sizes, sql
@@ -11,7 +12,7 @@ from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
 from pubsubpull.capture.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 SCAN = 20_000
 """How many ids a page looks at, at most; a page for a quiet model may so be empty and still say `more`."""
@@ -70,7 +71,8 @@ class Row(NamedTuple):
 class Page:
     """Some changes as JSON text in UTF-8, items with commas between, and the cursor after them.
 
-    `more` says that the log had further changes, for this reader or others, when the page was read.
+    `more` says that the log had further changes, for this reader or others, when the page was read. Of a compact page
+    `items` are the models', each in a line of its own: its columns, and its changes with the values of these.
     """
 
     items: bytes
@@ -135,11 +137,13 @@ def page(
     now: Present | None = None,
     size: int = sizes.PAGE,
     old: bool = True,
+    compact: bool = False,
 ) -> Page:
     """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
 
     They come to about `size` bytes at most, but for a single change that is larger. Without `old`, updates come without
-    the row before. `now` is the present, where the caller has just read it. Raises `CursorExpired`.
+    the row before; in a `compact` page, all but deletes do, and without the names of the columns. `now` is the present,
+    where the caller has just read it. Raises `CursorExpired`.
     """
     now = now or present(using)
     reading = _reading(after, now)
@@ -149,15 +153,26 @@ def page(
     if reading.holds_nothing:
         return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
     cut = size if sizes.may_be_large(using) else None
-    ((dropped, count, last, items),) = reading.read(
-        "queries/page", limit=limit, size=cut, models=models, using=using, old=old, as_bytes=True
-    )
-    _kept(reading, dropped, now, using)
-    full = count == limit or sizes.may_be_cut(len(items), cut)
+    query = "queries/compact" if compact else "queries/page"
+    found = reading.read(query, limit=limit, size=cut, models=models, using=using, old=old, as_bytes=True)
+    _kept(reading, found[0][0], now, using)
+    count, last, items = _joined([row[1:] for row in found]) if compact else found[0][1:]
+    shortened = compact or not old  # by rows before, or names, which count for the size
+    full = count == limit or (shortened and count > 0 and cut is not None) or sizes.may_be_cut(len(items), cut)
     cursor, more = reading.next(last if full else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
-        return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old)
+        return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old, compact=compact)
     return Page(items=items, count=count, cursor=cursor, more=more)
+
+
+def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[int, int, bytes]:
+    """Return how many changes a compact page has, the last one's id, and a line for each model."""
+    rows = [row for row in found if row[1] is not None]
+    lines = [
+        b"".join([json.dumps(label.decode()).encode(), b':{"columns":', columns, b',"items":[', items, b"]}"])
+        for label, _, _, columns, items in rows
+    ]
+    return sum(row[1] for row in rows), max((row[2] for row in rows), default=0), b",\n".join(lines)
 
 
 def rows(

@@ -85,13 +85,13 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
         yield cursor
 
 
-def run_bound(using: str, file: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Run the query `file` with its values apart from its text: a large one is neither quoted nor parsed as a literal.
+def run_bound(using: str, query: sql.SQL | sql.Composed, **values: Any) -> list[tuple[Any, ...]]:
+    """Run `query` with its values apart from its text: a large one is neither quoted nor parsed as a literal.
 
     It has `%(names)s` for them, and is never prepared. For statements that do not begin a transaction.
     """
     connection = connections[using]
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(template(file), values, prepare=False)
+        cursor.execute(query, values, prepare=False)
         return cursor.fetchall() if cursor.description else []

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.registry import Publication
 
+COMPACT = 5000
+"""How many changes a compact page has where the call does not say."""
 router = Router()
 ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
@@ -65,7 +67,7 @@ def model_(request: HttpRequest, model: str) -> HttpResponse:
 def instances_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     model: str,
-    limit: int = calls.DEFAULT_LIMIT,
+    limit: int | None = None,
     after: str | None = None,
     until: str | None = None,
     cursor: str | None = None,
@@ -121,32 +123,41 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
     return calls.answer(item)
 
 
-@router.get("/changes/", response={200: schemas.Changes, **ERRORS}, summary="The changes after a cursor")
+@router.get(
+    "/changes/",
+    response={200: schemas.Changes | schemas.CompactChanges, **ERRORS},
+    summary="The changes after a cursor",
+)
 def changes_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     models: str | None = None,
     after: str | None = None,
-    limit: int = calls.DEFAULT_LIMIT,
+    limit: int | None = None,
     wait: float = 0,
     old: bool = True,
+    compact: bool = False,
 ) -> HttpResponse:
     """Return a page of changes; without `after` from the log's start, with `after=now` an empty page and the cursor.
 
     `wait` holds the call until there is something, at most so many seconds. With `old=false` updates come without the
-    row before.
+    row before. With `compact=true` the page is by model, and each change an array: its version, key and op, and of the
+    row that it left, or that a delete took, the values of the model's `columns`, or the row where it has others.
     """
     calls.check_known(request, changes_)
-    chosen, limit = consumers.chosen(calls.consumer(request), models), calls.checked_limit(limit)
+    chosen = consumers.chosen(calls.consumer(request), models)
+    limit = calls.checked_limit(limit, usual=COMPACT if compact else calls.DEFAULT_LIMIT)
     if not 0 <= wait <= conf.get().WAIT_LIMIT:
         raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
     cursor = feed.present(calls.using()).cursor() if after == "now" else calls.cursor(after, "after") if after else None
-    tag = _tag(cursor, chosen, limit, old=old)
+    form = "compact" if compact else "whole" if old else "new"
+    tag = _tag(cursor, chosen, limit, form)
     if tag and request.headers.get("If-None-Match") == tag and cursor:
         feed.check(cursor, feed.present(calls.using()))
         return HttpResponse(status=304, headers={"ETag": tag})
-    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using(), old=old)
-    end = f'],"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
-    answer = calls.answer(b"".join([b'{"items":[', page.items, end.encode()]))
+    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using(), old=old, compact=compact)
+    begin, end = (b'{"models":{\n', "\n}") if compact else (b'{"items":[', "]")
+    end += f',"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
+    answer = calls.answer(b"".join([begin, page.items, end.encode()]))
     if tag:
         answer.headers["ETag"] = tag
     return answer
@@ -165,9 +176,9 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
 
 
-def _tag(cursor: Cursor | None, models: list[str], limit: int, *, old: bool) -> str | None:
+def _tag(cursor: Cursor | None, models: list[str], limit: int, form: str) -> str | None:
     """Return the ETag of a page between two fixed snapshots, which never changes; None for any other."""
     if cursor is None or cursor.window is None:
         return None
-    text = "\n".join([cursor.encode(), str(limit), str(old), *models])
+    text = "\n".join([cursor.encode(), str(limit), form, *models])
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

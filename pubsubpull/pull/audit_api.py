@@ -29,7 +29,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     model: str,
     key: str,
-    limit: int = calls.DEFAULT_LIMIT,
+    limit: int | None = None,
     before: int | None = None,
     user: str | None = None,
     since: dt.datetime | None = None,
@@ -74,7 +74,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
 def request_(
     request: HttpRequest,
     request_id: uuid.UUID,
-    limit: int = calls.DEFAULT_LIMIT,
+    limit: int | None = None,
     after: int | None = None,
     format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
 ) -> HttpResponseBase:

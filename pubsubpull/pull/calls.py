@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-DEFAULT_LIMIT = 500
-"""How many items a page has where the call does not say."""
+DEFAULT_LIMIT = 1000
+"""How many items a page has where the call does not say, unless the service allows fewer."""
 
 
 def using() -> str:
@@ -62,9 +62,11 @@ def check_audit(request: HttpRequest) -> None:
         raise problems.forbidden("This consumer was not granted the audit trail.")
 
 
-def checked_limit(limit: int) -> int:
-    """Return how many items a page may have; refuse what is out of range."""
+def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT) -> int:
+    """Return how many items a page may have, as the call says or as is usual; refuse what is out of range."""
     most = conf.get().PAGE_LIMIT
+    if limit is None:
+        return min(usual, most)
     if not 1 <= limit <= most:
         raise problems.invalid("limit", f"is a number from 1 to {most}.")
     return limit

@@ -34,13 +34,17 @@ def page(
     wait: float,
     using: str,
     old: bool = True,
+    compact: bool = False,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> feed.Page:
-    """Return the first page with something in it, or what there is after `wait` seconds; `old` is as in `feed.page`."""
+    """Return the first page with something in it, or what there is after `wait` seconds.
+
+    `old` and `compact` are as in `feed.page`.
+    """
     began, now = clock(), None
     while True:
-        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old)
+        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old, compact=compact)
         looked = time.monotonic()
         waited = clock() - began
         left = wait - waited

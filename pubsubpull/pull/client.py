@@ -113,9 +113,9 @@ class Client:
         """Return what the service publishes for this consumer."""
         return self.get("")
 
-    def instances(self, model: str, *, limit: int = 500) -> Instances:
+    def instances(self, model: str, *, limit: int | None = None) -> Instances:
         """Return all rows of a model; its `cursor` is the place to pull changes from afterwards."""
-        return Instances(self, f"models/{quote(model)}/instances/?limit={limit}")
+        return Instances(self, f"models/{quote(model)}/instances/" + (f"?limit={limit}" if limit else ""))
 
     def instance(self, model: str, key: str) -> Instance:
         """Return one row. Raises `Refused` with status 404 where there is none."""
@@ -126,7 +126,7 @@ class Client:
         models: Iterable[str] | str | None = None,
         after: str | None = None,
         *,
-        limit: int = 500,
+        limit: int | None = None,
         wait: float = 0,
         old: bool = True,
     ) -> Page:
@@ -146,7 +146,7 @@ class Client:
         models: Iterable[str] | str | None = None,
         after: str | None = None,
         *,
-        limit: int = 500,
+        limit: int | None = None,
         wait: float = 30,
         old: bool = True,
     ) -> Iterator[Page]:

@@ -102,6 +102,9 @@ class Instances(Schema):
     cursor: str
 
 
+Op = Literal["insert", "update", "delete", "truncate", "erase"]
+
+
 class Change(Schema):
     """One change. A truncate has no key."""
 
@@ -109,7 +112,7 @@ class Change(Schema):
     transaction: str
     model: str
     key: str | None
-    op: Literal["insert", "update", "delete", "truncate", "erase"]
+    op: Op
     at: dt.datetime
     request: uuid.UUID | None
     old: dict[str, Any] | None
@@ -124,11 +127,30 @@ class Changes(Schema):
     more: bool
 
 
+class ModelChanges(Schema):
+    """The changes of one model in a compact page, each as its version, its key, its op and its row.
+
+    The row is that after the change, or of a delete that before: the values of `columns` in their order, an object
+    where it has other columns, or null.
+    """
+
+    columns: list[str]
+    items: list[tuple[int, str | None, Op, list[Any] | dict[str, Any] | None]]
+
+
+class CompactChanges(Schema):
+    """A page of changes in its compact form, by model."""
+
+    models: dict[str, ModelChanges]
+    cursor: str
+    more: bool
+
+
 class AuditEntry(Schema):
     """One change of an object, as columns that changed from one value to another, and the request that made it."""
 
     version: int
-    op: Literal["insert", "update", "delete", "truncate", "erase"]
+    op: Op
     at: dt.datetime
     changed: dict[str, list[Any]]
     request: dict[str, Any] | None

@@ -65,7 +65,7 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
             *apply.opening(relaxed=relaxed),
         )
         places = place.by_name(locked)
-        if not _stand(standing, places):
+        if not place.stand(standing, places):
             transaction.set_rollback(True, using)
             return False
         types = {replica.name: dict(found) for replica, found in zip(tables, columns, strict=False)}
@@ -142,7 +142,9 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
     with transaction.atomic(using):
         places = place.locked(main.service, using)
         lates = [coming.late for coming in meeting.coming]
-        if not (_stand(main, places) and all(_stand(one.standing, places, follow=not one.first) for one in lates)):
+        if not (
+            place.stand(main, places) and all(place.stand(one.standing, places, follow=not one.first) for one in lates)
+        ):
             return False
         for coming in meeting.coming:
             if coming.late.first:
@@ -208,9 +210,3 @@ def apply_to(
     if absent != known_absent:
         place.note_absent(replica, absent, using)
     return absent
-
-
-def _stand(standing: Standing, places: dict[str, Place], *, follow: bool = True) -> bool:
-    """Say whether replicas still stand where they stood, and follow from there or are to be copied."""
-    found = [places.get(replica.name) for replica in standing.replicas]
-    return all(place and (place.cursor, place.follows) == (standing.cursor, follow) for place in found)

@@ -9,7 +9,7 @@ from pubsubpull.replica import pages
 
 if TYPE_CHECKING:
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.pages import Page
+    from pubsubpull.replica.pages import Compact, Page
     from pubsubpull.replica.services import Service
 
 
@@ -19,7 +19,7 @@ class Ahead:
     def __init__(self, service: Service) -> None:
         self._client: Client = service.client()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-ahead")
-        self._next: tuple[tuple[tuple[str, ...], str, bool], Future[Page]] | None = None
+        self._next: tuple[tuple[tuple[str, ...], str, bool, bool], Future[Page | Compact]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -28,14 +28,24 @@ class Ahead:
         self._thread.shutdown(cancel_futures=True)
         self._client.close()
 
-    def changes(self, client: Client, sources: list[str], after: str, *, wait: float = 0.0, old: bool = True) -> Page:
-        """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now."""
+    def changes(
+        self, client: Client, sources: list[str], after: str, *, wait: float = 0.0, old: bool, compact: bool
+    ) -> Page | Compact:
+        """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now.
+
+        With `compact`, those that are pulled ahead are compact ones.
+        """
+        page: Page | Compact
         wanted, self._next = self._next, None
-        if wanted is not None and wanted[0] == (tuple(sources), after, old):
+        if wanted is not None and wanted[0] == (tuple(sources), after, old, compact):
             page = wanted[1].result()
         else:
             page = pages.changes(client, sources, after, wait=wait, old=old)
         if page.more:
-            following = self._thread.submit(pages.changes, self._client, sources, page.cursor, old=old)
-            self._next = ((tuple(sources), page.cursor, old), following)
+            self._next = ((tuple(sources), page.cursor, old, compact), self._pull(sources, page.cursor, old, compact))
         return page
+
+    def _pull(self, sources: list[str], after: str, old: bool, compact: bool) -> Future[Page | Compact]:
+        if compact:
+            return self._thread.submit(pages.compact, self._client, sources, after)
+        return self._thread.submit(pages.changes, self._client, sources, after, old=old)

@@ -59,7 +59,7 @@ def lay(
     }
     laid: dict[str, Laid] = {}
     for number, page in enumerate(pages):
-        query = "queries/replica/lay_changes"
+        query = sql.template("queries/replica/lay_changes")
         for source, *found in sql.run_bound(using, query, base=number << 32, body=page.body, **given):
             laid[source] = laid.get(source, Laid()).and_then(*found)
     return laid

@@ -15,7 +15,7 @@ from django.db import Error, connections
 from django.utils import timezone
 
 from pubsubpull import exceptions
-from pubsubpull.replica import advance, ahead, blame, copying, handlers, pages, place, services
+from pubsubpull.replica import advance, ahead, blame, bulk, copying, handlers, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.pages import Page
+    from pubsubpull.replica.pages import Compact, Page
     from pubsubpull.replica.place import Standing
 
 logger = logging.getLogger(__name__)
+WHOLE = 50
+"""How many pages are pulled whole after a compact one that could not be applied in one go: more may be like it."""
 IDLE = 1.0
 """How often is looked for replicas to copy, or to try again, where nothing else is to do, in seconds."""
 
@@ -60,6 +62,7 @@ class Follower:
         self._ready = ready
         self._known = services.get(service)
         self._ahead: ahead.Ahead | None = None
+        self._whole = 0
 
     def run(self) -> None:
         """Follow until told to stop. While some replicas are copied, the others go on."""
@@ -223,24 +226,50 @@ class Follower:
         """Apply page after page, for a while, as long as some come; say whether there may be more."""
         end, came = time.monotonic() + IDLE, False
         while True:
-            page = self._pull(standing, client, wait, backlog=True)
+            page = self._pull_ahead(standing, client, wait)
             if page is None or page.cursor == page.previous:
                 return page is None or page.more or came
             if page.empty and self._spare:
                 return page.more or came  # where pushes go on from stays where it is
-            old = handlers.any_of(self.service)
-            following = functools.partial(pages.changes, client, standing.sources, old=old)
-            last = advance.advance(standing, page, using=self._using, following=following)
+            last = self._apply(standing, page, client)
             came = came or not page.empty
             if last is None or (last.empty and not last.more) or time.monotonic() > end or self.stopping.is_set():
                 return last is None or last.more or came
             standing = dataclasses.replace(standing, cursor=last.cursor)
 
-    def _pull(self, standing: Standing, client: Client, wait: float, *, backlog: bool = False) -> Page | None:
+    def _apply(self, standing: Standing, page: Page | Compact, client: Client) -> Page | Compact | None:
+        """Apply a page, a compact one in one go where that can be; return the last that was applied."""
+        if isinstance(page, pages.Compact):
+            try:
+                more = functools.partial(pages.compact, client, standing.sources)
+                return bulk.advance(standing, page, using=self._using, following=more)
+            except bulk.NotPlain as error:
+                logger.debug("%s: the page after %s is pulled whole", self.service, page.previous, exc_info=error)
+                self._whole = WHOLE
+            whole = self._pull(standing, client)
+            if whole is None:
+                return None
+            page = whole
+        following = functools.partial(pages.changes, client, standing.sources, old=handlers.any_of(self.service))
+        return advance.advance(standing, page, using=self._using, following=following)
+
+    def _pull(self, standing: Standing, client: Client, wait: float = 0.0) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
+        old = handlers.any_of(self.service)
         try:
-            pull = self._ahead.changes if self._ahead and backlog else pages.changes
-            return pull(client, standing.sources, standing.cursor, wait=wait, old=handlers.any_of(self.service))
+            return pages.changes(client, standing.sources, standing.cursor, wait=wait, old=old)
+        except exceptions.CursorExpired as error:
+            self._expired(standing, error)
+            return None
+
+    def _pull_ahead(self, standing: Standing, client: Client, wait: float) -> Page | Compact | None:
+        """Pull as `_pull` does, the next page ahead; compact ones, unless one has just turned out not to do."""
+        if self._ahead is None:
+            return self._pull(standing, client, wait)
+        old, self._whole = handlers.any_of(self.service), max(0, self._whole - 1)
+        compact = not self._whole and bulk.fits(standing)
+        try:
+            return self._ahead.changes(client, standing.sources, standing.cursor, wait=wait, old=old, compact=compact)
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None

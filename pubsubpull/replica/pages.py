@@ -11,12 +11,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 from pubsubpull import exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pubsubpull.pull.client import Client
 
-LIMIT = 1000
-"""How many changes or rows a page may bring."""
 _END = re.compile(r'"cursor":"([^"\\]*)","more":(true|false)\}\s*\Z')
 
 
@@ -36,6 +34,29 @@ class Page:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """The changes of one model in a compact page: a JSON array, whose rows are the values of `columns`."""
+
+    columns: tuple[str, ...]
+    items: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compact:
+    """A compact page of changes, by model, which goes on from the cursor `previous`."""
+
+    parts: Mapping[str, Part]
+    previous: str
+    cursor: str
+    more: bool
+
+    @property
+    def empty(self) -> bool:
+        """Say whether it brings nothing."""
+        return not self.parts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Rows:
     """A page of rows as JSON text, and the key to go on after, None where these were the last."""
 
@@ -45,9 +66,12 @@ class Rows:
 
 
 def changes(
-    client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int = LIMIT, old: bool = True
+    client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int | None = None, old: bool = True
 ) -> Page:
-    """Pull the page after a cursor; without `old`, updates come without the row before."""
+    """Pull the page after a cursor; without `old`, updates come without the row before.
+
+    As many changes as the service gives at once, unless there is a `limit`.
+    """
     given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after, "limit": limit}
     if wait:
         given["wait"] = wait
@@ -62,6 +86,31 @@ def changes(
         return Page(body=body, previous=after, cursor=str(read["cursor"]), more=bool(read["more"]))
     except (ValueError, KeyError, TypeError) as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
+
+
+def compact(client: Client, models: Iterable[str], after: str, *, limit: int | None = None) -> Compact | Page:
+    """Pull the page after a cursor in its compact form, or whole where the service writes or knows no such form."""
+    given = {"models": ",".join(sorted(models)), "after": after, "limit": limit, "compact": "true"}
+    try:
+        body = client.text("changes/", params=given)
+        _, *lines, end = body.split("\n")
+        parts, found = dict(map(_part, filter(None, lines))), _END.search(end)
+    except exceptions.Refused as error:
+        if error.status != 400:
+            raise
+        found = None
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if not found:
+        return changes(client, models, after, limit=limit, old=False)
+    return Compact(parts=parts, previous=after, cursor=found[1], more=found[2] == "true")
+
+
+def _part(line: str) -> tuple[str, Part]:
+    """Return a model and its part of a compact page, whose line only its head is read of."""
+    head, _, items = line.partition(',"items":')  # a text in it has its quotes escaped
+    ((model, shape),) = json.loads(f"{{{head}}}}}").items()
+    return model, Part(columns=tuple(shape["columns"]), items=items.removesuffix(",").removesuffix("}"))
 
 
 def up_to_now(pull: Callable[[str], Page], after: str) -> Iterator[Page]:
@@ -84,7 +133,7 @@ def rows(
     at: str | None,
     until: str | None,
     cursor: str,
-    limit: int = LIMIT,
+    limit: int | None = None,
     newest: bool = False,
 ) -> Rows:
     """Pull the rows after a key, up to another; with `newest` from the highest key down."""
@@ -97,4 +146,4 @@ def rows(
         last = parse_qs(urlsplit(following).query, keep_blank_values=True)["after"][0] if following else None
     except (ValueError, KeyError, TypeError) as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of rows.") from error
-    return Rows(body=body, last=last, count=limit if last is not None else body.count('{"key":'))
+    return Rows(body=body, last=last, count=body.count('{"key":"'))  # PostgreSQL puts a space after a row's own colons

@@ -17,7 +17,7 @@ from pubsubpull.replica.models import ReplicaState
 from pubsubpull.subscribe import backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -176,6 +176,12 @@ def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Place]:
         name: Place(cursor=cursor, follows=follows, absent=frozenset(json.loads(absent)))
         for name, cursor, follows, absent in rows
     }
+
+
+def stand(standing: Standing, places: Mapping[str, Place], *, follow: bool = True) -> bool:
+    """Say whether replicas still stand where they stood, and follow from there or are to be copied."""
+    found = [places.get(replica.name) for replica in standing.replicas]
+    return all(place and (place.cursor, place.follows) == (standing.cursor, follow) for place in found)
 
 
 def moving(replicas: Collection[Follows], cursor: str) -> psql.Composed:

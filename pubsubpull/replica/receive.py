@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PREFIX = "replica-"
+BATCH = 1000
+"""How many changes a notification may bring."""
 RETRY = "1"
 """Seconds after which a notification that could not be applied now is to come again."""
 
@@ -38,7 +40,7 @@ def subscription_name(sources: list[str]) -> str:
     return PREFIX + hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
 
 
-def subscribe(service: Service, callback: str, *, using: str, batch: int = pages.LIMIT) -> str:
+def subscribe(service: Service, callback: str, *, using: str, batch: int = BATCH) -> str:
     """Let a service push to the receiving view at `callback`; return the subscription's name.
 
     It goes on from where the replicas stand. Those of an earlier declaration are removed. Raises `ReplicaError` where

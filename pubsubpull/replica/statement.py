@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -15,13 +16,19 @@ from pubsubpull.capture import sql
 from pubsubpull.replica import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pubsubpull.replica.declared import Column, Replica
 
 COMMA = psql.SQL(", ")
 AND = psql.SQL(" AND ")
 LAID_OUT = psql.SQL("pg_temp.pubsubpull_page")
+AS_TEXT = frozenset({
+    "bigint", "boolean", "bytea", "character varying", "date", "double precision", "inet", "integer", "numeric", "real",
+    "smallint", "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
+})  # fmt: skip
+"""Types that take the text of a JSON value as it is; their length or precision is seen to on the way into the table."""
+_LENGTH = re.compile(r"\([0-9, ]+\)")
 
 
 class Encoder(DjangoJSONEncoder):
@@ -121,14 +128,36 @@ def upsert(found: Target, page: psql.Composable, using: str) -> Any:
     )
 
 
-def _written(found: Target, columns: tuple[Column, ...], using: str) -> dict[str, psql.Composable]:
+def bulk(found: Target, names: Sequence[str], using: str) -> psql.Composed:
+    """Return the statement that applies rows which come as the values of the source's columns `names`.
+
+    It has `%(items)s` for them.
+    """
+    replica, places = found.replica, {name: place for place, name in enumerate(names)}
+    own = {column.name: column for column in replica.columns}
+    keys = _values(found, tuple(own[name] for name in replica.key), using, places)
+    local = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(COMMA)
+    parts = {
+        **_written(found, replica.columns, using, places),
+        "where": _where(replica, lambda name: psql.SQL("l.data -> {}").format(places[name])),
+        "key_records": keys["records"],
+        "match": psql.SQL("({}) = ({})").format(local, keys["values"]),
+    }
+    connection = connections[using].connection
+    doubled = {name: psql.SQL(part.as_string(connection).replace("%", "%%")) for name, part in parts.items()}
+    return sql.compose("queries/replica/bulk", **doubled)
+
+
+def _written(
+    found: Target, columns: tuple[Column, ...], using: str, places: Mapping[str, int] | None = None
+) -> dict[str, psql.Composable]:
     replica = found.replica
     return {
         "target": found.relation,
         "names": psql.Composed([psql.Identifier(column.name) for column in columns]).join(COMMA),
         "key": psql.Composed([psql.Identifier(name) for name in replica.key]).join(COMMA),
         "update": _update(columns, replica.key),
-        **_values(found, columns, using),
+        **_values(found, columns, using, places),
     }
 
 
@@ -160,14 +189,18 @@ def key(found: Target) -> dict[str, psql.Composable]:
     }
 
 
-def _where(replica: Replica) -> psql.Composable:
+def _named(name: str) -> psql.Composable:
+    return psql.SQL("l.data -> {}").format(name)
+
+
+def _where(replica: Replica, read: Callable[[str], psql.Composable] = _named) -> psql.Composable:
     if callable(replica.where):
         return psql.SQL("coalesce(e.keep, false)")
     parts: list[psql.Composable] = [psql.SQL("true")]
     for name, value in (replica.where or {}).items():
         values = value if isinstance(value, list | tuple | set | frozenset) else [value]
         given = [json.dumps(one, cls=Encoder) for one in values]
-        parts.append(psql.SQL("coalesce(l.data -> {} = ANY ({}::jsonb[]), false)").format(name, psql.Literal(given)))
+        parts.append(psql.SQL("coalesce({} = ANY ({}::jsonb[]), false)").format(read(name), psql.Literal(given)))
     return psql.Composed(parts).join(AND)
 
 
@@ -197,10 +230,13 @@ def _update(columns: tuple[Column, ...], key: tuple[str, ...]) -> psql.Composabl
     )
 
 
-def _values(found: Target, columns: tuple[Column, ...], using: str) -> dict[str, psql.Composable]:
+def _values(
+    found: Target, columns: tuple[Column, ...], using: str, places: Mapping[str, int] | None = None
+) -> dict[str, psql.Composable]:
     """Return each column's value, and the records that the values are of.
 
-    A record has each name once: a source column that serves twice, of perhaps another type, has another record.
+    A record has each name once: a source column that serves twice, of perhaps another type, has another record. Where
+    rows are arrays, `places` are those of the source's columns, and most values are taken from there.
     """
     records: dict[str, dict[str, psql.SQL]] = {}
     constants: dict[str, Any] = {}
@@ -215,17 +251,36 @@ def _values(found: Target, columns: tuple[Column, ...], using: str) -> dict[str,
             record, constants[name] = "constant", prepared(column.field, column.source.value, using)
         elif isinstance(column.source, str):
             name = column.source
+            if places is not None and (direct := _direct(places[name], kind)):
+                values.append(direct)
+                continue
             record = next(f"r{i}" for i in range(len(columns)) if name not in records.get(f"r{i}", {}))
         records.setdefault(record, {})[name] = kind
         values.append(psql.Identifier(record, name))
     given = {"extra": psql.SQL("p.extra"), "constant": psql.SQL("{}::jsonb").format(json.dumps(constants, cls=Encoder))}
     joined = [
         psql.SQL("CROSS JOIN LATERAL jsonb_to_record({}) AS {}({})").format(
-            given.get(record, psql.SQL("p.data")), psql.Identifier(record), _definitions(types)
+            given.get(record) or _object(types, places), psql.Identifier(record), _definitions(types)
         )
         for record, types in records.items()
     ]
     return {"values": psql.Composed(values).join(COMMA), "records": psql.Composed(joined).join(psql.SQL(" "))}
+
+
+def _direct(place: int, kind: psql.SQL) -> psql.Composable | None:
+    """Return the value at a place of a row that is an array; None where it takes more than that."""
+    plain = _LENGTH.sub("", kind.as_string())
+    if plain == "jsonb":
+        return psql.SQL("nullif(p.data -> {}, 'null')").format(place)
+    return psql.SQL("(p.data ->> {})::{}").format(place, psql.SQL(plain)) if plain in AS_TEXT else None
+
+
+def _object(names: Iterable[str], places: Mapping[str, int] | None) -> psql.Composable:
+    """Return a row as an object, or what of it is needed, where it is an array."""
+    if places is None:
+        return psql.SQL("p.data")
+    pairs = [psql.SQL("{}::text, p.data -> {}").format(name, places[name]) for name in names]
+    return psql.SQL("jsonb_build_object({})").format(psql.Composed(pairs).join(COMMA))
 
 
 def prepared(field: models.Field[Any, Any], value: Any, using: str) -> Any:

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
 
-from pubsubpull import conf
-from pubsubpull.pull import problems, schemas
+from pubsubpull.pull import calls, problems, schemas
 from pubsubpull.subscribe import failures, subscriptions
 
 if TYPE_CHECKING:
@@ -44,11 +43,9 @@ class AllSetAside(Schema):
 
 
 @router.get("/{name}/failures/", response={200: AllSetAside, **ERRORS}, summary="The changes set aside")
-def list_(request: HttpRequest, name: str, limit: int = DEFAULT_LIMIT, after: int | None = None) -> HttpResponse:
+def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
     """Page through the changes that the receiver did not take, by version."""
-    most = conf.get().PAGE_LIMIT
-    if not 1 <= limit <= most:
-        raise problems.invalid("limit", f"is a number from 1 to {most}.")
+    limit = calls.checked_limit(limit, usual=DEFAULT_LIMIT)
     found = failures.page(_subscription(request, name), after=after, limit=limit)
     following = None
     if len(found) == limit:

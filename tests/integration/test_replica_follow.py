@@ -91,7 +91,7 @@ def test_what_was_laid_out_before_in_a_transaction_costs_no_later_scan():
 
 def test_steps_through_a_backlog_may_follow_a_run(follower):
     follower.run_once()
-    there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(pages.LIMIT + 5))
+    there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(1005))
     with services.get("shop").client() as client:
         while follower.step(client):
             pass

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from psycopg.types.range import Range
 
 import pubsubpull
-from pubsubpull.replica import declared
+from pubsubpull import exceptions
+from pubsubpull.replica import bulk, declared, follow, pages, place
 from tests.replicas.models import KindsCopy, KindsSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +78,35 @@ def test_every_field_of_django_has_a_value_here():
     assert set(FIELDS) | {"id", "twice"} == {field.name for field in KindsSource._meta.fields}
 
 
+@pytest.fixture
+def backlog(monkeypatch):
+    """Let one plain replica follow, all but the first change in compact pages; give what became of these."""
+    copies = [KindsCopy, "replicas.anycopy"]
+    monkeypatch.setattr(place, "of_service", lambda _: [next(filter(None, map(declared.get, reversed(copies))))])
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
+    found, advance = [], bulk.advance
+    monkeypatch.setattr(bulk, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
+    monkeypatch.setattr(follow, "WHOLE", 0)
+    return found
+
+
+def test_any_value_of_any_field_comes_over_exactly_in_a_compact_page(follower, backlog):
+    follower.run_once()
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(rows=st.lists(ROWS, min_size=2, max_size=20), later=ROWS)
+    def comes_over(rows, later):
+        made = KindsSource.objects.bulk_create(KindsSource(**row) for row in rows)
+        if later:
+            KindsSource.objects.filter(pk__in=[row.pk for row in made[1:]]).update(**later)
+        backlog.clear()
+        follower.run_once()
+        assert any(backlog)
+        assert texts(KindsCopy) == texts(KindsSource)
+
+    comes_over()
+
+
 def test_any_value_of_any_field_comes_over_exactly(follower):
     """First as a copied row, then as a change."""
     follower.run_once()
@@ -139,6 +169,30 @@ TYPES = {
 }
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("varchar(5)", "'123456'", "value too long"),
+        ("char(5)", "'123456'", "value too long"),
+        ("numeric(4,1)", "12345", "numeric field overflow"),
+        ("smallint", "70000", "out of range"),
+        ("positive", "-7", "violates check"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_never_cut(tables, follower, backlog, given):
+    """A cast cuts a text that is too long, and says nothing."""
+    kind, value, error = given
+    follower.run_once()
+    with connection.cursor() as run:
+        run.execute(f"ALTER TABLE replicas_any ALTER c0 TYPE text; ALTER TABLE replicas_anycopy ADD made {kind}")
+        run.execute("ALTER TABLE replicas_anycopy DROP c0; ALTER TABLE replicas_anycopy RENAME made TO c0")
+        for number in range(3):
+            run.execute(f"INSERT INTO replicas_any (id, c0) VALUES ({number}, {value if number else 'NULL'})")
+        with pytest.raises(exceptions.ReplicaFailed, match=error):
+            follower.run_once()
+        assert not any(backlog)
+
+
 @pytest.fixture
 def tables():
     """Make a table with a column of each type on both sides, and publish the one."""
@@ -189,8 +243,10 @@ def test_what_jsonb_does_not_keep_comes_over_equal_but_not_the_same(tables, foll
         assert run.fetchone() == ('{"a": 2, "b": 1}', "{1,2}", "0", None)
 
 
-def test_any_type_of_postgresql_comes_over_exactly(tables, follower):
+@pytest.mark.parametrize("form", ["whole", "compact"])
+def test_any_type_of_postgresql_comes_over_exactly(tables, follower, form, request):
     """Half of it is there before, the other half comes as changes."""
+    applied = request.getfixturevalue("backlog") if form == "compact" else None
     statements = [
         f"INSERT INTO replicas_any (id, {name}) VALUES ({number}, {value})"
         for number, (name, value) in enumerate((name, value) for name, kind in tables.items() for value in TYPES[kind])
@@ -202,6 +258,7 @@ def test_any_type_of_postgresql_comes_over_exactly(tables, follower):
         for statement in statements[1::2]:
             run.execute(statement)
         follower.run_once()
+        assert applied is None or any(applied)
         run.execute(ALL.format("replicas_any"))
         source = run.fetchone()[0]
         run.execute(ALL.format("replicas_anycopy"))

@@ -127,7 +127,8 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatc
     only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock", "replicas.paidorder", "replicas.shout")
     dice, failures = random.Random(seed), 0
     follower.run_once()
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 20)
+    for pull in (pages.changes, pages.compact):
+        monkeypatch.setitem(pull.__kwdefaults__, "limit", 20)
     checks = {"replicas_order": "quantity <> 13", "replicas_customer": "name <> 'bad'"}
 
     def due():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.apps import apps
 from django.db import models
@@ -140,6 +142,55 @@ def test_a_page_is_read_however_another_implementation_writes_it():
     assert pages.rows(Texts(rows), "shop.order", at=None, until=None, cursor="b").last == "[1]"
     rows = '{"model":"a","items":[{"key":"1","data":"],\\"next\\":3"}],"next":null,"cursor":"b"}'
     assert pages.rows(Texts(rows), "shop.order", at=None, until=None, cursor="b").last is None
+
+
+class Either(Texts):
+    """One that gives another text, or error, where a compact page is asked for."""
+
+    def __init__(self, compact):
+        super().__init__('{"items":[],"cursor":"whole","more":true}')
+        self._compact = compact
+
+    def text(self, url, *, params, **options):
+        if "compact" not in params:
+            assert params["old"] == "false"
+            return self._text
+        if isinstance(self._compact, Exception):
+            raise self._compact
+        return self._compact
+
+
+def test_a_compact_page_is_read_by_its_lines():
+    text = '{"models":{\n"a.b":{"columns":["x","],\\"items\\":["],"items":[[1,"1","insert",[1,"}],"]]]},\n'
+    text += '"a.c":{"columns":[],"items":[[2,null,"truncate",null]]}\n},"cursor":"c","more":false}'
+    page = pages.compact(Either(text), ["a.b", "a.c"], "b")
+    assert (page.previous, page.cursor, page.more, page.empty) == ("b", "c", False, False)
+    assert page.parts["a.b"].columns == ("x", '],"items":[')
+    assert json.loads(page.parts["a.b"].items) == [[1, "1", "insert", [1, "}],"]]]
+    assert json.loads(page.parts["a.c"].items) == [[2, None, "truncate", None]]
+    nothing = '{"models":{\n\n},"cursor":"c","more":true}'
+    assert pages.compact(Either(nothing), ["a.b"], "b").empty
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"models":{"a.b":{"columns":[],"items":[]}},"cursor":"c","more":false}',
+        '{"models":{\n"a.b":{"columns":[]}\n},"cursor":"c","more":true}',
+        '{"models":{\n"a.b":{"names":[],"items":[]}\n},"cursor":"c","more":true}',
+        '{"models":{\n"a.b":[]\n},"cursor":"c","more":true}',
+        '{"models":{\n\n},"more":true,"cursor":"c"}',
+        "",
+        exceptions.Refused(400, {"detail": "compact: is no parameter of this call"}),
+    ],
+)
+def test_a_service_that_writes_or_knows_no_such_page_is_asked_for_a_whole_one(text):
+    assert pages.compact(Either(text), ["a.b"], "b").cursor == "whole"
+
+
+def test_another_refusal_is_not_answered_with_another_question():
+    with pytest.raises(exceptions.Refused):
+        pages.compact(Either(exceptions.Refused(403, {})), ["a.b"], "b")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"items":[]}'])

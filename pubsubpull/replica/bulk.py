@@ -1,0 +1,115 @@
+"""Compact pages, as a backlog is pulled in: one statement a replica applies its part, and nothing is laid out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeGuard
+
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+
+from pubsubpull.capture import sql
+from pubsubpull.replica import apply, blame, declared, handlers, place, statement
+from pubsubpull.replica.pages import Compact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from psycopg import sql as psql
+
+    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.pages import Page, Part
+    from pubsubpull.replica.place import Standing
+
+KEPT = "bulk"
+SHAPES = 50
+"""A replica keeps at most so many statements; rows come in as many shapes as their source sends, which is another's."""
+
+TOGETHER = 4
+"""In one transaction are at most so many pages. Whoever needs more may as well be laid out."""
+
+
+class NotPlain(Exception):
+    """A page that cannot be applied in one go: it has to be pulled and applied as a whole one."""
+
+
+def fits(standing: Standing) -> bool:
+    """Say whether compact pages will do for these replicas: no function looks at a row, no handler at a change."""
+    return all(map(_is_plain, standing.replicas))
+
+
+def _is_plain(follows: Follows) -> TypeGuard[Replica]:
+    return isinstance(follows, declared.Replica) and not follows.in_python and not handlers.of(follows)
+
+
+def advance(
+    standing: Standing, page: Compact, *, using: str, following: Callable[[str], Compact | Page]
+) -> Compact | None:
+    """Apply a page to replicas that stand before it, as `advance.advance` does one that is laid out.
+
+    Raises `NotPlain` for whatever is not as usual, and has done nothing then: with the whole page it is looked into.
+    """
+    pages = [page]
+    while True:
+        try:
+            done = _advance(standing, pages, using=using)
+        except IntegrityError as error:
+            if len(pages) == TOGETHER or not pages[-1].more or not _may_come(standing, error, using=using):
+                raise NotPlain from error
+            more = following(pages[-1].cursor)
+            if not isinstance(more, Compact):
+                raise NotPlain from error
+            pages.append(more)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            raise NotPlain from error
+        else:
+            return pages[-1] if done else None
+
+
+def _may_come(standing: Standing, error: IntegrityError, *, using: str) -> bool:
+    """Say whether a row refers to one that a later page may bring."""
+    if getattr(error.__cause__, "sqlstate", None) != blame.FOREIGN_KEY:
+        return False
+    return blame.blamed(standing.replicas, error, using=using).needs is None
+
+
+def _advance(standing: Standing, pages: Sequence[Compact], *, using: str) -> bool:
+    replicas = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
+    with transaction.atomic(using):
+        locked, *columns = sql.run_each(
+            using,
+            place.locking(standing.service),
+            *map(statement.table_columns, replicas),
+            place.moving(standing.replicas, pages[-1].cursor),
+            sql.template("queries/replica/relax"),
+        )
+        places = place.by_name(locked)
+        if not place.stand(standing, places):
+            transaction.set_rollback(True, using)
+            return False
+        for replica, types in zip(replicas, columns, strict=False):
+            parts = [page.parts[replica.source] for page in pages if replica.source in page.parts]
+            if parts:
+                _apply(statement.target(replica, using, types=dict(types)), parts, places[replica.name].absent, using)
+    return True
+
+
+def _apply(found: statement.Target, parts: Sequence[Part], absent: frozenset[str], using: str) -> None:
+    wanted = {*apply.read_of(found.replica)}
+    for part in parts:
+        if absent or not wanted <= {*part.columns}:
+            raise NotPlain
+        ((unlike,),) = sql.run_bound(using, _statement(found, part.columns, using), items=part.items)
+        if unlike:
+            raise NotPlain
+
+
+def _statement(found: statement.Target, columns: tuple[str, ...], using: str) -> psql.Composed:
+    """Return the statement for rows of these columns: the same page after page, it is put together once."""
+    kept, of = found.replica.statements, (KEPT, using, *found.types.items(), *columns)
+    made: psql.Composed | None = kept.get(of)
+    if made is None:
+        if len(kept) >= SHAPES:
+            kept.clear()
+        made = kept[of] = statement.bulk(found, columns, using)
+    return made

@@ -1,0 +1,16 @@
+-- Applies a model's part of a compact page to one replica, as apply.sql does a page that is laid out, but in one go: each value is taken by its
+-- place in the row. Says how many changes are not of the kind that can be applied so.
+WITH items AS MATERIALIZED (
+    SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data FROM jsonb_array_elements(%(items)s::jsonb) AS e
+),
+latest AS MATERIALIZED (SELECT DISTINCT ON (key COLLATE "C") version, op, data FROM items ORDER BY key COLLATE "C", version DESC),
+page AS (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep FROM latest l),
+gone AS (DELETE FROM {target} t USING page p {key_records} WHERE NOT p.keep AND {match} RETURNING 1),
+put AS (
+    INSERT INTO {target} AS t ({names})
+    SELECT {values}
+    FROM page p CROSS JOIN (SELECT count(*) FROM gone) AS first {records}
+    WHERE p.keep
+    ON CONFLICT ({key}) {update}
+)
+SELECT count(*) FROM items WHERE op NOT IN ('insert', 'update', 'delete') OR jsonb_typeof(data) IS DISTINCT FROM 'array'

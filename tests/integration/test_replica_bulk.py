@@ -1,0 +1,343 @@
+"""Backlogs come in compact pages, which are applied in one go, or else as whole ones."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import random
+
+import pytest
+from django.db import OperationalError, connection, models, transaction
+from django.utils import timezone
+
+import pubsubpull
+from pubsubpull import exceptions
+from pubsubpull.replica import bulk, declared, follow, handlers, pages, place, services
+from pubsubpull.replica.models import ReplicaState
+from tests.integration.test_replica_walks import CONSTANT, DEFAULT, STATUS, Adhoc, equal, only, step, tables
+from tests.replicas import models as here
+from tests.shop import models as there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PLAIN = ("replicas.customer", "replicas.order", "replicas.stock")
+
+
+class Strange(Adhoc):
+    """Of each source column, in another type than most have it in."""
+
+    status = models.CharField(max_length=20)
+    number = models.TextField(unique=True)
+    odd = models.TextField()
+    version = models.BigIntegerField()
+    mine = models.TextField(default=DEFAULT)
+
+
+@pytest.fixture
+def outcomes(monkeypatch):
+    """Let there be plain replicas alone, that a backlog is more than a change; note how compact pages fare."""
+    only(monkeypatch, *PLAIN)
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
+    found, advance = [], bulk.advance
+
+    def noted(*args, **options):
+        try:
+            last = advance(*args, **options)
+        except bulk.NotPlain:
+            found.append("not plain")
+            raise
+        found.append("applied" if last else "elsewhere")
+        return last
+
+    monkeypatch.setattr(bulk, "advance", noted)
+    return found
+
+
+def stock():
+    return set(here.Stock.objects.values_list("warehouse", "article", "amount"))
+
+
+def compact(**options):
+    """Return where all stand, and the compact page after it."""
+    (standing,) = place.standings("shop", "default", timezone.now())
+    with services.get("shop").client() as client:
+        return standing, pages.compact(client, standing.sources, standing.cursor, **options)
+
+
+def no_more(_):
+    raise AssertionError("no further page is needed")
+
+
+@pytest.mark.parametrize("limit", [3, None])
+def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcomes, monkeypatch, limit):
+    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", limit)
+    monkeypatch.setattr(follow, "WHOLE", 2)
+    fields = {"number": "reference", "odd": pubsubpull.constant(CONSTANT), "version": pubsubpull.VERSION, "mine": None}
+    pubsubpull.replicates("shop.order", service="shop", where={"status": STATUS[:3]}, fields=fields)(Strange)
+    dice = random.Random(5)
+    with tables(Strange):
+        follower.run_once()
+        for _ in range(25):
+            for _ in range(dice.randint(3, 15)):
+                step(dice, statuses=STATUS, quantities=[1, 2], names=["a", "n% {}", '],"items":[', "\n"])
+            follower.run_once()
+            equal()
+            kept = there.Order.objects.filter(status__in=STATUS[:3])
+            assert set(Strange.objects.values_list("id", "number", "status")) == set(
+                kept.values_list("id", "reference", "status")
+            )
+            assert set(Strange.objects.values_list("odd", "mine")) <= {(CONSTANT, DEFAULT)}
+            newest = dict(Strange.objects.values_list("id", "version"))
+            assert newest == dict(here.Order.objects.filter(pk__in=newest).values_list("id", "version"))
+    assert outcomes.count("applied") > 20
+
+
+def test_of_each_row_the_last_change_counts_and_what_went_makes_room(follower, outcomes):
+    there.Stock.objects.create(warehouse="w", article=0)
+    follower.run_once()
+    there.Stock.objects.update(amount=1)
+    there.Stock.objects.create(warehouse="w", article=1)
+    there.Stock.objects.filter(article=1).delete()
+    there.Stock.objects.create(warehouse="w", article=1, amount=7)
+    there.Stock.objects.filter(article=0).delete()
+    there.Stock.objects.create(warehouse="w", article=2)
+    there.Stock.objects.filter(article=2).delete()
+    follower.run_once()
+    assert stock() == {("w", 1, 7)}
+    assert outcomes == ["applied"]
+
+
+def truncate():
+    with connection.cursor() as run:
+        run.execute("TRUNCATE shop_stock")
+
+
+@contextlib.contextmanager
+def altered(there_and_back):
+    """Have the source otherwise for a while."""
+    there_, back = there_and_back
+    with connection.cursor() as run:
+        run.execute(there_)
+        try:
+            yield
+        finally:
+            run.execute(back)
+
+
+def test_a_truncate_is_pulled_whole(follower, outcomes):
+    there.Stock.objects.create(warehouse="w", article=0)
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    there.Stock.objects.create(warehouse="w", article=2)
+    truncate()
+    there.Stock.objects.create(warehouse="w", article=3)
+    follower.run_once()
+    assert stock() == {("w", 3, 0)}
+    assert outcomes == ["not plain"]
+
+
+def test_rows_of_other_columns_are_pulled_whole(follower, outcomes):
+    """A column that is not followed is new in the midst of a backlog. Once all rows have it, they are plain again."""
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    there.Stock.objects.create(warehouse="w", article=2)
+    with altered(("ALTER TABLE shop_stock ADD extra int", "ALTER TABLE shop_stock DROP extra")):
+        there.Stock.objects.create(warehouse="w", article=3)
+        follower.run_once()
+        assert stock() == {("w", 1, 0), ("w", 2, 0), ("w", 3, 0)}
+        assert outcomes == ["not plain"]
+        outcomes.clear()
+        for article in (4, 5, 6):
+            there.Stock.objects.create(warehouse="w", article=article)
+        follower._whole = 0
+        follower.run_once()
+    assert len(stock()) == 6
+    assert outcomes == ["applied"]
+
+
+def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_pages(follower, outcomes):
+    there.Stock.objects.create(warehouse="w", article=0, amount=1)
+    follower.run_once()
+    with altered(("ALTER TABLE shop_stock RENAME amount TO number", "ALTER TABLE shop_stock RENAME number TO amount")):
+        with connection.cursor() as run:
+            for article in (1, 2, 3):
+                run.execute("INSERT INTO shop_stock VALUES ('w', %s, 5)", [article])
+        follower.run_once()
+        assert ReplicaState.objects.get(name="replicas.stock").absent == ["amount"]
+        assert stock() == {("w", 0, 1), ("w", 1, 0), ("w", 2, 0), ("w", 3, 0)}
+        assert outcomes == ["not plain"]
+    for article in (4, 5, 6):  # now it is there again, and has values that nobody was told of
+        there.Stock.objects.create(warehouse="w", article=article, amount=6)
+    follower._whole = 0
+    follower.run_once()
+    assert ReplicaState.objects.get(name="replicas.stock").absent == []
+    assert stock() == set(there.Stock.objects.values_list("warehouse", "article", "amount"))
+
+
+def test_a_column_that_was_missing_and_is_there_again_is_left_to_whole_pages(follower, outcomes):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    ReplicaState.objects.filter(name="replicas.stock").update(absent=["amount"])
+    standing, page = compact()
+    with pytest.raises(bulk.NotPlain):
+        bulk.advance(standing, page, using="default", following=no_more)
+    assert not stock()
+
+
+def test_a_row_that_goes_with_other_columns_goes(follower, outcomes):
+    for article in (0, 1):
+        there.Stock.objects.create(warehouse="w", article=article)
+    follower.run_once()
+    there.Customer.objects.create(name="comes whole")
+    there.Stock.objects.filter(article=1).update(amount=1)
+    with altered(("ALTER TABLE shop_stock ADD extra int", "ALTER TABLE shop_stock DROP extra")):
+        there.Stock.objects.filter(article=0).delete()
+    follower.run_once()
+    assert stock() == {("w", 1, 1)}
+    assert outcomes == ["not plain"]
+
+
+def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes, monkeypatch):
+    monkeypatch.setattr(follow, "WHOLE", 3)
+    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 2)
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=0)
+    truncate()
+    for article in range(7):
+        there.Stock.objects.create(warehouse="w", article=article)
+    follower.run_once()
+    assert outcomes == ["not plain", "applied", "applied"]
+    assert len(stock()) == 7
+
+
+def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
+    """Neither rows nor cursors: what is wrong is found with the whole page, and told of that replica alone."""
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=0)
+    for quantity in (1, 2, 13, 4):
+        there.Order.objects.create(reference=str(quantity), quantity=quantity)
+    there.Stock.objects.create(warehouse="w", article=1)
+    check = "ALTER TABLE replicas_order ADD CONSTRAINT fits CHECK (quantity <> 13)"
+    with altered((check, "ALTER TABLE replicas_order DROP CONSTRAINT fits")):
+        standing, page = compact()
+        with pytest.raises(bulk.NotPlain):
+            bulk.advance(standing, page, using="default", following=no_more)
+        assert {state.cursor for state in ReplicaState.objects.all()} == {standing.cursor}
+        assert not here.Order.objects.exists()
+        with pytest.raises(exceptions.ReplicaFailed, match="fits"):
+            follower.run_once()
+        assert stock() == {("w", 0, 0), ("w", 1, 0)}
+    ReplicaState.objects.update(next_attempt=None)
+    follower.run_once()
+    equal()
+
+
+def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes, monkeypatch):
+    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
+    follower.run_once()
+    for _ in range(2):
+        with transaction.atomic():
+            order = there.Order.objects.create(reference="a")
+            customer = there.Customer.objects.create(name="c")
+            there.Stock.objects.create(warehouse="w", article=customer.pk)
+            there.Order.objects.filter(pk=order.pk).update(customer=customer)
+        with transaction.atomic(), connection.cursor() as run:
+            run.execute("SET CONSTRAINTS ALL DEFERRED")
+            there.Order.objects.create(reference="b", customer_id=customer.pk + 1)
+            there.Stock.objects.update(amount=3)
+            there.Customer.objects.create(name="d")
+    follower.run_once()
+    equal()
+    assert "not plain" not in outcomes
+    assert outcomes.count("applied") < 10
+
+
+def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes, monkeypatch):
+    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
+    there.Customer.objects.create(name="before")
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=99)
+    with transaction.atomic(), connection.cursor() as run:
+        run.execute("SET CONSTRAINTS ALL DEFERRED")
+        there.Order.objects.create(reference="b", customer_id=there.Customer.objects.get().pk + 1)
+        for article in range(6):
+            there.Stock.objects.create(warehouse="w", article=article)
+        there.Customer.objects.create(name="d")
+    follower.run_once()
+    equal()
+    assert outcomes[0] == "not plain"
+
+
+def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower, outcomes):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = compact()
+    assert bulk.advance(standing, page, using="default", following=no_more) is page
+    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    there.Stock.objects.update(amount=5)
+    standing, page = compact()
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor="other")
+    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    assert stock() == {("w", 1, 0)}
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor, shape="")
+    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    assert outcomes == ["applied", "elsewhere", "elsewhere", "elsewhere"]
+
+
+def test_a_table_that_changed_has_its_statement_made_anew(follower, outcomes):
+    follower.run_once()
+    for n in range(3):
+        there.Stock.objects.create(warehouse="w", article=n)
+    follower.run_once()
+    type_of = "ALTER TABLE replicas_stock ALTER amount TYPE {} USING amount::text::{}"
+    with altered((type_of.format("jsonb", "jsonb"), type_of.format("integer", "integer"))):
+        there.Stock.objects.update(amount=2)
+        follower.run_once()
+        with connection.cursor() as run:
+            run.execute("SELECT DISTINCT amount::text FROM replicas_stock")
+            assert run.fetchall() == [("2",)]
+    assert outcomes == ["applied"] * 2
+
+
+def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
+    """Another service decides on the shapes of its rows."""
+    monkeypatch.setattr(bulk, "SHAPES", 3)
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = compact()
+    part = page.parts["shop.stock"]
+    for n in range(10):
+        padded = [[*item[:3], [*item[3], *[None] * n]] for item in json.loads(part.items)]
+        names = (*part.columns, *map(str, range(n)))
+        made = dataclasses.replace(
+            page, parts={"shop.stock": pages.Part(columns=names, items=json.dumps(padded))}, cursor=f"{n}"
+        )
+        assert bulk.advance(standing, made, using="default", following=no_more)
+        standing = dataclasses.replace(standing, cursor=f"{n}")
+    assert len(declared.get(here.Stock).statements) <= 4
+    assert stock() == {("w", 1, 0)}
+
+
+def test_replicas_that_somebody_looks_at_row_by_row_are_not_for_compact_pages(follower, monkeypatch):
+    follower.run_once()
+    (standing,) = place.standings("shop", "default", timezone.now())
+    assert not bulk.fits(standing)  # there are functions and handlers
+    by_name = {follows.name: follows for follows in standing.replicas}
+    assert bulk.fits(dataclasses.replace(standing, replicas=tuple(by_name[name] for name in PLAIN)))
+    for name in ("replicas.shout", "replicas.bigorder"):
+        assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name[name],)))
+    monkeypatch.setattr(handlers, "of", lambda follows: [print])
+    assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name["replicas.stock"],)))
+
+
+def test_a_database_that_is_away_is_not_the_pages_fault(follower, outcomes, monkeypatch):
+    follower.run_once()
+    there.Stock.objects.create(warehouse="w", article=1)
+    standing, page = compact()
+
+    def away(*_, **__):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(bulk.sql, "run_bound", away)
+    with pytest.raises(OperationalError, match="away"):
+        bulk.advance(standing, page, using="default", following=no_more)
