@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 CURSOR = re.compile(rb'"cursor": ?"([^"]+)", ?"more": ?(true|false)\}$')
 NEXT = re.compile(rb'^\{"next":"([^"]+)"')
-ITEM = b'"op":'
+ITEM = (b'"op":',)
+COMPACT_ITEM = (b',"insert",[', b',"update",[')
 READERS = 4
 
 
@@ -27,7 +28,11 @@ def run(bench: Bench) -> measure.Outcome:
     _, token = services.consumer()
     with services.processes() as running, concurrent.futures.ThreadPoolExecutor(READERS) as threads:
         url = running.serve("service", "benchmarks.wsgi", threads=READERS)
-        apis = {"pubsubpull": lambda: _ours(url, token), "rest": lambda: _rest(url)}
+        apis = {
+            "pubsubpull": lambda: _ours(url, token, "", ITEM),
+            "compact": lambda: _ours(url, token, "&compact=true", COMPACT_ITEM),
+            "rest": lambda: _rest(url),
+        }
         variants = {
             f"{api} {readers}": lambda read=read, readers=readers: _read(threads, read, count, readers)  # type: ignore[misc]
             for api, read in apis.items()
@@ -35,13 +40,16 @@ def run(bench: Bench) -> measure.Outcome:
         }
         found = measure.medians(measure.interleaved(variants, rounds=rounds, say=bench.say))
     rates = {name: figures["rate"] for name, figures in found.items()}
-    return measure.Outcome(lines=(_line(rates, 1), _line(rates, READERS)))
+    forms = {"pubsubpull": "", "compact": " in compact pages"}
+    return measure.Outcome(
+        lines=tuple(_line(rates, *form, readers) for form in forms.items() for readers in (1, READERS))
+    )
 
 
-def _line(rates: dict[str, float], readers: int) -> measure.Line:
-    ours, theirs = rates[f"pubsubpull {readers}"], rates[f"rest {readers}"]
+def _line(rates: dict[str, float], api: str, form: str, readers: int) -> measure.Line:
+    ours, theirs = rates[f"{api} {readers}"], rates[f"rest {readers}"]
     return measure.Line(
-        what=f"read the log, {readers} reader{'s' * (readers > 1)} at once, against Django REST framework",
+        what=f"read the log{form}, {readers} reader{'s' * (readers > 1)} at once, against Django REST framework",
         ours=f"{ours:,.0f}/s",
         theirs=f"{theirs:,.0f}/s",
         value=ours / theirs,
@@ -66,11 +74,11 @@ def _get(url: str, **headers: str) -> bytes:
     return answer.data
 
 
-def _ours(url: str, token: str) -> int:
+def _ours(url: str, token: str, form: str, item: tuple[bytes, ...]) -> int:
     got, after, more = 0, "", True
     while more:
-        body = _get(f"{url}/pubsubpull/changes/?limit=1000{after}", Authorization=f"Bearer {token}")
-        got += body.count(ITEM)
+        body = _get(f"{url}/pubsubpull/changes/?limit=1000{form}{after}", Authorization=f"Bearer {token}")
+        got += sum(map(body.count, item))
         found = CURSOR.search(body, body.rindex(b'"cursor"'))
         assert found
         after, more = f"&after={found[1].decode()}", found[2] == b"true"
@@ -81,7 +89,7 @@ def _rest(url: str) -> int:
     got, following = 0, f"{url}/rest/"
     while following:
         body = _get(following)
-        got += body.count(ITEM)
+        got += sum(map(body.count, ITEM))
         found = NEXT.search(body)
         following = found[1].decode() if found else ""
     return got

@@ -40,8 +40,8 @@ class Settings:
     """The alias of the database whose log the HTTP API and the delivery worker serve."""
     TRUSTED_PROXIES: int = 0
     """How many proxies of your own append to X-Forwarded-For before the service; 0 takes the socket's peer."""
-    PAGE_LIMIT: int = 5000
-    """The most items that a page over HTTP may ask for."""
+    PAGE_LIMIT: int = 1000
+    """The most items that a page over HTTP may ask for; a compact page of changes may have five times as many."""
     BODY_LIMIT: int = 1_000_000
     """The most bytes that the body of a request may have."""
     REQUEST_RATE: float = 1000.0

@@ -152,27 +152,26 @@ def page(
         return Page(items=b"", count=0, cursor=after, more=False)
     if reading.holds_nothing:
         return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
-    cut = size if sizes.may_be_large(using) else None
+    bound = size if sizes.may_be_large(using, limit=limit) else None
     query = "queries/compact" if compact else "queries/page"
-    found = reading.read(query, limit=limit, size=cut, models=models, using=using, old=old, as_bytes=True)
+    found = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
     _kept(reading, found[0][0], now, using)
-    count, last, items = _joined([row[1:] for row in found]) if compact else found[0][1:]
-    shortened = compact or not old  # by rows before, or names, which count for the size
-    full = count == limit or (shortened and count > 0 and cut is not None) or sizes.may_be_cut(len(items), cut)
-    cursor, more = reading.next(last if full else _reached(reading, now, empty=not count, using=using))
+    count, last, cut, items = _joined([row[1:] for row in found]) if compact else found[0][1:]
+    cursor, more = reading.next(last if cut or count == limit else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
         return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old, compact=compact)
     return Page(items=items, count=count, cursor=cursor, more=more)
 
 
-def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[int, int, bytes]:
-    """Return how many changes a compact page has, the last one's id, and a line for each model."""
+def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[int, int, bool, bytes]:
+    """Return how many changes a compact page has, the last one's id, whether it was cut, and a line for each model."""
     rows = [row for row in found if row[1] is not None]
     lines = [
         b"".join([json.dumps(label.decode()).encode(), b':{"columns":', columns, b',"items":[', items, b"]}"])
-        for label, _, _, columns, items in rows
+        for label, _, _, _, columns, items in rows
     ]
-    return sum(row[1] for row in rows), max((row[2] for row in rows), default=0), b",\n".join(lines)
+    last = max((row[2] for row in rows), default=0)
+    return sum(row[1] for row in rows), last, any(row[3] for row in rows), b",\n".join(lines)
 
 
 def rows(
@@ -192,11 +191,11 @@ def rows(
         return Rows(rows=(), cursor=after, more=False)
     if reading.holds_nothing:
         return Rows(rows=(), cursor=reading.next(reading.window.top)[0], more=False)
-    cut = size if sizes.may_be_large(using) else None
-    read = reading.read("queries/rows", limit=limit, size=cut, models=models, using=using)
+    bound = size if sizes.may_be_large(using, limit=limit) else None
+    read = reading.read("queries/rows", limit=limit, size=bound, models=models, using=using)
     _kept(reading, read[0][0], now, using)
-    found = tuple(Row(*row) for _, *row in read if row[0] is not None)
-    full = len(found) == limit or sizes.may_be_cut(sum(len(row.item) for row in found), cut)
+    found = tuple(Row(*row) for _, *row, _ in read if row[0] is not None)
+    full = len(found) == limit or bool(read[-1][-1])
     cursor, more = reading.next(found[-1].version if full else _reached(reading, now, empty=not found, using=using))
     if more and reading.is_gap_before(cursor):
         return rows(cursor, limit=limit, models=models, using=using, now=now, size=size)

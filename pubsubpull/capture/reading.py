@@ -102,5 +102,5 @@ def _text(name: str, *, parts: tuple[str, ...], bounded: bool, wanted: str, old:
     if bounded:
         window = sql.template("queries/bounded").format(window=window)
     item = sql.template("queries/item").format(old=psql.SQL(old))
-    query = sql.template(name).format(item=item, window=window)
+    query = sql.template(name).format(item=item, window=window, cut=psql.SQL("cut" if bounded else "false"))
     return psql.SQL(sql.template("queries/kept").format(query=query).as_string())

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pubsubpull.capture.cursor import Cursor
     from pubsubpull.capture.registry import Publication
 
-COMPACT = 5000
-"""How many changes a compact page has where the call does not say."""
+COMPACT = 5
+"""A compact page has so many times as many changes as another."""
 router = Router()
 ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
@@ -145,7 +145,8 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     """
     calls.check_known(request, changes_)
     chosen = consumers.chosen(calls.consumer(request), models)
-    limit = calls.checked_limit(limit, usual=COMPACT if compact else calls.DEFAULT_LIMIT)
+    times = COMPACT if compact else 1
+    limit = calls.checked_limit(limit, usual=calls.DEFAULT_LIMIT * times, times=times)
     if not 0 <= wait <= conf.get().WAIT_LIMIT:
         raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
     cursor = feed.present(calls.using()).cursor() if after == "now" else calls.cursor(after, "after") if after else None
@@ -155,7 +156,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
         feed.check(cursor, feed.present(calls.using()))
         return HttpResponse(status=304, headers={"ETag": tag})
     page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using(), old=old, compact=compact)
-    begin, end = (b'{"models":{\n', "\n}") if compact else (b'{"items":[', "]")
+    begin, end = (b'{"models":{\n', "\n}" if page.count else "}") if compact else (b'{"items":[', "]")
     end += f',"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
     answer = calls.answer(b"".join([begin, page.items, end.encode()]))
     if tag:

@@ -62,9 +62,12 @@ def check_audit(request: HttpRequest) -> None:
         raise problems.forbidden("This consumer was not granted the audit trail.")
 
 
-def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT) -> int:
-    """Return how many items a page may have, as the call says or as is usual; refuse what is out of range."""
-    most = conf.get().PAGE_LIMIT
+def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT, times: int = 1) -> int:
+    """Return how many items a page may have, as the call says or as is usual; refuse what is out of range.
+
+    A page whose items are short may have so many `times` what others may.
+    """
+    most = conf.get().PAGE_LIMIT * times
     if limit is None:
         return min(usual, most)
     if not 1 <= limit <= most:

@@ -115,7 +115,7 @@ class Client:
 
     def instances(self, model: str, *, limit: int | None = None) -> Instances:
         """Return all rows of a model; its `cursor` is the place to pull changes from afterwards."""
-        return Instances(self, f"models/{quote(model)}/instances/" + (f"?limit={limit}" if limit else ""))
+        return Instances(self, f"models/{quote(model)}/instances/" + ("" if limit is None else f"?limit={limit}"))
 
     def instance(self, model: str, key: str) -> Instance:
         """Return one row. Raises `Refused` with status 404 where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from typing import TYPE_CHECKING
@@ -11,11 +12,11 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.replica import apply, blame, declared, handlers, place, small, statement
-from pubsubpull.replica.pages import up_to_now
+from pubsubpull.replica.pages import Spool, up_to_now
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
@@ -31,29 +32,34 @@ def advance(
     """Apply a page to replicas that stand before it; None where they do not stand there (any more).
 
     Rows may refer to rows that a later page brings: then that page, from `following`, is applied in the same
-    transaction. A page after which there was no more holds whole transactions, so this ends there. Returned is the
-    last page. Raises `ReplicaFailed`.
+    transaction; if that was not enough, twice as many as there are. A page after which there was no more holds whole
+    transactions, so this ends there. Returned is the last page. Raises `ReplicaFailed`.
     """
-    pages, one_by_one = [page], False
-    while True:
-        try:
-            done = _advance(standing, pages, using=using, one_by_one=one_by_one)
-        except IntegrityError as error:
-            state = getattr(error.__cause__, "sqlstate", None)
-            failed = blame.blamed(standing.replicas, error, using=using)
-            if state == blame.FOREIGN_KEY and failed.needs is None and pages[-1].more and following:
-                pages.append(following(pages[-1].cursor))
-            elif state == blame.UNIQUE and not one_by_one:
-                one_by_one = True  # a unique value that went from row to row within the page
+    if small.advance(standing, page, using=using):
+        return page
+    last, count, one_by_one = page, 1, False
+    with contextlib.closing(Spool(page)) as pages:
+        while True:
+            try:
+                done = _advance(standing, pages, using=using, one_by_one=one_by_one)
+            except IntegrityError as error:
+                state = getattr(error.__cause__, "sqlstate", None)
+                failed = blame.blamed(standing.replicas, error, using=using)
+                if state == blame.FOREIGN_KEY and failed.needs is None and last.more and following:
+                    for _ in range(count):
+                        if last.more:
+                            last = following(last.cursor)
+                            pages.add(last)
+                    count *= 2
+                elif state == blame.UNIQUE and not one_by_one:
+                    one_by_one = True  # a unique value that went from row to row within the page
+                else:
+                    raise failed from error
             else:
-                raise failed from error
-        else:
-            return pages[-1] if done else None
+                return last if done else None
 
 
-def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_one: bool) -> bool:
-    if len(pages) == 1 and not one_by_one and small.advance(standing, pages[0], using=using):
-        return True
+def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) -> bool:
     tables = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
     relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
     with transaction.atomic(using):
@@ -61,7 +67,7 @@ def _advance(standing: Standing, pages: Sequence[Page], *, using: str, one_by_on
             using,
             place.locking(standing.service),
             *map(statement.table_columns, tables),
-            place.moving(standing.replicas, pages[-1].cursor),
+            place.moving(standing.replicas, pages.cursor),
             *apply.opening(relaxed=relaxed),
         )
         places = place.by_name(locked)
@@ -87,7 +93,7 @@ class Coming:
     """What leads late replicas to a meeting. `pages` lead beyond it; `beyond` are the versions of what lies there."""
 
     late: Late
-    pages: Sequence[Page]
+    pages: Spool
     beyond: Collection[int]
 
 
@@ -96,28 +102,36 @@ class Meeting:
     """How replicas that stand at several places come to stand at one: where `pages` lead the main ones."""
 
     main: Standing
-    pages: Sequence[Page]
+    pages: Spool
     coming: Sequence[Coming]
 
 
-def meeting(main: Standing, lates: Sequence[Late], pull: Callable[[list[str], str], Page]) -> Meeting:
-    """Pull what leads replicas to a meeting, wherever they stand.
+@contextlib.contextmanager
+def meeting(main: Standing, lates: Sequence[Late], pull: Callable[[list[str], str], Page]) -> Iterator[Meeting]:
+    """Pull what leads replicas to a meeting, wherever they stand, and hold it.
 
     The order matters: the late ones' pages are pulled after the main ones', and so lead at least as far; what lies
     beyond the meeting is pulled last, and so is all of it that they hold.
     """
 
-    def gathered(standing: Standing, after: str) -> list[Page]:
-        return list(up_to_now(functools.partial(pull, standing.sources), after))
+    def pulled(standing: Standing, after: str) -> Iterator[Page]:
+        return up_to_now(functools.partial(pull, standing.sources), after)
 
-    found = gathered(main, main.cursor)
-    end = found[-1].cursor
-    coming: list[Coming] = []
-    for late in lates:
-        brought = gathered(late.standing, late.start)
-        beyond = {version for page in gathered(late.standing, end) for version in apply.versions(page)}
-        coming.append(Coming(late=late, pages=brought, beyond=beyond))
-    return Meeting(main=main, pages=found, coming=coming)
+    with contextlib.ExitStack() as held:
+
+        def gathered(standing: Standing, after: str) -> Spool:
+            found = held.enter_context(contextlib.closing(Spool()))
+            for page in pulled(standing, after):
+                found.add(page)
+            return found
+
+        found = gathered(main, main.cursor)
+        coming: list[Coming] = []
+        for late in lates:
+            brought = gathered(late.standing, late.start)
+            beyond = {version for page in pulled(late.standing, found.cursor) for version in apply.versions(page)}
+            coming.append(Coming(late=late, pages=brought, beyond=beyond))
+        yield Meeting(main=main, pages=found, coming=coming)
 
 
 def join(meeting: Meeting, *, using: str) -> bool:
@@ -138,7 +152,7 @@ def join(meeting: Meeting, *, using: str) -> bool:
 
 
 def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
-    main, end = meeting.main, meeting.pages[-1].cursor
+    main, end = meeting.main, meeting.pages.cursor
     with transaction.atomic(using):
         places = place.locked(main.service, using)
         lates = [coming.late for coming in meeting.coming]
@@ -162,7 +176,7 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
 
 def _apply(
     standing: Standing,
-    pages: Sequence[Page],
+    pages: Spool,
     places: dict[str, Place],
     *,
     types: Mapping[str, Mapping[str, str]] | None = None,
@@ -171,7 +185,6 @@ def _apply(
     left_out: Collection[int] = (),
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
-    pages = [page for page in pages if not page.empty]
     laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
     for replica in standing.replicas:
         if found := laid.get(replica.source):

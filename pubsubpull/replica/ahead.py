@@ -5,12 +5,16 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
+from pubsubpull import exceptions
 from pubsubpull.replica import pages
 
 if TYPE_CHECKING:
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.pages import Compact, Page
     from pubsubpull.replica.services import Service
+
+WHOLE = 50
+"""How many pages are pulled whole after a compact one that would not do: those that follow may be like it."""
 
 
 class Ahead:
@@ -20,6 +24,7 @@ class Ahead:
         self._client: Client = service.client()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-ahead")
         self._next: tuple[tuple[tuple[str, ...], str, bool, bool], Future[Page | Compact]] | None = None
+        self._whole = 0
 
     def __enter__(self) -> Self:
         return self
@@ -28,20 +33,26 @@ class Ahead:
         self._thread.shutdown(cancel_futures=True)
         self._client.close()
 
+    def whole(self) -> None:
+        """Pull the next pages whole."""
+        self._whole = WHOLE
+
     def changes(
         self, client: Client, sources: list[str], after: str, *, wait: float = 0.0, old: bool, compact: bool
     ) -> Page | Compact:
         """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now.
 
-        With `compact`, those that are pulled ahead are compact ones.
+        Where `compact` ones would do, those that are pulled ahead are, unless one has turned out not to do.
         """
-        page: Page | Compact
+        compact, self._whole = compact and not self._whole, max(0, self._whole - 1)
         wanted, self._next = self._next, None
+        page = None
         if wanted is not None and wanted[0] == (tuple(sources), after, old, compact):
-            page = wanted[1].result()
-        else:
+            page = self._taken(wanted[1], compact=compact)
+        if page is None:
             page = pages.changes(client, sources, after, wait=wait, old=old)
         if page.more:
+            compact = compact and not self._whole
             self._next = ((tuple(sources), page.cursor, old, compact), self._pull(sources, page.cursor, old, compact))
         return page
 
@@ -49,3 +60,15 @@ class Ahead:
         if compact:
             return self._thread.submit(pages.compact, self._client, sources, after)
         return self._thread.submit(pages.changes, self._client, sources, after, old=old)
+
+    def _taken(self, pulled: Future[Page | Compact], *, compact: bool) -> Page | Compact | None:
+        """Return a page that was pulled; None where it is a compact one that the service has failed to give."""
+        try:
+            page = pulled.result()
+        except exceptions.ServiceError:
+            if not compact:
+                raise
+            page = None
+        if compact and not isinstance(page, pages.Compact):
+            self.whole()
+        return page

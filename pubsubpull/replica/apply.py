@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.db import connections
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared, statement
+from pubsubpull.replica import declared, handlers, statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -86,6 +86,11 @@ def read_of(replica: Follows) -> list[str]:
     if not isinstance(replica, declared.Replica):
         return []
     return sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
+
+
+def is_plain(follows: Follows) -> TypeGuard[Replica]:
+    """Say whether it has a table that PostgreSQL fills by itself: nobody looks at a row or at a change."""
+    return isinstance(follows, declared.Replica) and not follows.in_python and not handlers.of(follows)
 
 
 def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
@@ -164,10 +169,11 @@ def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto
         return
     # The same for each page, as long as the table is the same: put together once.
     kept, of = found.replica.statements, (*found.types.items(), *sorted(absent))
-    if of not in kept:
-        made = _statement(found, absent, after=after, upto=upto, using=using)
-        kept[of] = psql.SQL(made.as_string(connections[using].connection))
-    sql.run(using, kept[of])
+    made = kept.get(of)  # another thread may forget it at any time
+    if made is None:
+        composed = _statement(found, absent, after=after, upto=upto, using=using)
+        made = kept[of] = psql.SQL(composed.as_string(connections[using].connection))
+    sql.run(using, made)
 
 
 def _statement(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, blame, declared, handlers, place, statement
+from pubsubpull.replica import apply, blame, declared, place, statement
 from pubsubpull.replica.pages import Compact
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from psycopg import sql as psql
 
-    from pubsubpull.replica.declared import Follows, Replica
     from pubsubpull.replica.pages import Page, Part
     from pubsubpull.replica.place import Standing
 
+AWAY = ("08", "40", "57P")
+"""Classes of errors: of the connection, of transactions that are to be tried again, of servers that stop or begin."""
 KEPT = "bulk"
 SHAPES = 50
 """A replica keeps at most so many statements; rows come in as many shapes as their source sends, which is another's."""
@@ -33,11 +34,7 @@ class NotPlain(Exception):
 
 def fits(standing: Standing) -> bool:
     """Say whether compact pages will do for these replicas: no function looks at a row, no handler at a change."""
-    return all(map(_is_plain, standing.replicas))
-
-
-def _is_plain(follows: Follows) -> TypeGuard[Replica]:
-    return isinstance(follows, declared.Replica) and not follows.in_python and not handlers.of(follows)
+    return all(map(apply.is_plain, standing.replicas))
 
 
 def advance(
@@ -58,12 +55,18 @@ def advance(
             if not isinstance(more, Compact):
                 raise NotPlain from error
             pages.append(more)
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:
+            if isinstance(error, OperationalError | InterfaceError) and _is_away(error):
+                raise
             raise NotPlain from error
         else:
             return pages[-1] if done else None
+
+
+def _is_away(error: Exception) -> bool:
+    """Say whether the database cannot do anything now. A statement may also take too long, or more than there is."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(AWAY)
 
 
 def _may_come(standing: Standing, error: IntegrityError, *, using: str) -> bool:
@@ -104,12 +107,13 @@ def _apply(found: statement.Target, parts: Sequence[Part], absent: frozenset[str
             raise NotPlain
 
 
-def _statement(found: statement.Target, columns: tuple[str, ...], using: str) -> psql.Composed:
+def _statement(found: statement.Target, columns: tuple[str, ...], using: str) -> psql.SQL:
     """Return the statement for rows of these columns: the same page after page, it is put together once."""
     kept, of = found.replica.statements, (KEPT, using, *found.types.items(), *columns)
-    made: psql.Composed | None = kept.get(of)
+    made: psql.SQL | None = kept.get(of)
     if made is None:
-        if len(kept) >= SHAPES:
-            kept.clear()
+        mine = [key for key in list(kept) if key[0] == KEPT]
+        for old in mine[: max(0, len(mine) + 1 - SHAPES)]:
+            kept.pop(old, None)
         made = kept[of] = statement.bulk(found, columns, using)
     return made

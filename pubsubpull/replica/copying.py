@@ -204,8 +204,9 @@ def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> 
             return
         others = [advance.Late(standing=late, start=late.cursor) for late in following[1:]]
         mine = advance.Late(standing=standing, start=made.cursor, first=first)
-        if advance.join(advance.meeting(following[0], [*others, mine], pull), using=using):
-            return
+        with advance.meeting(following[0], [*others, mine], pull) as meeting:
+            if advance.join(meeting, using=using):
+                return
         wanted = place.look(standing.service, using, timezone.now()).to_copy()
         if wanted is None or wanted.cursor != standing.cursor:
             return  # it is copied from elsewhere now

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pubsubpull.replica.place import Standing
 
 logger = logging.getLogger(__name__)
-WHOLE = 50
-"""How many pages are pulled whole after a compact one that could not be applied in one go: more may be like it."""
 IDLE = 1.0
 """How often is looked for replicas to copy, or to try again, where nothing else is to do, in seconds."""
 
@@ -62,7 +60,6 @@ class Follower:
         self._ready = ready
         self._known = services.get(service)
         self._ahead: ahead.Ahead | None = None
-        self._whole = 0
 
     def run(self) -> None:
         """Follow until told to stop. While some replicas are copied, the others go on."""
@@ -146,10 +143,10 @@ class Follower:
     def _meet(self, main: Standing, lates: Sequence[Standing], client: Client) -> bool:
         coming = [advance.Late(standing=late, start=late.cursor) for late in lates]
         try:
-            meeting = advance.meeting(main, coming, functools.partial(pages.changes, client))
+            with advance.meeting(main, coming, functools.partial(pages.changes, client)) as meeting:
+                advance.join(meeting, using=self._using)
         except exceptions.CursorExpired:
             return False  # whose it is finds it in their own turn
-        advance.join(meeting, using=self._using)
         return True
 
     def _loop(self, act: Callable[[Client], None]) -> None:
@@ -245,7 +242,8 @@ class Follower:
                 return bulk.advance(standing, page, using=self._using, following=more)
             except bulk.NotPlain as error:
                 logger.debug("%s: the page after %s is pulled whole", self.service, page.previous, exc_info=error)
-                self._whole = WHOLE
+                if self._ahead:
+                    self._ahead.whole()
             whole = self._pull(standing, client)
             if whole is None:
                 return None
@@ -263,11 +261,10 @@ class Follower:
             return None
 
     def _pull_ahead(self, standing: Standing, client: Client, wait: float) -> Page | Compact | None:
-        """Pull as `_pull` does, the next page ahead; compact ones, unless one has just turned out not to do."""
+        """Pull as `_pull` does, but the next page ahead; where that will do, a compact one."""
         if self._ahead is None:
             return self._pull(standing, client, wait)
-        old, self._whole = handlers.any_of(self.service), max(0, self._whole - 1)
-        compact = not self._whole and bulk.fits(standing)
+        old, compact = handlers.any_of(self.service), bulk.fits(standing)
         try:
             return self._ahead.changes(client, standing.sources, standing.cursor, wait=wait, old=old, compact=compact)
         except exceptions.CursorExpired as error:

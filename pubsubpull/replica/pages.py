@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import tempfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.pull.client import Client
 
+IN_MEMORY = 2**24
+"""So many bytes of pages are kept in memory."""
 _END = re.compile(r'"cursor":"([^"\\]*)","more":(true|false)\}\s*\Z')
 
 
@@ -31,6 +35,41 @@ class Page:
     def empty(self) -> bool:
         """Say whether it brings nothing, as most do that were waited for."""
         return self.body.startswith('{"items":[]')
+
+
+class Spool:
+    """Pages, one behind the other. Where there are many, their text is on the disk. Close it when it has been read."""
+
+    def __init__(self, first: Page | None = None) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  it is closed with this
+        self._kept: list[tuple[Page, int]] = []
+        if first is not None:
+            self.add(first)
+
+    def add(self, page: Page) -> None:
+        """Keep a page behind the others; an empty one only for its cursor."""
+        text = b"" if page.empty else page.body.encode()
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(text)
+        self._kept.append((dataclasses.replace(page, body=""), len(text)))
+
+    def __iter__(self) -> Iterator[Page]:
+        """Give the pages that bring anything, read one after the other."""
+        at = 0
+        for page, size in self._kept:
+            if size:
+                self._file.seek(at)
+                yield dataclasses.replace(page, body=self._file.read(size).decode())
+            at += size
+
+    @property
+    def cursor(self) -> str:
+        """The cursor after the last page."""
+        return self._kept[-1][0].cursor
+
+    def close(self) -> None:
+        """Forget the pages."""
+        self._file.close()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,7 +133,9 @@ def compact(client: Client, models: Iterable[str], after: str, *, limit: int | N
     try:
         body = client.text("changes/", params=given)
         _, *lines, end = body.split("\n")
-        parts, found = dict(map(_part, filter(None, lines))), _END.search(end)
+        parts, found = dict(map(_part, lines)), _END.search(end)
+        if len(parts) < len(lines):
+            found = None  # a model comes once
     except exceptions.Refused as error:
         if error.status != 400:
             raise

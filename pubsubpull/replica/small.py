@@ -10,7 +10,7 @@ from django.db import connections
 from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, declared, handlers, statement
+from pubsubpull.replica import apply, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
 
 
 def _is_plain(follows: Follows, items: Sequence[dict[str, Any]]) -> TypeGuard[Replica]:
-    if not isinstance(follows, declared.Replica) or follows.in_python or handlers.of(follows):
+    if not apply.is_plain(follows):
         return False
     wanted, mine = set(apply.read_of(follows)), [item for item in items if item["model"] == follows.source]
     rows = [item["new"] for item in mine if item["op"] in {"insert", "update"}]

@@ -128,24 +128,25 @@ def upsert(found: Target, page: psql.Composable, using: str) -> Any:
     )
 
 
-def bulk(found: Target, names: Sequence[str], using: str) -> psql.Composed:
+def bulk(found: Target, names: Sequence[str], using: str) -> psql.SQL:
     """Return the statement that applies rows which come as the values of the source's columns `names`.
 
     It has `%(items)s` for them.
     """
     replica, places = found.replica, {name: place for place, name in enumerate(names)}
     own = {column.name: column for column in replica.columns}
-    keys = _values(found, tuple(own[name] for name in replica.key), using, places)
+    keys = _values(found, tuple(own[name] for name in replica.key), using, places, exact=True)
     local = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(COMMA)
     parts = {
         **_written(found, replica.columns, using, places),
         "where": _where(replica, lambda name: psql.SQL("l.data -> {}").format(places[name])),
         "key_records": keys["records"],
         "match": psql.SQL("({}) = ({})").format(local, keys["values"]),
+        "width": psql.Literal(len(names)),
     }
     connection = connections[using].connection
     doubled = {name: psql.SQL(part.as_string(connection).replace("%", "%%")) for name, part in parts.items()}
-    return sql.compose("queries/replica/bulk", **doubled)
+    return psql.SQL(sql.compose("queries/replica/bulk", **doubled).as_string(connection))
 
 
 def _written(
@@ -231,12 +232,18 @@ def _update(columns: tuple[Column, ...], key: tuple[str, ...]) -> psql.Composabl
 
 
 def _values(
-    found: Target, columns: tuple[Column, ...], using: str, places: Mapping[str, int] | None = None
+    found: Target,
+    columns: tuple[Column, ...],
+    using: str,
+    places: Mapping[str, int] | None = None,
+    *,
+    exact: bool = False,
 ) -> dict[str, psql.Composable]:
     """Return each column's value, and the records that the values are of.
 
     A record has each name once: a source column that serves twice, of perhaps another type, has another record. Where
-    rows are arrays, `places` are those of the source's columns, and most values are taken from there.
+    rows are arrays, `places` are those of the source's columns, and most values are taken from there: as their column
+    would have them only on the way into the table, unless they are to be `exact`.
     """
     records: dict[str, dict[str, psql.SQL]] = {}
     constants: dict[str, Any] = {}
@@ -251,7 +258,7 @@ def _values(
             record, constants[name] = "constant", prepared(column.field, column.source.value, using)
         elif isinstance(column.source, str):
             name = column.source
-            if places is not None and (direct := _direct(places[name], kind)):
+            if places is not None and (direct := _direct(places[name], kind, exact=exact)):
                 values.append(direct)
                 continue
             record = next(f"r{i}" for i in range(len(columns)) if name not in records.get(f"r{i}", {}))
@@ -267,9 +274,9 @@ def _values(
     return {"values": psql.Composed(values).join(COMMA), "records": psql.Composed(joined).join(psql.SQL(" "))}
 
 
-def _direct(place: int, kind: psql.SQL) -> psql.Composable | None:
+def _direct(place: int, kind: psql.SQL, *, exact: bool) -> psql.Composable | None:
     """Return the value at a place of a row that is an array; None where it takes more than that."""
-    plain = _LENGTH.sub("", kind.as_string())
+    plain = kind.as_string() if exact else _LENGTH.sub("", kind.as_string())
     if plain == "jsonb":
         return psql.SQL("nullif(p.data -> {}, 'null')").format(place)
     return psql.SQL("(p.data ->> {})::{}").format(place, psql.SQL(plain)) if plain in AS_TEXT else None
@@ -280,7 +287,11 @@ def _object(names: Iterable[str], places: Mapping[str, int] | None) -> psql.Comp
     if places is None:
         return psql.SQL("p.data")
     pairs = [psql.SQL("{}::text, p.data -> {}").format(name, places[name]) for name in names]
-    return psql.SQL("jsonb_build_object({})").format(psql.Composed(pairs).join(COMMA))
+    objects = [  # a function takes a hundred arguments
+        psql.SQL("jsonb_build_object({})").format(psql.Composed(pairs[begin : begin + 50]).join(COMMA))
+        for begin in range(0, len(pairs), 50)
+    ]
+    return psql.Composed(objects).join(psql.SQL(" || "))
 
 
 def prepared(field: models.Field[Any, Any], value: Any, using: str) -> Any:

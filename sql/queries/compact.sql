@@ -1,14 +1,14 @@
--- A page by model: how many changes, the id of the last, the names of the columns, and the changes by id with commas between, each with the values
--- of these columns of the row that it left, or of a delete the row that it took. The columns are those of one of the model's rows, in the order
--- that jsonb keeps them in, which is that of $.*; a row that has others comes with its names. A scan of the page gives it in its order: it is
--- scanned once a model, as sorting what all those changes have become took longer than to make them.
-WITH page AS MATERIALIZED (SELECT id, model, key, op, CASE op WHEN 'D' THEN old ELSE new END AS data FROM ({window}) AS w),
+-- A page by model: how many changes, the id of the last, whether more would have been too large, the names of the columns, and the changes by id
+-- with commas between, each with the values of these columns of the row that it left, or of a delete the row that it took. The columns are those
+-- of one of the model's rows, in the order that jsonb keeps them in, which is that of $.*; a row that has others comes with its names. A scan of
+-- the page gives it in its order: it is scanned once a model, as to sort what all those changes have become took longer than to make them.
+WITH page AS MATERIALIZED (SELECT id, model, key, op, CASE op WHEN 'D' THEN old ELSE new END AS data, {cut} AS cut FROM ({window}) AS w),
 shape AS MATERIALIZED (
     SELECT m.model, coalesce((
         SELECT ARRAY(SELECT jsonb_object_keys(p.data)) FROM page p WHERE p.model = m.model AND p.data IS NOT NULL LIMIT 1), '{{}}') AS columns
     FROM (SELECT DISTINCT model FROM page) AS m
 )
-SELECT s.model, p.count, p.last, to_json(s.columns)::text, p.items
+SELECT s.model, p.count, p.last, (SELECT bool_or(cut) FROM page), to_json(s.columns)::text, p.items
 FROM shape s CROSS JOIN LATERAL (
     SELECT count(*), max(id) AS last, string_agg(concat('[', id, ',', coalesce(to_json(key)::text, 'null'),
         CASE op WHEN 'I' THEN ',"insert",' WHEN 'U' THEN ',"update",' WHEN 'D' THEN ',"delete",' ELSE ',"truncate",' END,

@@ -117,6 +117,32 @@ def test_an_empty_page_has_no_model(get):
     start = now()
     found = get(f"changes/?compact=true&after={start}").json()
     assert (found["models"], found["more"]) == ({}, False)
+    assert "\n\n" not in get(f"changes/?compact=true&after={start}").content.decode()
+
+
+@pytest.mark.parametrize("form", [{"compact": True}, {"old": False}, {}])
+def test_a_page_that_was_not_cut_does_not_say_that_there_is_more(form):
+    """Though the log has a large value, and changes of others follow."""
+    Order.objects.create(reference=random.Random(1).randbytes(50_000).hex())
+    sizes._none_large.clear()
+    start = feed.present().cursor()
+    Customer.objects.create(name="x")
+    Order.objects.bulk_create(Order(reference=str(n)) for n in range(20))
+    page = feed.page(start, limit=1000, models=["shop.customer"], **form)
+    assert (page.count, page.more) == (1, False)
+
+
+def test_a_page_of_many_changes_is_cut_by_their_text_though_each_takes_little_room():
+    """A text that repeats itself is stored in a hundredth of its length, beside the others."""
+    with connection.cursor() as run:
+        run.execute("TRUNCATE pubsubpull_change")
+    sizes._none_large.clear()
+    assert not sizes.may_be_large("default")
+    start = feed.present().cursor()
+    Customer.objects.bulk_create(Customer(name="a" * 50_000) for _ in range(1200))
+    page = feed.page(start, limit=5000, compact=True, size=1_000_000)
+    assert len(page.items) < 1_200_000
+    assert page.more
 
 
 @pytest.mark.parametrize("form", [{"compact": True}, {"old": False}, {}])
@@ -156,11 +182,12 @@ def test_a_compact_page_is_cached_apart_from_a_whole_one(get):
 
 def test_a_service_that_allows_fewer_items_gives_so_many_where_a_call_does_not_say(get):
     start = now()
-    for n in range(4):
+    for n in range(16):
         Customer.objects.create(name=str(n))
     with override_settings(PUBSUBPULL={**conf.given(), "PAGE_LIMIT": 3}):
         assert len(get(f"changes/?after={start}").json()["items"]) == 3
         assert len(get("models/shop.customer/instances/").json()["items"]) == 3
-        found = get(f"changes/?compact=true&after={start}").json()
-        assert len(found["models"]["shop.customer"]["items"]) == 3
         assert get("changes/?limit=4", status=400).json()["field"] == "limit"
+        found = get(f"changes/?compact=true&after={start}").json()
+        assert len(found["models"]["shop.customer"]["items"]) == 15
+        assert get("changes/?compact=true&limit=16", status=400).json()["field"] == "limit"

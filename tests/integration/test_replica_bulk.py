@@ -8,12 +8,15 @@ import json
 import random
 
 import pytest
+from django.apps import apps
+from django.core.management import call_command
 from django.db import OperationalError, connection, models, transaction
 from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import bulk, declared, follow, handlers, pages, place, services
+from pubsubpull.pull.client import Client
+from pubsubpull.replica import ahead, bulk, declared, handlers, pages, place, services
 from pubsubpull.replica.models import ReplicaState
 from tests.integration.test_replica_walks import CONSTANT, DEFAULT, STATUS, Adhoc, equal, only, step, tables
 from tests.replicas import models as here
@@ -71,7 +74,7 @@ def no_more(_):
 @pytest.mark.parametrize("limit", [3, None])
 def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcomes, monkeypatch, limit):
     monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", limit)
-    monkeypatch.setattr(follow, "WHOLE", 2)
+    monkeypatch.setattr(ahead, "WHOLE", 2)
     fields = {"number": "reference", "odd": pubsubpull.constant(CONSTANT), "version": pubsubpull.VERSION, "mine": None}
     pubsubpull.replicates("shop.order", service="shop", where={"status": STATUS[:3]}, fields=fields)(Strange)
     dice = random.Random(5)
@@ -149,7 +152,6 @@ def test_rows_of_other_columns_are_pulled_whole(follower, outcomes):
         outcomes.clear()
         for article in (4, 5, 6):
             there.Stock.objects.create(warehouse="w", article=article)
-        follower._whole = 0
         follower.run_once()
     assert len(stock()) == 6
     assert outcomes == ["applied"]
@@ -168,7 +170,6 @@ def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_
         assert outcomes == ["not plain"]
     for article in (4, 5, 6):  # now it is there again, and has values that nobody was told of
         there.Stock.objects.create(warehouse="w", article=article, amount=6)
-    follower._whole = 0
     follower.run_once()
     assert ReplicaState.objects.get(name="replicas.stock").absent == []
     assert stock() == set(there.Stock.objects.values_list("warehouse", "article", "amount"))
@@ -198,7 +199,7 @@ def test_a_row_that_goes_with_other_columns_goes(follower, outcomes):
 
 
 def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes, monkeypatch):
-    monkeypatch.setattr(follow, "WHOLE", 3)
+    monkeypatch.setattr(ahead, "WHOLE", 3)
     monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 2)
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=0)
@@ -314,7 +315,7 @@ def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
         )
         assert bulk.advance(standing, made, using="default", following=no_more)
         standing = dataclasses.replace(standing, cursor=f"{n}")
-    assert len(declared.get(here.Stock).statements) <= 4
+    assert len([key for key in declared.get(here.Stock).statements if key[0] == bulk.KEPT]) == 3
     assert stock() == {("w", 1, 0)}
 
 
@@ -328,6 +329,146 @@ def test_replicas_that_somebody_looks_at_row_by_row_are_not_for_compact_pages(fo
         assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name[name],)))
     monkeypatch.setattr(handlers, "of", lambda follows: [print])
     assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name["replicas.stock"],)))
+
+
+@contextlib.contextmanager
+def pair(monkeypatch, source, copy):
+    """Make two tables of these columns, the one published, the other its replica and the only one that follows."""
+    names = {"adhoc_from": source, "adhoc_to": copy}
+    made = []
+    with connection.cursor() as run:
+        for table, columns in names.items():
+            run.execute(f"CREATE TABLE {table} ({', '.join(map(' '.join, columns.items()))}, PRIMARY KEY (id))")
+            meta = type("Meta", (), {"managed": False, "app_label": "adhoc", "db_table": table})
+            fields = {name: models.TextField(null=True, primary_key=name == "id") for name in columns}
+            made.append(type(table.replace("_", ""), (models.Model,), {"__module__": "x", "Meta": meta, **fields}))
+        pubsubpull.publish(made[0])
+        pubsubpull.replicates("adhoc.adhocfrom", service="shop")(made[1])
+        replica = declared.get(made[1])
+        monkeypatch.setattr(place, "of_service", lambda _: [replica])
+        try:
+            call_command("pubsubpull_triggers", "--sync", verbosity=0)
+            yield run
+        finally:
+            pubsubpull.unpublish(made[0])
+            declared.forget(made[1])
+            for model in made:
+                del apps.all_models["adhoc"][model._meta.model_name]
+            apps.clear_cache()
+            run.execute("DROP TABLE adhoc_from, adhoc_to")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("numeric", "numeric(10,2)", "1.234"),
+        ("text", "varchar(3)", "'abc  '"),
+        ("text", "char(3)", "'ab'"),
+        ("timestamptz", "timestamptz(0)", "'2026-01-01T00:00:00.4Z'"),
+    ],
+)
+def test_a_row_whose_key_is_shortened_here_is_found_again(follower, outcomes, monkeypatch, given):
+    there_, here_, value = given
+    with pair(monkeypatch, {"id": there_, "x": "int"}, {"id": here_, "x": "int"}) as run:
+        follower.run_once()
+        run.execute(f"INSERT INTO adhoc_from VALUES ({value}, 1)")
+        follower.run_once()
+        run.execute("UPDATE adhoc_from SET x = 2")
+        run.execute("UPDATE adhoc_from SET x = 3")
+        follower.run_once()
+        run.execute("SELECT x FROM adhoc_to")
+        assert run.fetchall() == [(3,)]
+        run.execute("UPDATE adhoc_from SET x = 4")
+        run.execute("DELETE FROM adhoc_from")
+        follower.run_once()
+        run.execute("SELECT x FROM adhoc_to")
+        assert run.fetchall() == []
+    assert outcomes == ["applied"] * 2
+
+
+def test_more_columns_than_a_function_takes_arguments(follower, outcomes, monkeypatch):
+    columns = {"id": "int", **{f"c{n}": "interval" for n in range(120)}}
+    with pair(monkeypatch, columns, columns) as run:
+        follower.run_once()
+        for n in range(3):
+            run.execute(f"INSERT INTO adhoc_from (id, c{n}, c119) VALUES ({n}, '1 day', '2 mons')")
+        follower.run_once()
+        run.execute("TABLE adhoc_from EXCEPT TABLE adhoc_to")
+        assert run.fetchall() == []
+    assert outcomes == ["applied"]
+
+
+def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follower, outcomes, monkeypatch):
+    columns = {"id": "int", "x": "int"}
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 100)
+    with pair(monkeypatch, columns, columns) as run:
+        run.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END'"
+        )
+        run.execute("CREATE TRIGGER s BEFORE INSERT ON adhoc_to FOR EACH ROW EXECUTE FUNCTION slow()")
+        follower.run_once()
+        run.execute("INSERT INTO adhoc_from SELECT n, n FROM generate_series(1, 1500) n")
+        run.execute("SET statement_timeout = 1000")
+        try:
+            follower.run_once()
+        finally:
+            run.execute("RESET statement_timeout; DROP FUNCTION slow CASCADE")
+        run.execute("SELECT count(*) FROM adhoc_to")
+        assert run.fetchall() == [(1500,)]
+    assert outcomes == ["not plain"]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        '[[11, "1", null, [1, 2]]]',
+        '[[11, "1", "insert", [1]]]',
+        '[[11, "1", "insert", [1, 2, 3]]]',
+        '[[null, "1", "insert", [1, 2]]]',
+        '[[11, null, "insert", [1, 2]]]',
+        '[[11, "1", "erase", [1, 2]]]',
+        '[[11, "1", "delete", {"id": 1}]]',
+        "[11]",
+        "{}",
+        "[",
+    ],
+)
+def test_what_no_service_should_send_is_never_applied(follower, outcomes, monkeypatch, items):
+    columns = {"id": "int", "x": "int"}
+    with pair(monkeypatch, columns, columns) as run:
+        follower.run_once()
+        (standing,) = place.standings("shop", "default", timezone.now())
+        parts = {"adhoc.adhocfrom": pages.Part(columns=("id", "x"), items=items)}
+        page = pages.Compact(parts=parts, previous=standing.cursor, cursor="next", more=False)
+        with pytest.raises(bulk.NotPlain):
+            bulk.advance(standing, page, using="default", following=no_more)
+        run.execute("SELECT count(*) FROM adhoc_to")
+        assert run.fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_service_that_fails_at_compact_pages_is_asked_for_whole_ones_for_a_while(
+    follower, outcomes, monkeypatch, status
+):
+    monkeypatch.setattr(ahead, "WHOLE", 4)
+    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
+    follower.run_once()
+    asked, text = [], Client.text
+
+    def failing(self, *args, params, **options):
+        asked.append("compact" in params)
+        if asked[-1]:
+            raise exceptions.Refused(status, {"detail": "canceling statement due to statement timeout"})
+        return text(self, *args, params=params, **options)
+
+    monkeypatch.setattr(Client, "text", failing)
+    for n in range(12):
+        there.Stock.objects.create(warehouse="w", article=n)
+    follower.run_once()
+    assert len(stock()) == 12
+    assert 2 <= asked.count(True) <= 4
+    assert not outcomes
 
 
 def test_a_database_that_is_away_is_not_the_pages_fault(follower, outcomes, monkeypatch):

@@ -392,6 +392,34 @@ def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_
     equal()
 
 
+def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower, monkeypatch):
+    """Page by page, a transaction of n pages would be applied n times."""
+    follower.run_once()
+    with transaction.atomic(), connection.cursor() as run:
+        run.execute("SET CONSTRAINTS ALL DEFERRED")
+        key = there.Customer.objects.create(name="to be next").pk + 1
+        there.Order.objects.create(reference="early", customer_id=key)
+        for number in range(40):
+            there.Stock.objects.create(warehouse="w", article=number)
+        there.Customer.objects.create(pk=key, name="late")
+    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
+    tries, once = [], advance._advance
+    monkeypatch.setattr(advance, "_advance", lambda *a, **k: tries.append(a) or once(*a, **k))
+    (standing,) = place.standings("shop", "default", timezone.now())
+    with services.get("shop").client() as client:
+        page = pages.changes(client, standing.sources, standing.cursor, limit=2)
+
+        def following(after):
+            return pages.changes(client, standing.sources, after)
+
+        last = advance.advance(standing, page, using="default", following=following)
+    assert here.Customer.objects.filter(name="late").exists()
+    assert ReplicaState.objects.get(name="replicas.order").cursor == last.cursor
+    assert len(tries) <= 7
+    follower.run_once()
+    equal()
+
+
 @pytest.fixture
 def remarks():
     """Have a table of one's own, with a foreign key to the replica of orders."""

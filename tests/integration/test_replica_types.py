@@ -13,7 +13,7 @@ from psycopg.types.range import Range
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import bulk, declared, follow, pages, place
+from pubsubpull.replica import ahead, bulk, declared, pages, place
 from tests.replicas.models import KindsCopy, KindsSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,7 +86,7 @@ def backlog(monkeypatch):
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     found, advance = [], bulk.advance
     monkeypatch.setattr(bulk, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
-    monkeypatch.setattr(follow, "WHOLE", 0)
+    monkeypatch.setattr(ahead, "WHOLE", 0)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -168,7 +169,7 @@ def test_a_compact_page_is_read_by_its_lines():
     assert page.parts["a.b"].columns == ("x", '],"items":[')
     assert json.loads(page.parts["a.b"].items) == [[1, "1", "insert", [1, "}],"]]]
     assert json.loads(page.parts["a.c"].items) == [[2, None, "truncate", None]]
-    nothing = '{"models":{\n\n},"cursor":"c","more":true}'
+    nothing = '{"models":{\n},"cursor":"c","more":true}'
     assert pages.compact(Either(nothing), ["a.b"], "b").empty
 
 
@@ -179,7 +180,8 @@ def test_a_compact_page_is_read_by_its_lines():
         '{"models":{\n"a.b":{"columns":[]}\n},"cursor":"c","more":true}',
         '{"models":{\n"a.b":{"names":[],"items":[]}\n},"cursor":"c","more":true}',
         '{"models":{\n"a.b":[]\n},"cursor":"c","more":true}',
-        '{"models":{\n\n},"more":true,"cursor":"c"}',
+        '{"models":{\n},"more":true,"cursor":"c"}',
+        '{"models":{\n"a.b":{"columns":[],"items":[]},\n"a.b":{"columns":[],"items":[]}\n},"cursor":"c","more":true}',
         "",
         exceptions.Refused(400, {"detail": "compact: is no parameter of this call"}),
     ],
@@ -191,6 +193,22 @@ def test_a_service_that_writes_or_knows_no_such_page_is_asked_for_a_whole_one(te
 def test_another_refusal_is_not_answered_with_another_question():
     with pytest.raises(exceptions.Refused):
         pages.compact(Either(exceptions.Refused(403, {})), ["a.b"], "b")
+
+
+@pytest.mark.parametrize("room", [0, 10, 2**20])
+def test_a_spool_gives_its_pages_as_often_as_they_are_asked_for(monkeypatch, room):
+    monkeypatch.setattr(pages, "IN_MEMORY", room)
+    texts = ['{"items":[1]}', '{"items":[]}', '{"items":["ä\U0001f600"]}', '{"items":[2]}']
+    made = [pages.Page(body=text, previous=str(n), cursor=str(n + 1), more=n < 3) for n, text in enumerate(texts)]
+    with contextlib.closing(pages.Spool(made[0])) as spool:
+        assert (list(spool), spool.cursor) == (made[:1], "1")
+        for page in made[1:]:
+            spool.add(page)
+        for _ in range(2):
+            assert list(spool) == [made[0], made[2], made[3]]
+        one, other = iter(spool), iter(spool)
+        assert [next(one), next(other), next(one), next(other)] == [made[0], made[0], made[2], made[2]]
+        assert spool.cursor == "4"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"items":[]}'])

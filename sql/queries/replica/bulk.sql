@@ -1,5 +1,5 @@
 -- Applies a model's part of a compact page to one replica, as apply.sql does a page that is laid out, but in one go: each value is taken by its
--- place in the row. Says how many changes are not of the kind that can be applied so.
+-- place in the row. Says how many changes are not of the kind that can be applied so: then all of it is to be taken back.
 WITH items AS MATERIALIZED (
     SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data FROM jsonb_array_elements(%(items)s::jsonb) AS e
 ),
@@ -13,4 +13,6 @@ put AS (
     WHERE p.keep
     ON CONFLICT ({key}) {update}
 )
-SELECT count(*) FROM items WHERE op NOT IN ('insert', 'update', 'delete') OR jsonb_typeof(data) IS DISTINCT FROM 'array'
+SELECT count(*) FROM items
+WHERE (version IS NOT NULL AND key IS NOT NULL AND op IN ('insert', 'update', 'delete')
+       AND CASE WHEN jsonb_typeof(data) = 'array' THEN jsonb_array_length(data) = {width} END) IS NOT TRUE
