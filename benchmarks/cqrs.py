@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def consuming(running: Processes) -> Iterator[None]:
-    """Run a broker and `cqrs_consume -w 2`; end them afterwards."""
+def broker(running: Processes) -> Iterator[None]:
+    """Run a broker, and publish to it; end it afterwards."""
     port, names = _free(), _free()
     folder = str(running.folder)
     running.start("epmd", "benchmarks.broker", "epmd", folder, str(port), str(names))
@@ -27,11 +27,9 @@ def consuming(running: Processes) -> Iterator[None]:
     url = f"amqp://guest:guest@127.0.0.1:{port}/"
     _publish_to(url)
     running.environment["BENCH_RABBIT_URL"] = url
-    start(running)
     try:
         yield
     finally:
-        stop(running)
         from dj_cqrs.transport.rabbit_mq import RabbitMQTransport
 
         RabbitMQTransport.clean_connection()
@@ -40,12 +38,12 @@ def consuming(running: Processes) -> Iterator[None]:
 
 
 def start(running: Processes) -> None:
-    """Start the two consumers."""
+    """Start `cqrs_consume -w 2`."""
     running.start("cqrs", "django", "cqrs_consume", "-w", "2")
 
 
 def stop(running: Processes) -> None:
-    """End them."""
+    """End it."""
     running.end("cqrs")
 
 

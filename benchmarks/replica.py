@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import threading
@@ -14,12 +15,12 @@ from django.db import connection
 from django.test import signals
 from psycopg import sql as psql
 
-from benchmarks import broker, cqrs, measure, services, sql
+from benchmarks import broker, cqrs, measure, models, services, sql
 from pubsubpull.replica import compare, follow
 from pubsubpull.replica import services as replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.bench import Bench
     from benchmarks.models import Row
@@ -36,36 +37,89 @@ Waits = list[float]
 
 def run(bench: Bench) -> measure.Outcome:
     """Copy, follow and compare; then do with both what django-cqrs can do, too."""
-    from benchmarks import models
-
-    rows, few, seconds = (5_000, 200, 2.0) if bench.quick else (1_000_000, 3_000, 10.0)
+    rows, few, seconds = (5_000, 200, 1.0) if bench.quick else (1_000_000, 3_000, 8.0)
     notes, lines = [], []
     with services.processes() as running:
         _serve(running, bench)
         copied, compared, followed = _whole(rows, bench)
         notes.append(f"Copied {rows:,} rows: {copied:,.0f}/s. Compared as equal in {compared:.1f} s.")
         notes.append(f"One follower applies {followed:,.0f} changes a second.")
-        running.start("follower", "django", "pubsubpull_follow")
-        ours, left = _one_by_one(models.Captured, models.Copied, bench.url, running, seconds, few)
-        running.end("follower")
-        bench.say(f"written to visible: p50 {measure.quantile(ours, 0.5):.1f} ms")
         lines.append(_at_most("compare equal tables, seconds", compared, 10, " s"))
-        lines.append(_at_most("rows made and deleted at once: left in the replica", left, 0, ""))
-        notes.append(_said("pubsubpull", ours))
-        if not broker.installed():
-            notes.append("django-cqrs is left out: there is no RabbitMQ (apt-get install rabbitmq-server).")
-            return measure.Outcome(lines=tuple(lines), notes=tuple(notes))
-        with cqrs.consuming(running):
-            services.until(lambda: _arrives(models.Master, models.Mirror), running)
-            bench.say("django-cqrs consumes")
-            theirs, their_left = _one_by_one(models.Master, models.Mirror, bench.url, running, seconds, few)
+        with cqrs.broker(running) if broker.installed() else contextlib.nullcontext():
+            sides = [_Ours(running), *([_Theirs(running)] if broker.installed() else [])]
+            waits = _in_turns(sides, bench, seconds)
+            left = [_made_and_deleted(side, few) for side in sides]
+            lines.append(_at_most("rows made and deleted at once: left in the replica", left[0], 0, ""))
+            notes += [_said(side.name, found) for side, found in zip(sides, waits, strict=True)]
+            if not broker.installed():
+                notes.append("django-cqrs is left out: there is no RabbitMQ (apt-get install rabbitmq-server).")
+                return measure.Outcome(lines=tuple(lines), notes=tuple(notes))
             bench.say("measures django-cqrs on what has queued up")
             rate = statistics.median(_backlog(running, few) for _ in range(ROUNDS))
-    notes.append(_said("django-cqrs", theirs))
-    notes.append(f"django-cqrs left {their_left:,} rows of {few:,} that were made and deleted at once.")
+    notes.append(f"django-cqrs left {left[1]:,} rows of {few:,} that were made and deleted at once.")
     lines.append(_against("changes applied, a second", followed, rate, 100))
-    lines.extend(_slower(share, ours, theirs) for share in (0.5, 0.99))
+    lines.extend(_slower(share, *waits) for share in (0.5, 0.99))
     return measure.Outcome(lines=tuple(lines), notes=tuple(notes))
+
+
+class _Side:
+    """A source, its replica, and what brings the one to the other."""
+
+    name: str
+    source: type[Row]
+    replica: type[Row]
+
+    def __init__(self, running: Processes) -> None:
+        self.running = running
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Let it run, and begin when it has brought a row over."""
+        self.start()
+        services.until(lambda: _arrives(self.source, self.replica), self.running)
+        try:
+            yield
+        finally:
+            self.stop()
+
+
+class _Ours(_Side):
+    name = "pubsubpull"
+    source, replica = models.Captured, models.Copied
+
+    def start(self) -> None:
+        self.running.start("follower", "django", "pubsubpull_follow")
+
+    def stop(self) -> None:
+        self.running.end("follower")
+
+
+class _Theirs(_Side):
+    name = "django-cqrs"
+    source, replica = models.Master, models.Mirror
+
+    def start(self) -> None:
+        cqrs.start(self.running)
+
+    def stop(self) -> None:
+        cqrs.stop(self.running)
+
+
+def _in_turns(sides: Sequence[_Side], bench: Bench, seconds: float) -> list[list[Waits]]:
+    """Write rows at a steady rate, for each side in turn, and time them; each side's rounds."""
+    found: list[list[Waits]] = [[] for _ in sides]
+    for number in range(ROUNDS):
+        for side, waits in zip(sides, found, strict=True):
+            with side.at_work():
+                waits.append(_one_by_one(side.source, side.replica, bench.url, seconds))
+            bench.say(f"round {number + 1}: {side.name}: p50 {measure.quantile(waits[-1], 0.5):.1f} ms")
+    return found
 
 
 def _serve(running: Processes, bench: Bench) -> None:
@@ -105,14 +159,12 @@ def _compare() -> None:
         raise AssertionError(f"{found.suspects} rows differ")
 
 
-def _one_by_one(  # noqa: PLR0917
-    source: type[Row], replica: type[Row], url: str, running: Processes, seconds: float, few: int
-) -> tuple[Waits, int]:
-    """Write rows at a steady rate and time each until it is seen; then make and delete rows at once."""
+def _one_by_one(source: type[Row], replica: type[Row], url: str, seconds: float) -> Waits:
+    """Write rows at a steady rate and time each until it is seen."""
     for _ in range(20):
         _make(source)
     last = int(source.objects.latest("pk").pk)
-    services.until(lambda: replica.objects.filter(pk=last).exists(), running)
+    _until(lambda: replica.objects.filter(pk=last).exists())
     seen: dict[int, float] = {}
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(replica, url, last, seen, done))
@@ -126,7 +178,7 @@ def _one_by_one(  # noqa: PLR0917
     _until(lambda: sent.keys() <= seen.keys())
     done.set()
     watcher.join()
-    return [(seen[key] - moment) * 1000 for key, moment in sent.items()], _made_and_deleted(source, replica, few)
+    return [(seen[key] - moment) * 1000 for key, moment in sent.items()]
 
 
 def _make(source: type[Row]) -> int:
@@ -134,33 +186,35 @@ def _make(source: type[Row]) -> int:
 
 
 def _watch(replica: type[Row], url: str, last: int, seen: dict[int, float], done: threading.Event) -> None:
-    """Look at the replica all the time; note when each row beyond `last` is there."""
+    """Look at the replica all the time; note when each row beyond `last` is there, though later ones were sooner."""
     table = psql.Identifier(replica._meta.db_table)
     with psycopg.connect(url, autocommit=True) as watching:
         while not done.is_set():
-            for (key,) in watching.execute(sql.compose("ids", table=table, last=last)).fetchall():  # type: ignore[misc]
-                seen[key] = time.perf_counter()
-                last = max(last, key)
+            here = watching.execute(sql.compose("ids", table=table, last=last)).fetchall()
+            moment = time.perf_counter()
+            for (key,) in here:  # type: ignore[misc]
+                seen.setdefault(key, moment)
+            while last + 1 in seen:
+                last += 1
             time.sleep(0.0005)
 
 
-def _made_and_deleted(source: type[Row], replica: type[Row], few: int) -> int:
+def _made_and_deleted(side: _Side, few: int) -> int:
     """Make and delete rows, one right after the other; how many of them the replica has in the end."""
-    for _ in range(few):
-        source.objects.get(pk=_make(source)).delete()
-    last = _make(source)
-    _until(lambda: replica.objects.filter(pk=last).exists())
-    time.sleep(1.0)  # what overtook it may still come; nothing says that it has
-    tables = {name: psql.Identifier(model._meta.db_table) for name, model in (("source", source), ("replica", replica))}
-    ((left,),) = sql.run(sql.compose("left_over", **tables))
+    with side.at_work():
+        for _ in range(few):
+            side.source.objects.get(pk=_make(side.source)).delete()
+        last = _make(side.source)
+        _until(lambda: side.replica.objects.filter(pk=last).exists())
+        time.sleep(1.0)  # what overtook it may still come; nothing says that it has
+    tables = {"source": side.source, "replica": side.replica}
+    named = {name: psql.Identifier(model._meta.db_table) for name, model in tables.items()}
+    ((left,),) = sql.run(sql.compose("left_over", **named))
     return int(left)
 
 
 def _backlog(running: Processes, few: int) -> float:
     """Let django-cqrs apply what was queued while nobody consumed: rows/s from the first to the last."""
-    from benchmarks import models
-
-    cqrs.stop(running)
     first = _make(models.Master)
     for _ in range(few):
         _make(models.Master)
@@ -169,6 +223,7 @@ def _backlog(running: Processes, few: int) -> float:
     _until(mirrored.exists)
     began, had = time.perf_counter(), mirrored.count()
     _until(lambda: mirrored.count() >= few)
+    cqrs.stop(running)
     return (few - had) / (time.perf_counter() - began)
 
 
@@ -205,8 +260,12 @@ def _against(what: str, ours: float, theirs: float, target: float) -> measure.Li
     )
 
 
-def _slower(share: float, ours: Waits, theirs: Waits) -> measure.Line:
-    mine, other = measure.quantile(ours, share), measure.quantile(theirs, share)
+def _quantile(rounds: Sequence[Waits], share: float) -> float:
+    return statistics.median(measure.quantile(waits, share) for waits in rounds)
+
+
+def _slower(share: float, ours: Sequence[Waits], theirs: Sequence[Waits]) -> measure.Line:
+    mine, other = _quantile(ours, share), _quantile(theirs, share)
     return measure.Line(
         what=f"written to visible, p{share * 100:.0f}, against django-cqrs",
         ours=f"{mine:.1f} ms",
@@ -217,6 +276,6 @@ def _slower(share: float, ours: Waits, theirs: Waits) -> measure.Line:
     )
 
 
-def _said(who: str, waits: Waits) -> str:
-    p50, p99 = measure.quantile(waits, 0.5), measure.quantile(waits, 0.99)
+def _said(who: str, rounds: Sequence[Waits]) -> str:
+    p50, p99 = _quantile(rounds, 0.5), _quantile(rounds, 0.99)
     return f"{who}, {RATE} rows a second: written to visible p50 {p50:.1f} ms, p99 {p99:.1f} ms."
