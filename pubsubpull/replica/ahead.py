@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pubsubpull.replica.pages import Compact, Page
     from pubsubpull.replica.services import Service
 
+logger = logging.getLogger(__name__)
 WHOLE = 50
 """How many pages are pulled whole after a compact one that would not do: those that follow may be like it."""
 
@@ -65,9 +67,10 @@ class Ahead:
         """Return a page that was pulled; None where it is a compact one that the service has failed to give."""
         try:
             page = pulled.result()
-        except exceptions.ServiceError:
+        except exceptions.ServiceError as error:
             if not compact:
                 raise
+            logger.debug("A compact page could not be had; whole ones are pulled: %s", error)
             page = None
         if compact and not isinstance(page, pages.Compact):
             self.whole()

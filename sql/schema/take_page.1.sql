@@ -1,7 +1,8 @@
 -- Moves replicas to the cursor after a small page and sets the page, for the statements that follow in the same message, provided that all stand
--- before it and follow, and that those whom it concerns lack no column and have the tables that these statements were made for: by name, each with
--- its columns and their types. If not, it sets an empty page, moves none and says so. Whoever comes second waits for the lock, and sees where they stand then. The commit does not wait for the
--- disk: should a crash take it back, it takes the cursor back too, and the page comes again. A function, since it keeps its statements' plans.
+-- before it and follow, and that those whom it concerns lack no column and have the tables that these statements were made for: by name, each
+-- with its columns and their types. If not, it sets an empty page, moves none and says so. Whoever comes second waits for the lock, and sees
+-- where they stand then. The commit does not wait for the disk: should a crash take it back, it takes the cursor back too, and the page comes
+-- again. A function, since it keeps its statements' plans.
 CREATE FUNCTION pubsubpull_take_page(of_service text, moved text[], concerned text[], before text, upto text, tables jsonb, page text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
