@@ -105,8 +105,16 @@ def test_what_the_settings_no_longer_allow_gets_nothing_more(workers):
         assert "CALLBACK_ADDRESSES" in one.last_error
 
 
+class Closing(ssl.SSLSocket):
+    """Closes itself: one whose other side went before it could be wrapped is left open by ssl."""
+
+    def __del__(self):
+        self.close()
+
+
 def handshake(context):
     """Answer over TLS."""
+    context.sslsocket_class = Closing
 
     def answer(connection):
         connection.settimeout(20)
