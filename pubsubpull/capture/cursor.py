@@ -87,6 +87,11 @@ class Cursor:
     snapshot: Snapshot
     window: Window | None = None
 
+    @property
+    def settled(self) -> bool:
+        """Say whether all that is yet to be seen has ids above `seq`: every transaction with one below had ended."""
+        return self.window is None and self.floor >= self.seq
+
     def encode(self) -> str:
         """Return the cursor as base64url text: a format byte, then varints."""
         numbers = [self.epoch, self.floor, self.seq - self.floor, *_numbers(self.snapshot)]

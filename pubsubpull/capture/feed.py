@@ -23,9 +23,16 @@ EXPIRED = (
 )
 
 
+Found = tuple[int | None, int, int, bool, bytes]
+"""What is read for a page: up to which id the log was gone, how many changes, the last one's id, if cut, the items."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Present:
-    """The log at one moment. `top` is an id that no transaction of the snapshot goes beyond."""
+    """The log at one moment. `top` is an id that no transaction of the snapshot goes beyond.
+
+    At or below `floor` every transaction had ended; `settled` is the latest such id that the log itself has noted.
+    """
 
     epoch: int
     seq: int
@@ -33,13 +40,14 @@ class Present:
     top: int
     restored: int
     settled: int
+    floor: int
     dropped: int
     dropped_xid: int
     standby: bool
 
     def cursor(self) -> Cursor:
         """Return the cursor of one who has seen everything up to now."""
-        return Cursor(epoch=self.epoch, seq=self.seq, floor=self.settled, snapshot=self.snapshot)
+        return Cursor(epoch=self.epoch, seq=self.seq, floor=self.floor, snapshot=self.snapshot)
 
     def start(self) -> Cursor:
         """Return the cursor of one who has seen nothing, at the beginning of what the log keeps."""
@@ -50,7 +58,7 @@ class Present:
         last = max(version, self.dropped)
         if last >= self.top:
             return self.cursor()
-        window = Window(seq=self.seq, floor=self.settled, snapshot=self.snapshot, last=last, top=self.top)
+        window = Window(seq=self.seq, floor=self.floor, snapshot=self.snapshot, last=last, top=self.top)
         return dataclasses.replace(self.start(), window=window)
 
 
@@ -103,6 +111,28 @@ def present(using: str = "default") -> Present:
     return as_present(*row)
 
 
+def look(
+    after: Cursor | None,
+    *,
+    limit: int,
+    models: Collection[str],
+    using: str = "default",
+    old: bool = True,
+    compact: bool = False,
+) -> tuple[Present, Found | None]:
+    """Read where the log is now and, where that takes no second round trip, what `page` would find after the cursor.
+
+    That is what came after a settled cursor, if it is no more than a page and cannot be large.
+    """
+    if compact or after is None or not after.settled or sizes.may_be_large(using, limit=limit):
+        return present(using), None
+    given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "limit": limit, "old": old}
+    (row,) = sql.run(using, sql.template("queries/look"), given, as_bytes=True)
+    epoch, seq, snapshot, *rest, dropped, count, last, items = row
+    now = as_present(epoch, seq, snapshot.decode(), *rest)
+    return now, None if count is None else (dropped, count, last, False, items)
+
+
 def as_present(  # noqa: PLR0917  the columns, in their order
     epoch: int,
     seq: int,
@@ -110,6 +140,7 @@ def as_present(  # noqa: PLR0917  the columns, in their order
     top: int,
     restored: int,
     settled: int,
+    floor: int,
     dropped: int,
     dropped_xid: int,
     standby: bool,
@@ -121,7 +152,8 @@ def as_present(  # noqa: PLR0917  the columns, in their order
         snapshot=Snapshot.parse(snapshot),
         top=top,
         restored=restored,
-        settled=min(settled, seq),
+        settled=settled,
+        floor=floor,
         dropped=dropped,
         dropped_xid=dropped_xid,
         standby=standby,
@@ -138,12 +170,13 @@ def page(
     size: int = sizes.PAGE,
     old: bool = True,
     compact: bool = False,
+    found: Found | None = None,
 ) -> Page:
     """Return at most `limit` changes of `models` (all, if None) after the cursor (from the log's start, if None).
 
     They come to about `size` bytes at most, but for a single change that is larger. Without `old`, updates come without
     the row before; in a `compact` page, all but deletes do, and without the names of the columns. `now` is the present,
-    where the caller has just read it. Raises `CursorExpired`.
+    where the caller has just read it, and `found` what `look` found with it. Raises `CursorExpired`.
     """
     now = now or present(using)
     reading = _reading(after, now)
@@ -152,11 +185,13 @@ def page(
         return Page(items=b"", count=0, cursor=after, more=False)
     if reading.holds_nothing:
         return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
-    bound = size if sizes.may_be_large(using, limit=limit) else None
-    query = "queries/compact" if compact else "queries/page"
-    found = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
-    _kept(reading, found[0][0], now, using)
-    count, last, cut, items = _joined([row[1:] for row in found]) if compact else found[0][1:]
+    if found is None:
+        bound = size if sizes.may_be_large(using, limit=limit) else None
+        query = "queries/compact" if compact else "queries/page"
+        read = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
+        found = (read[0][0], *_joined([row[1:] for row in read])) if compact else read[0]
+    dropped, count, last, cut, items = found
+    _kept(reading, dropped, now, using)
     cursor, more = reading.next(last if cut or count == limit else _reached(reading, now, empty=not count, using=using))
     if more and reading.is_gap_before(cursor):
         return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old, compact=compact)
@@ -206,7 +241,7 @@ def _reading(after: Cursor | None, now: Present) -> Reading | None:
     """Decide what to read next; None where this server lags behind the cursor."""
     since = after or now.start()
     check(since, now)
-    upto = since.window or Window(seq=now.seq, floor=now.settled, snapshot=now.snapshot, last=0, top=now.top)
+    upto = since.window or Window(seq=now.seq, floor=now.floor, snapshot=now.snapshot, last=0, top=now.top)
     if not now.snapshot.covers(upto.snapshot if since.window else since.snapshot):
         return None
     low = max(upto.last, since.seq)

@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 "capture_truncate_partition.1",
                 "new_epoch.1",
                 "present.1",
+                "look.1",
                 "settle.1",
                 "partitions.1",
                 "keep_to_owner.1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pubsubpull.capture.cursor import Cursor
-    from pubsubpull.capture.feed import Present
+    from pubsubpull.capture.feed import Found, Present
+
+    Look = Callable[[], tuple[Present, Found | None]]
 
 FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
@@ -42,19 +45,26 @@ def page(
 
     `old` and `compact` are as in `feed.page`.
     """
-    began, now = clock(), None
+    began, now, seen = clock(), None, None
     while True:
-        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old, compact=compact)
+        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
         looked = time.monotonic()
         waited = clock() - began
         left = wait - waited
         if found.count or left <= 0:
             return found
-        after, now = found.cursor, None
+        reached, now, seen = found.cursor, None, None
+        # What is written after a moment at which nobody wrote is found sooner; some changes may be read again for that.
+        stays = after and after.settled and not reached.settled and reached.seq - after.seq <= limit
+        after = after if stays and not found.more else reached
         if not found.more:
             pause = min(max(FIRST, waited * SHARE), LONGEST, left)
             sleep(pause)
-            now = LOOKS.present(using, since=max(looked, time.monotonic() - pause / 2))
+            look = functools.partial(
+                feed.look, after, models=models, limit=limit, using=using, old=old, compact=compact
+            )
+            since = max(looked, time.monotonic() - pause / 2)
+            now, seen = LOOKS.look(using, look, since=since)
 
 
 class Looks:
@@ -67,21 +77,24 @@ class Looks:
         self._lock = threading.Lock()
         self._latest: dict[str, tuple[float, Present]] = {}
 
-    def present(self, using: str, *, since: float) -> Present:
+    def look(self, using: str, look: Look, *, since: float) -> tuple[Present, Found | None]:
         """Return the present as somebody saw it who began to look at `since` or later; or else look.
+
+        Where it was this call that looked, that is with what `look` found, too.
 
         A call's own latest look must have ended by `since`: no present may be older than the cursor that it is for.
         """
         began, latest = self._latest.get(using, (-math.inf, None))
         alone = connections[using].in_atomic_block or (latest is not None and latest.standby)
         if alone or not self._lock.acquire(timeout=PATIENCE):
-            return feed.present(using)
+            return look()
         try:
             began, latest = self._latest.get(using, (-math.inf, None))
+            found = None
             if latest is None or began < since:
-                began, latest = time.monotonic(), feed.present(using)
+                began, (latest, found) = time.monotonic(), look()
                 self._latest[using] = (began, latest)
-            return latest
+            return latest, found
         finally:
             self._lock.release()
 

@@ -19,6 +19,7 @@ DROP FUNCTION pubsubpull_make_past();
 DROP FUNCTION pubsubpull_trim_past(timestamptz, integer);
 DROP FUNCTION pubsubpull_past_id(timestamptz);
 DROP FUNCTION pubsubpull_past_value(text, text);
+DROP FUNCTION pubsubpull_look(text[], bigint, pg_snapshot, bigint, boolean);
 DROP FUNCTION pubsubpull_present();
 DROP FUNCTION pubsubpull_settle();
 DROP FUNCTION pubsubpull_make_partition(bigint, bigint);

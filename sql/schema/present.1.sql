@@ -1,9 +1,10 @@
 -- The present of the log. seq is read before the snapshot and top after it: a transaction not in the snapshot may hold an id at or below seq,
 -- and no transaction in it holds one above top. Each line is a statement with a snapshot of its own, so the function is volatile.
+-- Every transaction that holds an id at or below floor had ended then; settled is what the log says of that.
 -- On a standby a snapshot does not list the running transactions, so it is cut at the oldest of them.
 CREATE FUNCTION pubsubpull_present(
-    OUT epoch bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT dropped bigint,
-    OUT dropped_xid bigint, OUT standby boolean
+    OUT epoch bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT floor bigint,
+    OUT dropped bigint, OUT dropped_xid bigint, OUT standby boolean
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     system bigint := (pg_control_system()).system_identifier;
@@ -23,6 +24,13 @@ BEGIN
     top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
     IF standby THEN
         taken := format('%s:%s:', pg_snapshot_xmin(taken), pg_snapshot_xmin(taken))::pg_snapshot;
+    END IF;
+    floor := least(settled, seq);
+    -- Where no transaction has begun to write that has not ended, none holds an id at or below seq. The snapshot tells of those below its xmax,
+    -- age() how many there have been from there on; it counts them once a transaction, so only in a first statement is it true.
+    IF NOT standby AND statement_timestamp() = transaction_timestamp() AND pg_snapshot_xmin(taken) = pg_snapshot_xmax(taken)
+        AND age(pg_snapshot_xmax(taken)::xid) = 0 THEN
+        floor := seq;
     END IF;
     snapshot := taken::text;
 END

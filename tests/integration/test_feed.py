@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -11,8 +12,9 @@ from django.utils.connection import ConnectionDoesNotExist
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor, Snapshot
+from tests.processes import until
 from tests.sessions import session
-from tests.shop.models import Customer
+from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -283,6 +285,103 @@ def test_a_settled_row_that_was_seen_is_not_given_again():
     with connection.cursor() as other:
         other.execute("UPDATE pubsubpull_log SET settled = (SELECT last_value FROM pubsubpull_change_id_seq)")
     assert drain(seen)[0] == []
+
+
+def quiet():
+    """Return the present as it is at a moment at which nobody writes, also elsewhere on this server."""
+    found = []
+    until(lambda: found.append(feed.present()) or found[-1].floor == found[-1].seq)
+    return found[-1]
+
+
+def test_while_nobody_writes_the_cursor_is_settled():
+    Customer.objects.create(name="a")
+    cursor = quiet().cursor()
+    assert cursor.settled
+    assert cursor.floor > 0
+    with session() as running:
+        running.execute("BEGIN")
+        add(running, "running")
+        inside = now()
+        assert inside.seq > cursor.seq
+        assert not inside.settled, "its id is one that the cursor is beyond"
+        add(running, "again")
+        running.execute("COMMIT")
+    assert drain(inside)[0] == drain(cursor)[0] == ["running", "again"]
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_what_a_transaction_knew_of_others_at_its_beginning_settles_nothing(level):
+    """It has counted the transactions once and is told the same ever after; in an old snapshot it sees none, either."""
+    quiet()
+    with session() as reader, session() as writer:
+        reader.execute(f"BEGIN ISOLATION LEVEL {level}")
+        reader.execute("SELECT age('3'::xid), floor FROM pubsubpull_present()")
+        writer.execute("BEGIN")
+        add(writer, "unseen")
+        ((seq, floor),) = reader.execute("SELECT seq, floor FROM pubsubpull_present()").fetchall()
+        writer.execute("COMMIT")
+    assert seq == now().seq
+    assert floor < seq
+
+
+def test_what_is_found_with_the_present_is_the_page():
+    cursor = quiet().cursor()
+    kept = Customer.objects.create(name="kept")
+    Order.objects.create()
+    kept.name = 'renamed "so"'
+    kept.save()
+    Customer.objects.create(name="gone").delete()
+    for models in (["shop.customer"], ["shop.order", "shop.customer"], ["shop.place"], []):
+        for old in (True, False):
+            given = {"models": models, "old": old, "limit": 10}
+            present, found = feed.look(cursor, **given)
+            assert found is not None
+            page = feed.page(cursor, now=present, **given)
+            assert feed.page(cursor, now=present, found=found, **given) == page
+            assert (
+                page.count == found[1] == sum({"shop.customer": 4, "shop.order": 1}.get(model, 0) for model in models)
+            )
+
+
+def test_what_was_committed_between_the_cursors_id_and_its_snapshot_is_not_found_again():
+    """Its id is above the cursor's, which it has seen."""
+    before = quiet()
+    Customer.objects.create(name="seen")
+    cursor = dataclasses.replace(quiet().cursor(), seq=before.seq, floor=before.seq)
+    Customer.objects.create(name="new")
+    _, found = feed.look(cursor, models=["shop.customer"], limit=10)
+    assert found[1] == 1
+    assert b'"new"' in found[-1]
+
+
+def test_with_the_present_only_what_is_soon_said_is_found():
+    cursor = quiet().cursor()
+    given = {"models": ["shop.customer"], "limit": 2}
+    assert feed.look(cursor, **given)[1] is None, "there is nothing"
+    Customer.objects.create(name="a")
+    Customer.objects.create(name="b")
+    assert feed.look(cursor, **given)[1][1] == 2
+    assert feed.look(None, **given)[1] is None
+    assert feed.look(cursor, **given, compact=True)[1] is None
+    unsettled = dataclasses.replace(cursor, floor=cursor.seq - 1)
+    assert feed.look(unsettled, **given)[1] is None, "stragglers may be below it"
+    assert feed.look(cursor, models=["shop.customer"], limit=1001)[1] is None, "so many may be large together"
+    Customer.objects.create(name="c")
+    assert feed.look(cursor, **given)[1] is None, "it is more than a page"
+    assert drain(cursor)[0] == ["a", "b", "c"]
+
+
+def test_a_change_from_before_a_restore_is_not_looked_for_by_its_transaction():
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pubsubpull_log SET restored = %s", [now().seq + 100])
+    try:
+        start = quiet().cursor()
+        Customer.objects.create(name="a")
+        assert feed.look(start, models=["shop.customer"], limit=10)[1] is None
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE pubsubpull_log SET restored = 0")
 
 
 def test_a_server_that_lags_gives_nothing_and_the_same_cursor():

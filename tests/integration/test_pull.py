@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import changes, consumers
+from tests.processes import until
+from tests.sessions import session
 from tests.shop.models import Customer, Event, Order, Quoted, Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -212,6 +214,36 @@ def test_a_call_that_waits_answers_as_soon_as_there_is_something():
     assert pauses == sorted(pauses)
 
 
+@pytest.mark.parametrize("few", [True, False], ids=["few", "more than a page"])
+def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few, monkeypatch):
+    """Another writes while it looks: what that one commits is found with the look itself, as nothing is below it."""
+    looked, pauses, look = [], [], feed.look
+    until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
+    start = looked.pop()
+
+    def noted(after, **given):
+        looked.append((after, look(after, **given)))
+        return looked[-1][1]
+
+    with session() as writer:
+
+        def sleep(_):
+            pauses.append(1)
+            if len(pauses) == 1:
+                writer.execute("BEGIN")
+                for n in range(1 if few else 11):
+                    writer.execute("INSERT INTO shop_customer (name, email) VALUES (%s, '')", (str(n),))
+            elif len(pauses) == 3:
+                writer.execute("COMMIT")
+
+        monkeypatch.setattr(feed, "look", noted)
+        page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep)
+    afters, (_, found) = [after for after, _ in looked[-3:]], looked[-1][1]
+    assert page.count == (1 if few else 10)
+    assert (afters == [start] * 3) is few
+    assert (found is not None) is few
+
+
 def test_a_call_that_waits_does_not_pause_while_there_is_more_to_look_at():
     start = feed.present().cursor()
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.SCAN + 1))
@@ -236,34 +268,38 @@ def test_a_call_that_waits_in_vain_ends_in_time_and_moves_the_cursor_on():
     assert time[0] == pytest.approx(2)
 
 
-def test_calls_that_wait_share_their_looks_at_the_log(monkeypatch):
+def test_calls_that_wait_share_their_looks_at_the_log():
     """One is in the midst of a look; the other waits for it instead of looking too, unless it needs a later one."""
     looks, made, inside, go_on = changes.Looks(), [], threading.Event(), threading.Event()
-    present = feed.present
 
-    def slow(using):
-        made.append(using)
+    def slow():
+        made.append("a look")
         inside.set()
         assert go_on.wait(30)
-        return present(using)
+        return feed.present(), (None, 0, 0, False, b"")
 
     def look(since):
         try:
-            return looks.present("default", since=since)
+            return looks.look("default", slow, since=since)
         finally:
             connection.close()
 
-    monkeypatch.setattr(feed, "present", slow)
     before = time.monotonic()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(look, before)
         assert inside.wait(30)
         second = threads.submit(look, before)
         go_on.set()
-        assert second.result(30) is first.result(30)
-    assert made == ["default"]
-    assert looks.present("default", since=time.monotonic()) is not first.result()
-    assert made == ["default", "default"]
+        assert second.result(30)[0] is first.result(30)[0]
+    assert first.result()[1] is not None
+    assert second.result()[1] is None  # what the one found is the page of that call only
+    assert made == ["a look"]
+    assert look(time.monotonic())[0] is not first.result()[0]
+    assert made == ["a look", "a look"]
+
+
+def look_at_the_log():
+    return feed.present(), None
 
 
 def in_an_old_snapshot(act):
@@ -299,7 +335,7 @@ def test_a_call_in_an_old_snapshot_does_not_go_on_with_what_another_saw():
 
     def write():
         Customer.objects.create(name="unseen")
-        changes.LOOKS.present("default", since=time.monotonic())
+        changes.LOOKS.look("default", look_at_the_log, since=time.monotonic())
 
     found = in_an_old_snapshot(lambda: waited(start, lambda _: elsewhere(write)))
     assert found.count + feed.page(found.cursor, models=["shop.customer"], limit=10).count == 1
@@ -313,7 +349,7 @@ def test_what_a_call_in_an_old_snapshot_sees_is_not_taken_for_the_present():
         feed.present()
         begun.set()
         assert go_on.wait(30)
-        changes.LOOKS.present("default", since=time.monotonic())
+        changes.LOOKS.look("default", look_at_the_log, since=time.monotonic())
 
     def sleep(_):
         go_on.set()
@@ -331,23 +367,23 @@ def test_looks_at_a_standby_are_not_shared():
     looks = changes.Looks()
     seen = dataclasses.replace(feed.present(), standby=True)
     looks._latest["default"] = (time.monotonic() + 60, seen)
-    assert looks.present("default", since=0) is not seen
+    assert looks.look("default", look_at_the_log, since=0)[0] is not seen
 
 
 def test_a_call_that_waits_too_long_for_anothers_look_looks_itself(monkeypatch):
     monkeypatch.setattr(changes, "PATIENCE", 0.01)
     looks = changes.Looks()
     with looks._lock:
-        assert looks.present("default", since=0).seq == feed.present().seq
+        assert looks.look("default", look_at_the_log, since=0)[0].seq == feed.present().seq
 
 
 def test_a_call_never_goes_on_with_a_look_from_before_its_cursor(monkeypatch):
     asked, start = [], feed.present().cursor()
 
     class Looks(changes.Looks):
-        def present(self, using, *, since):
+        def look(self, using, look, *, since):
             asked.append(since)
-            return super().present(using, since=since)
+            return super().look(using, look, since=since)
 
     def page(*args, **kwargs):
         found = read(*args, **kwargs)
