@@ -32,6 +32,8 @@ RATE = 50
 """Rows a second that are written one by one while their way is timed."""
 ROUNDS = 3
 """How often a rate is measured; what is given is the median."""
+TURNS = 7
+"""How often each side is timed, in turn: of few rounds, the slowest hundredth is a matter of luck."""
 Waits = list[float]
 
 
@@ -114,7 +116,7 @@ class _Theirs(_Side):
 def _in_turns(sides: Sequence[_Side], bench: Bench, seconds: float) -> list[list[Waits]]:
     """Write rows at a steady rate, for each side in turn, and time them; each side's rounds."""
     found: list[list[Waits]] = [[] for _ in sides]
-    for number in range(ROUNDS):
+    for number in range(TURNS):
         for side, waits in zip(sides, found, strict=True):
             with side.at_work():
                 waits.append(_one_by_one(side.source, side.replica, bench.url, seconds))
