@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SCAN = 20_000
 """How many ids a page looks at, at most; a page for a quiet model may so be empty and still say `more`."""
 
+FEW = 100
+"""Up to so many ids are read together with the present; they may be read again and again, while others write."""
+
 EXPIRED = (
     "Read all instances of the models you follow again, and go on from the cursor that comes with them; "
     "or start with after=now and do without what lies between."
@@ -122,15 +125,18 @@ def look(
 ) -> tuple[Present, Found | None]:
     """Read where the log is now and, where that takes no second round trip, what `page` would find after the cursor.
 
-    That is what came after a settled cursor, if it is no more than a page and cannot be large.
+    That is what came after a settled cursor, if it is little, and cannot be large.
     """
-    if compact or after is None or not after.settled or sizes.may_be_large(using, limit=limit):
+    if compact or after is None or not after.settled or sizes.may_be_large(using):
         return present(using), None
-    given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "limit": limit, "old": old}
+    few = min(limit, FEW)
+    given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}
     (row,) = sql.run(using, sql.template("queries/look"), given, as_bytes=True)
     epoch, seq, snapshot, *rest, dropped, count, last, items = row
     now = as_present(epoch, seq, snapshot.decode(), *rest)
-    return now, None if count is None else (dropped, count, last, False, items)
+    if count is None or lacks(after, now.dropped, now.dropped_xid):
+        return now, None
+    return now, (dropped, count, last, False, items)
 
 
 def as_present(  # noqa: PLR0917  the columns, in their order

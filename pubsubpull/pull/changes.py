@@ -46,22 +46,22 @@ def page(
     `old` and `compact` are as in `feed.page`.
     """
     began, now, seen = clock(), None, None
+    quiet = after  # the latest of this call's cursors that is of a moment at which nobody wrote
     while True:
-        found = feed.page(after, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
+        start = quiet if seen else after
+        found = feed.page(start, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
         looked = time.monotonic()
         waited = clock() - began
         left = wait - waited
         if found.count or left <= 0:
             return found
-        reached, now, seen = found.cursor, None, None
-        # What is written after a moment at which nobody wrote is found sooner; some changes may be read again for that.
-        stays = after and after.settled and not reached.settled and reached.seq - after.seq <= limit
-        after = after if stays and not found.more else reached
+        after, now, seen = found.cursor, None, None
+        quiet = after if after.settled else quiet
         if not found.more:
             pause = min(max(FIRST, waited * SHARE), LONGEST, left)
             sleep(pause)
             look = functools.partial(
-                feed.look, after, models=models, limit=limit, using=using, old=old, compact=compact
+                feed.look, quiet, models=models, limit=limit, using=using, old=old, compact=compact
             )
             since = max(looked, time.monotonic() - pause / 2)
             now, seen = LOOKS.look(using, look, since=since)

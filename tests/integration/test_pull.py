@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor
+from pubsubpull.capture.reading import Reading
 from pubsubpull.pull import changes, consumers
 from tests.processes import until
 from tests.sessions import session
@@ -216,7 +217,7 @@ def test_a_call_that_waits_answers_as_soon_as_there_is_something():
 
 @pytest.mark.parametrize("few", [True, False], ids=["few", "more than a page"])
 def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few, monkeypatch):
-    """Another writes while it looks: what that one commits is found with the look itself, as nothing is below it."""
+    """Another writes while it looks: what that one commits is found with the look itself, if it is little."""
     looked, pauses, look = [], [], feed.look
     until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
     start = looked.pop()
@@ -240,8 +241,46 @@ def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few, monk
         page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep)
     afters, (_, found) = [after for after, _ in looked[-3:]], looked[-1][1]
     assert page.count == (1 if few else 10)
-    assert (afters == [start] * 3) is few
+    assert afters == [start] * 3
     assert (found is not None) is few
+
+
+def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote(monkeypatch):
+    """Of a quiet model: what others have written by then it does not read again."""
+    start, afters, pauses, look = feed.present().cursor(), [], [], feed.look
+
+    def noted(after, **given):
+        afters.append(after)
+        return look(after, **given)
+
+    def sleep(_):
+        pauses.append(1)
+        if len(pauses) == 1:
+            Order.objects.bulk_create(Order() for _ in range(feed.FEW + 1))
+        elif afters[-1].seq > start.seq and afters[-1].settled:
+            Customer.objects.create(name="awaited")
+
+    monkeypatch.setattr(feed, "look", noted)
+    page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep)
+    assert page.count == 1
+
+
+def test_while_a_transaction_is_open_for_long_a_call_that_waits_reads_once_what_another_saw(monkeypatch):
+    """From the moment before it, there is something above at each look; from the latest look on there is not."""
+    looked, reads, read, passed = [], [], Reading.read, itertools.count()
+    until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
+    with session() as writer:
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO shop_customer (name, email) VALUES ('a', '')")
+        present = feed.present()
+        monkeypatch.setattr(feed, "look", lambda *_, **__: (present, None))
+        monkeypatch.setattr(feed, "present", lambda _: present)
+        monkeypatch.setattr(Reading, "read", lambda *of, **given: reads.append(of) or read(*of, **given))
+        given = {"models": ["shop.customer"], "limit": 10, "wait": 10, "using": "default", "sleep": lambda _: None}
+        page = changes.page(looked[-1], clock=lambda: next(passed), **given)
+        writer.execute("ROLLBACK")
+    assert (page.count, page.cursor) == (0, present.cursor())
+    assert len(reads) == 1
 
 
 def test_a_call_that_waits_does_not_pause_while_there_is_more_to_look_at():
