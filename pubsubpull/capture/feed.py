@@ -125,9 +125,9 @@ def look(
 ) -> tuple[Present, Found | None]:
     """Read where the log is now and, where that takes no second round trip, what `page` would find after the cursor.
 
-    That is what came after a settled cursor, if it is little, and cannot be large.
+    That is what came after a settled cursor, if it is little: a few changes, of which none is large.
     """
-    if compact or after is None or not after.settled or sizes.may_be_large(using):
+    if compact or after is None or not after.settled:
         return present(using), None
     few = min(limit, FEW)
     given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}

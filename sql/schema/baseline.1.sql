@@ -42,6 +42,7 @@ BEGIN
         texts, relation, names, chosen, CASE WHEN patient THEN '' ELSE ' SKIP LOCKED' END) INTO locked;
     EXECUTE listed INTO chosen USING locked;
     IF chosen IS NOT NULL THEN
+        PERFORM pg_current_xact_id();
         EXECUTE format(
             'INSERT INTO pubsubpull_change (model, op, key, request_id, old, new)
              SELECT $1, ''U'', key, $4, j, j

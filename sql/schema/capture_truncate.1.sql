@@ -10,6 +10,7 @@ SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
 BEGIN
+    PERFORM pg_current_xact_id();
     INSERT INTO pubsubpull_change (model, op, request_id) VALUES (tg_argv[0], 'T', pubsubpull_request_id());
     RETURN NULL;
 END

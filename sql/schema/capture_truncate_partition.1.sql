@@ -10,6 +10,7 @@ SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
 BEGIN
+    PERFORM pg_current_xact_id();
     EXECUTE format(
         'INSERT INTO pubsubpull_change (model, op, key, request_id, old)
          SELECT $1, ''D'', pubsubpull_key(j, $2), $5, pubsubpull_mask(j - $3, $4)

@@ -1,4 +1,5 @@
--- The change log. The primary key orders it; (xid, id) finds what a transaction wrote, in order; (key, model, id) is
+-- The change log. Whoever writes to it has its transaction id before it takes an id, so that the present never takes an id for settled whose
+-- transaction it does not know of yet: each function that writes asks for it first. The primary key orders the log; (xid, id) finds what a transaction wrote, in order; (key, model, id) is
 -- the trail of one object. The key comes first: it tells two entries apart sooner than the model does, and an index that began with the
 -- model would tempt the planner to read a page of the feed by it, and sort. No foreign keys: a write must never wait for, or fail because of, another table.
 CREATE TABLE pubsubpull_change (

@@ -23,6 +23,7 @@ BEGIN
         before := pubsubpull_mask(before, masked);
         after := pubsubpull_mask(after, masked);
     END IF;
+    PERFORM pg_current_xact_id();
     IF before IS NULL THEN
         INSERT INTO pubsubpull_change (model, op, key, request_id, new) VALUES (label, 'I', new_key, request, after);
     ELSIF after IS NULL THEN

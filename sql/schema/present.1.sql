@@ -27,10 +27,11 @@ BEGIN
     END IF;
     floor := least(settled, seq);
     -- Where no transaction has begun to write that has not ended, none holds an id at or below seq. The snapshot tells of those below its xmax,
-    -- age() how many there have been from there on; it counts them once a transaction, so only in a first statement is it true.
-    IF NOT standby AND statement_timestamp() = transaction_timestamp() AND pg_snapshot_xmin(taken) = pg_snapshot_xmax(taken)
-        AND age(pg_snapshot_xmax(taken)::xid) = 0 THEN
-        floor := seq;
+    -- age() how many there have been from there on. But it counts them once a transaction, and not at all in one that has an id of its own.
+    IF NOT standby AND statement_timestamp() = transaction_timestamp() AND current_setting('pubsubpull.counted', true) IS DISTINCT FROM 'yes'
+        AND pg_current_xact_id_if_assigned() IS NULL AND pg_snapshot_xmin(taken) = pg_snapshot_xmax(taken) THEN
+        PERFORM set_config('pubsubpull.counted', 'yes', true);
+        floor := CASE WHEN age(pg_snapshot_xmax(taken)::xid) = 0 THEN seq ELSE floor END;
     END IF;
     snapshot := taken::text;
 END

@@ -20,6 +20,7 @@ BEGIN
     IF chosen IS NULL THEN
         RETURN 0;
     END IF;
+    PERFORM pg_current_xact_id();
     EXECUTE format(
         'WITH locked AS MATERIALIZED (
              SELECT pubsubpull_key(to_jsonb(t.*), $2) AS key, pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j

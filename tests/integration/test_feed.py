@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
@@ -310,13 +312,77 @@ def test_while_nobody_writes_the_cursor_is_settled():
     assert drain(inside)[0] == drain(cursor)[0] == ["running", "again"]
 
 
+def test_a_transaction_that_writes_is_not_told_that_nobody_does():
+    """In one message the statement's time is the transaction's, as in a first statement."""
+    quiet()
+    with session() as writer:
+        insert = "INSERT INTO shop_customer (name, email) VALUES ('own', '')"
+        writer.execute(f"BEGIN; {insert}; CREATE TEMPORARY TABLE seen AS SELECT seq, floor FROM pubsubpull_present()")
+        ((seq, floor),) = writer.execute("SELECT seq, floor FROM seen").fetchall()
+        writer.execute("COMMIT")
+    assert seq == now().seq
+    assert floor < seq
+
+
+def test_only_the_first_present_of_a_transaction_tells_that_nobody_writes():
+    """Later it is told the count of the first, also within one statement."""
+    quiet()
+    with session() as reader, session() as writer:
+        reader.execute("""
+            CREATE FUNCTION pg_temp.twice() RETURNS TABLE (seq bigint, floor bigint) LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM FROM pubsubpull_present();
+                PERFORM pg_advisory_lock(4711);
+                RETURN QUERY SELECT p.seq, p.floor FROM pubsubpull_present() AS p;
+            END $$""")
+        writer.execute("SELECT pg_advisory_lock(4711)")
+        with ThreadPoolExecutor(1) as thread:
+            read = thread.submit(lambda: reader.execute("SELECT * FROM pg_temp.twice()").fetchall())
+            until(
+                lambda: writer.execute("SELECT count(*) FROM pg_locks WHERE objid = 4711 AND NOT granted").fetchone()[0]
+            )
+            writer.execute("BEGIN")
+            add(writer, "unseen")
+            writer.execute("SELECT pg_advisory_unlock(4711)")
+            ((seq, floor),) = read.result(60)
+        writer.execute("COMMIT")
+    assert seq == now().seq
+    assert floor < seq
+
+
+def test_what_is_made_dear_is_not_compiled():
+    """Before PostgreSQL 18 a plan that is advised against costs so much that it is worth a compiler's time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname, proconfig FROM pg_proc WHERE proname LIKE 'pubsubpull%' AND proconfig IS NOT NULL"
+        )
+        advised = {
+            name: options for name, options in cursor.fetchall() if any(one.startswith("enable_") for one in options)
+        }
+    assert "pubsubpull_look" in advised
+    assert [name for name, options in advised.items() if "jit=off" not in options] == []
+
+
+def test_whoever_takes_an_id_has_its_transaction_before():
+    """Between the two, the present would take the id for settled."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE prosrc LIKE '%INSERT INTO pubsubpull_change (%'")
+        writers = dict(cursor.fetchall())
+    assert len(writers) >= 8
+    for name, source in writers.items():
+        takes = source.index("INSERT INTO pubsubpull_change")
+        of_rows_here = "old_rows" in source or "new_rows" in source  # which the transaction has written
+        imported = "INTO pubsubpull_change (id" in source
+        assert of_rows_here or imported or "pg_current_xact_id()" in source[:takes], name
+
+
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
 def test_what_a_transaction_knew_of_others_at_its_beginning_settles_nothing(level):
     """It has counted the transactions once and is told the same ever after; in an old snapshot it sees none, either."""
     quiet()
     with session() as reader, session() as writer:
         reader.execute(f"BEGIN ISOLATION LEVEL {level}")
-        reader.execute("SELECT age('3'::xid), floor FROM pubsubpull_present()")
+        reader.execute("SELECT age('3'::xid)")
         writer.execute("BEGIN")
         add(writer, "unseen")
         ((seq, floor),) = reader.execute("SELECT seq, floor FROM pubsubpull_present()").fetchall()
@@ -374,6 +440,14 @@ def test_with_the_present_only_what_is_soon_said_is_found():
     Customer.objects.create(name="d")
     assert feed.look(cursor, **given)[1] is None, "so many are not read with each look"
     assert len(drain(cursor)[0]) == feed.FEW + 1
+    last = quiet().cursor()
+    Customer.objects.create(name="small", email="x" * 1000)
+    assert feed.look(last, **given)[1][1] == 1
+    large = Customer.objects.create(name="large", email=secrets.token_hex(2000))
+    assert feed.look(last, **given)[1] is None, "pages are not measured here"
+    last = quiet().cursor()
+    large.delete()
+    assert feed.look(last, **given)[1] is None, "the row before is large"
 
 
 def test_with_the_present_nothing_is_found_where_a_part_of_the_log_is_gone():
