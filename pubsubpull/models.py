@@ -1,7 +1,7 @@
 """All of the app's models, from where each belongs."""
 
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change, Log
+from pubsubpull.capture.models import Change, History, Log
 from pubsubpull.pull.models import Consumer
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
 from pubsubpull.subscribe.models import Counter, Failure, Host, Sample, SigningKey, Subscription, Worker
@@ -14,6 +14,7 @@ __all__ = [
     "CopyRange",
     "Counter",
     "Failure",
+    "History",
     "Host",
     "Log",
     "ReplicaState",

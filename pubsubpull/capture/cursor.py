@@ -12,7 +12,7 @@ from pubsubpull import exceptions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMAT = 1
+FORMAT = 2
 """The first byte of an encoded cursor."""
 
 LARGEST = 2**63 - 1
@@ -77,11 +77,13 @@ class Window:
 class Cursor:
     """What a reader has seen: the transactions of `snapshot`, and, within `window`, the ids up to its `last`.
 
-    `epoch` names the history of the log; `seq` is an id that the sequence had reached before the snapshot, and `floor`
-    one at or below which every transaction had ended at the snapshot.
+    `history` names the history of the log, and `tick` the newest of its ticks that went into the cursor, 0 where it has
+    seen nothing; `seq` is an id that the sequence had reached before the snapshot, and `floor` one at or below which
+    every transaction had ended at the snapshot.
     """
 
-    epoch: int
+    history: int
+    tick: int
     seq: int
     floor: int
     snapshot: Snapshot
@@ -94,7 +96,7 @@ class Cursor:
 
     def encode(self) -> str:
         """Return the cursor as base64url text: a format byte, then varints."""
-        numbers = [self.epoch, self.floor, self.seq - self.floor, *_numbers(self.snapshot)]
+        numbers = [self.history, self.tick, self.floor, self.seq - self.floor, *_numbers(self.snapshot)]
         if self.window:
             window = self.window
             numbers += [
@@ -122,7 +124,7 @@ def reached(text: str) -> int:
     For many cursors of one's own: it takes less time than `decode`, which checks all that a cursor says.
     """
     try:
-        _, floor, above, _, _, running, *rest = _read(text)
+        _, _, floor, above, _, _, running, *rest = _read(text)
     except (ValueError, binascii.Error) as error:
         raise exceptions.CursorInvalid(NONE) from error
     window = rest[running:]
@@ -141,8 +143,9 @@ def _read(text: str) -> list[int]:
 
 def _decode(text: str) -> Cursor:
     reader = iter(_read(text))
-    epoch, floor, above = next(reader), next(reader), next(reader)
-    cursor = Cursor(epoch=epoch, seq=_bounded(floor + above), floor=floor, snapshot=_snapshot(reader))
+    history, tick, floor, above = next(reader), next(reader), next(reader), next(reader)
+    seq, snapshot = _bounded(floor + above), _snapshot(reader)
+    cursor = Cursor(history=history, tick=tick, seq=seq, floor=floor, snapshot=snapshot)
     rest = list(reader)
     if rest:
         reader = iter(rest)

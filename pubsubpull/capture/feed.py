@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sizes, sql
-from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window
+from pubsubpull.capture.cursor import LARGEST, NOTHING, Cursor, Snapshot, Window
 from pubsubpull.capture.reading import Reading
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 SCAN = 20_000
 """How many ids a page looks at, at most; a page for a quiet model may so be empty and still say `more`."""
+
+GAPS = 50
+"""How many gaps in the ids, each wider than that, a page goes beyond, at most."""
 
 FEW = 100
 """Up to so many ids are read together with the present; they may be read again and again, while others write."""
@@ -32,12 +36,16 @@ Found = tuple[int | None, int, int, bool, bytes]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Present:
-    """The log at one moment. `top` is an id that no transaction of the snapshot goes beyond.
+    """The log at one tick, of one history. `top` is an id that no transaction of the snapshot goes beyond.
 
-    At or below `floor` every transaction had ended; `settled` is the latest such id that the log itself has noted.
+    At or below `floor` every transaction had ended; `settled` is the latest such id that the log itself has noted. A
+    `standby` serves the newest tick that it has: the server is one, or the transaction writes nothing or keeps to one
+    snapshot. `reached` is an id that the sequence has reached now; `past` are the histories that have ended, each with
+    its last tick.
     """
 
-    epoch: int
+    history: int
+    tick: int
     seq: int
     snapshot: Snapshot
     top: int
@@ -47,14 +55,22 @@ class Present:
     dropped: int
     dropped_xid: int
     standby: bool
+    reached: int
+    past: dict[int, int] = dataclasses.field(repr=False)
+
+    def last_tick(self, history: int) -> int | None:
+        """Return the last tick of a history which this log still holds; None where it knows no such history."""
+        if history == self.history:
+            return LARGEST if self.standby else self.tick
+        return self.past.get(history)
 
     def cursor(self) -> Cursor:
         """Return the cursor of one who has seen everything up to now."""
-        return Cursor(epoch=self.epoch, seq=self.seq, floor=self.floor, snapshot=self.snapshot)
+        return Cursor(history=self.history, tick=self.tick, seq=self.seq, floor=self.floor, snapshot=self.snapshot)
 
     def start(self) -> Cursor:
         """Return the cursor of one who has seen nothing, at the beginning of what the log keeps."""
-        return Cursor(epoch=self.epoch, seq=self.dropped, floor=self.dropped, snapshot=NOTHING)
+        return Cursor(history=self.history, tick=0, seq=self.dropped, floor=self.dropped, snapshot=NOTHING)
 
     def after(self, version: int) -> Cursor:
         """Return the cursor of one who has seen what there is now up to a version, and nothing beyond it."""
@@ -62,7 +78,7 @@ class Present:
         if last >= self.top:
             return self.cursor()
         window = Window(seq=self.seq, floor=self.floor, snapshot=self.snapshot, last=last, top=self.top)
-        return dataclasses.replace(self.start(), window=window)
+        return dataclasses.replace(self.start(), tick=self.tick, window=window)
 
 
 class Row(NamedTuple):
@@ -82,7 +98,8 @@ class Row(NamedTuple):
 class Page:
     """Some changes as JSON text in UTF-8, items with commas between, and the cursor after them.
 
-    `more` says that the log had further changes, for this reader or others, when the page was read. Of a compact page
+    `more` says that the log had further changes, for this reader or others, when the page was read: also such as have
+    been committed since the window of this page began. Of a compact page
     `items` are the models', each in a line of its own: its columns, and its changes with the values of these.
     """
 
@@ -109,7 +126,10 @@ class Rows:
 
 
 def present(using: str = "default") -> Present:
-    """Read where the log is now. On the first call after a restore this starts a new epoch."""
+    """Read where the log is now: at its newest tick, or at a new one where something has come since.
+
+    In a transaction of the caller's that tick, and the cursors of it, count once that has been committed.
+    """
     (row,) = sql.run(using, sql.template("queries/present"))
     return as_present(*row)
 
@@ -132,17 +152,18 @@ def look(
     few = min(limit, FEW)
     given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}
     (row,) = sql.run(using, sql.template("queries/look"), given, as_bytes=True)
-    epoch, seq, snapshot, *rest, dropped, count, last, items = row
-    now = as_present(epoch, seq, snapshot.decode(), *rest)
+    *columns, dropped, count, last, items = row
+    now = as_present(*columns)
     if count is None or lacks(after, now.dropped, now.dropped_xid):
         return now, None
     return now, (dropped, count, last, False, items)
 
 
 def as_present(  # noqa: PLR0917  the columns, in their order
-    epoch: int,
+    history: int,
+    tick: int,
     seq: int,
-    snapshot: str,
+    snapshot: str | bytes,
     top: int,
     restored: int,
     settled: int,
@@ -150,12 +171,15 @@ def as_present(  # noqa: PLR0917  the columns, in their order
     dropped: int,
     dropped_xid: int,
     standby: bool,
+    reached: int,
+    past: str | bytes | None,
 ) -> Present:
     """Return what the columns of `pubsubpull_present()` say, for a query that reads more in the same round trip."""
     return Present(
-        epoch=epoch,
+        history=history,
+        tick=tick,
         seq=seq,
-        snapshot=Snapshot.parse(snapshot),
+        snapshot=Snapshot.parse(_text(snapshot)),
         top=top,
         restored=restored,
         settled=settled,
@@ -163,7 +187,19 @@ def as_present(  # noqa: PLR0917  the columns, in their order
         dropped=dropped,
         dropped_xid=dropped_xid,
         standby=standby,
+        reached=reached,
+        past=_past(_text(past)) if past else {},
     )
+
+
+def _text(given: str | bytes) -> str:
+    return given.decode() if isinstance(given, bytes) else given
+
+
+@functools.lru_cache(maxsize=16)
+def _past(text: str) -> dict[int, int]:
+    """Read the histories that have ended, `token:tick,token:tick`."""
+    return {int(token): int(tick) for token, tick in (one.split(":") for one in text.split(","))}
 
 
 def page(
@@ -185,23 +221,26 @@ def page(
     where the caller has just read it, and `found` what `look` found with it. Raises `CursorExpired`.
     """
     now = now or present(using)
-    reading = _reading(after, now)
-    if reading is None:
-        assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
-        return Page(items=b"", count=0, cursor=after, more=False)
-    if reading.holds_nothing:
-        return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
-    if found is None:
-        bound = size if sizes.may_be_large(using, limit=limit) else None
-        query = "queries/compact" if compact else "queries/page"
-        read = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
-        found = (read[0][0], *_joined([row[1:] for row in read])) if compact else read[0]
-    dropped, count, last, cut, items = found
-    _kept(reading, dropped, now, using)
-    cursor, more = reading.next(last if cut or count == limit else _reached(reading, now, empty=not count, using=using))
-    if more and reading.is_gap_before(cursor):
-        return page(cursor, limit=limit, models=models, using=using, now=now, size=size, old=old, compact=compact)
-    return Page(items=items, count=count, cursor=cursor, more=more)
+    after = after or now.start()
+    for _ in range(GAPS):
+        reading = _reading(after, now)
+        if reading is None:
+            return Page(items=b"", count=0, cursor=after, more=False)
+        if reading.holds_nothing:
+            return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
+        if found is None:
+            bound = size if sizes.may_be_large(using, limit=limit) else None
+            query = "queries/compact" if compact else "queries/page"
+            read = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
+            found = (read[0][0], *_joined([row[1:] for row in read])) if compact else read[0]
+        dropped, count, last, cut, items = found
+        _kept(reading, dropped, now, using)
+        reached = last if cut or count == limit else _reached(reading, now, empty=not count, using=using)
+        after, more = reading.next(reached)
+        if not (more and reading.is_gap_before(after)):
+            break
+        found = None
+    return Page(items=items, count=count, cursor=after, more=more or after.tick < now.tick)
 
 
 def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[int, int, bool, bytes]:
@@ -226,42 +265,56 @@ def rows(
 ) -> Rows:
     """Return what `page` returns, change by change."""
     now = now or present(using)
-    reading = _reading(after, now)
-    if reading is None:
-        assert after is not None  # noqa: S101  only a cursor can be ahead of a standby
-        return Rows(rows=(), cursor=after, more=False)
-    if reading.holds_nothing:
-        return Rows(rows=(), cursor=reading.next(reading.window.top)[0], more=False)
-    bound = size if sizes.may_be_large(using, limit=limit) else None
-    read = reading.read("queries/rows", limit=limit, size=bound, models=models, using=using)
-    _kept(reading, read[0][0], now, using)
-    found = tuple(Row(*row) for _, *row, _ in read if row[0] is not None)
-    full = len(found) == limit or bool(read[-1][-1])
-    cursor, more = reading.next(found[-1].version if full else _reached(reading, now, empty=not found, using=using))
-    if more and reading.is_gap_before(cursor):
-        return rows(cursor, limit=limit, models=models, using=using, now=now, size=size)
-    return Rows(rows=found, cursor=cursor, more=more, reading=reading)
+    after = after or now.start()
+    for _ in range(GAPS):
+        reading = _reading(after, now)
+        if reading is None:
+            return Rows(rows=(), cursor=after, more=False)
+        if reading.holds_nothing:
+            return Rows(rows=(), cursor=reading.next(reading.window.top)[0], more=False)
+        bound = size if sizes.may_be_large(using, limit=limit) else None
+        read = reading.read("queries/rows", limit=limit, size=bound, models=models, using=using)
+        _kept(reading, read[0][0], now, using)
+        found = tuple(Row(*row) for _, *row, _ in read if row[0] is not None)
+        full = len(found) == limit or bool(read[-1][-1])
+        reached = found[-1].version if full else _reached(reading, now, empty=not found, using=using)
+        after, more = reading.next(reached)
+        if not (more and reading.is_gap_before(after)):
+            break
+    return Rows(rows=found, cursor=after, more=more or after.tick < now.tick, reading=reading)
 
 
-def _reading(after: Cursor | None, now: Present) -> Reading | None:
+def _reading(since: Cursor, now: Present) -> Reading | None:
     """Decide what to read next; None where this server lags behind the cursor."""
-    since = after or now.start()
     check(since, now)
-    upto = since.window or Window(seq=now.seq, floor=now.floor, snapshot=now.snapshot, last=0, top=now.top)
-    if not now.snapshot.covers(upto.snapshot if since.window else since.snapshot):
+    if is_ahead(since, now):
         return None
+    upto = since.window
+    if upto is None:
+        upto = Window(seq=now.seq, floor=now.floor, snapshot=now.snapshot, last=0, top=now.top)
+        since = dataclasses.replace(since, history=now.history, tick=now.tick)
     low = max(upto.last, since.seq)
     return Reading(since=since, window=upto, high=min(upto.top, low + SCAN), restored=now.restored)
 
 
+def is_ahead(cursor: Cursor, now: Present) -> bool:
+    """Say whether the cursor has seen what this server, a standby, has not.
+
+    The snapshots are asked, too: of two ticks made at once the one with the lower number may have seen more.
+    """
+    return now.standby and (cursor.tick > now.tick or not now.snapshot.covers((cursor.window or cursor).snapshot))
+
+
 def check(cursor: Cursor, now: Present) -> None:
     """Raise `CursorExpired` where the log at hand cannot say what comes after the cursor."""
-    if cursor.epoch != now.epoch:
+    last = now.last_tick(cursor.history)
+    if last is None and now.standby and cursor.tick > now.tick:
+        return  # its history may have begun on the primary, and not have come here yet
+    if last is None:
         raise exceptions.CursorExpired(
             f"This cursor is of another history of the log: the database was restored or replaced. {EXPIRED}"
         )
-    latest = cursor.window.snapshot if cursor.window else cursor.snapshot
-    if not now.standby and not now.snapshot.covers(latest):
+    if cursor.tick > last:
         raise exceptions.CursorExpired(
             f"This cursor has seen more than this log holds: the database went back to an earlier state. {EXPIRED}"
         )

@@ -41,11 +41,7 @@ class Change(models.Model):
 class Log(models.Model):
     """What is known of the log as a whole; one row."""
 
-    epoch = models.BigIntegerField(primary_key=True)
-    started = models.DateTimeField()
-    system_identifier = models.BigIntegerField()
-    database = models.BigIntegerField()
-    restored = models.BigIntegerField()
+    restored = models.BigIntegerField(primary_key=True)
     settled = models.BigIntegerField()
     dropped = models.BigIntegerField()
 
@@ -53,4 +49,18 @@ class Log(models.Model):
         db_table = "pubsubpull_log"
 
     def __str__(self) -> str:
-        return f"epoch {self.epoch}"
+        return f"settled up to {self.settled}"
+
+
+class History(models.Model):
+    """One history of the log: it begins with a start of the server, after the tick `after` of the history before."""
+
+    token = models.BigIntegerField(primary_key=True)
+    after = models.BigIntegerField()
+    began = models.DateTimeField()
+
+    class Meta:
+        db_table = "pubsubpull_history"
+
+    def __str__(self) -> str:
+        return f"history {self.token}"

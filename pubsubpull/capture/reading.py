@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One query's worth of a window: from the cursor `since` to `window`, ids up to `high`."""
+    """One query's worth of a window: from the cursor `since` to `window`, ids up to `high`.
+
+    `since` names the tick of the window's end already.
+    """
 
     since: Cursor
     window: Window
@@ -39,7 +42,8 @@ class Reading:
         """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""
         if reached >= self.window.top:
             return Cursor(
-                epoch=self.since.epoch,
+                history=self.since.history,
+                tick=self.since.tick,
                 seq=self.window.seq,
                 floor=self.window.floor,
                 snapshot=self.window.snapshot,

@@ -17,6 +17,9 @@ class Migration(migrations.Migration):
                 "first_partition.1",
                 "request_table.1",
                 "log_table.1",
+                "history_table.1",
+                "tick_table.1",
+                "alive_table.1",
                 "key.1",
                 "mask.1",
                 "request_id.1",
@@ -30,7 +33,9 @@ class Migration(migrations.Migration):
                 "capture_row.1",
                 "capture_truncate.1",
                 "capture_truncate_partition.1",
-                "new_epoch.1",
+                "is_alive.1",
+                "tick.1",
+                "begin_history.1",
                 "present.1",
                 "look.1",
                 "settle.1",
@@ -103,16 +108,23 @@ class Migration(migrations.Migration):
                 migrations.CreateModel(
                     name="Log",
                     fields=[
-                        ("epoch", models.BigIntegerField(primary_key=True, serialize=False)),
-                        ("started", models.DateTimeField()),
-                        ("system_identifier", models.BigIntegerField()),
-                        ("database", models.BigIntegerField()),
-                        ("restored", models.BigIntegerField()),
+                        ("restored", models.BigIntegerField(primary_key=True, serialize=False)),
                         ("settled", models.BigIntegerField()),
                         ("dropped", models.BigIntegerField()),
                     ],
                     options={
                         "db_table": "pubsubpull_log",
+                    },
+                ),
+                migrations.CreateModel(
+                    name="History",
+                    fields=[
+                        ("token", models.BigIntegerField(primary_key=True, serialize=False)),
+                        ("after", models.BigIntegerField()),
+                        ("began", models.DateTimeField()),
+                    ],
+                    options={
+                        "db_table": "pubsubpull_history",
                     },
                 ),
                 migrations.CreateModel(

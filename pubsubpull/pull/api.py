@@ -28,12 +28,12 @@ ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.P
 
 @router.get("/", url_name="service", response={200: schemas.Service, **ERRORS}, summary="What this service publishes")
 def service(request: HttpRequest) -> HttpResponse:
-    """Name the service, its epoch, and the models that the consumer may read."""
+    """Name the service, the history of its log, and the models that the consumer may read."""
     base = request.build_absolute_uri(request.path)
     return calls.answer(
         {
             "service": conf.get().SERVICE_NAME,
-            "epoch": feed.present(calls.using()).epoch,
+            "history": feed.present(calls.using()).history,
             "models": [
                 {"model": label, "url": f"{base}models/{label}/"}
                 for label in consumers.granted(calls.consumer(request))

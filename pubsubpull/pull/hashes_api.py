@@ -103,7 +103,7 @@ def _not_before(text: str) -> None:
         raise problems.invalid("seen", str(error)) from error
     now = feed.present(calls.using())
     feed.check(cursor, now)
-    if not now.snapshot.covers((cursor.window or cursor).snapshot):
+    if feed.is_ahead(cursor, now):
         raise problems.Problem(
             status=503,
             type="unavailable",

@@ -20,7 +20,7 @@ class Service(Schema):
     """The service, and what the consumer may read of it."""
 
     service: str
-    epoch: int
+    history: int
     models: list[Link]
     links: dict[str, str]
 

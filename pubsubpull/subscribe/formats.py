@@ -27,7 +27,7 @@ class Envelope:
     previous: str
     cursor: str
     more: bool
-    epoch: int
+    history: int
     single: bool = False
 
 
@@ -87,7 +87,7 @@ def _page(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, 
 
 def _cloudevents(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
     """Return structured events. What a page says around its items goes into headers: a batch has no room for it."""
-    source = f"urn:pubsubpull:{urllib.parse.quote(conf.get().SERVICE_NAME, safe='')}:{envelope.epoch}"
+    source = f"urn:pubsubpull:{urllib.parse.quote(conf.get().SERVICE_NAME, safe='')}:{envelope.history}"
     events = [_event(traced(row), source) for row in rows]
     kind = "cloudevents" if envelope.single else "cloudevents-batch"
     return (events[0] if envelope.single else f"[{','.join(events)}]").encode(), {

@@ -37,7 +37,7 @@ def checks(settings: Settings) -> dict[str, str]:
 def _partitions(present: Present, settings: Settings) -> str:
     using = settings.DATABASE
     there = partitions.read(present, using)
-    ahead = partitions.end(there) - 1 - present.seq
+    ahead = partitions.end(there) - 1 - present.reached
     if partitions.overflowed(there):
         return f"changes go into the default partition; {_maintain(partitions.ADOPTING, using)}"
     if ahead < settings.PARTITION_SIZE * AHEAD:

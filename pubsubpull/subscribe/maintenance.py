@@ -83,12 +83,12 @@ class Pass:
         present, size = feed.present(self.using), self.settings.PARTITION_SIZE
         there = partitions.read(present, self.using)
         if partitions.overflowed(there):
-            there = self._adopt(there, present.seq + size)
+            there = self._adopt(there, present.reached + size)
         elif not self.dry_run and self.rights.allow(partitions.ADOPTING):
             self._patiently("the default partition", partitions.release_default, self.using)
         if partitions.overflowed(there):
             return
-        for low, high in partitions.missing(there, seq=present.seq, size=size):
+        for low, high in partitions.missing(there, seq=present.reached, size=size):
             name = f"versions {low} to {high - 1}"
             if not self._may(name, partitions.MAKING):
                 return
@@ -192,7 +192,8 @@ class Pass:
         """Mark the subscriptions that have not had what is gone, and take them from their workers."""
         present = feed.present(self.using)
         for one, cursor in lapsing.cursors(self.using):
-            if cursor.epoch != present.epoch or not feed.lacks(cursor, present.dropped, present.dropped_xid):
+            known = present.last_tick(cursor.history) is not None
+            if not known or not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 continue
             if not self.dry_run and lapsing.mark(one, self.using):
                 self.report.lapsed.append(one)

@@ -123,7 +123,7 @@ def page(
 ) -> Notification:
     """Return the notification of these changes. `text` is the cursor that the receiver is told."""
     envelope = formats.Envelope(
-        subscription=style.name, previous=previous, cursor=text, more=more, epoch=cursor.epoch, single=single
+        subscription=style.name, previous=previous, cursor=text, more=more, history=cursor.history, single=single
     )
     body, headers = formats.encode(rows, envelope, style.form)
     return Notification(

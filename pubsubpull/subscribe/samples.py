@@ -31,7 +31,7 @@ def take(using: str, *, every: int = EVERY) -> bool:
     query = sql.compose(
         "queries/subscribe/sample",
         every=every,
-        captured=feed.present(using).seq,
+        captured=feed.present(using).reached,
         name=meter.CHANGES,
         label=meter.DELIVERED,
         writes=sql.template("queries/subscribe/writes"),

@@ -1,2 +1,2 @@
 -- The present of the log, in one round trip.
-SELECT epoch, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby FROM pubsubpull_present()
+SELECT history, tick, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby, reached, past FROM pubsubpull_present()

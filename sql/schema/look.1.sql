@@ -5,15 +5,15 @@
 -- PostgreSQL before 18 that makes a statement without an index so dear that it would be compiled. Where a value is large, nothing is said either.
 CREATE FUNCTION pubsubpull_look(
     wanted text[], low bigint, since pg_snapshot, at_most bigint, whole boolean,
-    OUT epoch bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT floor bigint,
-    OUT dropped bigint, OUT dropped_xid bigint, OUT standby boolean, OUT gone bigint, OUT count bigint, OUT last bigint, OUT items text
+    OUT history bigint, OUT tick bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint, OUT floor bigint,
+    OUT dropped bigint, OUT dropped_xid bigint, OUT standby boolean, OUT reached bigint, OUT past text, OUT gone bigint, OUT count bigint, OUT last bigint, OUT items text
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
     upto pg_snapshot;
     large boolean;
 BEGIN
-    SELECT p.epoch, p.seq, p.snapshot, p.top, p.restored, p.settled, p.floor, p.dropped, p.dropped_xid, p.standby
-    INTO epoch, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby FROM pubsubpull_present() AS p;
+    SELECT p.history, p.tick, p.seq, p.snapshot, p.top, p.restored, p.settled, p.floor, p.dropped, p.dropped_xid, p.standby, p.reached, p.past
+    INTO history, tick, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby, reached, past FROM pubsubpull_present() AS p;
     IF top <= low OR top - low > at_most OR low < restored OR standby THEN
         RETURN;
     END IF;

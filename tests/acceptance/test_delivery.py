@@ -319,7 +319,7 @@ def test_a_receiver_that_always_answers_409_is_failing_not_flooded(workers, rece
 
 def test_409_with_a_cursor_of_another_history_is_a_failure_that_says_so(workers, receiver, subscribe):
     cursor = feed.present().cursor()
-    foreign = feed.dataclasses.replace(cursor, epoch=cursor.epoch + 1).encode()
+    foreign = feed.dataclasses.replace(cursor, history=cursor.history + 1).encode()
     subscription = subscribe()
     receiver.answer = lambda _: (409, {}, json.dumps({"cursor": foreign}).encode())
     workers.start()

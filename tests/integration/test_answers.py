@@ -102,7 +102,7 @@ def test_409_with_a_cursor_of_another_history_is_a_failure_that_says_so(subscrib
     made = subscribe()
     add("a")
     cursor = feed.present().cursor()
-    foreign = dataclasses.replace(cursor, epoch=cursor.epoch + 1).encode()
+    foreign = dataclasses.replace(cursor, history=cursor.history + 1).encode()
     run(lambda *_: until(lambda: now(made).state == "failing"), RecordingTransport(elsewhere(foreign)), **NO_RUSH)
     assert "another history" in now(made).last_error
     assert now(made).cursor == made.cursor

@@ -186,7 +186,7 @@ def test_a_backlog_larger_than_what_is_read_ahead_comes_whole_and_in_order(subsc
 def test_an_expired_cursor_disables_with_what_to_do(subscribe):
     made = subscribe()
     cursor = Cursor.decode(made.cursor)
-    Subscription.objects.update(cursor=dataclasses.replace(cursor, epoch=cursor.epoch + 1).encode())
+    Subscription.objects.update(cursor=dataclasses.replace(cursor, history=cursor.history + 1).encode())
     run(lambda *_: until(lambda: now(made).state == "disabled"))
     assert "Read all instances" in now(made).last_error
     assert now(made).worker is None

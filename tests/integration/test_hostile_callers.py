@@ -337,7 +337,8 @@ def cursors(draw):
             top=draw(numbers),
         )
     return Cursor(
-        epoch=draw(st.sampled_from([1, 1, 1, 0, 2, 2**63 - 1])),
+        history=draw(st.sampled_from([1, 1, 1, 0, 2, 2**63 - 1])),
+        tick=draw(numbers),
         seq=seq,
         floor=draw(st.integers(0, seq)),
         snapshot=draw(snapshots()),

@@ -400,11 +400,11 @@ def test_a_subscription_is_lapsing_before_anything_is_dropped(start, subscribe):
     assert report.lapsed == []
 
 
-def test_a_subscription_of_another_epoch_or_with_no_cursor_does_not_lapse(start, subscribe):
+def test_a_subscription_of_another_history_or_with_no_cursor_does_not_lapse(start, subscribe):
     subscribe("broken", paused=True)
     other = subscribe("other", paused=True)
     Subscription.objects.filter(name="broken").update(cursor="none")
-    elsewhere = dataclasses.replace(Cursor.decode(other.cursor), epoch=1)
+    elsewhere = dataclasses.replace(Cursor.decode(other.cursor), history=1)
     Subscription.objects.filter(name="other").update(cursor=elsewhere.encode())
     write(20)
     age(start + 9, 2 * DAY)

@@ -154,7 +154,7 @@ def test_one_that_is_rewound_goes_on_from_there(made):
     with pytest.raises(CommandError, match='--to: must be a cursor, "now", "start", or a time'):
         command("rewind", "billing/main", "--to", "then")
     cursor = feed.present().cursor()
-    foreign = feed.dataclasses.replace(cursor, epoch=cursor.epoch + 1).encode()
+    foreign = feed.dataclasses.replace(cursor, history=cursor.history + 1).encode()
     with pytest.raises(CommandError, match="another history"):
         command("rewind", "billing/main", "--to", foreign)
 

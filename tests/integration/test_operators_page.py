@@ -274,7 +274,7 @@ def test_a_place_that_is_none_is_refused_with_the_reason(boss, made, given, reas
 def test_a_cursor_of_another_history_is_refused(boss, made):
     import dataclasses
 
-    cursor = dataclasses.replace(feed.present().cursor(), epoch=99).encode()
+    cursor = dataclasses.replace(feed.present().cursor(), history=99).encode()
     answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "cursor", "cursor": cursor})
     assert "another history of the log" in answer.content.decode()
 

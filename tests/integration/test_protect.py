@@ -48,7 +48,7 @@ TAMPERING = [
     "SELECT pubsubpull_detach_partition(1, '1')",
     "SELECT pubsubpull_drop_detached()",
     "SELECT pubsubpull_prune_requests(now(), 1)",
-    "SELECT pubsubpull_new_epoch(1, 1)",
+    "SELECT pubsubpull_begin_history()",
     "SELECT pubsubpull_seal(1, '0')",
     "SELECT pubsubpull_log_row('shop.customer', '{id}', '{}', '{}', NULL, '{\"id\": 1}')",
     "CREATE TEMP TABLE forged (id int); CREATE TRIGGER t AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows "

@@ -67,7 +67,7 @@ def now():
 
 def test_the_root_names_the_service_and_what_the_consumer_may_read(get, customers_only):
     body = get("").json()
-    assert (body["service"], body["epoch"]) == ("shop", feed.present().epoch)
+    assert (body["service"], body["history"]) == ("shop", feed.present().history)
     assert "shop.order_tags" in [model["model"] for model in body["models"]]
     body = get("", token=customers_only).json()
     assert [model["model"] for model in body["models"]] == ["shop.customer"]
@@ -272,6 +272,7 @@ def test_while_a_transaction_is_open_for_long_a_call_that_waits_reads_once_what_
     with session() as writer:
         writer.execute("BEGIN")
         writer.execute("INSERT INTO shop_customer (name, email) VALUES ('a', '')")
+        Order.objects.create()
         present = feed.present()
         monkeypatch.setattr(feed, "look", lambda *_, **__: (present, None))
         monkeypatch.setattr(feed, "present", lambda _: present)
@@ -611,7 +612,7 @@ def test_any_text_as_a_cursor_is_refused_and_never_an_error(get, client, text, t
 
 def test_a_cursor_that_has_expired_says_how_to_go_on(get):
     cursor = Cursor.decode(now())
-    other = Cursor(epoch=cursor.epoch + 1, seq=cursor.seq, floor=cursor.floor, snapshot=cursor.snapshot)
+    other = dataclasses.replace(cursor, history=cursor.history + 1)
     answer = get(f"changes/?after={other.encode()}", 410)
     assert problem(answer) == ("cursor-expired", "after")
     assert "Read all instances" in answer.json()["detail"]
@@ -627,8 +628,9 @@ def test_other_methods_and_other_addresses_are_problems_too(client, token, get):
 
 def test_a_database_that_does_not_answer_is_a_503(get):
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE pubsubpull_log SET database = 1")
-        cursor.execute("ALTER FUNCTION pubsubpull_new_epoch SET lock_timeout = '10ms'")
+        cursor.execute("UPDATE pubsubpull_alive SET database = 1")
+        cursor.execute("UPDATE pubsubpull_history SET database = 1")
+        cursor.execute("ALTER FUNCTION pubsubpull_begin_history SET lock_timeout = '10ms'")
     from tests.sessions import session
 
     try:
@@ -638,7 +640,7 @@ def test_a_database_that_does_not_answer_is_a_503(get):
             answer = get("changes/", 503)
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("ALTER FUNCTION pubsubpull_new_epoch SET lock_timeout = '200ms'")
+            cursor.execute("ALTER FUNCTION pubsubpull_begin_history SET lock_timeout = '200ms'")
     assert problem(answer)[0] == "unavailable"
     assert answer.headers["Retry-After"] == "1"
 

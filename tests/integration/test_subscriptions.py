@@ -268,7 +268,7 @@ def test_a_name_that_will_not_do_gets_a_400(call, name):
 
 def test_a_cursor_of_another_history_gets_a_410_that_says_how_to_go_on(call):
     cursor = feed.present().cursor()
-    foreign = feed.dataclasses.replace(cursor, epoch=cursor.epoch + 1).encode()
+    foreign = feed.dataclasses.replace(cursor, history=cursor.history + 1).encode()
     found = problem(call("PUT", "main/", {**GOOD, "after": foreign}), 410)
     assert found["type"].endswith("cursor-expired")
     assert "instances" in found["detail"]

@@ -19,7 +19,7 @@ from pubsubpull.subscribe.shares import share
 from pubsubpull.subscribe.transport import Response
 
 NOW = 1_700_000_000.0
-CURSOR = Cursor(epoch=1, seq=10, floor=0, snapshot=Snapshot(xmin=5, xmax=5))
+CURSOR = Cursor(history=1, tick=1, seq=10, floor=0, snapshot=Snapshot(xmin=5, xmax=5))
 WINDOW = Window(seq=100, floor=0, snapshot=Snapshot(xmin=50, xmax=50), last=0, top=100)
 
 STYLE = notification.Style(subscription="s", name='na"me')

@@ -44,7 +44,7 @@ def envelope(**given):
             "previous": "a",
             "cursor": "b",
             "more": True,
-            "epoch": 7,
+            "history": 7,
             **given,
         }
     )

@@ -62,7 +62,7 @@ def test_a_log_is_trimmed_only_where_its_oldest_change_is_a_quarter_too_old():
 def cursor(seq, *, floor=0, xmin=50, last=None):
     snapshot = Snapshot(xmin=xmin, xmax=xmin + 10, running=(xmin,))
     window = None if last is None else Window(seq=seq + 99, floor=floor, snapshot=snapshot, last=last, top=seq + 99)
-    return Cursor(epoch=1, seq=seq, floor=floor, snapshot=snapshot, window=window)
+    return Cursor(history=1, tick=1, seq=seq, floor=floor, snapshot=snapshot, window=window)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ WITH place AS (SELECT relnamespace::regnamespace::text AS schema FROM pg_class W
 tables AS (
     SELECT c.oid::regclass::text AS name, c.relowner, c.relacl, c.relispartition FROM pg_class c
     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)
-      AND (c.relname IN ('pubsubpull_change', 'pubsubpull_request', 'pubsubpull_log', 'pubsubpull_seal', 'pubsubpull_erasure', 'pubsubpull_import')
+      AND (c.relname IN ('pubsubpull_change', 'pubsubpull_request', 'pubsubpull_log', 'pubsubpull_history', 'pubsubpull_tick', 'pubsubpull_alive', 'pubsubpull_seal', 'pubsubpull_erasure', 'pubsubpull_import')
            OR c.oid IN (SELECT relid FROM pg_partition_tree('pubsubpull_change')))
 ),
 functions AS (
