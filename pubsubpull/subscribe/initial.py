@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from pubsubpull.capture import registry, sql
@@ -27,14 +28,18 @@ OP = "S"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """How far the rows have come: the models that are still to be sent, and the key of the first one's last row."""
+    """How far the rows have come: the models that are still to be sent, and the key of the first one's last row.
+
+    `run` tells a time that all rows are sent from another.
+    """
 
     models: tuple[str, ...]
     after: str | None = None
+    run: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
 
     def encode(self) -> str:
         """Return the place as it is stored."""
-        return json.dumps([self.after, *self.models])
+        return json.dumps([self.run, self.after, *self.models])
 
     def past(self, key: str) -> Place:
         """Return the place after a row of the first model."""
@@ -42,15 +47,15 @@ class Place:
 
     def rest(self) -> Place | None:
         """Return the place at which the next model begins, None where all have been sent."""
-        return Place(models=self.models[1:]) if len(self.models) > 1 else None
+        return dataclasses.replace(self, models=self.models[1:], after=None) if len(self.models) > 1 else None
 
 
 def decode(text: str) -> Place | None:
     """Read what `encode` wrote; None where nothing is stored, as all rows have been sent or none were asked for."""
     if not text:
         return None
-    after, *models = json.loads(text)
-    return Place(models=tuple(models), after=after)
+    run, after, *models = json.loads(text)
+    return Place(models=tuple(models), after=after, run=run)
 
 
 class Read(NamedTuple):
@@ -73,7 +78,7 @@ def page(held: Held, *, using: str) -> Notification | None:
         kept = _fitting(rows)
         following = place.rest() if len(kept) == len(rows) < size else place.past(kept[-1].key)
         if kept:
-            return _notification(held, place.models[0], kept, following)
+            return _notification(held, place, kept, following)
         place = following
     return None
 
@@ -100,10 +105,10 @@ def _fitting(rows: list[Read]) -> list[Read]:
     return rows
 
 
-def _notification(held: Held, model: str, rows: list[Read], following: Place | None) -> Notification:
+def _notification(held: Held, place: Place, rows: list[Read], following: Place | None) -> Notification:
     """Make a page of rows. It moves no cursor: the changes follow after the one that was taken before all rows."""
     made = notification.page(
-        [Row(_number(held, model, row), model, OP, row.item) for row in rows],
+        [Row(_number(place, row), place.models[0], OP, row.item) for row in rows],
         style=held.style,
         previous=held.told,
         cursor=held.cursor,
@@ -113,11 +118,11 @@ def _notification(held: Held, model: str, rows: list[Read], following: Place | N
     return dataclasses.replace(made, following=following)
 
 
-def _number(held: Held, model: str, row: Read) -> int:
+def _number(place: Place, row: Read) -> int:
     """Return a number for a row in its present state, below 0 so that it is no change's.
 
     It takes the place of a change's version where one is told from another: many rows may be of one version, or of
     none. The same row has another one when all begins anew, since its receiver is to take it again.
     """
-    what = [held.cursor.encode(), model, row.key, row.version]
+    what = [place.run, place.models[0], row.key, row.version]
     return ~(int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1)

@@ -77,7 +77,7 @@ def test_errors_say_what_is_wrong_and_hold_no_token(client, token):
         client.changes(["shop.nothing"])
     assert refused.value.problem["field"] == "models"
     with pytest.raises(exceptions.CursorExpired, match="Read all instances"):
-        client.changes(after="AQEAAAUAAA")
+        client.changes(after="AgEAAAAFAAA")
     with pytest.raises(exceptions.ServiceError, match="the token is not sent there"):
         client.get("http://127.0.0.1:9/elsewhere/")
     with Client(client.url, "wrong") as other, pytest.raises(exceptions.Refused) as unknown:

@@ -169,7 +169,7 @@ def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees
         there.Order.objects.filter(quantity=25).update(status="sent")
         there.Order.objects.bulk_create([there.Order(reference="unseen", quantity=99)])
         run.execute("RESET session_replication_role")
-        ReplicaState.objects.update(cursor="AQEAAAUAAA")
+        ReplicaState.objects.update(cursor="AgEAAAAFAAA")
         counts = []
         step = follower.copy
 
@@ -535,7 +535,7 @@ def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_al
     write()
     follower.run_once()
     place.copy_again([declared.get("replicas.order")], "default")
-    ReplicaState.objects.filter(name="replicas.customer").update(cursor="AQEAAAUAAA")
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor="AgEAAAAFAAA")
     there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
     follower.run_once()
     equal()
