@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # pip cannot install twice at once into the same environment
-.PHONY: help demo test test-all faults bench lint screenshots clean
+.PHONY: help demo test test-all faults disasters bench lint screenshots clean
 
 # The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
@@ -33,6 +33,9 @@ test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL t
 
 faults: $(VENV)/.test ## let workers, PostgreSQL, network and receivers fail for minutes: ARGS="--seconds 300 --seed 7"
 	@$(RUN) -m tests.faults $(ARGS)
+
+disasters: $(VENV)/.test ## let PostgreSQL crash, fail over and be restored under readers: ARGS="--only crashes --crashes 20"
+	@$(RUN) -m tests.disasters $(ARGS)
 
 bench: $(VENV)/.bench ## measure, beside what others offer
 	@$(WITH_POSTGRES) bench $(RUN) -m benchmarks $(ARGS)

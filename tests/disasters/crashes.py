@@ -1,4 +1,4 @@
-"""Crashes of the server under writers of whom many roll back, with a reader, and a worker with its receiver, all the while."""
+"""Crashes of the server under writers of whom many roll back, a reader and a worker reading on all the while."""
 
 from __future__ import annotations
 

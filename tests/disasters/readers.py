@@ -49,6 +49,15 @@ def rows(server, table="shop_customer"):
         return {str(key): name for key, name in connection.execute(f"SELECT id, name FROM {table}")}
 
 
+@contextlib.contextmanager
+def running(server, folder, *args, settings="tests.delivery_settings", **environment):
+    """Run a management command until the block ends; give its process."""
+    given = {"DATABASE_URL": server.url(), "DJANGO_SETTINGS_MODULE": settings, **environment}
+    command = (sys.executable, "manage.py", *args)
+    with processes.running(*command, log=folder / f"{args[0]}.log", **given) as process:
+        yield process
+
+
 class Service:
     """The service at one address, whatever server it has its database on."""
 
@@ -150,6 +159,11 @@ class Replicas:
         )
         assert code == 0, printed
         return printed
+
+    def following(self, folder):
+        """Follow until the block ends; give the process."""
+        where = {"SHOP_URL": self.service.url, "SHOP_TOKEN": self.service.token}
+        return running(self.server, folder, "pubsubpull_follow", settings="tests.replica_settings", **where)
 
     def table(self):
         """Return the rows by key."""
