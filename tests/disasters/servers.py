@@ -158,3 +158,32 @@ def rewind(server, other):
     program(other, "pg_rewind", *target, "--write-recovery-conf", **as_owner(server), cwd=server.data)
     (server.data / "standby.signal").touch()
     hand_over_like(server.data, other.data)
+
+
+def kill(pid):
+    """Kill one process of a server."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def answers(server):
+    """Say whether a server takes statements."""
+    with contextlib.suppress(psycopg.OperationalError):
+        return bool(execute(server, "SELECT 1"))
+    return False
+
+
+def copy_files(data, to):
+    """Copy the files of a server that is at rest."""
+    shutil.copytree(data, to)
+    hand_over_like(to, data)
+
+
+class Named:
+    """Another database of a server."""
+
+    def __init__(self, server, name):
+        self._server, self._name = server, name
+
+    def url(self):
+        """Return where it is."""
+        return self._server.url(self._name)
