@@ -13,7 +13,7 @@ class PubSubPullConfig(AppConfig):
     def ready(self) -> None:
         """Connect the receivers and register the checks."""
         from django.db.backends.signals import connection_created
-        from django.db.models.signals import post_migrate
+        from django.db.models.signals import post_migrate, pre_migrate
 
         from pubsubpull import checks  # noqa: F401
         from pubsubpull.audit import tasks, wrapper
@@ -22,4 +22,5 @@ class PubSubPullConfig(AppConfig):
 
         connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
         tasks.connect()
+        pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="pubsubpull.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="pubsubpull.triggers")

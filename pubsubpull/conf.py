@@ -94,6 +94,8 @@ class Settings:
     """How long changes are kept, in seconds; 0 keeps them all. Some are kept for up to a quarter longer."""
     PARTITION_SIZE: int = 10_000_000
     """How many versions a partition of the log takes, at most 1000000000."""
+    LOCK_WAIT: float = 60.0
+    """How long `migrate` and the like try for a table that others have locked, in seconds; no writer waits for them."""
     MAINTAIN_INTERVAL: float = 60.0
     """How often a worker looks after the log's partitions, in seconds."""
     DRAIN: float = 20.0

@@ -5,20 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
-from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
+from django.core.management.base import CommandError
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from psycopg import sql as psql
 
-from pubsubpull.capture import feed, registry, sql
+from pubsubpull import conf
+from pubsubpull.capture import feed, patience, registry, sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pubsubpull.capture.registry import Publication
 
 PREFIX = "00_pubsubpull_"
 """Triggers fire in the order of their names: ours must see a row before others write."""
+
+FIRST = ("pubsubpull", "0001_log")
+"""The migration that made the log, and takes it away."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -186,24 +191,65 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
     return Plan(wanted=tuple(needed), tables=tables, actions=tuple(actions), without_table=tuple(without))
 
 
-def sync(using: str = DEFAULT_DB_ALIAS) -> tuple[Action, ...]:
-    """Create, replace and drop triggers until the database agrees with what is published; return what was done.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Synced:
+    """What was done, and what is left, since its tables were in use all the while."""
 
-    All of a table's triggers change in one transaction, and each table in its own, so that no lock is held for long.
+    done: tuple[Action, ...] = ()
+    left: tuple[Action, ...] = ()
+
+
+def sync(
+    using: str = DEFAULT_DB_ALIAS, *, wait: float | None = None, say: Callable[[str], None] = logger.warning
+) -> Synced:
+    """Create, replace and drop triggers until the database agrees with what is published.
+
+    All of a table's triggers change in one transaction, and each table in its own. No writer waits behind it: a lock is
+    waited for a moment, and asked for again and again, for `wait` seconds (without, as the setting LOCK_WAIT says) in
+    all. `say` is told who holds it up.
     """
     found = plan(using)
     if found is None:
-        return ()
+        return Synced()
     for label in found.without_table:
         logger.warning("pubsubpull: %s is published but has no table in the database %s", label, using)
+    return perform(found.actions, using, wait=wait, say=say)
+
+
+def perform(
+    actions: Sequence[Action], using: str, *, wait: float | None = None, say: Callable[[str], None] = logger.warning
+) -> Synced:
+    """Do what a plan names, as `sync` does."""
     tables: dict[tuple[str, str], list[Action]] = {}
-    for action in found.actions:
+    for action in actions:
         tables.setdefault((action.schema, action.table), []).append(action)
-    for actions in tables.values():
-        with transaction.atomic(using=using):
-            for action in actions:
+
+    def attempt(table: tuple[str, str]) -> bool:
+        drops = any(action.verb == "drop" for action in tables[table])
+        mode: LiteralString = "ACCESS EXCLUSIVE" if drops else "SHARE ROW EXCLUSIVE"
+
+        def work() -> None:
+            for action in tables[table]:
                 _do(action, using)
-    return found.actions
+
+        return patience.change(table, work, mode=mode, using=using)
+
+    def waiting(left: list[tuple[str, str]]) -> None:
+        for schema, table in left:
+            held = patience.holders((schema, table), using) or "others, one after the other,"
+            say(f"pubsubpull: the triggers of {schema}.{table} wait for {held} to let go of it")
+
+    within = conf.get().LOCK_WAIT if wait is None else wait
+    left = set(patience.each(tables, attempt, within=within, waiting=waiting))
+    for schema, table in sorted(left):
+        say(
+            f"pubsubpull: the triggers of {schema}.{table} are as they were: for {within:g} s others had it locked. "
+            "The next migrate, or pubsubpull_triggers --sync, does it."
+        )
+    return Synced(
+        done=tuple(one for one in actions if (one.schema, one.table) not in left),
+        left=tuple(one for one in actions if (one.schema, one.table) in left),
+    )
 
 
 def after_migrate(*, using: str, **_: Any) -> None:
@@ -212,6 +258,24 @@ def after_migrate(*, using: str, **_: Any) -> None:
         sync(using)
         if not connections[using].in_atomic_block:
             feed.present(using)
+
+
+def before_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
+    """Drop the triggers one table at a time where all of pubsubpull is to go: in one transaction, writers would wait.
+
+    Raises `CommandError` where one cannot be dropped in time; the log is left as it is then.
+    """
+    goes = any(backwards and (one.app_label, one.name) == FIRST for one, backwards in plan)
+    if not goes or log_schema(using) is None:
+        return
+    there = sql.run(using, sql.template("queries/triggers"))
+    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n, _ in there]
+    if left := perform(actions, using).left:
+        tables = ", ".join(sorted({f"{one.schema}.{one.table}" for one in left}))
+        raise CommandError(
+            f"The triggers of {tables} could not be dropped, since others had the table locked. The log is still "
+            "there, and what is written there is captured. Run the command again."
+        )
 
 
 def _facts(schema: str, table: str, partitioned: bool, *rest: list[Any]) -> Facts:

@@ -69,7 +69,7 @@ def test_publishing_creates_and_unpublishing_drops():
 def test_a_changed_publication_replaces_its_triggers():
     pubsubpull.publish(Customer, exclude=["email"])
     assert {a.split()[0] for a in actions()} == {"replace"}
-    done = triggers.sync()
+    done = triggers.sync().done
     assert len(done) == 4
     assert actions() == []
 
@@ -225,7 +225,7 @@ def test_a_database_without_a_log_has_no_plan_and_says_how_to_make_one():
         cursor.execute("SET search_path = elsewhere")
     try:
         assert triggers.plan() is None
-        assert triggers.sync() == ()
+        assert triggers.sync() == triggers.Synced()
         assert check_triggers(databases=["default"]) == []
         with pytest.raises(CommandError, match="manage.py migrate --database default"):
             call()

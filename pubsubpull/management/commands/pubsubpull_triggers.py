@@ -39,6 +39,12 @@ class Command(RefusingCommand):
         what.add_argument("--check", action="store_true", help="End with an error where anything is to do.")
 
         parser.add_argument(
+            "--wait",
+            type=float,
+            metavar="SECONDS",
+            help="With --sync: how long to try for tables that others have locked; without, the setting LOCK_WAIT.",
+        )
+        parser.add_argument(
             "--baseline",
             nargs="+",
             default=[],
@@ -61,6 +67,7 @@ class Command(RefusingCommand):
         database: str | None,
         sync: bool,
         check: bool,
+        wait: float | None,
         baseline: list[str],
         again: bool,
         since: int | None,
@@ -72,7 +79,7 @@ class Command(RefusingCommand):
         if connections[database].vendor != "postgresql":
             raise CommandError(f"The database {database} is not PostgreSQL. Name the log's by --database.")
         if sync or check or not baseline:
-            self._reconcile(database, sync=sync, check=check)
+            self._reconcile(database, sync=sync, check=check, wait=wait)
         if again:
             since = self._now(database)
         for label in map(str.lower, baseline):
@@ -97,20 +104,29 @@ class Command(RefusingCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(self.style.SUCCESS(f"{label}: {done.written:,} of {done.looked:,} rows are new in the log."))
 
-    def _reconcile(self, database: str, *, sync: bool, check: bool) -> None:
+    def _say(self, text: str) -> None:
+        self.stderr.write(text)
+        self.stderr.flush()
+
+    def _reconcile(self, database: str, *, sync: bool, check: bool, wait: float | None) -> None:
         plan = triggers.plan(database)
         if plan is None:
             raise CommandError(refusing.without_log(database))
+        synced = triggers.Synced(left=plan.actions)
         if sync:
-            triggers.sync(database)
+            synced = triggers.perform(plan.actions, database, wait=wait, say=self._say)
         else:
             for trigger in plan.wanted:
                 self.stdout.write(f"{trigger.schema}.{trigger.table}: {trigger.name}")
-        for action in plan.actions:
-            self.stdout.write(f"{'done' if sync else 'to do'}: {action}")
+        for action in synced.done:
+            self.stdout.write(f"done: {action}")
+        for action in synced.left:
+            self.stdout.write(f"to do: {action}")
         for label in plan.without_table:
             self.stderr.write(f"{label} is published but has no table in the database {database}.")
         if check and (plan.actions or plan.without_table):
             raise CommandError("The triggers differ from what is published. Run: manage.py pubsubpull_triggers --sync")
+        if sync and synced.left:
+            raise CommandError("Some tables were in use all the while. Run it again, or with a longer --wait.")
         if not plan.actions:
             self.stdout.write(self.style.SUCCESS(f"All {len(plan.wanted)} triggers are in place."))
