@@ -49,7 +49,8 @@ class Who:
 class Context:
     """What makes changes. `late` tells what is known only when the first change is written: the user, the route.
 
-    `given` and `metadata` are clean JSON data. `sent` holds the database aliases that were told of it.
+    `started` is by the clock that nobody sets. `given` and `metadata` are clean JSON data. `sent` holds the database
+    aliases that were told of it.
     """
 
     id: uuid.UUID
@@ -65,7 +66,13 @@ class Context:
         """Return what the trigger reads: the id's 36 characters, and the rest as JSON."""
         known = {"user_id": who.id, "user_name": who.name} if who else {}
         named = clean({"source": self.source, **self.late(), **known})
-        data = {**self.given, **tracing.active(), **named, "started": self.started, "metadata": self.metadata}
+        data = {
+            **self.given,
+            **tracing.active(),
+            **named,
+            "elapsed": time.monotonic() - self.started,
+            "metadata": self.metadata,
+        }
         return f"{self.id}{json.dumps(data, ensure_ascii=False)}"
 
 
@@ -143,7 +150,7 @@ def job(source: str, user: Any, metadata: dict[str, Any]) -> Context:
     """Return a new context of a job; `context()` says what it takes."""
     known = as_who(user)
     return Context(
-        id=uuid7(), source=source, started=time.time(), given={}, metadata=as_json(metadata), who=lambda: known
+        id=uuid7(), source=source, started=time.monotonic(), given={}, metadata=as_json(metadata), who=lambda: known
     )
 
 
@@ -240,7 +247,7 @@ def _made_command(argv: tuple[str, ...]) -> Context | None:
     return Context(
         id=uuid7(),
         source="command",
-        started=time.time(),
+        started=time.monotonic(),
         given={},
         metadata={"command": argv[1]},
         who=lambda: None,

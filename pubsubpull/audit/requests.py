@@ -37,7 +37,7 @@ def opened(request: HttpRequest) -> Context:
     return audit.Context(
         id=audit.uuid7(),
         source="http",
-        started=time.time(),
+        started=time.monotonic(),
         given=audit.clean(given),
         metadata={},
         who=functools.partial(_who, request),
@@ -74,7 +74,7 @@ def correlation_id(request: HttpRequest) -> str | None:
 
 def finish(at_hand: Context, status: int) -> None:
     """Note the status and the duration of a request, in each database that may hold changes of it."""
-    seconds = time.time() - at_hand.started
+    seconds = time.monotonic() - at_hand.started
     for alias in sorted(at_hand.sent):
         if not any(triggers.publications(alias)) or connections[alias].needs_rollback:
             continue

@@ -33,13 +33,12 @@ def change(table: tuple[str, str], work: Callable[[], object], *, mode: LiteralS
     the table's partitions are locked with it, in one statement that has a limit, so that no lock is waited for while
     others are held.
     """
-    names = ("lock_timeout", "statement_timeout")
-    before = _settings(names, using)
+    ((lock, statement),) = sql.run(using, sql.template("queries/lock_limits"))
     try:
         with transaction.atomic(using=using):
-            _set(dict.fromkeys(names, f"{MOMENT}ms"), using)
+            _limit(f"{MOMENT}ms", f"{MOMENT}ms", using)
             sql.run(using, sql.compose("queries/lock_table", table=psql.Identifier(*table), mode=psql.SQL(mode)))
-            _set(before, using)  # what is left needs no lock that it does not have
+            _limit(lock, statement, using)  # what is left needs no lock that it does not have
             work()
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.QueryCanceled):
@@ -84,14 +83,5 @@ def holders(table: tuple[str, str], using: str) -> str:
     )
 
 
-def _settings(names: Iterable[str], using: str) -> dict[str, str]:
-    query = psql.SQL("SELECT {}").format(
-        psql.SQL(", ").join(psql.SQL("current_setting({})").format(psql.Literal(name)) for name in names)
-    )
-    return dict(zip(names, sql.run(using, query)[0], strict=True))
-
-
-def _set(values: dict[str, str], using: str) -> None:
-    for name, value in values.items():
-        query = psql.SQL("SELECT set_config({}, {}, true)").format(psql.Literal(name), psql.Literal(value))
-        sql.run(using, query)
+def _limit(lock: str, statement: str, using: str) -> None:
+    sql.run(using, sql.compose("queries/limit_locks", lock=lock, statement=statement))

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed, partitions
+from pubsubpull.capture import clock, feed, partitions
 from pubsubpull.pages import state
 from pubsubpull.subscribe import operators, subscriptions, times
 from pubsubpull.subscribe.models import Subscription
@@ -76,7 +76,7 @@ def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResp
         text=given.get("q", "").strip(),
         page=max(int(number), 1) if number.isascii() and number.isdigit() and len(number) < 6 else 1,
     )
-    found = state.read(conf.get(), asked, now=timezone.now())
+    found = state.read(conf.get(), asked, now=clock.moment(conf.get().DATABASE))
     context = {
         "title": "Subscriptions and tables",
         "opts": Subscription._meta,

@@ -13,10 +13,8 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from django.utils import timezone
-
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed
+from pubsubpull.capture import clock, feed
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import instances
 
@@ -71,7 +69,7 @@ def _head(publication: Publication, cursor: str) -> dict[str, Any]:
         "service": conf.get().SERVICE_NAME,
         "model": publication.label,
         "cursor": cursor,
-        "at": timezone.now().isoformat(),
+        "at": clock.moment(conf.get().DATABASE).isoformat(),
     }
 
 

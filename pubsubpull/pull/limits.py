@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
 
 from pubsubpull import conf
+from pubsubpull.capture import clock
 from pubsubpull.pull import problems
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ logger = logging.getLogger("pubsubpull")
 def check_rate(consumer: Consumer, *, now: float | None = None) -> None:
     """Count a request; raise a problem where the consumer has made too many. All who share the cache count together."""
     settings = conf.get()
-    now = time.time() if now is None else now
+    now = clock.now(settings.DATABASE) if now is None else now
     most = settings.REQUEST_RATE * WINDOW
     if _count(settings.CACHE, f"pubsubpull:requests:{consumer.pk}:{int(now // WINDOW)}") <= most:
         return

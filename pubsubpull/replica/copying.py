@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F, Sum
-from django.utils import timezone
 
 from pubsubpull import exceptions
+from pubsubpull.capture import clock
 from pubsubpull.replica import advance, blame, kept, pages, place
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange
 
@@ -198,7 +198,7 @@ def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> 
     copied = [replica.name for replica in standing.replicas]
     while True:
         made = Copy.objects.using(using).get(pk=number)
-        following = place.look(standing.service, using, timezone.now()).to_meet(copied)
+        following = place.look(standing.service, using, clock.moment(using)).to_meet(copied)
         if not following:
             _apply_alone(standing, first, using)
             return
@@ -207,7 +207,7 @@ def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> 
         with advance.meeting(following[0], [*others, mine], pull) as meeting:
             if advance.join(meeting, using=using):
                 return
-        wanted = place.look(standing.service, using, timezone.now()).to_copy()
+        wanted = place.look(standing.service, using, clock.moment(using)).to_copy()
         if wanted is None or wanted.cursor != standing.cursor:
             return  # it is copied from elsewhere now
 

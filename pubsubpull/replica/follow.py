@@ -12,9 +12,9 @@ import time
 from typing import TYPE_CHECKING
 
 from django.db import Error, connections
-from django.utils import timezone
 
 from pubsubpull import exceptions
+from pubsubpull.capture import clock
 from pubsubpull.replica import advance, ahead, blame, bulk, copying, handlers, pages, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
@@ -119,7 +119,7 @@ class Follower:
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
 
     def _look(self) -> place.Look:
-        return place.look(self.service, self._using, timezone.now())
+        return place.look(self.service, self._using, clock.moment(self._using))
 
     def catch_up(self, found: Sequence[Standing], late: Standing, client: Client) -> bool:
         """Bring replicas that stand elsewhere to where the first of all are; say whether there is more to do for them.
@@ -203,7 +203,7 @@ class Follower:
         try:
             return act()
         except exceptions.ReplicaFailed as error:
-            wait = place.fail(error, self._using, timezone.now())
+            wait = place.fail(error, self._using, clock.moment(self._using))
             logger.warning("Replica %s: %s; again in %.1f s", error.name, error.reason, wait)
             failed.append(error)
             return True

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error, transaction
 from django.http import HttpResponse, JsonResponse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
+from pubsubpull.capture import clock
 from pubsubpull.replica import advance, blame, follow, pages, place, services
 from pubsubpull.subscribe import signing
 
@@ -92,7 +91,8 @@ class Receive(View):
         if len(body) > conf.get().RECEIVE_LIMIT:
             return _answer(413, f"A notification has at most {conf.get().RECEIVE_LIMIT} bytes.")
         headers = {name.lower(): value for name, value in request.headers.items()}
-        if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=time.time()):
+        now = clock.now(conf.get().DATABASE)
+        if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=now):
             return _answer(401, "The signature is wrong, or too old.")
         try:
             text = body.decode()
@@ -123,9 +123,9 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
             moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
             break
         except exceptions.ReplicaFailed as error:
-            if blame.refers(error) and len(place.standings(service, using, timezone.now(), without=failed)) > 1:
+            if blame.refers(error) and len(place.standings(service, using, clock.moment(using), without=failed)) > 1:
                 break  # to rows of those that stand elsewhere: they come up first
-            place.fail(error, using, timezone.now())
+            place.fail(error, using, clock.moment(using))
             logger.warning("Replica %s: %s", error.name, error.reason)
             failed.append(error.name)
         except exceptions.ServiceError as error:
@@ -144,24 +144,24 @@ def _following(client: Client, standing: Standing) -> Any:
 
 
 def _before(service: str, cursor: str, failed: list[str], using: str) -> Standing | None:
-    found = place.standings(service, using, timezone.now(), without=failed)
+    found = place.standings(service, using, clock.moment(using), without=failed)
     return next((standing for standing in found if standing.cursor == cursor), None)
 
 
 def _main(service: str, using: str) -> Standing | None:
-    found = place.standings(service, using, timezone.now())
+    found = place.standings(service, using, clock.moment(using))
     return found[0] if found else None
 
 
 def _pull_late(service: str, client: Client, using: str) -> None:
     """Bring up what stands behind, a page at a time: where nobody follows by pull, that is all it gets."""
-    found = place.standings(service, using, timezone.now())
+    found = place.standings(service, using, clock.moment(using))
     if len(found) < 2:
         return
     try:
         follow.Follower(service, using=using).catch_up(found, found[1], client)
     except exceptions.ReplicaFailed as error:
-        place.fail(error, using, timezone.now())
+        place.fail(error, using, clock.moment(using))
     except exceptions.PubSubPullError as error:
         logger.warning("%s: what is missing cannot be pulled: %s", service, error)
 

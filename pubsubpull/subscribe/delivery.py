@@ -107,7 +107,7 @@ class Delivery:
         page = aside.alone(held, wanted) if wanted else await self._next(held)
         if page is None or not await self.turn.comes(held):
             return False
-        held.free_at = pace.next_at(held, page.count, now=time.time())
+        held.free_at = pace.next_at(held, page.count, now=self.progress.now())
         result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
         if held.dropped or result is None:
             return not held.dropped
@@ -150,7 +150,7 @@ class Delivery:
         return await spreading.run(page.rows)
 
     async def _send(self, held: Held, page: Notification, url: str) -> Outcome:
-        now = time.time()
+        now = self.progress.now()
         secrets = vault.valid(held.secrets, now)
         if not secrets:
             await self.breaker.give_back(held.host)
@@ -183,7 +183,7 @@ class Delivery:
         except exceptions.Unavailable as error:
             result: T | Retry = Retry(error=f"The receiver could not be reached: {error}.", away=True)
         else:
-            result = judge(response, now=time.time())
+            result = judge(response, now=self.progress.now())
         self.meter.exchanged(type(result).__name__.lower(), time.monotonic() - began)
         if isinstance(result, Retry) and result.away:
             await self.breaker.failed(held.host, began=began, error=result.error)
@@ -195,7 +195,7 @@ class Delivery:
         match result:
             case Delivered():
                 held.done.difference_update([row.version for row in page.rows])
-                self.meter.delivered(page.rows[0].item, count=page.count, now=time.time())
+                self.meter.delivered(page.rows[0].item, count=page.count, now=self.progress.now())
                 self.progress.delivered(held, page)
                 self.delivered += page.count
             case Rewind(cursor=cursor):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import feed, partitions, sql
+from pubsubpull.capture import clock, feed, partitions, sql
 from pubsubpull.subscribe import metrics
 from pubsubpull.subscribe.models import Subscription
 
@@ -47,7 +46,7 @@ def _partitions(present: Present, settings: Settings) -> str:
 
 def _retention(present: Present, settings: Settings) -> str:
     oldest = partitions.oldest(present, settings.DATABASE) if settings.RETENTION else None
-    age = 0.0 if oldest is None else time.time() - oldest
+    age = 0.0 if oldest is None else clock.now(settings.DATABASE) - oldest
     if age > settings.RETENTION * OVERDUE:
         advice = _maintain(partitions.DROPPING, settings.DATABASE)
         return f"the oldest change is {age / DAY:.1f} days old, RETENTION is {settings.RETENTION / DAY:.1f}; {advice}"

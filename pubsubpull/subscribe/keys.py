@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.db import models, transaction
-from django.utils import timezone
 
+from pubsubpull.capture import clock
 from pubsubpull.subscribe import vault
 from pubsubpull.subscribe.models import SigningKey
 from pubsubpull.subscribe.signing import PRIVATE, PUBLIC
@@ -40,13 +40,13 @@ def add(using: str, *, overlap: float) -> SigningKey:
     with transaction.atomic(using=using):
         there = SigningKey.objects.using(using).select_for_update().order_by("-id")
         newest = there.first()
-        end = timezone.now() + dt.timedelta(seconds=overlap)
+        end = clock.moment(using) + dt.timedelta(seconds=overlap)
         SigningKey.objects.using(using).filter(until=None).update(until=end)
         return _made(using, newest.pk + 1 if newest else FIRST)
 
 
 def _signing(using: str) -> QuerySet[SigningKey]:
-    still = models.Q(until=None) | models.Q(until__gt=timezone.now())
+    still = models.Q(until=None) | models.Q(until__gt=clock.moment(using))
     return SigningKey.objects.using(using).filter(still).order_by("-id")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg.errors
 from django.db import IntegrityError, OperationalError
 
-from pubsubpull.capture import feed, partitions, sql
+from pubsubpull.capture import clock, feed, partitions, sql
 from pubsubpull.subscribe import lapsing, metrics, samples
 
 if TYPE_CHECKING:
@@ -222,4 +222,4 @@ class Pass:
 
 def run(settings: Settings, *, dry_run: bool = False) -> Report:
     """Do a pass now. Signals and warnings of subscriptions that are lapsing are left to the caller."""
-    return Pass(settings, now=time.time(), dry_run=dry_run).run()
+    return Pass(settings, now=clock.now(settings.DATABASE), dry_run=dry_run).run()

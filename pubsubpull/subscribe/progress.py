@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from typing import TYPE_CHECKING
 
+from pubsubpull.capture import clock
 from pubsubpull.subscribe import backoff, poison
 from pubsubpull.subscribe.models import Subscription
 
@@ -49,9 +49,13 @@ class Progress:
         held.search = search
         held.rewinds = 0
         held.delivered += page.count
-        held.last_delivered = time.time()
+        held.last_delivered = self.now()
         if held.group is None:
             self.room(held)
+
+    def now(self) -> float:
+        """Return the database's time, in unix seconds."""
+        return clock.of(self.settings.DATABASE).now()
 
     def complete(self, held: Held) -> None:
         """Note that no rows are left to be sent before the changes."""
@@ -99,7 +103,7 @@ class Progress:
 
     def put_off(self, held: Held, wait: float, error: str) -> None:
         """Note that the subscription is failing; nothing is sent for so long."""
-        now = time.time()
+        now = self.now()
         if held.failing_since is None:
             held.failing_since = now
             what = "waits for consent" if held.unverified else "is failing"
@@ -125,7 +129,7 @@ class Progress:
         level = logging.WARNING if state == State.UNSUBSCRIBED else logging.ERROR
         logger.log(level, "pubsubpull: subscription %s is %s: %s", held, state.value, reason)
         held.state, held.last_error, held.next_attempt = state.value, reason, None
-        held.failing_since = held.failing_since or time.time()
+        held.failing_since = held.failing_since or self.now()
         held.pending.clear()
         held.current = None
         self.groups.leave(held)

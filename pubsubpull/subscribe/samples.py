@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connections
 
-from pubsubpull.capture import feed, sql
+from pubsubpull.capture import clock, feed, sql
 from pubsubpull.subscribe import meter, threads
 
 EVERY = 10
@@ -55,7 +54,7 @@ class Sampler:
         """Take samples, for ever."""
         while True:
             await self.once()
-            await asyncio.sleep(EVERY - time.time() % EVERY)
+            await asyncio.sleep(EVERY - clock.of(self._using).now() % EVERY)
 
     async def once(self) -> None:
         """Take a sample. What the worker's role may not do is said once: delivery goes on without."""

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed, sql
+from pubsubpull.capture import clock, feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.capture.models import Change
 from pubsubpull.pull import consumers
@@ -82,7 +82,10 @@ class Store:
 
     def look(self) -> Look:
         """Look at the log and at what there is to do."""
-        ((*present, mine, free),) = self._run("look")
+        mine_clock = clock.of(self.using)
+        asked = mine_clock.count()
+        ((*present, seconds, mine, free),) = self._run("look")
+        mine_clock.tell(seconds, asked=asked)
         return Look(present=feed.as_present(*present), mine=mine, free=free)
 
     def read(self, after: Cursor, *, limit: int, models: Collection[str], now: feed.Present) -> feed.Rows:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import time
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed, sql
+from pubsubpull.capture import clock, feed, sql
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.subscribe import initial, signing, times, vault, wishes
 from pubsubpull.subscribe.models import Subscription
@@ -120,7 +119,7 @@ def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscri
     there.state = wishes.unless_unverified(fields, there.consented)
     there.secrets = _secrets(there, wish.secret)
     if wish.old_secret_until is not None:
-        there.secrets = vault.ended(there.secrets, until=wishes.seconds(wish.old_secret_until), now=time.time())
+        there.secrets = vault.ended(there.secrets, until=wishes.seconds(wish.old_secret_until), now=_now())
     there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
     there.worker = None
     there.lease += 1
@@ -133,7 +132,12 @@ def _secrets(there: Subscription, secret: str | None) -> list[vault.Sealed]:
     if there.signature == signing.PUBLIC_VERSION:
         return []
     if secret is not None:
-        return vault.added(there.secrets, secret, now=time.time(), overlap=conf.get().SECRET_OVERLAP)
+        return vault.added(
+            there.secrets,
+            secret,
+            now=_now(),
+            overlap=conf.get().SECRET_OVERLAP,
+        )
     if not there.secrets:
         raise exceptions.SubscriptionError("secret", "must be given: the subscription has had none so far.")
     try:
@@ -150,8 +154,13 @@ def secret_of(subscription: Subscription) -> str | None:
     return next((secret.text for secret in vault.opened(subscription.secrets)), None)
 
 
+def _now() -> float:
+    return clock.now(conf.get().DATABASE)
+
+
 def _end_of_old(subscription: Subscription) -> str | None:
-    ends = [one["until"] for one in subscription.secrets[1:] if one["until"] and one["until"] > time.time()]
+    now = _now()
+    ends = [one["until"] for one in subscription.secrets[1:] if one["until"] and one["until"] > now]
     return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from pubsubpull.subscribe.models import SERVED
@@ -32,9 +31,9 @@ class Turn:
     async def comes(self, held: Held) -> bool:
         """Wait for the time of the next attempt, and for the lease to be sure; say whether to send."""
         if held.next_attempt is not None:
-            await self.wait(held, held.next_attempt - time.time())
+            await self.wait(held, held.next_attempt - self.progress.now())
         if held.free_at is not None:
-            await self.wait(held, held.free_at - time.time())
+            await self.wait(held, held.free_at - self.progress.now())
         while not self.is_over(held):
             alive = self.alive()
             if not alive.is_set():
@@ -59,5 +58,5 @@ class Turn:
         """Note that the subscription waits for its host, which others have found not to answer."""
         sick = self.breaker.given_up(held.host)
         error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
-        if held.last_error != error or (held.next_attempt or 0.0) <= time.time():
+        if held.last_error != error or (held.next_attempt or 0.0) <= self.progress.now():
             self.progress.put_off(held, wait, error)

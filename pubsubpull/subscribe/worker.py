@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
 
+from pubsubpull.capture import clock
 from pubsubpull.subscribe import consent, initial, threads
 from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe.aside import Aside
@@ -180,7 +181,7 @@ class Worker:
         upto = await self.reader.present()
         while True:
             behind = await self.reader.tick(upto)
-            due = time.time()
+            due = clock.of(self.settings.DATABASE).now()
             held = self.shares.held.values()
             if busy := [h.task for h in held if h.task and (h.next_attempt or 0) <= due]:
                 await asyncio.wait(busy, timeout=self.settings.POLL_INTERVAL, return_when=asyncio.FIRST_COMPLETED)

@@ -21,7 +21,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pubsubpull_request r WHERE r.id = request) THEN
         BEGIN
             data := substr(setting, 37)::jsonb;
-            began := to_timestamp((data ->> 'started')::double precision);
+            began := transaction_timestamp() - make_interval(secs => (data ->> 'elapsed')::double precision);  -- it is told as a transaction begins
         EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
             RAISE WARNING 'pubsubpull: the setting pubsubpull.request is not a request; the changes of this transaction name none';
             RETURN NULL;

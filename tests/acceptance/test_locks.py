@@ -71,7 +71,7 @@ def without_triggers(server):
 
 def with_other_texts(server):
     servers.execute(server, """COMMENT ON TRIGGER "00_pubsubpull_insert" ON shop_customer IS 'of an older release'""")
-    servers.execute(server, """COMMENT ON TRIGGER "00_pubsubpull_update" ON shop_account IS 'of an older release'""")
+    servers.execute(server, """COMMENT ON TRIGGER "00_pubsubpull_truncate" ON shop_account IS 'of an older release'""")
 
 
 def check(server):

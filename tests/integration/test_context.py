@@ -299,7 +299,7 @@ ID = "0192f0c1-2d3e-7abc-8def-0123456789ab"
 
 
 @pytest.mark.parametrize(
-    "setting", ["nonsense", ID, f"{ID}{{", f'{ID}{{"started": "x"}}', f'{ID}{{"started": 1e300}}', f"x{ID}{{}}"]
+    "setting", ["nonsense", ID, f"{ID}{{", f'{ID}{{"elapsed": "x"}}', f'{ID}{{"elapsed": 1e300}}', f"x{ID}{{}}"]
 )
 def test_a_setting_made_by_hand_that_is_no_request_harms_nothing(setting):
     with transaction.atomic():

@@ -11,6 +11,7 @@ from django.db import ProgrammingError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.imports import packages
+from pubsubpull.capture import clock
 from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Command(RefusingCommand):
     def handle(self, *, package: str, models: list[str], dry_run: bool, **_: Any) -> None:
         settings = conf.get()
         keep = settings.RETENTION
-        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=keep) if keep else None
+        oldest = clock.moment(settings.DATABASE) - dt.timedelta(seconds=keep) if keep else None
         try:
             for one in packages.imports(package, models, using=settings.DATABASE, oldest=oldest):
                 self._import(one, dry_run=dry_run)
