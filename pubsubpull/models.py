@@ -3,7 +3,7 @@
 from pubsubpull.audit.models import Request
 from pubsubpull.capture.models import Change, History, Log
 from pubsubpull.pull.models import Consumer
-from pubsubpull.replica.models import Copy, CopyPage, CopyRange, ReplicaState
+from pubsubpull.replica.models import Copy, CopyPage, CopyRange, Parked, ReplicaState
 from pubsubpull.subscribe.models import Counter, Failure, Host, Sample, SigningKey, Subscription, Worker
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "History",
     "Host",
     "Log",
+    "Parked",
     "ReplicaState",
     "Request",
     "Sample",

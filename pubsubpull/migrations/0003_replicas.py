@@ -99,6 +99,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Parked",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("replica", models.TextField()),
+                ("key", models.TextField()),
+                ("version", models.BigIntegerField()),
+                ("item", models.JSONField()),
+                ("error", models.TextField()),
+                ("since", models.DateTimeField()),
+                ("passed", models.BooleanField()),
+                ("done", models.BooleanField()),
+            ],
+            options={
+                "db_table": "pubsubpull_parked",
+                "ordering": ("replica", "version"),
+                "constraints": [models.UniqueConstraint(fields=("replica", "version"), name="pubsubpull_parked_once")],
+            },
+        ),
+        migrations.CreateModel(
             name="PullJob",
             fields=[
                 ("name", models.TextField(primary_key=True, serialize=False)),

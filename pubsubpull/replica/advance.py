@@ -11,12 +11,12 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, blame, declared, handlers, place, small, statement
+from pubsubpull.replica import apply, blame, declared, handlers, parked, place, small, statement
 from pubsubpull.replica.pages import Spool, up_to_now
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
@@ -75,7 +75,8 @@ def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) 
             transaction.set_rollback(True, using)
             return False
         types = {replica.name: dict(found) for replica, found in zip(tables, columns, strict=False)}
-        _apply(standing, pages, places, types=types, using=using, one_by_one=one_by_one)
+        left_out = parked.hold(standing, pages, using=using)
+        apply_pages(standing, pages, places, types=types, using=using, one_by_one=one_by_one, left_out=left_out)
     return True
 
 
@@ -166,17 +167,19 @@ def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
             place.move(coming.late.standing.replicas, end, using=using)
         place.move(main.replicas, end, using=using)
         apply.open_page(using)
-        _apply(main, meeting.pages, places, using=using, one_by_one=one_by_one)
+        left_out = parked.hold(main, meeting.pages, using=using)
+        apply_pages(main, meeting.pages, places, using=using, one_by_one=one_by_one, left_out=left_out)
         for coming in meeting.coming:
             apply.open_page(using)
             late, beyond = coming.late.standing, list(coming.beyond)
-            _apply(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
+            beyond += parked.hold(late, coming.pages, using=using)
+            apply_pages(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
 
 
-def _apply(
+def apply_pages(
     standing: Standing,
-    pages: Spool,
+    pages: Iterable[Page],
     places: dict[str, Place],
     *,
     types: Mapping[str, Mapping[str, str]] | None = None,

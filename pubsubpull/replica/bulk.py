@@ -34,7 +34,7 @@ class NotPlain(Exception):
 
 def fits(standing: Standing) -> bool:
     """Say whether compact pages will do for these replicas: no function looks at a row, no handler at a change."""
-    return all(map(apply.is_plain, standing.replicas))
+    return not standing.apart and all(map(apply.is_plain, standing.replicas))
 
 
 def advance(

@@ -6,14 +6,17 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from django.db import models
 
+from pubsubpull import exceptions
 from pubsubpull.capture import registry
 
 Row = dict[str, Any]
 Where = Mapping[str, Any] | Callable[[Row], bool] | None
+OnFailure = Literal["wait", "park"]
+"""What a replica does with a change that it cannot take: it waits for ever, or after tries sets it aside, by key."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Follows:
 
     source: str
     service: str
+    on_failure: OnFailure = "wait"
 
     @property
     def name(self) -> str:
@@ -68,6 +72,13 @@ class Follows:
     def shape(self) -> str:
         """A digest of the declaration: where it differs from what was copied, the rows must be copied again."""
         return "none"
+
+
+def checked(on_failure: OnFailure, what: str) -> OnFailure:
+    """Return what is declared for failures. Raises `ReplicaError` where it is no such thing."""
+    if on_failure not in {"wait", "park"}:
+        raise exceptions.ReplicaError(f'{what}: on_failure is "wait" or "park", not {on_failure!r}.')
+    return on_failure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,7 @@ from pubsubpull.replica.declared import Column, Constant, Replica, Version
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pubsubpull.replica.declared import Where
+    from pubsubpull.replica.declared import OnFailure, Where
 
 M = TypeVar("M", bound=type[models.Model])
 
@@ -27,6 +28,7 @@ def replicates(
     fields: Mapping[str, Any] | None = None,
     where: Where = None,
     key: Iterable[str] | None = None,
+    on_failure: OnFailure = "wait",
 ) -> Callable[[M], M]:
     """Let the decorated model follow the model `source` (`app_label.modelname`) of a service in PUBSUBPULL["SERVICES"].
 
@@ -34,14 +36,17 @@ def replicates(
     another column, `constant(value)`, `VERSION`, a function of the source's row (a dict by column), or None: it is
     yours, and never touched. `where` picks the rows: a dict of columns with the value, or a list of the values, that
     they must have, or a function of the row; a row that stops matching is deleted here. `key` names the fields that
-    hold the source's primary key, where they are not this model's own; they must be unique together.
+    hold the source's primary key, where they are not this model's own; they must be unique together. A change that it
+    cannot take is waited for; with `on_failure="park"` it is set aside after some tries, with all that follows for its
+    key, and the others go on.
     Raises `ReplicaError`.
     """
     if not isinstance(source, str):
         raise exceptions.ReplicaError(f"replicates() takes the source's label, as 'shop.order', not {source!r}.")
 
     def decorate(model: M) -> M:
-        declared.add(declare(model, source.lower(), service, fields or {}, where=where, key=key))
+        made = declare(model, source.lower(), service, fields or {}, where=where, key=key)
+        declared.add(dataclasses.replace(made, on_failure=declared.checked(on_failure, model._meta.label)))
         return model
 
     return decorate

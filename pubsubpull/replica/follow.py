@@ -15,7 +15,7 @@ from django.db import Error, connections
 
 from pubsubpull import exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, ahead, blame, bulk, copying, handlers, pages, place, services
+from pubsubpull.replica import advance, ahead, blame, bulk, copying, handlers, pages, parking, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
 
@@ -70,9 +70,13 @@ class Follower:
         copier.join()
 
     def run_once(self) -> None:
-        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
+        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first.
+
+        One that waits after a failure is tried now.
+        """
         failed: list[exceptions.ReplicaFailed] = []
         place.enter(self.service, self._using)
+        place.hurry(self.service, self._using)
         with self._known.client() as client, self._pulling_ahead():
             while self.copy(failed) or self.step(client, failed=failed):
                 pass
@@ -111,12 +115,13 @@ class Follower:
         """Take one step after the changes; say whether there may be more to do at once."""
         failed = [] if failed is None else failed
         found = (look or self._look()).standings(without=[error.name for error in failed])
-        for late in found[1:]:
+        lates = [late for late in found[1:] if late.cursor != found[0].cursor]
+        for late in lates:
             if self._guard(functools.partial(self.catch_up, found, late, client), failed):
                 return True
         if not found:
             return False
-        return self._guard(functools.partial(self._advance, found[0], client, 0.0 if found[1:] else wait), failed)
+        return self._guard(functools.partial(self._advance, found[0], client, 0.0 if lates else wait), failed)
 
     def _look(self) -> place.Look:
         return place.look(self.service, self._using, clock.moment(self._using))
@@ -204,9 +209,20 @@ class Follower:
             return act()
         except exceptions.ReplicaFailed as error:
             wait = place.fail(error, self._using, clock.moment(self._using))
+            if parking.is_due(error, self._using) and self._park(error.name):
+                return True
             logger.warning("Replica %s: %s; again in %.1f s", error.name, error.reason, wait)
             failed.append(error)
             return True
+
+    def _park(self, name: str) -> bool:
+        """Set aside what a replica cannot take, as its declaration says; say whether it goes on."""
+        try:
+            with self._known.client() as client:
+                return parking.park(name, client, using=self._using) is not None
+        except exceptions.ReplicaError as error:
+            logger.warning("%s", error)
+            return False
 
     def _copy(self, wanted: Standing) -> bool:
         copying.copy(

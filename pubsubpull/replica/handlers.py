@@ -37,6 +37,7 @@ class Handler:
     call: Any
     task: bool
     together: bool = False
+    on_failure: declared.OnFailure = "wait"
 
     @property
     def name(self) -> str:
@@ -49,7 +50,13 @@ _handlers: list[Handler] = []
 
 
 def on_change(
-    source: str, *, service: str | None = None, ops: Iterable[Op] = OPS, task: bool = False, together: bool = False
+    source: str,
+    *,
+    service: str | None = None,
+    ops: Iterable[Op] = OPS,
+    task: bool = False,
+    together: bool = False,
+    on_failure: declared.OnFailure = "wait",
 ) -> Callable[[F], F]:
     """Call the decorated function for each change of another service's model, in the order of the changes.
 
@@ -58,7 +65,8 @@ def on_change(
     a task of Django's, which is enqueued in that transaction with the change as a dict: once for each change.
     With `together` it is given a list of all changes of a page, for one statement to write what they come to.
     `service` may be left out where only one has the source. Without a replica of the source only the changes are
-    followed, from the moment when the handler is first seen. Raises `ReplicaError`.
+    followed, from the moment when the handler is first seen; `on_failure="park"` is for these, and means what it means
+    to `replicates`. Raises `ReplicaError`.
     """
     wanted = [ops] if isinstance(ops, str) else list(ops)
     if unknown := set(wanted) - set(OPS):
@@ -69,7 +77,13 @@ def on_change(
     def decorate(function: F) -> F:
         call: Any = _task(function) if task else function
         made = Handler(
-            source=source.lower(), service=service, ops=frozenset(wanted), call=call, task=task, together=together
+            source=source.lower(),
+            service=service,
+            ops=frozenset(wanted),
+            call=call,
+            task=task,
+            together=together,
+            on_failure=declared.checked(on_failure, source),
         )
         _handlers.append(made)
         return call  # type: ignore[no-any-return]
@@ -99,11 +113,12 @@ def any_of(service: str) -> bool:
 
 def listeners(service: str) -> list[declared.Listener]:
     """Return what is followed of a service for its handlers alone."""
-    found = {
-        handler.source: declared.Listener(source=handler.source, service=service)
-        for handler in _handlers
-        if handler.service == service and not _replicas(handler)
-    }
+    found: dict[str, declared.Listener] = {}
+    for handler in _handlers:
+        if handler.service == service and not _replicas(handler):
+            earlier = found.get(handler.source)
+            how: declared.OnFailure = "park" if earlier and earlier.on_failure == "park" else handler.on_failure
+            found[handler.source] = declared.Listener(source=handler.source, service=service, on_failure=how)
     return [found[source] for source in sorted(found)]
 
 

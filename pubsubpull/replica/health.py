@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from django.db.models import Count
+
 from pubsubpull.replica import place
-from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.models import Parked, ReplicaState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 OK = "ok"
 
@@ -13,15 +20,56 @@ def checks(using: str) -> dict[str, str]:
     names = {follows.name for service in place.services() for follows in place.of_service(service)}
     if not names:
         return {}
+    return {f"replica {name}": reason for name, reason in _of(names, using).items()}
+
+
+def waiting(services: Collection[str], using: str) -> dict[str, str]:
+    """Return the replicas of services that have not all of what their sources sent, and why."""
+    names = {follows.name for service in services for follows in place.of_service(service)}
+    kept = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
+    return {
+        name: reason
+        for name, reason in _of(names, using).items()
+        if reason != OK and not (kept.get(name) and kept[name].absent and not kept[name].failing_since)
+    }
+
+
+def unsent(services: Collection[str], using: str) -> dict[str, list[str]]:
+    """Return the columns that replicas take over and their sources do not send, by replica."""
+    names = {follows.name for service in services for follows in place.of_service(service)}
+    found = ReplicaState.objects.using(using).filter(name__in=names).exclude(absent=[])
+    return {state.name: sorted(state.absent) for state in found}
+
+
+def parked(services: Collection[str], using: str) -> dict[str, int]:
+    """Return how many changes are set aside, by replica."""
+    names = [follows.name for service in services for follows in place.of_service(service)]
+    found = (
+        Parked.objects.using(using).filter(replica__in=names, done=False).values("replica").annotate(count=Count("id"))
+    )
+    return {one["replica"]: one["count"] for one in found.order_by("replica")}
+
+
+def _of(names: Collection[str], using: str) -> dict[str, str]:
     states = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
-    return {f"replica {name}": _state(states.get(name)) for name in sorted(names)}
+    aside = _parked(names, using)
+    return {name: _state(states.get(name), aside.get(name, 0)) for name in sorted(names)}
 
 
-def _state(state: ReplicaState | None) -> str:
+def _parked(names: Collection[str], using: str) -> dict[str, int]:
+    there = Parked.objects.using(using).filter(replica__in=names, done=False)
+    return dict(there.values_list("replica").annotate(count=Count("id")).order_by("replica"))
+
+
+def _state(state: ReplicaState | None, aside: int) -> str:
     if state is None:
         return "it has never been followed; run pubsubpull_follow"
     if state.failing_since:
         return f"failing since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC: {state.last_error}"
     if state.absent:
         return f"{state.source} does not send {', '.join(state.absent)}; migrate the source, or declare the fields anew"
+    if aside:
+        return f"{aside} changes are set aside; see pubsubpull_replicas parked {state.name}"
+    if not state.shape:
+        return "its rows have not been copied yet"
     return OK

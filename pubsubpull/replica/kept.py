@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, apply, declared, handlers, pages, place, statement
+from pubsubpull.replica import advance, apply, declared, handlers, pages, parked, place, statement
 from pubsubpull.replica.models import CopyPage, ReplicaState
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
     _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
     for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
         handlers.call(replicas, [pages.Page(body=body, previous="", cursor="", more=False)])
+    parked.forget([replica.name for replica in replicas], using, why="all rows were copied again")
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
             shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source

@@ -45,6 +45,31 @@ class ReplicaState(models.Model):
         return self.name
 
 
+class Parked(models.Model):
+    """A change that a replica was told to pass, or one of the same key that came after it. `error` is of the first.
+
+    While a key has some, its changes wait here, in order, and those of other keys go on. It is `passed` once the
+    replica stands behind it; one that is `done` before that is kept only to be left out when its page is applied.
+    """
+
+    replica = models.TextField()
+    key = models.TextField()
+    version = models.BigIntegerField()
+    item = models.JSONField()
+    error = models.TextField()
+    since = models.DateTimeField()
+    passed = models.BooleanField()
+    done = models.BooleanField()
+
+    class Meta:
+        db_table = "pubsubpull_parked"
+        ordering = ("replica", "version")
+        constraints = (models.UniqueConstraint(fields=["replica", "version"], name="pubsubpull_parked_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.replica} {self.key} {self.version}"
+
+
 class Copy(models.Model):
     """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once.
 

@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from pubsubpull import conf
 from pubsubpull.capture import sql
 from pubsubpull.replica import declared, handlers, relations
-from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.subscribe import backoff
 
 if TYPE_CHECKING:
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
-    """Replicas of a service that stand at the same cursor, and so move together."""
+    """Replicas of a service that stand at the same cursor, and so move together.
+
+    One that has changes set aside goes `apart`: it passes by what the others apply.
+    """
 
     service: str
     cursor: str
     replicas: tuple[Follows, ...]
+    apart: bool = False
 
     @property
     def sources(self) -> list[str]:
@@ -78,6 +83,11 @@ def enter(service: str, using: str) -> None:
             copy_again([replica], using)
 
 
+def hurry(service: str, using: str) -> None:
+    """Let the replicas of a service that wait after a failure be tried now."""
+    ReplicaState.objects.using(using).filter(service=service).exclude(next_attempt=None).update(next_attempt=None)
+
+
 def copy_again(replicas: Iterable[Follows], using: str, *, expired: bool = False) -> None:
     """Let replicas be copied anew. Their rows stay until the copy is whole.
 
@@ -100,6 +110,7 @@ class Look:
     now: datetime
     states: tuple[ReplicaState, ...]
     known: tuple[Follows, ...]
+    apart: frozenset[str] = frozenset()
 
     def to_copy(self, *, without: Collection[str] = ()) -> Standing | None:
         """Return replicas that have no rows yet, or must have them anew.
@@ -142,17 +153,24 @@ class Look:
 
     def _by_cursor(self, without: Collection[str], *, copied: bool) -> list[Standing]:
         going = {one.name: one for one in self.known if one.name not in without}
-        by_cursor: dict[str, list[Follows]] = {}
+        by_cursor: dict[tuple[str, str], list[Follows]] = {}
         for state in self.states:
             if bool(state.shape) == copied and state.name in going:
-                by_cursor.setdefault(state.cursor, []).append(going[state.name])
-        found = [Standing(service=self.service, cursor=one, replicas=tuple(them)) for one, them in by_cursor.items()]
+                alone = state.name if copied and state.name in self.apart else ""
+                by_cursor.setdefault((state.cursor, alone), []).append(going[state.name])
+        found = [
+            Standing(service=self.service, cursor=cursor, replicas=tuple(them), apart=bool(alone))
+            for (cursor, alone), them in by_cursor.items()
+        ]
         return sorted(found, key=lambda one: -len(one.replicas))
 
 
 def look(service: str, using: str, now: datetime) -> Look:
     """Look where a service's replicas stand."""
-    return Look(service=service, now=now, states=tuple(_states(service, using)), known=tuple(of_service(service)))
+    mine = Parked.objects.using(using).filter(replica=OuterRef("name"))
+    states = tuple(_states(service, using).annotate(apart=Exists(mine)))
+    apart = frozenset(state.name for state in states if state.apart)
+    return Look(service=service, now=now, states=states, known=tuple(of_service(service)), apart=apart)
 
 
 def standings(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Standing]:

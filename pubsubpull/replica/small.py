@@ -34,7 +34,7 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     that comes or goes.
     """
     place = (using, standing.service, page.previous)
-    if len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
+    if standing.apart or len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
         return False
     items = [] if page.empty else json.loads(page.body)["items"]
     concerned = [follows for follows in standing.replicas if any(item["model"] == follows.source for item in items)]

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from pubsubpull import conf, exceptions
 from pubsubpull.management import refusing
 from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import declared, follow, place, receive
+from pubsubpull.replica import declared, follow, health, place, receive
 from pubsubpull.replica import services as known
 
 if TYPE_CHECKING:
@@ -73,11 +73,29 @@ class Command(RefusingCommand):
             ]
             if once:
                 _once(followers)
-                self.stdout.write(self.style.SUCCESS("Up to date."))
+                self._told(names, using)
                 return
             self.stdout.write(f"Following {', '.join(names)}, until SIGTERM or Ctrl-C.")
             self.stdout.flush()
             _always(followers)
+
+    def _told(self, names: list[str], using: str) -> None:
+        """Say where the replicas are; raise where one has not all that was there when the run began."""
+        for name, columns in health.unsent(names, using).items():
+            self.stderr.write(
+                f"{name}: its source does not send {', '.join(columns)}; rows get the default. "
+                "In `fields`, None says that a field is yours."
+            )
+        aside = health.parked(names, using)
+        left = {name: why for name, why in health.waiting(names, using).items() if name not in aside}
+        if left:
+            told = "\n".join(f"{name}: {why}" for name, why in left.items())
+            raise CommandError(f"Not up to date:\n{told}")
+        if aside:
+            told = ", ".join(f"{count} of {name}" for name, count in aside.items())
+            self.stdout.write(self.style.WARNING(f"Up to date, but for changes that are set aside: {told}."))
+            return
+        self.stdout.write(self.style.SUCCESS("Up to date."))
 
 
 def _refresh(names: list[str], using: str) -> None:
@@ -95,11 +113,17 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
 
 
 def _once(followers: list[follow.Follower]) -> None:
+    """Follow all services up to now; one that fails lets the others go on first."""
+    failed: list[str] = []
     for follower in followers:
         try:
             follower.run_once()
         except exceptions.ServiceError as error:
-            raise CommandError(known.told(follower.service, error)) from error
+            failed.append(known.told(follower.service, error))
+        except exceptions.ReplicaFailed as error:
+            failed.append(str(error))
+    if failed:
+        raise CommandError("Not up to date:\n" + "\n".join(failed))
 
 
 def _always(followers: list[follow.Follower]) -> None:

@@ -1,0 +1,92 @@
+"""`manage.py pubsubpull_replicas`: how replicas fare, and what is done with changes that one cannot take."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from pubsubpull import conf
+from pubsubpull.management import refusing
+from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.replica import health, parked, parking, services
+from pubsubpull.replica.models import ReplicaState
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(RefusingCommand):
+    """Lists; sets aside; lists, retries and drops what is set aside."""
+
+    help = (
+        "Lists the replicas with what holds each up. A change that one cannot take, for its handler or a constraint, "
+        "is set aside with `park`, and with it all that follows for the same key, so that the replica goes on. What is "
+        "set aside is listed with `parked`, applied with `retry`, and passed for good with `drop`."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        actions.add_parser("list", help="List the replicas, and how each fares.")
+        park = actions.add_parser("park", help="Set the change aside that a replica cannot take now.")
+        park.add_argument("name", help="The replica, as billing.order.")
+        for name, text in (
+            ("parked", "List what is set aside of a replica."),
+            ("retry", "Apply what is set aside, each key's changes in order."),
+            ("drop", "Pass what is set aside for good: it is never applied."),
+        ):
+            action = actions.add_parser(name, help=text)
+            action.add_argument("name", help="The replica, as billing.order.")
+            which = action.add_mutually_exclusive_group(required=name != "parked")
+            which.add_argument("--key", help="Only of this key.")
+            if name != "parked":
+                which.add_argument("--all", action="store_true", help="Of all keys.")
+            if name == "drop":
+                action.add_argument("--dry-run", action="store_true", help="Only say what would be dropped.")
+
+    def handle(self, *, action: str, name: str = "", key: str | None = None, **options: Any) -> None:
+        using = conf.get().DATABASE
+        refusing.require_log(using)
+        if action == "list":
+            self._list(using)
+        elif action == "park":
+            self._park(name, using)
+        elif action == "retry":
+            self._retry(name, key, using)
+        elif action == "drop" and not options.get("dry_run"):
+            count = parking.drop(name, key=key, using=using)
+            self.stdout.write(self.style.SUCCESS(f"{count} changes dropped."))
+        else:
+            self._parked(name, key, using)
+
+    def _list(self, using: str) -> None:
+        for one, reason in health.checks(using).items():
+            self.stdout.write(f"{one.removeprefix('replica ')}: {reason}")
+
+    def _park(self, name: str, using: str) -> None:
+        state = ReplicaState.objects.using(using).filter(name=name).first()
+        if state is None:
+            raise CommandError(f"{name} is not followed. See: manage.py pubsubpull_replicas list")
+        with services.get(state.service).client() as client:
+            found = parking.park(name, client, using=using)
+        if found is None:
+            self.stdout.write(f"{name} can take what comes next: nothing is set aside.")
+        else:
+            self.stdout.write(f"Version {found.version} of {found.key} is set aside: {found.error}")
+
+    def _parked(self, name: str, key: str | None, using: str) -> None:
+        there = parked.of(name, using)
+        for one in there if key is None else there.filter(key=key):
+            why = one.error or "it comes after another that is set aside"
+            self.stdout.write(
+                f"{one.key}: version {one.version}, {one.item['op']}, since {one.since:%Y-%m-%d %H:%M:%S}: {why}"
+            )
+            self.stdout.write(f"  {json.dumps(one.item['new'] or one.item['old'])}")
+
+    def _retry(self, name: str, key: str | None, using: str) -> None:
+        before = parked.of(name, using).count()
+        failed = parking.retry(name, key=key, using=using)
+        self.stdout.write(f"{before - parked.of(name, using).count()} changes applied.")
+        if failed:
+            raise CommandError("\n".join(f"{one.key}: version {one.version}: {one.error}" for one in failed))

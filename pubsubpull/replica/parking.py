@@ -1,0 +1,196 @@
+"""Parking: a change that a replica cannot take is found and set aside, and later applied or passed for good."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import sql
+from pubsubpull.replica import advance, apply, blame, pages, parked, place
+from pubsubpull.replica.models import Parked, ReplicaState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pubsubpull.pull.client import Client
+    from pubsubpull.replica.declared import Follows
+    from pubsubpull.replica.place import Standing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Culprit:
+    """The change that a replica could not take, and why."""
+
+    replica: str
+    key: str
+    version: int
+    error: str
+
+
+def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
+    """Say whether a replica that was declared with `on_failure="park"` has failed often enough for that."""
+    if error.needs is not None or blame.refers(error):
+        return False  # it waits for another's rows, which will come
+    follows = next((one for one in _known() if one.name == error.name), None)
+    state = ReplicaState.objects.using(using).filter(name=error.name).first()
+    return (
+        follows is not None
+        and state is not None
+        and follows.on_failure == "park"
+        and state.attempts >= conf.get().SET_ASIDE_AFTER
+    )
+
+
+def park(name: str, client: Client, *, using: str) -> Culprit | None:
+    """Set aside the change that a replica cannot take, so that it goes on; None where it can take all that comes next.
+
+    Its page is tried change by change, in transactions that are taken back: handlers are called more than once. Raises
+    `ReplicaError` where as many are set aside as may be, or what it waits for is another replica.
+    """
+    standing = _alone(name, using)
+    page = pages.changes(client, standing.sources, standing.cursor)
+    found = _culprit(standing, page, using)
+    if found is None:
+        ReplicaState.objects.using(using).filter(name=name).update(next_attempt=None)
+        return None
+    limit = conf.get().SET_ASIDE_LIMIT
+    if parked.of(name, using).count() >= limit:
+        raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
+    with transaction.atomic(using):
+        if not place.stand(standing, place.locked(standing.service, using)):
+            return None  # somebody else has moved it on
+        parked.keep(name, standing.sources[0], page, [found.version], error=found.error, passed=False, using=using)
+        ReplicaState.objects.using(using).filter(name=name).update(
+            state=ReplicaState.State.FOLLOWING, attempts=0, failing_since=None, next_attempt=None, last_error=""
+        )
+    logger.warning("Replica %s: version %s of %s is set aside: %s", name, found.version, found.key, found.error)
+    return found
+
+
+def retry(name: str, *, key: str | None = None, using: str) -> list[Culprit]:
+    """Apply what is set aside of a replica, each key's changes in order; return the keys that still fail."""
+    keys = list(dict.fromkeys(parked.of(name, using).values_list("key", flat=True))) if key is None else [key]
+    return [error for one in keys if (error := _retry(name, one, using))]
+
+
+def drop(name: str, *, key: str | None = None, using: str) -> int:
+    """Pass what is set aside of a replica for good; return how many changes that were.
+
+    The key's next change is applied again.
+    """
+    with transaction.atomic(using):
+        place.locked(_state(name, using).service, using)
+        count = parked.finish(name, using, key=key)
+    if count:
+        logger.warning("Replica %s: %s changes that were set aside are dropped by a person", name, count)
+    return count
+
+
+def _retry(name: str, key: str, using: str) -> Culprit | None:
+    follows = _follows(name)
+    try:
+        with transaction.atomic(using):
+            places = place.locked(_state(name, using).service, using)
+            query = sql.template("queries/replica/parked_page")
+            ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
+            if last is None:
+                return None  # somebody else was first
+            page = pages.Page(body=body, previous="", cursor="", more=False)
+            standing = place.Standing(service=follows.service, cursor="", replicas=(follows,))
+            apply.open_page(using)
+            advance.apply_pages(standing, [page], places, using=using, one_by_one=True)
+            sql.run(using, sql.template("queries/replica/check_now"))
+            parked.finish(name, using, key=key, upto=last)
+    except (exceptions.ReplicaFailed, IntegrityError) as error:
+        reason = error.reason if isinstance(error, exceptions.ReplicaFailed) else str(error).splitlines()[0]
+        first = parked.of(name, using).filter(key=key).first()
+        version = first.version if first else 0
+        parked.of(name, using).filter(version=version).update(error=reason[:1000])
+        return Culprit(replica=name, key=key, version=version, error=reason)
+    return None
+
+
+def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None:
+    """Return the first change of a page that fails as the whole of it does."""
+    (follows,) = standing.replicas
+    aside = Parked.objects.using(using).filter(replica=follows.name)
+    keys = set(aside.filter(done=False).values_list("key", flat=True))
+    done = set(aside.filter(done=True).values_list("version", flat=True))
+    items = [item for item in json.loads(page.body)["items"] if item["model"] == follows.source]
+    held = [item["version"] for item in items if item["key"] in keys or item["version"] in done]
+    items = [item for item in items if item["version"] not in held]
+    whole = _fails(standing, page, held, using)
+    if whole is None:
+        return None
+    good, bad = 0, len(items)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        left_out = [*held, *(item["version"] for item in items[middle:])]
+        tried = _fails(standing, page, left_out, using)
+        if tried is not None and _kind(tried) == _kind(whole):
+            bad = middle
+        else:
+            good = middle
+    item = items[bad - 1]
+    if whole.needs is not None or item["key"] is None:
+        raise exceptions.ReplicaError(f"{follows.name}: {whole.reason}. That is no change of one key, to be set aside.")
+    return Culprit(replica=follows.name, key=item["key"], version=item["version"], error=whole.reason[:1000])
+
+
+def _fails(
+    standing: Standing, page: pages.Page, left_out: Sequence[int], using: str
+) -> exceptions.ReplicaFailed | None:
+    """Apply a page without some of its changes, and take it back; return what failed."""
+    try:
+        with transaction.atomic(using):
+            places = place.locked(standing.service, using)
+            apply.open_page(using)
+            advance.apply_pages(standing, [page], places, using=using, one_by_one=True, left_out=left_out)
+            sql.run(using, sql.template("queries/replica/check_now"))
+            transaction.set_rollback(True, using)
+    except exceptions.ReplicaFailed as error:
+        return error
+    except IntegrityError as error:
+        failed = blame.blamed(standing.replicas, error, using=using)
+        failed.__cause__ = error
+        return failed
+    return None
+
+
+def _kind(error: exceptions.ReplicaFailed) -> tuple[Any, ...]:
+    cause = getattr(error.__cause__, "__cause__", None)
+    return type(error.__cause__), getattr(cause, "sqlstate", None)
+
+
+def _alone(name: str, using: str) -> Standing:
+    state, follows = _state(name, using), _follows(name)
+    if not state.shape:
+        raise exceptions.ReplicaError(f"{name} has not been copied yet: there is no change to set aside.")
+    apart = Parked.objects.using(using).filter(replica=name).exists()
+    return place.Standing(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
+
+
+def _state(name: str, using: str) -> ReplicaState:
+    state = ReplicaState.objects.using(using).filter(name=name).first()
+    if state is None:
+        known = ", ".join(ReplicaState.objects.using(using).values_list("name", flat=True))
+        raise exceptions.ReplicaError(f"{name} is not followed; there are: {known or 'none'}.")
+    return state
+
+
+def _follows(name: str) -> Follows:
+    found = next((one for one in _known() if one.name == name), None)
+    if found is None:
+        raise exceptions.ReplicaError(f"{name} is not declared (any more).")
+    return found
+
+
+def _known() -> list[Follows]:
+    return [follows for service in place.services() for follows in place.of_service(service)]
