@@ -50,6 +50,8 @@ class Settings:
     """The alias of the cache in which requests are counted: together by all processes that share it."""
     WAIT_LIMIT: float = 60.0
     """The longest that a call may wait for changes, in seconds."""
+    WAITS: int = 8
+    """How many calls of a consumer may wait for changes at a time, in each process of the service."""
     DOCS: str = "staff"
     """Who sees the API's documentation page: `staff`, `public` or `off`."""
     ADMIN_HISTORY: bool = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from django.urls import re_path
+from django.urls import URLPattern, re_path
 
 import pubsubpull
 from pubsubpull import operate
 from pubsubpull.pull import api as pull
-from pubsubpull.pull import audit_api, consumers, document, hashes_api, limits, problems
+from pubsubpull.pull import audit_api, consumers, document, hashes_api, held, limits, problems
 from pubsubpull.subscribe import api as subscribe
 from pubsubpull.subscribe import failures_api
 
@@ -61,5 +61,8 @@ api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
 patterns, _, _ = api.urls
 for pattern in patterns:
     pattern.callback = problems.as_problems(limits.bounded(pattern.callback))  # type: ignore[arg-type]
+    if isinstance(pattern, URLPattern) and str(pattern.pattern) == "changes/":
+        pattern.callback = held.held(pattern.callback, api.on_exception)
+        pattern.__class__ = held.HeldPattern  # ninja makes the patterns
 app_name = "pubsubpull"
 urlpatterns = [*patterns, re_path("", nowhere)]

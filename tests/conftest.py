@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db import connections
 
 from pubsubpull.capture import registry
+from pubsubpull.pull import waiting
 
 # Another project, whose tests test_imports.py runs with its own settings.
 collect_ignore = [] if os.environ.get("DJANGO_SETTINGS_MODULE") == "tests.pasts.settings" else ["pasts"]
@@ -41,6 +42,7 @@ def _no_rows_of_other_tests(request):
     if not given.get("transaction") and not {"transactional_db", "live_server"}.intersection(request.fixturenames):
         return
     request.getfixturevalue("transactional_db")
+    waiting.close()
     named = given.get("databases") or ["default"]
     for using in connections if named == "__all__" else named:
         with connections[using].cursor() as cursor:

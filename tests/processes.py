@@ -64,7 +64,7 @@ def running(*command, log, cwd=ROOT, **env):
 
 
 @contextlib.contextmanager
-def gunicorn(tmp_path, *, application="tests.wsgi", port=None, workers=1, **env):
+def gunicorn(tmp_path, *, application="tests.wsgi", port=None, workers=1, threads=4, **env):
     """Serve the test project under gunicorn; yield its URL once it answers."""
     port = port or free_port()
     log = tmp_path / f"gunicorn-{port}.log"
@@ -78,12 +78,24 @@ def gunicorn(tmp_path, *, application="tests.wsgi", port=None, workers=1, **env)
         "-w",
         str(workers),
         "--threads",
-        "4",
+        str(threads),
     ]
     with running(*command, log=log, **env):
         url = f"http://127.0.0.1:{port}"
         until(lambda: answers(url), log=log)
         yield url
+
+
+@contextlib.contextmanager
+def uvicorn(tmp_path, *, application="tests.asgi:application", **env):
+    """Serve the test project under uvicorn, in one process; yield its URL, and the process, once it answers."""
+    port = free_port()
+    log = tmp_path / f"uvicorn-{port}.log"
+    command = [sys.executable, "-m", "uvicorn", application, "--port", str(port), "--lifespan", "off"]
+    with running(*command, log=log, **env) as process:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: answers(url), log=log)
+        yield url, process
 
 
 def answers(url):

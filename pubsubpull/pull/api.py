@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  ninja reads the annotations
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import moments
 from pubsubpull.capture import feed
-from pubsubpull.pull import calls, changes, columns, consumers, instances, problems, schemas
+from pubsubpull.pull import calls, changes, columns, consumers, held, instances, problems, schemas, waiting
 
 if TYPE_CHECKING:
     from pubsubpull.capture.cursor import Cursor
@@ -155,7 +157,25 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     if tag and request.headers.get("If-None-Match") == tag and cursor:
         feed.check(cursor, feed.present(calls.using()))
         return HttpResponse(status=304, headers={"ETag": tag})
-    page = changes.page(cursor, models=chosen, limit=limit, wait=wait, using=calls.using(), old=old, compact=compact)
+    alone = connections[calls.using()].in_atomic_block  # nobody else sees what the caller's transaction sees
+    page = changes.page(
+        cursor,
+        models=chosen,
+        limit=limit,
+        wait=wait if alone else 0.0,
+        using=calls.using(),
+        old=old,
+        compact=compact,
+        passing=wait > 0,
+    )
+    answer = functools.partial(_answer, compact=compact, tag=tag)
+    if page.count or alone or not wait:
+        return answer(page)
+    asked = waiting.Question(after=page.cursor, models=tuple(chosen), limit=limit, old=old, compact=compact)
+    return held.Held(asked, calls.consumer(request), seconds=wait, answer=answer)
+
+
+def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:
     begin, end = (b'{"models":{\n', "\n}" if page.count else "}") if compact else (b'{"items":[', "]")
     end += f',"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
     answer = calls.answer(b"".join([begin, page.items, end.encode()]))

@@ -134,6 +134,9 @@ def crash(server):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     server.kill()
+    if server._process:
+        server._process.wait()
+        server._process = None
 
 
 def _children(parent):

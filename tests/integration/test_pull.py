@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import threading
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -308,36 +306,6 @@ def test_a_call_that_waits_in_vain_ends_in_time_and_moves_the_cursor_on():
     assert time[0] == pytest.approx(2)
 
 
-def test_calls_that_wait_share_their_looks_at_the_log():
-    """One is in the midst of a look; the other waits for it instead of looking too, unless it needs a later one."""
-    looks, made, inside, go_on = changes.Looks(), [], threading.Event(), threading.Event()
-
-    def slow():
-        made.append("a look")
-        inside.set()
-        assert go_on.wait(30)
-        return feed.present(), (None, 0, 0, False, b"")
-
-    def look(since):
-        try:
-            return looks.look("default", slow, since=since)
-        finally:
-            connection.close()
-
-    before = time.monotonic()
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(look, before)
-        assert inside.wait(30)
-        second = threads.submit(look, before)
-        go_on.set()
-        assert second.result(30)[0] is first.result(30)[0]
-    assert first.result()[1] is not None
-    assert second.result()[1] is None  # what the one found is the page of that call only
-    assert made == ["a look"]
-    assert look(time.monotonic())[0] is not first.result()[0]
-    assert made == ["a look", "a look"]
-
-
 def look_at_the_log():
     return feed.present(), None
 
@@ -367,84 +335,6 @@ def waited(start, sleep):
     clock = iter([0, 1, 60, 60, 60])
     wished = {"models": ["shop.customer"], "limit": 10, "wait": 30, "using": "default"}
     return changes.page(start, **wished, sleep=sleep, clock=lambda: next(clock))
-
-
-def test_a_call_in_an_old_snapshot_does_not_go_on_with_what_another_saw():
-    """It cannot see the change that the other's look covers, and its cursor would be beyond it."""
-    start = feed.present().cursor()
-
-    def write():
-        Customer.objects.create(name="unseen")
-        changes.LOOKS.look("default", look_at_the_log, since=time.monotonic())
-
-    found = in_an_old_snapshot(lambda: waited(start, lambda _: elsewhere(write)))
-    assert found.count + feed.page(found.cursor, models=["shop.customer"], limit=10).count == 1
-
-
-def test_what_a_call_in_an_old_snapshot_sees_is_not_taken_for_the_present():
-    """Another's cursor would be ahead of it, as if the database had gone back."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def look():
-        feed.present()
-        begun.set()
-        assert go_on.wait(30)
-        changes.LOOKS.look("default", look_at_the_log, since=time.monotonic())
-
-    def sleep(_):
-        go_on.set()
-        old.result(60)
-
-    with ThreadPoolExecutor(1) as thread:
-        old = thread.submit(elsewhere, lambda: in_an_old_snapshot(look))
-        assert begun.wait(30)
-        Customer.objects.create(name="a")
-        assert waited(feed.present().cursor(), sleep).count == 0
-
-
-def test_looks_at_a_standby_are_not_shared():
-    """There may be several behind one name, of which one lags."""
-    looks = changes.Looks()
-    seen = dataclasses.replace(feed.present(), standby=True)
-    looks._latest["default"] = (time.monotonic() + 60, seen)
-    assert looks.look("default", look_at_the_log, since=0)[0] is not seen
-
-
-def test_a_call_that_waits_too_long_for_anothers_look_looks_itself(monkeypatch):
-    monkeypatch.setattr(changes, "PATIENCE", 0.01)
-    looks = changes.Looks()
-    with looks._lock:
-        assert looks.look("default", look_at_the_log, since=0)[0].seq == feed.present().seq
-
-
-def test_a_call_never_goes_on_with_a_look_from_before_its_cursor(monkeypatch):
-    asked, start = [], feed.present().cursor()
-
-    class Looks(changes.Looks):
-        def look(self, using, look, *, since):
-            asked.append(since)
-            return super().look(using, look, since=since)
-
-    def page(*args, **kwargs):
-        found = read(*args, **kwargs)
-        ended.append(time.monotonic())
-        return found
-
-    read, ended = feed.page, []
-    monkeypatch.setattr(changes, "LOOKS", Looks())
-    monkeypatch.setattr(feed, "page", page)
-    passed = itertools.count()
-    changes.page(
-        start,
-        models=["shop.customer"],
-        limit=10,
-        wait=5,
-        using="default",
-        sleep=lambda _: None,
-        clock=lambda: float(next(passed)),
-    )
-    assert len(asked) > 3
-    assert all(since >= end for since, end in zip(asked, ended, strict=False))
 
 
 def test_the_trail_tells_who_changed_what_newest_first(get, client):

@@ -1,0 +1,247 @@
+"""Calls that wait for changes: one thread of a process looks for all of them, on one connection.
+
+Whoever waits holds no connection meanwhile, and under asyncio no thread. What several wait for is read once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from django.db import connections
+
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import feed, sql
+from pubsubpull.pull import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.capture.feed import Found, Page, Present
+    from pubsubpull.pull.models import Consumer
+
+FIRST, LONGEST = 0.001, 0.25
+"""Seconds between two looks at the log, from the first to the longest."""
+SHARE = 0.05
+"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
+ASK = 0.5
+"""How often it is asked whether those who wait may still have what they wait for, in seconds."""
+LINGER = 1.0
+"""How long the thread stays for the next call, in seconds, once nobody waits."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a call waits for: the first page after its cursor with something in it."""
+
+    after: Cursor
+    models: tuple[str, ...]
+    limit: int
+    old: bool
+    compact: bool
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Waiter:
+    """Somebody who waits, until `due` by the monotonic clock. `wake` is called once, when there is a `result`.
+
+    That is a page, or the error that the call is to end with. `granted` is what the consumer was granted as it began.
+    """
+
+    question: Question
+    consumer: int
+    token_hash: str
+    due: float
+    wake: Callable[[], object]
+    began: float = dataclasses.field(default_factory=time.monotonic)
+    result: Page | Exception | None = None
+
+
+class Watcher:
+    """Looks at the log of one database for all who wait in this process."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self._waiters: set[Waiter] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._asked = 0.0
+        self._pid = os.getpid()
+
+    def add(self, waiter: Waiter, *, most: int) -> None:
+        """Let somebody wait. Raises a problem where the consumer has `most` calls that wait already."""
+        with self._changed:
+            if self._pid != os.getpid():  # this process was forked: nobody waits here, and no thread came along
+                self._pid, self._waiters, self._thread = os.getpid(), set(), None
+            if sum(one.consumer == waiter.consumer for one in self._waiters) >= most:
+                raise problems.Problem(
+                    status=429,
+                    type="too-many-waits",
+                    title="Too many calls that wait",
+                    detail=f"A consumer may have {most} calls that wait at a time in a process of the service.",
+                    headers={"Retry-After": "1"},
+                )
+            self._waiters.add(waiter)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="pubsubpull waits", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def remove(self, waiter: Waiter) -> None:
+        """Let somebody go who does not wait any more."""
+        with self._changed:
+            self._waiters.discard(waiter)
+
+    def count(self) -> int:
+        """Return how many wait."""
+        return len(self._waiters)
+
+    def close(self) -> None:
+        """End the thread and its connection; who still waits gets what there is."""
+        with self._changed:
+            for waiter in self._waiters:
+                waiter.due = 0.0
+            thread, self._thread = self._thread, None
+            self._changed.notify()
+        if thread is not None:
+            thread.join(10)
+
+    def _watch(self) -> None:
+        try:
+            while waiting := self._all():
+                self._turn(waiting)
+                with self._changed:
+                    self._changed.wait(_pause(self._waiters))
+        finally:
+            connections[self.using].close()
+
+    def _all(self) -> list[Waiter]:
+        """Return all who wait; where nobody does, wait a while for the next, and none where nobody comes."""
+        mine = threading.current_thread()
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiters or self._thread is not mine, LINGER)
+            if not self._waiters and self._thread is mine:
+                self._thread = None
+            return list(self._waiters)
+
+    def _turn(self, waiting: list[Waiter]) -> None:
+        """Look once; wake those for whom there is something, or nothing any more."""
+        try:
+            found = self._read(waiting)
+            if found or time.monotonic() - self._asked > ASK:
+                self._asked = time.monotonic()
+                found |= self._refused(waiting)
+        except Exception as error:  # noqa: BLE001  each call tells its own caller
+            connections[self.using].close()
+            found = dict.fromkeys(waiting, error)
+        now = time.monotonic()
+        for waiter in waiting:
+            result = found.get(waiter)
+            if result is None and waiter.due <= now:
+                result = feed.Page(items=b"", count=0, cursor=waiter.question.after, more=False)
+            if result is not None:
+                self.remove(waiter)
+                waiter.result = result
+                waiter.wake()
+
+    def _read(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
+        """Read what there is for each; what several wait for, once. Who gets nothing goes on from where that led."""
+        asked: dict[Question, list[Waiter]] = {}
+        for waiter in waiting:
+            asked.setdefault(waiter.question, []).append(waiter)
+        found: dict[Waiter, Page | Exception] = {}
+        now: Present | None = None
+        for question, those in asked.items():
+            seen: Found | None = None
+            if now is None:
+                now, seen = self._look(question)
+            result = self._page(question, now, seen)
+            if isinstance(result, Exception) or result.count:
+                found |= dict.fromkeys(those, result)
+                continue
+            for waiter in those:
+                waiter.question = dataclasses.replace(question, after=result.cursor)
+        return found
+
+    def _look(self, question: Question) -> tuple[Present, Found | None]:
+        return feed.look(
+            question.after,
+            models=question.models,
+            limit=question.limit,
+            using=self.using,
+            old=question.old,
+            compact=question.compact,
+        )
+
+    def _page(self, question: Question, now: Present, seen: Found | None) -> Page | Exception:
+        try:
+            return feed.page(
+                question.after,
+                models=question.models,
+                limit=question.limit,
+                using=self.using,
+                now=now,
+                found=seen,
+                old=question.old,
+                compact=question.compact,
+            )
+        except exceptions.CursorExpired as error:
+            return error
+
+    def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
+        """Ask again who may have what they wait for; return what the others are told, as a new call would be."""
+        there = sql.run(self.using, sql.compose("queries/consumers", ids=sorted({one.consumer for one in waiting})))
+        may = {(pk, token_hash): json.loads(granted) for pk, token_hash, granted in there}
+        refused: dict[Waiter, Page | Exception] = {}
+        for waiter in waiting:
+            granted = may.get((waiter.consumer, waiter.token_hash))
+            if granted is None:
+                refused[waiter] = problems.unauthorized()
+            elif "*" not in granted and (lost := set(waiter.question.models) - set(granted)):
+                refused[waiter] = problems.not_found(f"{min(lost)!r} is not a model that you may read.", "models")
+        return refused
+
+
+def _pause(waiting: Iterable[Waiter]) -> float:
+    """Return how long to wait for the next look: the shorter, the less somebody has waited; 0 where one is due."""
+    now = time.monotonic()
+    times = [min(max(FIRST, (now - one.began) * SHARE), LONGEST, one.due - now) for one in waiting]
+    return max(min(times, default=LINGER), 0.0)
+
+
+_watchers: dict[str, Watcher] = {}
+_lock = threading.Lock()
+
+
+def watcher(using: str) -> Watcher:
+    """Return who watches a database for this process."""
+    with _lock:
+        return _watchers.setdefault(using, Watcher(using))
+
+
+def close() -> None:
+    """End what watches, as before a test's database goes."""
+    for one in list(_watchers.values()):
+        one.close()
+
+
+def begin(question: Question, consumer: Consumer, *, seconds: float, wake: Callable[[], object]) -> Waiter:
+    """Let a consumer wait. Raises a problem where it has too many calls that do."""
+    settings = conf.get()
+    waiter = Waiter(
+        question=question,
+        consumer=consumer.pk,
+        token_hash=consumer.token_hash,
+        due=time.monotonic() + seconds,
+        wake=wake,
+    )
+    watcher(settings.DATABASE).add(waiter, most=settings.WAITS)
+    return waiter
