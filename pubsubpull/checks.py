@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from pubsubpull import conf
 from pubsubpull.capture import registry, triggers
+from pubsubpull.pull import server
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,25 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@checks.register("pubsubpull")
+def check_server(**_: Any) -> list[CheckMessage]:
+    """W013: gunicorn's workers are sync, and killed before a call that waits may end."""
+    if conf.problems(getattr(settings, conf.NAME, {})):
+        return []
+    limit = conf.get().WAIT_LIMIT
+    timeout = server.short_sync_worker(limit)
+    if timeout is None:
+        return []
+    return [
+        checks.Warning(
+            f"gunicorn's workers are sync and have a timeout of {timeout} s; a call may wait for {limit:g} s.",
+            hint="Give it --threads, or a --timeout beyond PUBSUBPULL['WAIT_LIMIT']: a sync worker is killed with the "
+            "call that it holds, and serves nobody else meanwhile.",
+            id="pubsubpull.W013",
+        )
+    ]
 
 
 @checks.register("pubsubpull", deploy=True)

@@ -1,0 +1,56 @@
+"""What gunicorn is told of its workers, as far as its environment and its configuration file say."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import pathlib
+import shlex
+from typing import Any
+
+TIMEOUT = 30
+"""What gunicorn gives a worker where nothing is said, in seconds."""
+FILE = "gunicorn.conf.py"
+
+
+def short_sync_worker(limit: float) -> int | None:
+    """Return the time-out of sync workers that is shorter than calls may wait; None where nothing tells of such."""
+    told = {**_file(), **_environment()}
+    if not told:
+        return None
+    kind = str(told.get("worker_class", "sync"))
+    threads = told.get("threads", 1)
+    timeout = told.get("timeout", TIMEOUT)
+    if kind != "sync" or not isinstance(threads, int) or threads > 1 or not isinstance(timeout, int):
+        return None
+    return timeout if 0 < timeout <= limit else None
+
+
+def _environment() -> dict[str, Any]:
+    """Return what GUNICORN_CMD_ARGS says."""
+    given = os.environ.get("GUNICORN_CMD_ARGS", "")
+    if not given:
+        return {}
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("-k", "--worker-class", dest="worker_class")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("-t", "--timeout", type=int)
+    try:
+        found, _ = parser.parse_known_args(shlex.split(given))
+    except (argparse.ArgumentError, ValueError):
+        return {}
+    return {"gunicorn": True} | {name: value for name, value in vars(found).items() if value is not None}
+
+
+def _file() -> dict[str, Any]:
+    """Return the constants that the configuration file in the working folder assigns; it is read, not run."""
+    try:
+        tree = ast.parse(pathlib.Path(FILE).read_text("utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    found: dict[str, Any] = {"gunicorn": True}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+    return found
