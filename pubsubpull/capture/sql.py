@@ -29,6 +29,18 @@ def read(name: str) -> str:
     return path.joinpath(f"{file}.sql").read_text("utf-8")
 
 
+def preload() -> None:
+    """Read all queries now: a process that runs for long may later be let open no file."""
+    folder = importlib.resources.files(FOLDER).joinpath("queries")
+    for path in folder.iterdir():
+        if path.is_dir():
+            for inner in path.iterdir():
+                if inner.name.endswith(".sql"):
+                    read(f"queries/{path.name}/{inner.name.removesuffix('.sql')}")
+        elif path.name.endswith(".sql"):
+            read(f"queries/{path.name.removesuffix('.sql')}")
+
+
 @functools.cache
 def template(name: str) -> sql.SQL:
     """Return a file as a template whose `{names}` psycopg fills in, quoted."""

@@ -40,20 +40,29 @@ class Ahead:
         self._whole = WHOLE
 
     def changes(
-        self, client: Client, sources: list[str], after: str, *, wait: float = 0.0, old: bool, compact: bool
+        self,
+        client: Client,
+        sources: list[str],
+        after: str,
+        *,
+        wait: float = 0.0,
+        old: bool,
+        compact: bool,
+        limit: int | None = None,
     ) -> Page | Compact:
         """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now.
 
         Where `compact` ones would do, those that are pulled ahead are, unless one has turned out not to do.
         """
+        compact = compact and limit is None
         compact, self._whole = compact and not self._whole, max(0, self._whole - 1)
         wanted, self._next = self._next, None
         page = None
         if wanted is not None and wanted[0] == (tuple(sources), after, old, compact):
             page = self._taken(wanted[1], compact=compact)
         if page is None:
-            page = pages.changes(client, sources, after, wait=wait, old=old)
-        if page.more:
+            page = pages.changes(client, sources, after, wait=wait, old=old, limit=limit)
+        if page.more and limit is None:
             compact = compact and not self._whole
             self._next = ((tuple(sources), page.cursor, old, compact), self._pull(sources, page.cursor, old, compact))
         return page

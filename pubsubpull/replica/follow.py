@@ -11,7 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from django.db import Error, connections
+from django.db import Error, OperationalError, connections
+from psycopg import errors
 
 from pubsubpull import exceptions
 from pubsubpull.capture import clock
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from pubsubpull.replica.place import Standing
 
 logger = logging.getLogger(__name__)
+TIMEOUTS = tuple(
+    getattr(errors, name)
+    for name in ("QueryCanceled", "LockNotAvailable", "IdleInTransactionSessionTimeout", "TransactionTimeout")
+    if hasattr(errors, name)
+)
+"""What PostgreSQL says where a role's time-outs end what takes too long."""
+LARGEST, PATIENT = 1000, 20
+"""The changes of an ordinary page, and after how many smaller ones twice as many are asked for."""
 IDLE = 1.0
 """How often is looked for replicas to copy, or to try again, where nothing else is to do, in seconds."""
 
@@ -60,6 +69,8 @@ class Follower:
         self._ready = ready
         self._known = services.get(service)
         self._ahead: ahead.Ahead | None = None
+        self._limit: int | None = None
+        self._taken = 0
 
     def run(self) -> None:
         """Follow until told to stop. While some replicas are copied, the others go on."""
@@ -78,11 +89,36 @@ class Follower:
         place.enter(self.service, self._using)
         place.hurry(self.service, self._using)
         with self._known.client() as client, self._pulling_ahead():
-            while self.copy(failed) or self.step(client, failed=failed):
+            while self._patiently(lambda: self.copy(failed) or self.step(client, failed=failed)):
                 pass
         self._begin()
         if failed:
             raise failed[0]
+
+    def _patiently(self, act: Callable[[], bool]) -> bool:
+        """Act; where it took longer than the role's time-outs allow, go on with smaller pages."""
+        try:
+            return act()
+        except OperationalError as error:
+            if not self._smaller(error):
+                raise
+            return True
+
+    def _smaller(self, error: Exception) -> bool:
+        """Ask for smaller pages after a time-out; say whether there are smaller ones."""
+        if not isinstance(error.__cause__, TIMEOUTS) or self._limit == 1:
+            return False
+        self._limit, self._taken = max(1, (self._limit or LARGEST) // 4), 0
+        connections[self._using].close()
+        told = "%s: a time-out of the database ended a page; the next have %s changes"
+        logger.warning(told, self.service, self._limit)
+        return True
+
+    def _larger(self) -> None:
+        """Ask for larger pages again, some time after a time-out."""
+        self._taken += 1
+        if self._limit is not None and self._taken >= PATIENT:
+            self._limit, self._taken = self._limit * 2 if self._limit < LARGEST // 2 else None, 0
 
     @contextlib.contextmanager
     def _pulling_ahead(self) -> Iterator[None]:
@@ -167,6 +203,8 @@ class Follower:
             except copying.Stopped:
                 break
             except Exception as error:
+                if self._smaller(error):
+                    continue
                 failures += 1
                 pause = backoff.delay(failures, first=1.0, limit=60.0, random=random.random)
                 unknown = None if isinstance(error, exceptions.PubSubPullError | Error) else error
@@ -246,6 +284,7 @@ class Follower:
                 return page.more or came  # where pushes go on from stays where it is
             last = self._apply(standing, page, client)
             came = came or not page.empty
+            self._larger()
             if last is None or (last.empty and not last.more) or time.monotonic() > end or self.stopping.is_set():
                 return last is None or last.more or came
             standing = dataclasses.replace(standing, cursor=last.cursor)
@@ -271,7 +310,7 @@ class Follower:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         old = handlers.any_of(self.service)
         try:
-            return pages.changes(client, standing.sources, standing.cursor, wait=wait, old=old)
+            return pages.changes(client, standing.sources, standing.cursor, wait=wait, old=old, limit=self._limit)
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None
@@ -282,7 +321,9 @@ class Follower:
             return self._pull(standing, client, wait)
         old, compact = handlers.any_of(self.service), bulk.fits(standing)
         try:
-            return self._ahead.changes(client, standing.sources, standing.cursor, wait=wait, old=old, compact=compact)
+            return self._ahead.changes(
+                client, standing.sources, standing.cursor, wait=wait, old=old, compact=compact, limit=self._limit
+            )
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None

@@ -49,8 +49,13 @@ class Spool:
     def add(self, page: Page) -> None:
         """Keep a page behind the others; an empty one only for its cursor."""
         text = b"" if page.empty else page.body.encode()
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(text)
+        try:
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(text)
+        except OSError as error:
+            raise exceptions.ReplicaError(
+                f"The temporary folder {tempfile.gettempdir()} does not take what is kept there: {error.strerror}."
+            ) from error
         self._kept.append((dataclasses.replace(page, body=""), len(text)))
 
     def __iter__(self) -> Iterator[Page]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
+
+from django.db import Error as DatabaseError
 
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
 from pubsubpull.subscribe import threads
 from pubsubpull.subscribe.held import ROOM, full
 from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscribe.outcome import Retry
 
 if TYPE_CHECKING:
-    import asyncio
-
     from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
     from pubsubpull.subscribe.delivery import Delivery
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from pubsubpull.subscribe.shares import Shares
     from pubsubpull.subscribe.store import Store
 
+logger = logging.getLogger("pubsubpull")
 LAGGING_AT_ONCE = 4
 """How many groups of subscriptions that lag are read between two looks at the log."""
 MOVE_INTERVAL = 10.0
@@ -115,9 +119,14 @@ class Reader:
         except exceptions.CursorExpired:
             await self._expired(group)
             return
-        except BaseException:
+        except (DatabaseError, OSError, asyncio.CancelledError):
             self.groups.put_back(group, cursor)
             raise
+        except Exception as error:
+            logger.exception("pubsubpull: the log could not be read for some subscriptions; they are tried again")
+            self.groups.put_back(group, cursor)
+            self._failed(group, f"The log could not be read: {type(error).__name__}; see the worker's log.")
+            return
         handed = group.hand_out(read)
         self._handed += len(handed)
         self.groups.put_back(group, read.cursor)
@@ -125,6 +134,16 @@ class Reader:
             self.groups.leave(held)
         for held in handed:
             self.delivery.start(held)
+
+    def _failed(self, group: Group, reason: str) -> None:
+        """Let the subscriptions of a group wait, each as after a failure; all others go on."""
+        cursor = group.cursor
+        for held in list(group.members):
+            self.groups.leave(held)
+            held.read = cursor
+            self.delivery.progress.failed(held, Retry(error=reason))
+            wait = (held.next_attempt or 0.0) - self.delivery.progress.now()
+            asyncio.get_running_loop().call_later(max(wait, 1.0), self.room, held)
 
     async def _expired(self, group: Group) -> None:
         """Disable who cannot read on, unless the cursor is only newer than the look that it was read with."""

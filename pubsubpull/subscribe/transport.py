@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import inspect
 import io
+import logging
 import os
+import re
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import yarl
 
 from pubsubpull import exceptions
-from pubsubpull.subscribe.connections import connector
+from pubsubpull.subscribe import descriptors
+from pubsubpull.subscribe.connections import KEEPALIVE, connector
 from pubsubpull.subscribe.guard import Guard, Refused
 
 if TYPE_CHECKING:
@@ -23,8 +28,14 @@ ANSWER_LIMIT = 64 * 1024
 """How much of an answer is read, in bytes."""
 REMEMBERED = 10_000
 """How many hosts are known to have been checked."""
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds between tries where the system has no descriptor for a connection."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 AT_ONCE = 512 * 1024
 """How long a body may be to be handed on in one piece, in bytes."""
+
+
+logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,10 +64,17 @@ class HttpTransport:
     """Sends through aiohttp: connections are kept alive, redirects and proxies not followed, cookies not kept.
 
     `connect` is how long a connection may take, `read` how long the answer may, in seconds. `guard` says where
-    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed.
+    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed. There
+    are `connections` at most: half of them in use, and half kept open for the hosts that were asked last.
     """
 
-    def __init__(self, *, connect: float, read: float, guard: Guard | None = None) -> None:
+    def __init__(
+        self, *, connect: float, read: float, guard: Guard | None = None, connections: int | None = None
+    ) -> None:
+        most = connections or descriptors.room()
+        self.connections = most
+        self._turns = asyncio.Semaphore(max(most // 2, 1))
+        self._kept = collections.OrderedDict[str, float]()
         self.connect = connect
         self.read = read
         self.guard = guard or Guard()
@@ -79,9 +97,34 @@ class HttpTransport:
         self._sessions.clear()
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        async with self._turns:
+            for pause in PAUSES:
+                try:
+                    return await self._send_now(method, url, headers, body)
+                except _NoDescriptorError:
+                    logger.warning("pubsubpull: no descriptor is left for a connection; a send waits %s s", pause)
+                    await asyncio.sleep(pause)
+            try:
+                return await self._send_now(method, url, headers, body)
+            except _NoDescriptorError as error:
+                raise exceptions.Unavailable("the worker has no descriptor left for a connection") from error
+
+    def _keeps(self, url: yarl.URL) -> bool:
+        """Say whether the connection to a host is to be kept: of the hosts that were asked last, so many are."""
+        now, host = time.monotonic(), f"{url.scheme}://{url.authority}"
+        while self._kept and (next(iter(self._kept.values())) < now - KEEPALIVE):
+            self._kept.popitem(last=False)
+        if host not in self._kept and len(self._kept) >= self.connections - max(self.connections // 2, 1):
+            return False
+        self._kept[host] = now
+        self._kept.move_to_end(host)
+        return True
+
+    async def _send_now(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         try:
             address, trusted = self._url(url)
             data = io.BytesIO(body) if body is not None and len(body) > AT_ONCE else body
+            headers = _sendable(headers) if self._keeps(address) else {**_sendable(headers), "Connection": "close"}
             async with self._session(trusted).request(
                 method, address, data=data, headers=headers, allow_redirects=False
             ) as response:
@@ -95,6 +138,8 @@ class HttpTransport:
                 f"no answer in time ({self.connect:g} s to connect, {self.read:g} s to answer)"
             ) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            if descriptors.is_exhausted(getattr(error, "os_error", error)):
+                raise _NoDescriptorError from error
             raise exceptions.Unavailable(_reason(error)) from error
 
     def _session(self, trusted: bool) -> aiohttp.ClientSession:
@@ -124,6 +169,15 @@ class HttpTransport:
                 self._trusted.clear()
             self._trusted[start] = self.guard.trusts(address.host or "")
         return address, self._trusted[start]
+
+
+class _NoDescriptorError(Exception):
+    """The system let this process open no connection."""
+
+
+def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what is no header's value, as a trace with a line break: a notification must not wait for that."""
+    return {name: value for name, value in headers.items() if not _CONTROL.search(value)}
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
 
-from pubsubpull.capture import clock
+from pubsubpull.capture import clock, sql
 from pubsubpull.subscribe import consent, initial, threads
 from pubsubpull.subscribe import store as stores
 from pubsubpull.subscribe.aside import Aside
@@ -62,6 +62,7 @@ class Worker:
         """Deliver until `stop` is called, then finish what has begun."""
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
+            await self._say_room()
             stopping = self.delivery.turn.stopping.wait
             await self._beside(*self._loops(), self.upkeep.run, self.sampler.run, self.reader.read_on, until=stopping)
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
@@ -88,6 +89,8 @@ class Worker:
         self.signals = Signals(using=using, thread=others)
         self.upkeep = Upkeep(settings=self.settings, database=upkeep)
         self.sampler = Sampler(using=using, database=upkeep)
+        self._writes = writes
+        sql.preload()
         self._make(reads, writes)
         try:
             with threads.signals(self.stop):
@@ -97,6 +100,19 @@ class Worker:
             await self.transport.close()
             for database in (reads, writes, others, upkeep, self.rows):
                 await database.close()
+
+    async def _say_room(self) -> None:
+        """Say how many connections there may be, where that is little for what there is to deliver."""
+        most = getattr(self.transport, "connections", None)
+        with contextlib.suppress(DatabaseError):  # what is away is waited for elsewhere
+            _, subscriptions = await self._writes(self.store.standing)
+            if most is not None and most < subscriptions:
+                logger.warning(
+                    "pubsubpull: there are %s subscriptions, and this worker may have %s connections at a time: the "
+                    "system lets it open few files. They take turns; raise the limit (ulimit -n), or run more workers.",
+                    subscriptions,
+                    most,
+                )
 
     def _loops(self) -> list[Callable[[], Any]]:
         """Return what goes on beside the reading of the log."""
@@ -217,10 +233,11 @@ async def _loop(work: Callable[[], Any]) -> None:
         began = time.monotonic()
         try:
             await work()
-        except DatabaseError as error:
+        except (DatabaseError, OSError) as error:
             if time.monotonic() - began > AWAY_LIMIT:
                 wait = 0.1
-            logger.warning("pubsubpull: the database is away (%s); the worker waits for it", threads.first_line(error))
+            what = "the database is away" if isinstance(error, DatabaseError) else "the system refuses"
+            logger.warning("pubsubpull: %s (%s); the worker waits for it", what, threads.first_line(error))
             await asyncio.sleep(wait)
             wait = min(wait * 2, AWAY_LIMIT)
 

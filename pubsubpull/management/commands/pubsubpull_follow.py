@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
+from pubsubpull.capture import sql
 from pubsubpull.management import refusing
 from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.replica import declared, follow, health, place, receive
@@ -59,6 +60,7 @@ class Command(RefusingCommand):
         using = conf.get().DATABASE
         refusing.require_log(using)
         _refresh(refresh, using)
+        sql.preload()
         with _bars(names) as bars:
             followers = [
                 follow.Follower(

@@ -1,0 +1,77 @@
+"""What fails for one subscription, or for want of something of the worker's own, is nobody else's failure."""
+
+from __future__ import annotations
+
+import errno
+import resource
+
+import pytest
+
+from pubsubpull.models import Subscription
+from pubsubpull.pull import consumers
+from pubsubpull.subscribe import descriptors, subscriptions, transport
+from pubsubpull.subscribe import store as stores
+from tests.delivering import run, until
+from tests.shop.models import Customer, Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(monkeypatch):
+    consumer, _ = consumers.add("mirror", ["*"], may_subscribe=True)
+    Place.objects.create(zone="before", number=1)
+    for name, model in (("bad", "shop.place"), ("good", "shop.customer")):
+        wish = subscriptions.Wish(
+            callback=f"https://{name}.example/", models=[model], after="start" if name == "bad" else None
+        )
+        subscriptions.put(consumer, name, wish)
+    read, fails = stores.Store.read, [True]
+
+    def reading(self, after, *, limit, models, now):
+        if "shop.order" in models and fails[0]:
+            raise RecursionError("too deep")
+        return read(self, after, limit=limit, models=models, now=now)
+
+    monkeypatch.setattr(stores.Store, "read", reading)
+
+    def work(_worker, sending):
+        Customer.objects.create(name="a")
+        until(lambda: any("good" in one.url for one in sending.sent))
+        until(lambda: Subscription.objects.get(name="bad").state == "failing")
+        assert "RecursionError" in Subscription.objects.get(name="bad").last_error
+        fails[0] = False
+        until(lambda: any("bad" in one.url for one in sending.sent))
+        until(lambda: Subscription.objects.get(name="bad").state == "active")
+
+    run(work)
+    assert Subscription.objects.get(name="good").state == "active"
+
+
+def test_a_header_that_is_none_is_left_out():
+    given = {"traceparent": "00-a", "tracestate": "a\nb: c", "other": "tab\tis fine", "nul": "\x00"}
+    assert transport._sendable(given) == {"traceparent": "00-a", "other": "tab\tis fine"}
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_may_be(monkeypatch):
+    set_to = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    assert descriptors.allowed() == 4096
+    assert set_to == [(4096, 4096)]
+    assert descriptors.room() == 4096 - descriptors.RESERVE
+
+    def refused(*_):
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(resource, "setrlimit", refused)
+    assert descriptors.allowed() == 1024
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert descriptors.allowed() == descriptors.MOST
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 10))
+    assert descriptors.room() == 4
+
+
+def test_that_no_descriptor_is_left_is_told_from_other_errors():
+    assert descriptors.is_exhausted(OSError(errno.EMFILE, "Too many open files"))
+    assert not descriptors.is_exhausted(OSError(errno.ECONNREFUSED, "refused"))
+    assert not descriptors.is_exhausted(ValueError())
