@@ -16,6 +16,7 @@ NAMES = (
     "delivery",
     "scale",
     "latency",
+    "ticks",
     "isolation",
     "polling",
     "replica",

@@ -74,7 +74,9 @@ def run(options, folder, say):
         for _ in range(options.workers):
             processes.work()
         writers = writing.Writers(url=server.url(), service=port, seed=options.seed, pause=options.pause)
-        failing = suite.Suite(server=server, processes=processes, proxies=proxies, receiver=receiver, say=say)
+        failing = suite.Suite(
+            server=server, processes=processes, proxies=proxies, receiver=receiver, say=say, stack=stack
+        )
         writers.start()
         try:
             suite.wait_for_first(receiver, begun)
@@ -84,7 +86,7 @@ def run(options, folder, say):
         say("nothing fails any more")
         from tests.faults.models import ALL
 
-        source = suite.Source(server.url(), ALL)
+        source = suite.Source(failing.server.url(), ALL)
         suite.wait_for_all(source, receiver, begun=begun)
         outcomes = [suite.judge(source, receiver.copies[name], name, begun=begun[name]) for name in begun]
         for state in () if all(one.well for one in outcomes) else source.states():

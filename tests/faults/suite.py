@@ -12,6 +12,8 @@ import time
 
 import psycopg
 
+from tests.disasters import servers
+
 CALM = 0.4
 """How long nothing fails between two faults, in seconds."""
 PATIENCE = 120.0
@@ -34,6 +36,8 @@ KINDS = {
     "worker stopped for longer than its lease": 2.6,
     "database restarted (fast)": 0.0,
     "database restarted (immediate)": 0.0,
+    "database crashed": 0.0,
+    "database failed over": 0.0,
     "database connections ended": 0.0,
     "receiver away": 0.8,
     "receiver refuses": 0.8,
@@ -74,8 +78,9 @@ def schedule(seed):
 class Suite:
     """What may fail: the database's server, the processes, the proxies and the receiver."""
 
-    def __init__(self, *, server, processes, proxies, receiver, say):
+    def __init__(self, *, server, processes, proxies, receiver, say, stack):
         self.server = server
+        self.stack = stack
         self.processes = processes
         self.proxies = proxies
         self.receiver = receiver
@@ -105,6 +110,11 @@ class Suite:
                 self.server.restart("fast")
             case "database restarted (immediate)":
                 self.server.restart("immediate")
+            case "database crashed":
+                servers.crash(self.server)
+                self.server.start()
+            case "database failed over":
+                self._fail_over()
             case "database connections ended":
                 with psycopg.connect(self.server.url(), autocommit=True) as connection:
                     connection.execute(
@@ -116,6 +126,22 @@ class Suite:
             case kind:
                 hit = self.proxies if fault.which % 2 else [self.proxies[fault.which % len(self.proxies)]]
                 self._moody(hit, PROXY_MOODS[kind], fault.seconds)
+
+    def _fail_over(self):
+        """Let a synchronous standby take over, at the address of the server that has crashed."""
+        port = self.server._port
+        other = self.stack.enter_context(servers.standby(self.server, settings=self.server.settings))
+        servers.execute(self.server, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        servers.execute(self.server, "SELECT pg_reload_conf()")
+        synchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
+        servers.until(lambda: servers.execute(self.server, synchronous), "the standby is not synchronous")
+        servers.crash(self.server)
+        servers.execute(other, "ALTER SYSTEM RESET synchronous_standby_names")
+        servers.promote(other)
+        other.stop()
+        other._port = port
+        other.start()
+        self.server = other
 
     def _moody(self, those, mood, seconds):
         for one in those:
