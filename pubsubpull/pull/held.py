@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import functools
+import os
 import select
 import socket
 import threading
@@ -163,16 +164,13 @@ def _threads(pid: int) -> concurrent.futures.ThreadPoolExecutor:
 
 async def _in_thread(view: Callable[..., HttpResponse], *args: Any, **kwargs: Any) -> HttpResponse:
     """Call a view in one of few threads, so that however many call hold few connections."""
-    import os
-
     context = contextvars.copy_context()
 
     def call() -> HttpResponse:
         try:
             return view(*args, **kwargs)
         finally:
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()
+            connections.close_all()  # they are this context's, and nobody else finds them again
 
     return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), context.run, call)
 

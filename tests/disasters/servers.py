@@ -24,7 +24,7 @@ def found(server, name):
     """Return the path of one of PostgreSQL's programs; skip where this PostgreSQL has none."""
     path = shutil.which(name, path=server.binaries.bindir)
     if path is None:
-        pytest.skip(f"this PostgreSQL has no {name}")
+        (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)(f"this PostgreSQL has no {name}")
     return path
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import compare, declared, services
+from pubsubpull.replica import compare, declared, parked, services
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -57,6 +57,8 @@ class Command(RefusingCommand):
             self.stdout.write(f"  {one.kind:9}  {one.key}")
         if len(result.differences) > show:
             self.stdout.write(f"  … and {len(result.differences) - show:,} more")
+        if aside := parked.of(replica.name, conf.get().DATABASE).count():
+            self.stdout.write(f"  {aside:,} changes are set aside: see pubsubpull_replicas parked {replica.name}")
         if result.unsettled:
             self.stdout.write(
                 f"  {len(result.unsettled):,} rows have changes that the replica has not applied: is it being followed?"
