@@ -81,13 +81,9 @@ class Follower:
         copier.join()
 
     def run_once(self) -> None:
-        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first.
-
-        One that waits after a failure is tried now.
-        """
+        """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
         failed: list[exceptions.ReplicaFailed] = []
         place.enter(self.service, self._using)
-        place.hurry(self.service, self._using)
         with self._known.client() as client, self._pulling_ahead():
             while self._patiently(lambda: self.copy(failed) or self.step(client, failed=failed)):
                 pass

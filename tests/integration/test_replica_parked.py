@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import declared, handlers, health, parked, parking
+from pubsubpull.replica import declared, handlers, health, parked, parking, place
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.replicas import models as here
 from tests.sessions import session
@@ -54,6 +54,7 @@ def rows():
 
 def follow(follower):
     """Follow up to now; say whether a replica failed."""
+    place.hurry("shop", "default")
     try:
         follower.run_once()
     except exceptions.ReplicaFailed:

@@ -74,7 +74,7 @@ class Command(RefusingCommand):
                 for name in names
             ]
             if once:
-                _once(followers)
+                _once(followers, using)
                 self._told(names, using)
                 return
             self.stdout.write(f"Following {', '.join(names)}, until SIGTERM or Ctrl-C.")
@@ -114,11 +114,12 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
     return lambda: receive.subscribe(known.get(name), callback, using=using)
 
 
-def _once(followers: list[follow.Follower]) -> None:
-    """Follow all services up to now; one that fails lets the others go on first."""
+def _once(followers: list[follow.Follower], using: str) -> None:
+    """Follow all services up to now, also what waits after a failure; one that fails lets the others go on first."""
     failed: list[str] = []
     for follower in followers:
         try:
+            place.hurry(follower.service, using)
             follower.run_once()
         except exceptions.ServiceError as error:
             failed.append(known.told(follower.service, error))
