@@ -19,6 +19,11 @@ WHOLE = 50
 """How many pages are pulled whole after a compact one that would not do: those that follow may be like it."""
 
 
+def bound(limit: int | None) -> dict[str, int]:
+    """Return what bounds a page, where anything does."""
+    return {} if limit is None else {"limit": limit}
+
+
 class Ahead:
     """Gives pages of changes; of a backlog, the next page is pulled in a thread before it is asked for."""
 
@@ -61,7 +66,7 @@ class Ahead:
         if wanted is not None and wanted[0] == (tuple(sources), after, old, compact):
             page = self._taken(wanted[1], compact=compact)
         if page is None:
-            page = pages.changes(client, sources, after, wait=wait, old=old, limit=limit)
+            page = pages.changes(client, sources, after, wait=wait, old=old, **bound(limit))
         if page.more and limit is None:
             compact = compact and not self._whole
             self._next = ((tuple(sources), page.cursor, old, compact), self._pull(sources, page.cursor, old, compact))

@@ -306,7 +306,9 @@ class Follower:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         old = handlers.any_of(self.service)
         try:
-            return pages.changes(client, standing.sources, standing.cursor, wait=wait, old=old, limit=self._limit)
+            return pages.changes(
+                client, standing.sources, standing.cursor, wait=wait, old=old, **ahead.bound(self._limit)
+            )
         except exceptions.CursorExpired as error:
             self._expired(standing, error)
             return None
