@@ -22,7 +22,7 @@ def test_every_committed_change_arrives_in_order_whatever_fails():
         "--seconds",
         "5",
         "--seed",
-        "123",
+        "402",
         "--pause",
         "0.03",
         "--rows",
@@ -33,7 +33,7 @@ def test_every_committed_change_arrives_in_order_whatever_fails():
     outcomes = re.findall(r"changes (\d+), .* lost 0, out of order 0, set aside 0, rows that differ 0", ran.stdout)
     assert len(outcomes) == 2
     assert all(int(changes) > 20 for changes in outcomes)
-    assert "worker killed" in ran.stdout or "database" in ran.stdout
+    assert "worker killed" in ran.stdout
 
 
 def item(version, key="1", op="update"):
