@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.feed import Found, Page, Present
     from pubsubpull.pull.models import Consumer
 
-FIRST, LONGEST = 0.001, 0.25
+FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
 SHARE = 0.05
 """What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
@@ -198,7 +198,9 @@ class Watcher:
 
     def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
         """Ask again who may have what they wait for; return what the others are told, as a new call would be."""
-        there = sql.run(self.using, sql.compose("queries/consumers", ids=sorted({one.consumer for one in waiting})))
+        there = sql.run_bound(
+            self.using, sql.template("queries/consumers"), ids=sorted({one.consumer for one in waiting})
+        )
         may = {(pk, token_hash): json.loads(granted) for pk, token_hash, granted in there}
         refused: dict[Waiter, Page | Exception] = {}
         for waiter in waiting:

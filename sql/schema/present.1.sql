@@ -14,6 +14,7 @@ DECLARE
     taken pg_snapshot;
     mine xid8;
     ended xid8[];
+    moved boolean;
 BEGIN
     standby := current_setting('transaction_read_only') = 'on' OR current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted');
     IF NOT standby AND NOT pubsubpull_is_alive() THEN
@@ -54,16 +55,18 @@ BEGIN
                 PERFORM set_config('pubsubpull.counted', 'yes', true);
                 floor := CASE WHEN age(pg_snapshot_xmax(taken)::xid) = 0 THEN seq ELSE floor END;
             END IF;
-            IF floor < top THEN  -- somebody may be writing: has any that wrote ended since?
+            -- Each further expression is one of its own, since a statement opens all that it may read, the log's partitions too.
+            moved := floor >= top OR pg_snapshot_xmax(taken)::text::bigint - pg_snapshot_xmax(last.snapshot)::text::bigint >= 200;
+            IF NOT moved THEN  -- somebody may be writing: has any that wrote ended since?
                 ended := ARRAY(
                     SELECT x FROM (
                         SELECT pg_snapshot_xip(last.snapshot) UNION ALL
                         SELECT n::text::xid8 FROM generate_series(
-                            pg_snapshot_xmax(last.snapshot)::text::bigint,
-                            least(pg_snapshot_xmax(taken)::text::bigint, pg_snapshot_xmax(last.snapshot)::text::bigint + 200) - 1) AS n
+                            pg_snapshot_xmax(last.snapshot)::text::bigint, pg_snapshot_xmax(taken)::text::bigint - 1) AS n
                     ) AS since (x) WHERE pg_visible_in_snapshot(x, taken));
+                moved := EXISTS (SELECT FROM pubsubpull_change c WHERE c.xid = ANY(ended) AND c.id > last.floor);
             END IF;
-            IF floor >= top OR pg_snapshot_xmax(taken)::text::bigint - pg_snapshot_xmax(last.snapshot)::text::bigint >= 200 OR EXISTS ( SELECT FROM pubsubpull_change c WHERE c.xid = ANY(ended) AND c.id > last.floor) THEN
+            IF moved THEN
                 tick := pubsubpull_tick(last.history, taken, seq, floor, top);
                 history := last.history;
                 snapshot := taken::text;
