@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db.migrations.operations.base import Operation
-from psycopg import sql as psql
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,15 +60,9 @@ class RunFiles(Operation):
 
         connection = schema_editor.connection
         if connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label):
-            for file in files:
-                schema_editor.execute(_text(file), params=None)
+            for statement in schema.statements(files, using=connection.alias):
+                schema_editor.execute(statement, params=None)
 
     def describe(self) -> str:
         """Say what the operation does."""
         return f"Run the SQL files {', '.join(self.files)}"
-
-
-def _text(file: str) -> str:
-    """Return a file, with the text of a change as queries have it, too, where the file has a place for that."""
-    item = sql.template("queries/item").format(old=psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"))
-    return sql.read(f"schema/{file}").replace("{item}", item.as_string())

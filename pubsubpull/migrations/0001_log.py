@@ -69,7 +69,6 @@ class Migration(migrations.Migration):
                 "import_table.1",
                 "import.1",
                 "trim_past.1",
-                "pin_search_path.1",
             ],
             undo="drop.1",
         ),

@@ -1,12 +1,12 @@
 -- Begins a new history of the log after the newest tick that is there. Where that tick, or the history before, is not of this very log, it came
 -- with a dump or a copy: the transaction ids of the rows at hand mean nothing here, so all of them count as visible, and no cursor holds any more.
 -- The locks make sure that only one begins, and that none of these rows is still being written; they are waited for a moment, and had or not.
-CREATE FUNCTION pubsubpull_begin_history() RETURNS void
+CREATE FUNCTION {schema}.pubsubpull_begin_history() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
     identifier bigint := (pg_control_system()).system_identifier;
     db oid := (SELECT oid FROM pg_database WHERE datname = current_database());
-    table_oid oid := 'pubsubpull_change'::regclass;
+    table_oid oid := '{schema}.pubsubpull_change'::regclass;
     place bigint := pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
     last record;
     reached bigint;
@@ -16,35 +16,35 @@ DECLARE
     new_token bigint := ('x' || left(replace(gen_random_uuid()::text, '-', ''), 12))::bit(48)::bigint;
     writer bigint;
 BEGIN
-    LOCK TABLE pubsubpull_alive IN EXCLUSIVE MODE;
-    IF pubsubpull_is_alive() THEN
+    LOCK TABLE {schema}.pubsubpull_alive IN EXCLUSIVE MODE;
+    IF {schema}.pubsubpull_is_alive() THEN
         RETURN;  -- another session was first
     END IF;
-    SELECT * INTO last FROM pubsubpull_tick ORDER BY n DESC, xid DESC LIMIT 1;
-    reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
+    SELECT * INTO last FROM {schema}.pubsubpull_tick ORDER BY n DESC, xid DESC LIMIT 1;
+    reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     taken := pg_current_snapshot();
     -- A server whose numbers have gone back without a recovery (pg_resetwal, setval) has another past, too.
     goes_on := EXISTS (
-        SELECT FROM pubsubpull_history h
+        SELECT FROM {schema}.pubsubpull_history h
         WHERE h.token = last.history AND h.written = h.xmin::text::bigint
             AND h.system_identifier = identifier AND h.database = db AND h.log = table_oid
-    ) AND EXISTS (SELECT FROM pubsubpull_log) AND last.n < place AND last.top <= reached AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
+    ) AND EXISTS (SELECT FROM {schema}.pubsubpull_log) AND last.n < place AND last.top <= reached AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
     IF NOT goes_on THEN
-        LOCK TABLE pubsubpull_change IN SHARE ROW EXCLUSIVE MODE;
-        reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
+        LOCK TABLE {schema}.pubsubpull_change IN SHARE ROW EXCLUSIVE MODE;
+        reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
         taken := pg_current_snapshot();
-        DELETE FROM pubsubpull_history;
-        DELETE FROM pubsubpull_tick;
-        DELETE FROM pubsubpull_log;
-        INSERT INTO pubsubpull_log (restored, settled) VALUES (reached, reached);
+        DELETE FROM {schema}.pubsubpull_history;
+        DELETE FROM {schema}.pubsubpull_tick;
+        DELETE FROM {schema}.pubsubpull_log;
+        INSERT INTO {schema}.pubsubpull_log (restored, settled) VALUES (reached, reached);
     END IF;
-    top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
-    INSERT INTO pubsubpull_history (token, after, system_identifier, database, log)
+    top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
+    INSERT INTO {schema}.pubsubpull_history (token, after, system_identifier, database, log)
     VALUES (new_token, CASE WHEN goes_on THEN last.n ELSE 0 END, identifier, db, table_oid) RETURNING xmin::text::bigint INTO writer;
-    UPDATE pubsubpull_history SET written = writer WHERE token = new_token;
-    DELETE FROM pubsubpull_alive;
-    INSERT INTO pubsubpull_alive (history, started, database, log, written) VALUES (new_token, pg_postmaster_start_time(), db, table_oid, writer);
-    PERFORM pubsubpull_tick(new_token, taken, reached, (SELECT settled FROM pubsubpull_log), top);
+    UPDATE {schema}.pubsubpull_history SET written = writer WHERE token = new_token;
+    DELETE FROM {schema}.pubsubpull_alive;
+    INSERT INTO {schema}.pubsubpull_alive (history, started, database, log, written) VALUES (new_token, pg_postmaster_start_time(), db, table_oid, writer);
+    PERFORM {schema}.pubsubpull_tick(new_token, taken, reached, (SELECT settled FROM {schema}.pubsubpull_log), top);
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_begin_history() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_begin_history() FROM PUBLIC;

@@ -1,5 +1,5 @@
 -- AFTER DELETE, once a statement. Arguments as for pubsubpull_capture_insert.
-CREATE FUNCTION pubsubpull_capture_delete() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -22,20 +22,20 @@ BEGIN
     IF NOT EXISTS (SELECT FROM old_rows) THEN
         RETURN NULL;
     END IF;
-    request := pubsubpull_request_id();
+    request := {schema}.pubsubpull_request_id();
     -- Once a statement: what is volatile would be asked for each row.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D', j ->> key_column, request, j
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     ELSE
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old)
-        SELECT transaction, moment, label, 'D', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
+        SELECT transaction, moment, label, 'D', {schema}.pubsubpull_key(j, columns), request, {schema}.pubsubpull_mask(j - excluded, masked)
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     END IF;
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_delete() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_delete() FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns (the last three as array literals).
 -- The settings are pinned so that a value has the same text whatever session wrote it.
-CREATE FUNCTION pubsubpull_capture_insert() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -23,20 +23,20 @@ BEGIN
     IF NOT EXISTS (SELECT FROM new_rows) THEN
         RETURN NULL;
     END IF;
-    request := pubsubpull_request_id();
+    request := {schema}.pubsubpull_request_id();
     -- Once a statement: what is volatile would be asked for each row.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I', j ->> key_column, request, j
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, new)
-        SELECT transaction, moment, label, 'I', pubsubpull_key(j, columns), request, pubsubpull_mask(j - excluded, masked)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
+        SELECT transaction, moment, label, 'I', {schema}.pubsubpull_key(j, columns), request, {schema}.pubsubpull_mask(j - excluded, masked)
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     END IF;
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_insert() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_insert() FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would fire too late.
 -- Arguments as for pubsubpull_capture_insert, and fifth, where there are any, the columns of type json.
-CREATE FUNCTION pubsubpull_capture_row() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -12,24 +12,24 @@ SET bytea_output = 'hex'
 AS $$
 DECLARE
     columns text[] := tg_argv[1];
-    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(old) ELSE pubsubpull_guarded(old, tg_relid, tg_argv[4]::text[]) END END;
-    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(new) ELSE pubsubpull_guarded(new, tg_relid, tg_argv[4]::text[]) END END;
-    old_key text := CASE WHEN tg_op <> 'INSERT' THEN pubsubpull_key(before, columns) END;
-    new_key text := CASE WHEN tg_op <> 'DELETE' THEN pubsubpull_key(after, columns) END;
+    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(old) ELSE {schema}.pubsubpull_guarded(old, tg_relid, tg_argv[4]::text[]) END END;
+    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(new) ELSE {schema}.pubsubpull_guarded(new, tg_relid, tg_argv[4]::text[]) END END;
+    old_key text := CASE WHEN tg_op <> 'INSERT' THEN {schema}.pubsubpull_key(before, columns) END;
+    new_key text := CASE WHEN tg_op <> 'DELETE' THEN {schema}.pubsubpull_key(after, columns) END;
     -- From which id on the changes of this transaction may be out of order; the empty text where none can be.
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
     IF (marker = '') IS NOT FALSE AND (pg_trigger_depth() > 1 OR old_key <> new_key) THEN
-        marker := (SELECT last_value FROM pubsubpull_change_id_seq) - 1;
+        marker := (SELECT last_value FROM {schema}.pubsubpull_change_id_seq) - 1;
         PERFORM set_config('pubsubpull.nested', marker, true);
     END IF;
-    PERFORM pubsubpull_log_row(tg_argv[0], columns, tg_argv[2]::text[], tg_argv[3]::text[], before, after);
+    PERFORM {schema}.pubsubpull_log_row(tg_argv[0], columns, tg_argv[2]::text[], tg_argv[3]::text[], before, after);
     IF marker <> '' THEN
         -- A row that has an xmax by now was written, or locked, since the statement wrote it.
-        PERFORM pubsubpull_put_in_order(tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END)
+        PERFORM {schema}.pubsubpull_put_in_order(tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END)
         FROM (VALUES (old_key), (nullif(new_key, old_key))) AS keys (key) WHERE key IS NOT NULL;
     END IF;
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_row() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_row() FROM PUBLIC;

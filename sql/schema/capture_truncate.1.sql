@@ -1,5 +1,5 @@
 -- AFTER TRUNCATE: one change for the table, without a key.
-CREATE FUNCTION pubsubpull_capture_truncate() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -11,8 +11,8 @@ SET bytea_output = 'hex'
 AS $$
 BEGIN
     PERFORM pg_current_xact_id();
-    INSERT INTO pubsubpull_change (model, op, request_id) VALUES (tg_argv[0], 'T', pubsubpull_request_id());
+    INSERT INTO {schema}.pubsubpull_change (model, op, request_id) VALUES (tg_argv[0], 'T', {schema}.pubsubpull_request_id());
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_truncate() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_truncate() FROM PUBLIC;

@@ -1,5 +1,5 @@
 -- BEFORE TRUNCATE of one partition: the rest of the table stays, so each of the partition's rows is a delete.
-CREATE FUNCTION pubsubpull_capture_truncate_partition() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_truncate_partition() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -12,11 +12,11 @@ AS $$
 BEGIN
     PERFORM pg_current_xact_id();
     EXECUTE format(
-        'INSERT INTO pubsubpull_change (model, op, key, request_id, old)
-         SELECT $1, ''D'', pubsubpull_key(j, $2), $5, pubsubpull_mask(j - $3, $4)
+        'INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old)
+         SELECT $1, ''D'', {schema}.pubsubpull_key(j, $2), $5, {schema}.pubsubpull_mask(j - $3, $4)
          FROM (SELECT to_jsonb(r.*) AS j FROM ONLY %I.%I r OFFSET 0) AS rows', tg_table_schema, tg_table_name
-    ) USING tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[], pubsubpull_request_id();
+    ) USING tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[], {schema}.pubsubpull_request_id();
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_truncate_partition() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_truncate_partition() FROM PUBLIC;

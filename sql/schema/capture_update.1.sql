@@ -2,7 +2,7 @@
 -- has moved its key. One row takes a path without a join: a session caches the join's plan with its first statement's size.
 -- The commonest case of all, one row whose key stays, is written here; what is left of one row's cases is pubsubpull_log_row's.
 -- The join's hash table holds one side of the rows; with the default's memory it would go to disk from 10,000 rows on.
-CREATE FUNCTION pubsubpull_capture_update() RETURNS trigger
+CREATE FUNCTION {schema}.pubsubpull_capture_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -34,40 +34,40 @@ BEGIN
         IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 AND before ->> key_column = after ->> key_column THEN
             IF NOT record_image_eq(ROW(before), ROW(after)) THEN
                 IF current_setting('pubsubpull.request', true) <> '' THEN
-                    request := pubsubpull_request_id();
+                    request := {schema}.pubsubpull_request_id();
                 END IF;
-                INSERT INTO pubsubpull_change (model, op, key, request_id, old, new)
+                INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old, new)
                 VALUES (label, 'U', after ->> key_column, request, before, after);
             END IF;
         ELSE
-            PERFORM pubsubpull_log_row(label, columns, excluded, masked, before, after);
+            PERFORM {schema}.pubsubpull_log_row(label, columns, excluded, masked, before, after);
         END IF;
     ELSIF affected > 1 AND excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
-        request := pubsubpull_request_id();
+        request := {schema}.pubsubpull_request_id();
         -- Once a statement: what is volatile would be asked for each row.
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old, new)
         SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request, o.j, n.j
         FROM (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
         FULL JOIN (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     ELSIF affected > 1 THEN
-        request := pubsubpull_request_id();
+        request := {schema}.pubsubpull_request_id();
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
-        INSERT INTO pubsubpull_change (xid, at, model, op, key, request_id, old, new)
+        INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old, new)
         SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request,
-               pubsubpull_mask(o.j, masked), pubsubpull_mask(n.j, masked)
+               {schema}.pubsubpull_mask(o.j, masked), {schema}.pubsubpull_mask(n.j, masked)
         FROM (
-            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, {schema}.pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
         ) AS o
         FULL JOIN (
-            SELECT j - excluded AS j, pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, {schema}.pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
         ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     END IF;
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_capture_update() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_capture_update() FROM PUBLIC;

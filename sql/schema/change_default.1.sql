@@ -1,2 +1,2 @@
 -- Takes each change for which no partition was made ahead, so that an insert can never fail for want of one.
-CREATE TABLE pubsubpull_change_default PARTITION OF pubsubpull_change DEFAULT;
+CREATE TABLE {schema}.pubsubpull_change_default PARTITION OF {schema}.pubsubpull_change DEFAULT;

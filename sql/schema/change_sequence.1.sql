@@ -1,3 +1,3 @@
 -- Gives every change its version. CACHE 1: for one key, a later change must have the higher number,
 -- whichever session makes it.
-CREATE SEQUENCE pubsubpull_change_id_seq AS bigint CACHE 1;
+CREATE SEQUENCE {schema}.pubsubpull_change_id_seq AS bigint CACHE 1;

@@ -2,8 +2,8 @@
 -- transaction it does not know of yet: each function that writes asks for it first. The primary key orders the log; (xid, id) finds what a transaction wrote, in order; (key, model, id) is
 -- the trail of one object. The key comes first: it tells two entries apart sooner than the model does, and an index that began with the
 -- model would tempt the planner to read a page of the feed by it, and sort. No foreign keys: a write must never wait for, or fail because of, another table.
-CREATE TABLE pubsubpull_change (
-    id bigint NOT NULL DEFAULT nextval('pubsubpull_change_id_seq'),
+CREATE TABLE {schema}.pubsubpull_change (
+    id bigint NOT NULL DEFAULT nextval('{schema}.pubsubpull_change_id_seq'),
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     model text COLLATE "C" NOT NULL,
@@ -15,8 +15,8 @@ CREATE TABLE pubsubpull_change (
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 
-CREATE INDEX pubsubpull_change_xid ON pubsubpull_change (xid, id);
-CREATE INDEX pubsubpull_change_key ON pubsubpull_change (key, model, id);
-CREATE INDEX pubsubpull_change_request ON pubsubpull_change (request_id, id) WHERE request_id IS NOT NULL;
+CREATE INDEX pubsubpull_change_xid ON {schema}.pubsubpull_change (xid, id);
+CREATE INDEX pubsubpull_change_key ON {schema}.pubsubpull_change (key, model, id);
+CREATE INDEX pubsubpull_change_request ON {schema}.pubsubpull_change (request_id, id) WHERE request_id IS NOT NULL;
 
-ALTER SEQUENCE pubsubpull_change_id_seq OWNED BY pubsubpull_change.id;
+ALTER SEQUENCE {schema}.pubsubpull_change_id_seq OWNED BY {schema}.pubsubpull_change.id;

@@ -1,2 +1,2 @@
 -- Pages of a copy are kept as they came: they live for minutes, and compressing them would cost more than it saves.
-ALTER TABLE pubsubpull_copy_page ALTER COLUMN body SET STORAGE EXTERNAL;
+ALTER TABLE {schema}.pubsubpull_copy_page ALTER COLUMN body SET STORAGE EXTERNAL;

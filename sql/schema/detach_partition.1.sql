@@ -1,23 +1,23 @@
 -- Takes the oldest partition off the log, once every transaction that holds an id of it has ended; says whether it did. In the same transaction
 -- the log notes what is gone, so that a reader has either the rows or the note. Writers wait for at most the lock's time-out and for this change
 -- of the catalogue; no row is read or deleted. The table stays, for pubsubpull_drop_detached.
-CREATE FUNCTION pubsubpull_detach_partition(upto bigint, newest xid8) RETURNS boolean
+CREATE FUNCTION {schema}.pubsubpull_detach_partition(upto bigint, newest xid8) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
     part record;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1) THEN
+    IF NOT pg_try_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1) THEN
         RETURN false;
     END IF;
-    SELECT * INTO part FROM pubsubpull_partitions() LIMIT 1;
-    IF part.spare OR part.high - 1 <> upto OR NOT EXISTS (SELECT FROM pubsubpull_log WHERE settled >= upto) THEN
+    SELECT * INTO part FROM {schema}.pubsubpull_partitions() LIMIT 1;
+    IF part.spare OR part.high - 1 <> upto OR NOT EXISTS (SELECT FROM {schema}.pubsubpull_log WHERE settled >= upto) THEN
         RETURN false;
     END IF;
-    LOCK TABLE pubsubpull_change IN ACCESS EXCLUSIVE MODE;
-    UPDATE pubsubpull_log SET dropped = greatest(dropped, upto),
+    LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;
+    UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
-    EXECUTE format('ALTER TABLE pubsubpull_change DETACH PARTITION %s', part.relation);
+    EXECUTE format('ALTER TABLE {schema}.pubsubpull_change DETACH PARTITION %s', part.relation);
     RETURN true;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_detach_partition(bigint, xid8) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_detach_partition(bigint, xid8) FROM PUBLIC;

@@ -1,18 +1,18 @@
 -- Drops a partition that is no longer one, which nobody reads or writes; gives its name, NULL where there is none.
-CREATE FUNCTION pubsubpull_drop_detached() RETURNS text
+CREATE FUNCTION {schema}.pubsubpull_drop_detached() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
     found text;
 BEGIN
-    IF pg_try_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1) THEN
-        SELECT c.oid::regclass::text INTO found FROM pg_class c
-        WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)
+    IF pg_try_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1) THEN
+        SELECT c.relname INTO found FROM pg_class c
+        WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = '{schema}.pubsubpull_change'::regclass)
             AND c.relkind = 'r' AND c.relname ~ '^pubsubpull_change_p\d+$' AND NOT c.relispartition LIMIT 1;
         IF found IS NOT NULL THEN
-            EXECUTE format('DROP TABLE %s', found);
+            EXECUTE format('DROP TABLE {schema}.%I', found);
         END IF;
     END IF;
     RETURN found;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_drop_detached() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_drop_detached() FROM PUBLIC;

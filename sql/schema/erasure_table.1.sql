@@ -1,5 +1,5 @@
 -- What was erased from the log on somebody's request: which change, when, why, by whom, and the digest that the change had.
-CREATE TABLE pubsubpull_erasure (
+CREATE TABLE {schema}.pubsubpull_erasure (
     change_id bigint PRIMARY KEY,
     model text COLLATE "C" NOT NULL,
     digest bytea NOT NULL,

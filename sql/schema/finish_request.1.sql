@@ -1,10 +1,10 @@
 -- What is known only after the answer has gone: its status, how long it took (seconds), and who it was, where no one was known yet.
 -- Touches nothing for a request that changed nothing.
-CREATE FUNCTION pubsubpull_finish_request(
+CREATE FUNCTION {schema}.pubsubpull_finish_request(
     request uuid, answer integer, seconds double precision, by_id text, by_name text
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE pubsubpull_request
+    UPDATE {schema}.pubsubpull_request
     SET status = answer, duration = seconds, user_id = coalesce(user_id, by_id), user_name = coalesce(user_name, by_name)
     WHERE id = request AND duration IS NULL;
 END

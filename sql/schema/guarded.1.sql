@@ -1,6 +1,6 @@
 -- A row as jsonb, where its json columns may hold what jsonb cannot: \u0000, half a surrogate pair, a number beyond all bounds. The value of such a
 -- column is then an object whose one key, pubsubpull:json, has its text, so that the write goes through and nothing is lost.
-CREATE FUNCTION pubsubpull_guarded(data anyelement, relation oid, guarded text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION {schema}.pubsubpull_guarded(data anyelement, relation oid, guarded text[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     columns text;
     result jsonb;
@@ -23,4 +23,4 @@ EXCEPTION WHEN data_exception THEN
     RETURN result;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_guarded(anyelement, oid, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_guarded(anyelement, oid, text[]) FROM PUBLIC;

@@ -2,7 +2,7 @@
 -- columns and masked: their names in the order that both sides agree on; a masked one takes part as the constant that readers get.
 -- filter: the values that columns must have, an object of arrays; past, until: the key columns at the ends, as text, or NULL.
 -- Texts are ordered byte by byte, so that both sides give a range the same rows whatever their databases' collations.
-CREATE FUNCTION pubsubpull_hash_query(
+CREATE FUNCTION {schema}.pubsubpull_hash_query(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[]
 ) RETURNS text LANGUAGE sql STABLE AS $$
     WITH key AS (

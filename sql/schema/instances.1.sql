@@ -2,7 +2,7 @@
 -- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
 -- past: the key columns of the last row of the page before, as text, or NULL; until: those of the last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
 -- newest: the highest keys first; then past is a key to go on below.
-CREATE FUNCTION pubsubpull_instances(
+CREATE FUNCTION {schema}.pubsubpull_instances(
     relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer, newest boolean DEFAULT false,
     OUT items text, OUT n bigint, OUT last_key text
 ) LANGUAGE plpgsql STABLE
@@ -23,18 +23,18 @@ DECLARE
                         WHEN past IS NOT NULL THEN format('WHERE ROW(%s) %s ROW(%s)', names, CASE WHEN newest THEN '<' ELSE '>' END, bound) ELSE 'WHERE true' END
                    || CASE WHEN until IS NOT NULL THEN format(' AND ROW(%s) <= ROW(%s)', names,
                            (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
-    key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE 'pubsubpull_key(j, $2)' END;
-    data_of text := CASE WHEN masked <> '{}' THEN 'pubsubpull_mask(j - $3, $4)' WHEN excluded <> '{}' THEN 'j - $3' ELSE 'j' END;
+    key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE '{schema}.pubsubpull_key(j, $2)' END;
+    data_of text := CASE WHEN masked <> '{}' THEN '{schema}.pubsubpull_mask(j - $3, $4)' WHEN excluded <> '{}' THEN 'j - $3' ELSE 'j' END;
     guarded text[] := ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
                             WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
                               AND ('json'::regtype IN (y.oid, y.typbasetype) OR y.oid = 'json[]'::regtype));
     row_of text := CASE WHEN guarded = '{}' THEN 'to_jsonb(t.*)'
-                        ELSE format('pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
+                        ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
 BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(
                     ''{"key":'' || to_json(key)::text || '',"version":'' ||
-                    coalesce((SELECT max(c.id) FROM pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), 0)::text ||
+                    coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), 0)::text ||
                     '',"data":'' || (%5$s)::text || ''}'', '','' ORDER BY place), ''''),
                 count(*),
                 (array_agg(key ORDER BY place DESC))[1]

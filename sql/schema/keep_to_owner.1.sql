@@ -1,6 +1,6 @@
 -- Takes every right on a table from all but its owner. A partition is reached through the log: rights of its own, which default privileges may
 -- give it when it is made, would be a way around those on the log.
-CREATE FUNCTION pubsubpull_keep_to_owner(part regclass) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION {schema}.pubsubpull_keep_to_owner(part regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     grantee text;
 BEGIN
@@ -13,4 +13,4 @@ BEGIN
     END LOOP;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_keep_to_owner(regclass) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_keep_to_owner(regclass) FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- The keys of the next rows of a table, by primary key, as an array of arrays of the key columns' texts; NULL where there are no more.
 -- past: the texts of the last one of the page before, or NULL.
-CREATE FUNCTION pubsubpull_keys_after(relation regclass, columns text[], past text[], at_most integer) RETURNS jsonb
+CREATE FUNCTION {schema}.pubsubpull_keys_after(relation regclass, columns text[], past text[], at_most integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET jit = off AS $$
 DECLARE
     names text := (SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
@@ -14,4 +14,4 @@ BEGIN
     RETURN found;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_keys_after(regclass, text[], text[], integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_keys_after(regclass, text[], text[], integer) FROM PUBLIC;

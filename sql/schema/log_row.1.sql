@@ -1,6 +1,6 @@
 -- Writes the change or changes of one row. An update that changes nothing writes nothing; one that moves the key is
 -- a delete of the old key and an insert of the new one. Compared is what is stored, so that 1.0 and 1.00 differ.
-CREATE FUNCTION pubsubpull_log_row(
+CREATE FUNCTION {schema}.pubsubpull_log_row(
     label text, columns text[], excluded text[], masked text[], before jsonb, after jsonb
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,24 +16,24 @@ BEGIN
     IF before IS NOT NULL AND after IS NOT NULL AND record_image_eq(ROW(before), ROW(after)) THEN
         RETURN;
     END IF;
-    request := pubsubpull_request_id();
-    old_key := CASE WHEN cardinality(columns) = 1 THEN before ->> columns[1] ELSE pubsubpull_key(before, columns) END;
-    new_key := CASE WHEN cardinality(columns) = 1 THEN after ->> columns[1] ELSE pubsubpull_key(after, columns) END;
+    request := {schema}.pubsubpull_request_id();
+    old_key := CASE WHEN cardinality(columns) = 1 THEN before ->> columns[1] ELSE {schema}.pubsubpull_key(before, columns) END;
+    new_key := CASE WHEN cardinality(columns) = 1 THEN after ->> columns[1] ELSE {schema}.pubsubpull_key(after, columns) END;
     IF hides THEN
-        before := pubsubpull_mask(before, masked);
-        after := pubsubpull_mask(after, masked);
+        before := {schema}.pubsubpull_mask(before, masked);
+        after := {schema}.pubsubpull_mask(after, masked);
     END IF;
     PERFORM pg_current_xact_id();
     IF before IS NULL THEN
-        INSERT INTO pubsubpull_change (model, op, key, request_id, new) VALUES (label, 'I', new_key, request, after);
+        INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, new) VALUES (label, 'I', new_key, request, after);
     ELSIF after IS NULL THEN
-        INSERT INTO pubsubpull_change (model, op, key, request_id, old) VALUES (label, 'D', old_key, request, before);
+        INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old) VALUES (label, 'D', old_key, request, before);
     ELSIF old_key = new_key THEN
-        INSERT INTO pubsubpull_change (model, op, key, request_id, old, new) VALUES (label, 'U', new_key, request, before, after);
+        INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old, new) VALUES (label, 'U', new_key, request, before, after);
     ELSE
-        INSERT INTO pubsubpull_change (model, op, key, request_id, old) VALUES (label, 'D', old_key, request, before);
-        INSERT INTO pubsubpull_change (model, op, key, request_id, new) VALUES (label, 'I', new_key, request, after);
+        INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old) VALUES (label, 'D', old_key, request, before);
+        INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, new) VALUES (label, 'I', new_key, request, after);
     END IF;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb) FROM PUBLIC;

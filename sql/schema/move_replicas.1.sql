@@ -1,5 +1,5 @@
 -- Moves replicas to the cursor after what has been applied: they follow.
-CREATE FUNCTION pubsubpull_move_replicas(moved text[], upto text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION {schema}.pubsubpull_move_replicas(moved text[], upto text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE pubsubpull_replica SET cursor = upto, state = 'following', attempts = 0, failing_since = NULL, next_attempt = NULL, last_error = '', applied = now()
     WHERE name = ANY (moved);

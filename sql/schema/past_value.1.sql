@@ -1,6 +1,6 @@
 -- A text that another package wrote down for a value of a column, as the log has such values; NULL where it is no value of the column's type. That
 -- is taken without its length, which may have been another one then.
-CREATE FUNCTION pubsubpull_past_value(value text, type text) RETURNS text LANGUAGE plpgsql STABLE
+CREATE FUNCTION {schema}.pubsubpull_past_value(value text, type text) RETURNS text LANGUAGE plpgsql STABLE
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'
@@ -16,4 +16,4 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_past_value(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_past_value(text, text) FROM PUBLIC;

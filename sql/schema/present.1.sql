@@ -5,7 +5,7 @@
 -- histories that have ended, each with its last tick.
 -- On a standby, and in a transaction that writes nothing or keeps to one snapshot, no tick can be made, and the newest one at hand is the present:
 -- all that it has seen is there, since it was committed after that.
-CREATE FUNCTION pubsubpull_present(
+CREATE FUNCTION {schema}.pubsubpull_present(
     OUT history bigint, OUT tick bigint, OUT seq bigint, OUT snapshot text, OUT top bigint, OUT restored bigint, OUT settled bigint,
     OUT floor bigint, OUT dropped bigint, OUT dropped_xid bigint, OUT standby boolean, OUT reached bigint, OUT past text
 ) LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -17,18 +17,18 @@ DECLARE
     moved boolean;
 BEGIN
     standby := current_setting('transaction_read_only') = 'on' OR current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted');
-    IF NOT standby AND NOT pubsubpull_is_alive() THEN
-        PERFORM pubsubpull_begin_history();
+    IF NOT standby AND NOT {schema}.pubsubpull_is_alive() THEN
+        PERFORM {schema}.pubsubpull_begin_history();
     END IF;
-    SELECT * INTO last FROM pubsubpull_tick t ORDER BY t.n DESC, t.xid DESC LIMIT 1;
-    SELECT l.restored, l.settled, l.dropped, l.dropped_xid::text::bigint INTO restored, settled, dropped, dropped_xid FROM pubsubpull_log l;
+    SELECT * INTO last FROM {schema}.pubsubpull_tick t ORDER BY t.n DESC, t.xid DESC LIMIT 1;
+    SELECT l.restored, l.settled, l.dropped, l.dropped_xid::text::bigint INTO restored, settled, dropped, dropped_xid FROM {schema}.pubsubpull_log l;
     past := (
         SELECT string_agg(h.token || ':' || h.until, ',')
-        FROM (SELECT o.token, lead(o.after) OVER (ORDER BY o.after) AS until FROM pubsubpull_history o) AS h WHERE h.until IS NOT NULL);
+        FROM (SELECT o.token, lead(o.after) OVER (ORDER BY o.after) AS until FROM {schema}.pubsubpull_history o) AS h WHERE h.until IS NOT NULL);
     IF standby THEN
-        reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
+        reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
         IF NOT EXISTS (
-            SELECT FROM pubsubpull_history h WHERE h.token = last.history AND h.written = h.xmin::text::bigint
+            SELECT FROM {schema}.pubsubpull_history h WHERE h.token = last.history AND h.written = h.xmin::text::bigint
                 AND h.system_identifier = (pg_control_system()).system_identifier
         ) THEN
             RAISE object_not_in_prerequisite_state USING
@@ -36,9 +36,9 @@ BEGIN
                 HINT = 'Let a delivery worker run on the primary, or have it asked for changes once.';
         END IF;
     ELSE
-        seq := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
+        seq := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
         taken := pg_current_snapshot();
-        top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM pubsubpull_change_id_seq);
+        top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
         reached := top;
         -- The most frequent case, first: at the newest tick nobody was writing, and no id has been taken since.
         IF top <> last.top OR last.floor < last.top THEN
@@ -64,10 +64,10 @@ BEGIN
                         SELECT n::text::xid8 FROM generate_series(
                             pg_snapshot_xmax(last.snapshot)::text::bigint, pg_snapshot_xmax(taken)::text::bigint - 1) AS n
                     ) AS since (x) WHERE pg_visible_in_snapshot(x, taken));
-                moved := EXISTS (SELECT FROM pubsubpull_change c WHERE c.xid = ANY(ended) AND c.id > last.floor);
+                moved := EXISTS (SELECT FROM {schema}.pubsubpull_change c WHERE c.xid = ANY(ended) AND c.id > last.floor);
             END IF;
             IF moved THEN
-                tick := pubsubpull_tick(last.history, taken, seq, floor, top);
+                tick := {schema}.pubsubpull_tick(last.history, taken, seq, floor, top);
                 history := last.history;
                 snapshot := taken::text;
                 RETURN;

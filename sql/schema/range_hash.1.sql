@@ -1,5 +1,5 @@
 -- How many rows a range of keys has, and one hash of them all, whatever their order. The settings are those of the capture functions.
-CREATE FUNCTION pubsubpull_range_hash(
+CREATE FUNCTION {schema}.pubsubpull_range_hash(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[], OUT n bigint, OUT hash bigint
 ) LANGUAGE plpgsql STABLE
 SET jit = off
@@ -11,7 +11,7 @@ SET bytea_output = 'hex'
 AS $$
 BEGIN
     EXECUTE format('SELECT count(*), coalesce(bit_xor(h), 0) FROM (%s) AS rows',
-                   pubsubpull_hash_query(relation, keys, columns, masked, filter, past, until))
+                   {schema}.pubsubpull_hash_query(relation, keys, columns, masked, filter, past, until))
     INTO n, hash;
 END
 $$;

@@ -1,7 +1,7 @@
 -- The id of the request that the transaction-local setting names, and NULL where there is none. The first call of a
 -- transaction writes the request's row, so that who and what commit together; a rollback to a savepoint undoes both the row and the note of it.
 -- The setting is the id's 36 characters followed by a JSON object, which is read only where the row is still to be written.
-CREATE FUNCTION pubsubpull_request_id() RETURNS uuid LANGUAGE plpgsql AS $$
+CREATE FUNCTION {schema}.pubsubpull_request_id() RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     setting text := current_setting('pubsubpull.request', true);
     request uuid;
@@ -18,7 +18,7 @@ BEGIN
     END IF;
     request := left(setting, 36)::uuid;
     -- Not ON CONFLICT: that would wait for another transaction of the same request to end.
-    IF NOT EXISTS (SELECT FROM pubsubpull_request r WHERE r.id = request) THEN
+    IF NOT EXISTS (SELECT FROM {schema}.pubsubpull_request r WHERE r.id = request) THEN
         BEGIN
             data := substr(setting, 37)::jsonb;
             began := transaction_timestamp() - make_interval(secs => (data ->> 'elapsed')::double precision);  -- it is told as a transaction begins
@@ -26,7 +26,7 @@ BEGIN
             RAISE WARNING 'pubsubpull: the setting pubsubpull.request is not a request; the changes of this transaction name none';
             RETURN NULL;
         END;
-        INSERT INTO pubsubpull_request (
+        INSERT INTO {schema}.pubsubpull_request (
             id, user_id, user_name, method, path, route, ip, user_agent, correlation_id, traceparent, tracestate, source, started, metadata)
         VALUES (request, data ->> 'user_id', data ->> 'user_name', data ->> 'method', data ->> 'path', data ->> 'route', data ->> 'ip',
                 data ->> 'user_agent', data ->> 'correlation_id', data ->> 'traceparent', data ->> 'tracestate', coalesce(data ->> 'source', 'unknown'),
@@ -36,4 +36,4 @@ BEGIN
     RETURN request;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_request_id() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_request_id() FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- One row a request and writing transaction, made by the first change of each. The transaction is part of the key so that two
 -- transactions of one request that run at the same time never wait for each other; readers take the first row.
-CREATE TABLE pubsubpull_request (
+CREATE TABLE {schema}.pubsubpull_request (
     id uuid NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     user_id text,
@@ -21,7 +21,7 @@ CREATE TABLE pubsubpull_request (
     PRIMARY KEY (id, xid)
 );
 
-CREATE INDEX pubsubpull_request_started ON pubsubpull_request (started);
-CREATE INDEX pubsubpull_request_user ON pubsubpull_request (user_id, started) WHERE user_id IS NOT NULL;
+CREATE INDEX pubsubpull_request_started ON {schema}.pubsubpull_request (started);
+CREATE INDEX pubsubpull_request_user ON {schema}.pubsubpull_request (user_id, started) WHERE user_id IS NOT NULL;
 -- Of each change that is sent the trace is looked up: where requests have none, that is an empty index.
-CREATE INDEX pubsubpull_request_trace ON pubsubpull_request (id, xid) WHERE traceparent IS NOT NULL;
+CREATE INDEX pubsubpull_request_trace ON {schema}.pubsubpull_request (id, xid) WHERE traceparent IS NOT NULL;

@@ -1,6 +1,6 @@
 -- Writes rows into the log once more, as updates from themselves to themselves; returns how many. keys: an array of arrays of the key columns' texts.
 -- Each row is locked before its change has an id: whoever changes it next writes a higher one, and whoever did before has ended.
-CREATE FUNCTION pubsubpull_resend(relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb)
+CREATE FUNCTION {schema}.pubsubpull_resend(relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb)
 RETURNS bigint LANGUAGE plpgsql VOLATILE
 SET jit = off
 SET "TimeZone" = 'UTC'
@@ -14,7 +14,7 @@ DECLARE
     chosen text := (SELECT string_agg('(' || (SELECT string_agg(quote_literal(v), ', ' ORDER BY i)
                                               FROM jsonb_array_elements_text(k) WITH ORDINALITY AS p(v, i)) || ')', ', ')
                     FROM jsonb_array_elements(keys) AS k);
-    request uuid := pubsubpull_request_id();
+    request uuid := {schema}.pubsubpull_request_id();
     written bigint;
 BEGIN
     IF chosen IS NULL THEN
@@ -23,14 +23,14 @@ BEGIN
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'WITH locked AS MATERIALIZED (
-             SELECT pubsubpull_key(to_jsonb(t.*), $2) AS key, pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j
+             SELECT {schema}.pubsubpull_key(to_jsonb(t.*), $2) AS key, {schema}.pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j
              FROM %s t WHERE (%s) IN (%s) ORDER BY %s FOR NO KEY UPDATE OF t
          )
-         INSERT INTO pubsubpull_change (model, op, key, request_id, old, new) SELECT $1, ''U'', key, $5, j, j FROM locked',
+         INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old, new) SELECT $1, ''U'', key, $5, j, j FROM locked',
         relation, names, chosen, names)
     USING label, columns, excluded, masked, request;
     GET DIAGNOSTICS written = ROW_COUNT;
     RETURN written;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_resend(regclass, text, text[], text[], text[], jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_resend(regclass, text, text[], text[], text[], jsonb) FROM PUBLIC;

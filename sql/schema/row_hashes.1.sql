@@ -1,5 +1,5 @@
 -- The key and the hash of each row of a range of keys, at most so many, in the order of the keys.
-CREATE FUNCTION pubsubpull_row_hashes(
+CREATE FUNCTION {schema}.pubsubpull_row_hashes(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[], at_most integer
 ) RETURNS TABLE (key text, hash bigint) LANGUAGE plpgsql STABLE
 SET jit = off
@@ -16,6 +16,6 @@ DECLARE
                      FROM unnest(keys) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c);
 BEGIN
     RETURN QUERY EXECUTE format('SELECT %s, h FROM (%s) AS rows ORDER BY %s LIMIT %s', shown,
-        pubsubpull_hash_query(relation, keys, columns, masked, filter, past, until), ordered, coalesce(at_most::text, 'ALL'));
+        {schema}.pubsubpull_hash_query(relation, keys, columns, masked, filter, past, until), ordered, coalesce(at_most::text, 'ALL'));
 END
 $$;

@@ -2,8 +2,8 @@
 -- before it and follow, and that those whom it concerns lack no column and have the tables that these statements were made for: by name, each
 -- with its columns and their types. If not, it sets an empty page, moves none and says so. Whoever comes second waits for the lock, and sees
 -- where they stand then. The commit does not wait for the disk: should a crash take it back, it takes the cursor back too, and the page comes
--- again. A function, since it keeps its statements' plans.
-CREATE FUNCTION pubsubpull_take_page(of_service text, moved text[], concerned text[], before text, upto text, tables jsonb, page text) RETURNS boolean
+-- again. A function, since it keeps its statements' plans. It runs with the rights and the search path of its caller, whose tables `tables` names.
+CREATE FUNCTION {schema}.pubsubpull_take_page(of_service text, moved text[], concerned text[], before text, upto text, tables jsonb, page text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     here boolean;

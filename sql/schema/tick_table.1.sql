@@ -4,7 +4,7 @@
 -- n is the place in the write-ahead log, in bytes, after the snapshot was taken: all that it has seen end is in the log before. So where a tick
 -- has survived a failover, all that ticks of a lower number had seen has, too; however many are made at once, none waits for another.
 -- top is an id that no transaction of the snapshot goes beyond, seq one that the sequence had reached before it, and at or below floor all had ended.
-CREATE TABLE pubsubpull_tick (
+CREATE TABLE {schema}.pubsubpull_tick (
     n bigint NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     history bigint NOT NULL,

@@ -1,19 +1,19 @@
 -- Deletes the changes up to an id, once every transaction that holds one of these ids has ended; gives how many. For a log so quiet that its
 -- partition fills too slowly to be dropped in time.
-CREATE FUNCTION pubsubpull_trim(upto bigint, newest xid8) RETURNS bigint
+CREATE FUNCTION {schema}.pubsubpull_trim(upto bigint, newest xid8) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
     n bigint;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1)
-        OR NOT EXISTS (SELECT FROM pubsubpull_log WHERE settled >= upto) THEN
+    IF NOT pg_try_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1)
+        OR NOT EXISTS (SELECT FROM {schema}.pubsubpull_log WHERE settled >= upto) THEN
         RETURN 0;
     END IF;
-    UPDATE pubsubpull_log SET dropped = greatest(dropped, upto),
+    UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
-    EXECUTE format('DELETE FROM pubsubpull_change WHERE id > 0 AND id <= %s', upto);  -- with its number in it, so that no other partition is opened
+    EXECUTE format('DELETE FROM {schema}.pubsubpull_change WHERE id > 0 AND id <= %s', upto);  -- with its number in it, so that no other partition is opened
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_trim(bigint, xid8) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_trim(bigint, xid8) FROM PUBLIC;

@@ -1,6 +1,6 @@
 -- Reads the default partition to see that the promise of pubsubpull_bound_default holds; nobody waits for this.
-CREATE FUNCTION pubsubpull_validate_default() RETURNS void
+CREATE FUNCTION {schema}.pubsubpull_validate_default() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
-    ALTER TABLE pubsubpull_change_default VALIDATE CONSTRAINT pubsubpull_change_bound
+    ALTER TABLE {schema}.pubsubpull_change_default VALIDATE CONSTRAINT pubsubpull_change_bound
 $$;
-REVOKE ALL ON FUNCTION pubsubpull_validate_default() FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_validate_default() FROM PUBLIC;

@@ -405,7 +405,10 @@ def test_what_is_made_dear_is_not_compiled():
 def test_whoever_takes_an_id_has_its_transaction_before():
     """Between the two, the present would take the id for settled."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE prosrc LIKE '%INSERT INTO pubsubpull_change (%'")
+        cursor.execute(
+            "SELECT proname, s FROM pg_proc, replace(prosrc, '\"public\".', '') AS s "
+            "WHERE s LIKE '%INSERT INTO pubsubpull_change (%'"
+        )
         writers = dict(cursor.fetchall())
     assert len(writers) >= 8
     for name, source in writers.items():

@@ -33,7 +33,7 @@ def test_the_operation_can_be_written_down_and_described():
 
 def test_sqlmigrate_shows_the_sql(capsys):
     call_command("sqlmigrate", "pubsubpull", "0001")
-    assert "CREATE TABLE pubsubpull_change" in capsys.readouterr().out
+    assert 'CREATE TABLE "public".pubsubpull_change' in capsys.readouterr().out
 
 
 def test_on_another_database_there_is_no_log_and_nothing_to_do():
