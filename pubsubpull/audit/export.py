@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import decimal
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
 
 from pubsubpull.audit import history
+from pubsubpull.capture import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -73,7 +72,7 @@ def chunks(entries: Iterable[Entry], *, kind: str, mark: bool = False) -> Iterat
 
 def _as_ndjson(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
-        yield text(line(entry)) + "\n"
+        yield jsontext.dumps(line(entry)) + "\n"
 
 
 def _as_csv(entries: Iterable[Entry], mark: bool) -> Iterator[str]:
@@ -119,19 +118,8 @@ def _head(entry: Entry) -> list[Any]:
 
 def cell(value: Any) -> str:
     """Return a value as a cell that no spreadsheet takes for a formula: =1+1 → '=1+1, -1 → -1."""
-    found = "" if value is None else value if isinstance(value, str) else text(value)
+    found = "" if value is None else value if isinstance(value, str) else jsontext.dumps(value)
     return f"'{found}" if FORMULA.match(found) and not NUMBER.fullmatch(found) else found
-
-
-def text(value: Any) -> str:
-    """Return JSON text in which each number has the digits that it has in the log."""
-    if isinstance(value, decimal.Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{text(str(name))}:{text(one)}" for name, one in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _at(entry: Entry) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import decimal
-import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ from django.utils import timezone
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import span
 from pubsubpull.audit.context import as_who
-from pubsubpull.capture import keys, registry, sql
+from pubsubpull.capture import jsontext, keys, registry, sql
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -209,8 +207,8 @@ def _entry(*row: Any) -> Entry:
 
 
 def row_of(text: str | None) -> dict[str, Any] | None:
-    """Return a row from its JSON text; a number that is no integer is a `Decimal`, so that it keeps each digit."""
-    return None if text is None else json.loads(text, parse_float=decimal.Decimal)
+    """Return a row from its JSON text, as `jsontext.row` does: so that a number keeps each digit."""
+    return None if text is None else jsontext.row(text)
 
 
 def _same(old: Any, new: Any) -> bool:

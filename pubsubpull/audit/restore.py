@@ -11,7 +11,7 @@ from psycopg import sql as psql
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import history
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -34,7 +34,7 @@ def restore(
     name, text = history.identify(target, *key)
     publication, using = history.published(name), using or conf.get().DATABASE
     state = state_of(publication, text, version, values=values or {}, using=using)
-    _check_columns(publication, json.loads(state))
+    _check_columns(publication, jsontext.loads(state))
     try:
         with transaction.atomic(using):
             _write(publication, text, state, latest, using)
@@ -93,7 +93,7 @@ def _write(publication: Publication, key: str, state: str, latest: int | None, u
     ((now,),) = sql.run(using, sql.compose("queries/latest", model=publication.label, key=key))
     if latest is not None and now != latest:
         raise exceptions.RestoreError(f"{publication.label} {key} has changed since: look at it again.")
-    known = json.loads(state)
+    known = jsontext.loads(state)
     columns = [field.column for field in _writable(publication) if field.column in known]
     if not there:
         _check_unknown(publication, known)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from pubsubpull.capture import jsontext
+
 
 class Change(models.Model):
     """One change of the log. Its id is the version: for one key, a higher one is always the later state."""
@@ -27,8 +29,8 @@ class Change(models.Model):
     op = models.CharField(max_length=1, choices=Op)
     key = models.TextField(null=True)  # noqa: DJ001  a truncate has none
     request_id = models.UUIDField(null=True)
-    old = models.JSONField(null=True)
-    new = models.JSONField(null=True)
+    old = models.JSONField(null=True, decoder=jsontext.Decoder)
+    new = models.JSONField(null=True, decoder=jsontext.Decoder)
 
     class Meta:
         db_table = "pubsubpull_change"

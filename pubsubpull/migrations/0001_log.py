@@ -2,6 +2,7 @@
 
 from django.db import migrations, models
 
+from pubsubpull.capture import jsontext
 from pubsubpull.capture.operations import RunFiles
 
 
@@ -96,8 +97,8 @@ class Migration(migrations.Migration):
                         ),
                         ("key", models.TextField(null=True)),
                         ("request_id", models.UUIDField(null=True)),
-                        ("old", models.JSONField(null=True)),
-                        ("new", models.JSONField(null=True)),
+                        ("old", models.JSONField(decoder=jsontext.Decoder, null=True)),
+                        ("new", models.JSONField(decoder=jsontext.Decoder, null=True)),
                     ],
                     options={
                         "db_table": "pubsubpull_change",

@@ -6,6 +6,7 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
+from pubsubpull.capture import jsontext
 from pubsubpull.capture.operations import RunFiles
 
 
@@ -105,7 +106,7 @@ class Migration(migrations.Migration):
                 ("replica", models.TextField()),
                 ("key", models.TextField()),
                 ("version", models.BigIntegerField()),
-                ("item", models.JSONField()),
+                ("item", models.JSONField(decoder=jsontext.Decoder)),
                 ("error", models.TextField()),
                 ("since", models.DateTimeField()),
                 ("passed", models.BooleanField()),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import decimal
 import difflib
-import json
 import re
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 
-from pubsubpull.capture import registry
+from pubsubpull.capture import jsontext, registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -130,4 +129,4 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (str, int, decimal.Decimal)):
         return str(value)[:MOST]
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return jsontext.dumps(value)[:MOST]

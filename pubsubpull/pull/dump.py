@@ -14,7 +14,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import clock, feed
+from pubsubpull.capture import clock, feed, jsontext
 from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import instances
 
@@ -104,7 +104,7 @@ def _part(publication: Publication, file: BinaryIO) -> _Part:
             part.whole = True
         elif lines:
             part.rows += len(lines)
-            part.last = json.loads(lines[-1])["key"]
+            part.last = jsontext.loads(lines[-1])["key"]
         part.size = size
     return part
 

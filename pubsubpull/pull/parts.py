@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pubsubpull import exceptions
+from pubsubpull.capture import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +42,7 @@ def result(answer: Any) -> dict[str, Any]:
     if answer.status_code == 204:
         return {}
     try:
-        body = json.loads(answer.content, parse_float=Decimal)
+        body = jsontext.loads(answer.content)
     except ValueError:
         body = {}
     if answer.status_code < 300 and isinstance(body, dict) and body:

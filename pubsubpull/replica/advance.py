@@ -7,11 +7,12 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.replica import apply, blame, declared, handlers, parked, place, small, statement
+from pubsubpull.replica.away import is_away
 from pubsubpull.replica.pages import Spool, up_to_now
 from pubsubpull.subscribe.threads import first_line
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
     from pubsubpull.replica.place import Place, Standing
-
-AWAY = (OperationalError, InterfaceError)
-"""The database is away or asks to try again: no replica's fault."""
 
 
 def advance(
@@ -55,6 +53,8 @@ def advance(
                     one_by_one = True  # a unique value that went from row to row within the page
                 else:
                     raise failed from error
+            except apply.Unreadable as error:
+                raise blame.unreadable(standing.replicas, pages, error, using=using) from error
             else:
                 return last if done else None
 
@@ -150,6 +150,15 @@ def join(meeting: Meeting, *, using: str) -> bool:
                 late = [replica for coming in meeting.coming for replica in coming.late.standing.replicas]
                 raise blame.blamed([*late, *meeting.main.replicas], error, using=using) from error
             one_by_one = True
+        except apply.Unreadable as error:
+            standing, given = _whose(meeting, error.name)
+            raise blame.unreadable(standing.replicas, given, error, using=using) from error
+
+
+def _whose(meeting: Meeting, name: str) -> tuple[Standing, Spool]:
+    """Return where a replica of a meeting stands, and its pages."""
+    late = next((one for one in meeting.coming if name in {r.name for r in one.late.standing.replicas}), None)
+    return (late.late.standing, late.pages) if late else (meeting.main, meeting.pages)
 
 
 def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
@@ -188,7 +197,12 @@ def apply_pages(
     left_out: Collection[int] = (),
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
-    laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
+    try:
+        laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
+    except Exception as error:
+        if is_away(error):
+            raise
+        raise apply.Unreadable(standing.replicas[0].name, first_line(error)) from error
     for replica in standing.replicas:
         if found := laid.get(replica.source):
             known = (types or {}).get(replica.name)
@@ -215,9 +229,9 @@ def apply_to(
         return frozenset()
     try:
         has = apply.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)
-    except (IntegrityError, *AWAY):
-        raise
     except Exception as error:
+        if isinstance(error, IntegrityError) or is_away(error):
+            raise
         reason = first_line(error).removeprefix(f"{replica.name}: ")
         raise exceptions.ReplicaFailed(replica.name, reason) from error
     absent = frozenset(known_absent) | has.absent

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from django.db import connections
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 from pubsubpull.replica import declared, handlers, statement
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 
     from pubsubpull.replica.declared import Follows, Replica
     from pubsubpull.replica.pages import Page
+
+
+class Unreadable(exceptions.ReplicaFailed):
+    """PostgreSQL does not read a page: a value in it is too large or nested too deep for this server."""
+
 
 LAST = 2**62
 """Above any place in a page."""
@@ -67,7 +71,7 @@ def lay(
 
 def versions(page: Page) -> list[int]:
     """Return the versions of a page's changes."""
-    return [item["version"] for item in json.loads(page.body)["items"]]
+    return [item["version"] for item in jsontext.loads(page.body)["items"]]
 
 
 def opening(*, relaxed: bool = False) -> list[psql.SQL]:
@@ -159,7 +163,7 @@ def _apply_each(found: statement.Target, using: str) -> None:
         if truncates:
             sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
             continue
-        row = json.loads(_rows(found.replica, place - 1, place, using)[0][1] or "{}")
+        row = jsontext.loads(_rows(found.replica, place - 1, place, using)[0][1] or "{}")
         _apply(found, wanted - set(row), after=place - 1, upto=place, using=using)
 
 
@@ -197,7 +201,7 @@ def _rows(replica: Replica, after: int, upto: int, using: str) -> list[tuple[int
 
 def _computed(replica: Replica, written: Any, n: int, text: str, using: str) -> dict[str, Any]:
     """Ask the replica's functions about one row."""
-    row = json.loads(text, parse_float=Decimal)
+    row = jsontext.row(text)
     keep = bool(replica.where(row)) if callable(replica.where) else True
     data = {
         column.name: statement.prepared(column.field, column.source(row), using)

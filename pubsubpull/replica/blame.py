@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError, transaction
+
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
-from pubsubpull.replica import declared
+from pubsubpull.capture import jsontext, sql
+from pubsubpull.replica import apply, declared
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from pubsubpull.replica.declared import Follows
+    from pubsubpull.replica.pages import Page
 
 FOREIGN_KEY, UNIQUE = "23503", "23505"
 NOT_OURS = (
@@ -45,6 +49,36 @@ def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> ex
         reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
         return exceptions.ReplicaFailed(mine.name, reason)
     return exceptions.ReplicaFailed(mine.name, first_line(error) + _unfilled(mine, error))
+
+
+def unreadable(
+    replicas: Collection[Follows], given: Iterable[Page], error: Exception, *, using: str
+) -> exceptions.ReplicaFailed:
+    """Return the failure of the replica of whose source PostgreSQL cannot read a change in the pages, and name that."""
+    follows = {one.source: one for one in replicas}
+    for page in given:
+        for item in jsontext.row(page.body)["items"]:
+            one = follows.get(item["model"])
+            if one and (reason := _unread(dataclasses.replace(page, body=_alone(item)), one, using)):
+                place = f"version {item['version']} of {item['model']} {item['key']}"
+                return exceptions.ReplicaFailed(one.name, f"{place} cannot be read by this database: {reason}")
+    return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
+
+
+def _alone(item: Any) -> str:
+    return jsontext.dumps({"items": [item]})
+
+
+def _unread(page: Page, follows: Follows, using: str) -> str | None:
+    """Try to lay a page out, and take that back; return why it cannot be."""
+    try:
+        with transaction.atomic(using):
+            apply.open_page(using)
+            apply.lay([page], replicas=[follows], using=using)
+            transaction.set_rollback(True, using)
+    except DatabaseError as error:
+        return first_line(error)
+    return None
 
 
 def refers(error: exceptions.ReplicaFailed) -> bool:

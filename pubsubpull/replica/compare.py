@@ -18,7 +18,7 @@ from urllib.parse import quote
 from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 from pubsubpull.replica import advance, apply, blame, declared, hashing, pages
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
     """Return the keys that changed after the cursor; None where the table was emptied."""
     changed: set[str] = set()
     for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
-        for item in () if page.empty else json.loads(page.body)["items"]:
+        for item in () if page.empty else jsontext.loads(page.body)["items"]:
             if item["op"] == "truncate":
                 return None
             changed.add(item["key"])
@@ -152,7 +152,7 @@ def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
 
 def _lay(sides: hashing.Sides, body: str, quiet: list[str]) -> None:
     """Lay the quiet suspects' rows out, as the source has them."""
-    items = {item["key"] for item in json.loads(body)["items"]}
+    items = {item["key"] for item in jsontext.loads(body)["items"]}
     gone = [
         {"key": key, "data": dict(zip(sides.keys, sides.parts(key) or (), strict=True))}
         for key in quiet

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from django.db import InterfaceError, OperationalError
-
 from pubsubpull import exceptions
+from pubsubpull.capture import jsontext
 from pubsubpull.pull.client import Change
 from pubsubpull.replica import declared
+from pubsubpull.replica.away import is_away
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def call(replicas: Iterable[Follows], pages: Iterable[Page], *, left_out: Collec
     if not handlers:
         return
     for page in pages:
-        items = [] if page.empty else json.loads(page.body, parse_float=Decimal)["items"]
+        items = [] if page.empty else jsontext.row(page.body)["items"]
         items = [item for item in items if item["version"] not in left_out]
         for source in dict.fromkeys(follows.source for follows, _ in handlers):
             _call_all([one for one in handlers if one[0].source == source], [i for i in items if i["model"] == source])
@@ -172,9 +171,9 @@ def _call(follows: Follows, handler: Handler, items: Sequence[dict[str, Any]]) -
             handler.call.enqueue(**({"changes": given} if handler.together else {"change": given[0]}))
         else:
             handler.call(given if handler.together else given[0])
-    except (OperationalError, InterfaceError):
-        raise  # the database is away: nobody's fault here
     except Exception as error:
+        if is_away(error):
+            raise
         versions = f"version {items[0]['version']}" + (f" to {items[-1]['version']}" if items[1:] else "")
         reason = f"{handler.name} failed on {versions}: {type(error).__name__}: {first_line(error)}"
         raise exceptions.ReplicaFailed(follows.name, reason) from error

@@ -7,7 +7,6 @@ in the same database an instance's task is enqueued exactly once, whatever is ki
 from __future__ import annotations
 
 import importlib
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf, exceptions
+from pubsubpull.capture import jsontext
 from pubsubpull.replica import handlers, pages, services
 from pubsubpull.replica.models import PullJob, PullKey
 
@@ -113,7 +113,7 @@ def _go_up(job: PullJob, client: Client) -> None:
     more = True
     while more:
         page = pages.changes(client, [job.source], job.cursor)
-        for item in [] if page.empty else json.loads(page.body, parse_float=str)["items"]:
+        for item in [] if page.empty else jsontext.row(page.body, parse_float=str)["items"]:
             if item["op"] == "insert":
                 _call(job, {"key": item["key"], "version": item["version"], "data": item["new"]})
                 if job.down:
@@ -123,7 +123,7 @@ def _go_up(job: PullJob, client: Client) -> None:
 
 def _go_down(job: PullJob, page: pages.Rows) -> None:
     """Call for the instances of a page, but those that came since the job began: they were called for."""
-    items = json.loads(page.body, parse_float=str)["items"]
+    items = jsontext.row(page.body, parse_float=str)["items"]
     came = set(job.keys.filter(key__in=[item["key"] for item in items]).values_list("key", flat=True))
     for item in items:
         if item["key"] not in came:

@@ -7,6 +7,8 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
+from pubsubpull.capture import jsontext
+
 
 class ReplicaState(models.Model):
     """A replica's place: its cursor moves in the transaction that applies a page.
@@ -55,7 +57,7 @@ class Parked(models.Model):
     replica = models.TextField()
     key = models.TextField()
     version = models.BigIntegerField()
-    item = models.JSONField()
+    item = models.JSONField(decoder=jsontext.Decoder)
     error = models.TextField()
     since = models.DateTimeField()
     passed = models.BooleanField()

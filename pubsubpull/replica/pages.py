@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from pubsubpull import exceptions
+from pubsubpull.capture import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,7 +127,7 @@ def changes(
     if found:
         return Page(body=body, previous=after, cursor=found[1], more=found[2] == "true")
     try:
-        read = json.loads(body)
+        read = jsontext.loads(body)
         return Page(body=body, previous=after, cursor=str(read["cursor"]), more=bool(read["more"]))
     except (ValueError, KeyError, TypeError) as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
@@ -188,7 +189,7 @@ def rows(
     body = client.text(url, params={name: value for name, value in given.items() if value is not None})
     begin = body.rfind('],"next":')
     try:
-        following = json.loads("{" + body[begin + 2 :])["next"] if begin >= 0 else json.loads(body)["next"]
+        following = json.loads("{" + body[begin + 2 :])["next"] if begin >= 0 else jsontext.loads(body)["next"]
         last = parse_qs(urlsplit(following).query, keep_blank_values=True)["after"][0] if following else None
     except (ValueError, KeyError, TypeError) as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of rows.") from error

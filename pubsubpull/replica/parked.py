@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 from pubsubpull.replica.models import Parked
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def hold(standing: Standing, given: Iterable[Page], *, using: str) -> list[int]:
     for page in given:
         keys = set(of(follows.name, using).values_list("key", flat=True))
         done = Parked.objects.using(using).filter(replica=follows.name, done=True)
-        items = [item for item in json.loads(page.body)["items"] if item["model"] == follows.source]
+        items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == follows.source]
         if keys and any(item["op"] == "truncate" for item in items):
             forget([follows.name], using, why="its table was truncated at the source")
             return held

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 from pubsubpull.replica import advance, apply, blame, pages, parked, place
 from pubsubpull.replica.models import Parked, ReplicaState
 
@@ -123,12 +122,16 @@ def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None
     aside = Parked.objects.using(using).filter(replica=follows.name)
     keys = set(aside.filter(done=False).values_list("key", flat=True))
     done = set(aside.filter(done=True).values_list("version", flat=True))
-    items = [item for item in json.loads(page.body)["items"] if item["model"] == follows.source]
+    items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == follows.source]
     held = [item["version"] for item in items if item["key"] in keys or item["version"] in done]
     items = [item for item in items if item["version"] not in held]
     whole = _fails(standing, page, held, using)
     if whole is None:
         return None
+    if isinstance(whole, apply.Unreadable):
+        raise exceptions.ReplicaError(
+            f"{follows.name}: {whole.reason}. What cannot be read cannot be set aside either."
+        )
     good, bad = 0, len(items)
     while bad - good > 1:
         middle = (good + bad) // 2

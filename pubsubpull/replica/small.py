@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from django.db import connections
 from psycopg import sql as psql
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import jsontext, sql
 from pubsubpull.replica import apply, statement
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
     place = (using, standing.service, page.previous)
     if standing.apart or len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
         return False
-    items = [] if page.empty else json.loads(page.body)["items"]
+    items = [] if page.empty else jsontext.loads(page.body)["items"]
     concerned = [follows for follows in standing.replicas if any(item["model"] == follows.source for item in items)]
     replicas = [follows for follows in concerned if _is_plain(follows, items)]
     if len(replicas) < len(concerned):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
+from pubsubpull.capture import jsontext
 from pubsubpull.management import refusing
 from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.replica import health, parked, parking, services
@@ -82,7 +82,7 @@ class Command(RefusingCommand):
             self.stdout.write(
                 f"{one.key}: version {one.version}, {one.item['op']}, since {one.since:%Y-%m-%d %H:%M:%S}: {why}"
             )
-            self.stdout.write(f"  {json.dumps(one.item['new'] or one.item['old'])}")
+            self.stdout.write(f"  {jsontext.dumps(one.item['new'] or one.item['old'])}")
 
     def _retry(self, name: str, key: str | None, using: str) -> None:
         before = parked.of(name, using).count()
