@@ -6,6 +6,7 @@ PubSubPullError
 ├── CursorError             a cursor cannot be used
 │   ├── CursorInvalid       it does not decode
 │   └── CursorExpired       it is of another history of the log, or older than what is kept
+├── LogIsReadOnly           the ORM was asked to write to the change log
 ├── ContextError            the metadata of a context is not JSON
 ├── MetricsUnavailable      the package that writes metrics is not installed
 ├── InvalidKey              a key does not fit the model's primary key
@@ -52,6 +53,10 @@ class CursorInvalid(CursorError):
 
 class CursorExpired(CursorError):
     """A cursor was good once, or elsewhere: all instances must be read again."""
+
+
+class LogIsReadOnly(PubSubPullError):
+    """The ORM was asked to write to the change log, which only its own functions do."""
 
 
 class ContextError(PubSubPullError):

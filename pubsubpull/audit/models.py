@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import models
 
+from pubsubpull.capture.readonly import ReadOnlyModel
 
-class Request(models.Model):
+
+class Request(ReadOnlyModel):
     """The HTTP request, command or job that made changes. Written by its first change.
 
     The table may hold one row a transaction of the request: read the first, by `Request.first(id)`.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db import models
 
 from pubsubpull.capture import jsontext
+from pubsubpull.capture.readonly import ReadOnlyModel
 
 
-class Change(models.Model):
+class Change(ReadOnlyModel):
     """One change of the log. Its id is the version: for one key, a higher one is always the later state."""
 
     class Op(models.TextChoices):
@@ -40,7 +41,7 @@ class Change(models.Model):
         return f"{self.id} {self.get_op_display()} {self.model} {self.key}"
 
 
-class Log(models.Model):
+class Log(ReadOnlyModel):
     """What is known of the log as a whole; one row."""
 
     restored = models.BigIntegerField(primary_key=True)
@@ -54,7 +55,7 @@ class Log(models.Model):
         return f"settled up to {self.settled}"
 
 
-class History(models.Model):
+class History(ReadOnlyModel):
     """One history of the log: it begins with a start of the server, after the tick `after` of the history before."""
 
     token = models.BigIntegerField(primary_key=True)

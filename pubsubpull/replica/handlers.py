@@ -16,7 +16,7 @@ from pubsubpull.replica.away import is_away
 from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
@@ -37,6 +37,8 @@ class Handler:
     task: bool
     together: bool = False
     on_failure: declared.OnFailure = "wait"
+    callback_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    job_priority: int = 0
 
     @property
     def name(self) -> str:
@@ -56,12 +58,15 @@ def on_change(
     task: bool = False,
     together: bool = False,
     on_failure: declared.OnFailure = "wait",
+    callback_kwargs: Mapping[str, Any] | None = None,
+    job_priority: int = 0,
 ) -> Callable[[F], F]:
     """Call the decorated function for each change of another service's model, in the order of the changes.
 
     It is given a `Change`, in the transaction that applies the change and moves the cursor: what it writes is written
     once, whatever is killed when. If it raises, its replica waits and tries again. With `task`, the function becomes
-    a task of Django's, which is enqueued in that transaction with the change as a dict: once for each change.
+    a task of Django's, which is enqueued in that transaction with the change as a dict, and with `callback_kwargs`, of
+    `job_priority`: once for each change.
     With `together` it is given a list of all changes of a page, for one statement to write what they come to.
     `service` may be left out where only one has the source. Without a replica of the source only the changes are
     followed, from the moment when the handler is first seen; `on_failure="park"` is for these, and means what it means
@@ -72,6 +77,9 @@ def on_change(
         raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(OPS)}, not {', '.join(sorted(unknown))}.")
     if source.count(".") != 1:
         raise exceptions.ReplicaError(f"The source is app_label.modelname, not {source!r}.")
+    if not task and (callback_kwargs or job_priority):
+        raise exceptions.ReplicaError(f"{source}: callback_kwargs and job_priority are for task=True.")
+    kwargs = checked_kwargs(callback_kwargs, taken={"change", "changes"})
 
     def decorate(function: F) -> F:
         call: Any = _task(function) if task else function
@@ -83,7 +91,11 @@ def on_change(
             task=task,
             together=together,
             on_failure=declared.checked(on_failure, source),
+            callback_kwargs=kwargs,
+            job_priority=job_priority,
         )
+        if task:
+            prioritized(call, job_priority)
         _handlers.append(made)
         return call  # type: ignore[no-any-return]
 
@@ -168,7 +180,8 @@ def _call(follows: Follows, handler: Handler, items: Sequence[dict[str, Any]]) -
     given: list[Any] = [_plain(item) if handler.task else Change(**item) for item in items]
     try:
         if handler.task:
-            handler.call.enqueue(**({"changes": given} if handler.together else {"change": given[0]}))
+            told = {"changes": given} if handler.together else {"change": given[0]}
+            prioritized(handler.call, handler.job_priority).enqueue(**told, **handler.callback_kwargs)
         else:
             handler.call(given if handler.together else given[0])
     except Exception as error:
@@ -177,6 +190,28 @@ def _call(follows: Follows, handler: Handler, items: Sequence[dict[str, Any]]) -
         versions = f"version {items[0]['version']}" + (f" to {items[-1]['version']}" if items[1:] else "")
         reason = f"{handler.name} failed on {versions}: {type(error).__name__}: {first_line(error)}"
         raise exceptions.ReplicaFailed(follows.name, reason) from error
+
+
+def checked_kwargs(kwargs: Mapping[str, Any] | None, *, taken: Collection[str]) -> dict[str, Any]:
+    """Return what a task is called with besides, as JSON holds it. Raises `ReplicaError` where it cannot."""
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(kwargs or {}), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise exceptions.ReplicaError(f"callback_kwargs: a dict of what JSON can hold: {error}.") from error
+    if clash := sorted(taken & found.keys()):
+        raise exceptions.ReplicaError(f"callback_kwargs: {', '.join(clash)} is given by pubsubpull itself.")
+    return found
+
+
+def prioritized(task: Any, priority: int, *, field: str = "job_priority", **options: Any) -> Any:
+    """Return a task with a priority; one of 0 is left out, for backends that know none. Raises `ReplicaError`."""
+    given = options | ({"priority": priority} if priority else {})
+    try:
+        return task.using(**given) if given else task
+    except Exception as error:
+        if "priority" not in given:
+            raise
+        raise exceptions.ReplicaError(f"{field}: {first_line(error)}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,31 +20,97 @@ from pubsubpull.replica import handlers, pages, services
 from pubsubpull.replica.models import PullJob, PullKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from pubsubpull.pull.client import Client
 
+Op = Literal["insert", "update", "delete"]
+OPS: tuple[Op, ...] = ("insert", "update", "delete")
 AGAIN = 5.0
 """Seconds until a job that waits for new instances looks again, where the tasks backend can wait."""
 
 
-def pull(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
+def pull(
+    source: str,
+    callback: Any,
+    *,
+    service: str,
+    name: str | None = None,
+    ops: Iterable[Op] = ("insert",),
+    callback_kwargs: Mapping[str, Any] | None = None,
+    pull_priority: int = 0,
+    job_priority: int = 0,
+) -> str:
     """Call a task once for each instance of a model: all that are there, newest first, and those that come from now on.
 
-    `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version and data,
-    in which numbers with a point are texts. It and the job's own steps run with `priority`. A job has a name, by
-    default one of all these; to start one again that is there already changes nothing but wakes it. Returned is
-    the name. Raises `ReplicaError`, and what the client does.
+    `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version, op and data,
+    in which numbers with a point are texts; of one that was there the op is `snapshot`. It takes `callback_kwargs` too,
+    a dict of what JSON can hold, the same at each call. `ops` are the changes from now on that it is called for: of
+    insert, update and delete, whose data is the row that went. The job's own steps run with `pull_priority`, the
+    callback with `job_priority`. A job has a name, by default one of its kind, service, source and callback; to start
+    one again that is there already changes nothing but wakes it. Returned is the name. Raises `ReplicaError`, and what
+    the client does.
     """
-    return _start(source, callback, service, name, priority, up=True, down=True)
+    return _start(
+        source,
+        callback,
+        service=service,
+        name=name,
+        ops=ops,
+        callback_kwargs=callback_kwargs,
+        pull_priority=pull_priority,
+        job_priority=job_priority,
+        kind="pull",
+    )
 
 
-def pull_up(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
-    """As `pull`, for the instances that come from now on."""
-    return _start(source, callback, service, name, priority, up=True, down=False)
+def pull_up(
+    source: str,
+    callback: Any,
+    *,
+    service: str,
+    name: str | None = None,
+    ops: Iterable[Op] = ("insert",),
+    callback_kwargs: Mapping[str, Any] | None = None,
+    pull_priority: int = 0,
+    job_priority: int = 0,
+) -> str:
+    """As `pull`, for the changes that come from now on."""
+    return _start(
+        source,
+        callback,
+        service=service,
+        name=name,
+        ops=ops,
+        callback_kwargs=callback_kwargs,
+        pull_priority=pull_priority,
+        job_priority=job_priority,
+        kind="pull_up",
+    )
 
 
-def pull_down(source: str, callback: Any, *, service: str, name: str | None = None, priority: int = 0) -> str:
+def pull_down(
+    source: str,
+    callback: Any,
+    *,
+    service: str,
+    name: str | None = None,
+    callback_kwargs: Mapping[str, Any] | None = None,
+    pull_priority: int = 0,
+    job_priority: int = 0,
+) -> str:
     """As `pull`, for the instances that are there, newest first: by primary key, from the highest. Then it ends."""
-    return _start(source, callback, service, name, priority, up=False, down=True)
+    return _start(
+        source,
+        callback,
+        service=service,
+        name=name,
+        ops=("insert",),
+        callback_kwargs=callback_kwargs,
+        pull_priority=pull_priority,
+        job_priority=job_priority,
+        kind="pull_down",
+    )
 
 
 def stop(name: str) -> None:
@@ -52,27 +118,55 @@ def stop(name: str) -> None:
     PullJob.objects.using(conf.get().DATABASE).filter(name=name).delete()
 
 
-def _start(source: str, callback: Any, service: str, name: str | None, priority: int, *, up: bool, down: bool) -> str:
+def _start(
+    source: str,
+    callback: Any,
+    *,
+    service: str,
+    name: str | None,
+    ops: Iterable[Op],
+    callback_kwargs: Mapping[str, Any] | None,
+    pull_priority: int,
+    job_priority: int,
+    kind: Literal["pull", "pull_up", "pull_down"],
+) -> str:
+    source = source.lower()
     if not hasattr(callback, "enqueue"):
         raise exceptions.ReplicaError("The callback is a task: decorate it with @task() of Django's tasks.")
-    kind = {(True, True): "pull", (True, False): "pull_up", (False, True): "pull_down"}[up, down]
-    name = name or f"{kind} {service} {source.lower()} {callback.module_path}"
+    handlers.prioritized(callback, job_priority)
+    steps = handlers.prioritized(step, pull_priority, field="pull_priority")
+    given = {
+        "ops": _checked_ops(ops),
+        "callback_kwargs": handlers.checked_kwargs(callback_kwargs, taken={"instance"}),
+        "pull_priority": pull_priority,
+        "job_priority": job_priority,
+    }
+    name = name or f"{kind} {service} {source} {callback.module_path}"
     with services.get(service).client() as client:
-        cursor = pages.changes(client, [source.lower()], "now", limit=1).cursor
+        cursor = pages.changes(client, [source], "now", limit=1).cursor
     PullJob.objects.using(conf.get().DATABASE).get_or_create(
         name=name,
         defaults={
             "service": service,
-            "source": source.lower(),
+            "source": source,
             "callback": callback.module_path,
-            "priority": priority,
-            "up": up,
-            "down": down,
+            "up": kind != "pull_down",
+            "down": kind != "pull_up",
             "cursor": cursor,
+            **given,
         },
     )
-    _prioritized(step, priority).enqueue(name=name)
+    steps.enqueue(name=name)
     return name
+
+
+def _checked_ops(ops: Iterable[Op]) -> list[str]:
+    wanted: list[str] = [ops] if isinstance(ops, str) else list(ops)
+    unknown = [op for op in wanted if op not in OPS]
+    if unknown or not wanted:
+        said = ", ".join(map(repr, unknown)) or "none"
+        raise exceptions.ReplicaError(f"ops: one or more of {', '.join(OPS)}, not {said}.")
+    return wanted
 
 
 def run(name: str) -> int:
@@ -109,15 +203,16 @@ def _step(name: str, client: Client, using: str) -> PullJob | None:
 
 
 def _go_up(job: PullJob, client: Client) -> None:
-    """Call for what was inserted since."""
+    """Call for what has changed since, of the ops that the job wants."""
     more = True
     while more:
         page = pages.changes(client, [job.source], job.cursor)
         for item in [] if page.empty else jsontext.row(page.body, parse_float=str)["items"]:
-            if item["op"] == "insert":
-                _call(job, {"key": item["key"], "version": item["version"], "data": item["new"]})
-                if job.down:
-                    PullKey.objects.using(job._state.db).get_or_create(job=job, key=item["key"])
+            if item["op"] in job.ops:
+                data = item["old"] if item["op"] == "delete" else item["new"]
+                _call(job, {"key": item["key"], "version": item["version"], "op": item["op"], "data": data})
+            if item["op"] == "insert" and "insert" in job.ops and job.down:
+                PullKey.objects.using(job._state.db).get_or_create(job=job, key=item["key"])
         job.cursor, more = page.cursor, page.more
 
 
@@ -127,19 +222,14 @@ def _go_down(job: PullJob, page: pages.Rows) -> None:
     came = set(job.keys.filter(key__in=[item["key"] for item in items]).values_list("key", flat=True))
     for item in items:
         if item["key"] not in came:
-            _call(job, item)
+            _call(job, {"key": item["key"], "version": item["version"], "op": "snapshot", "data": item["data"]})
     job.at, job.down = page.last, page.last is not None
 
 
 def _call(job: PullJob, instance: dict[str, Any]) -> None:
-    _prioritized(import_string(job.callback), job.priority).enqueue(instance=instance)
+    task = handlers.prioritized(import_string(job.callback), job.job_priority)
+    task.enqueue(instance=instance, **job.callback_kwargs)
     job.called += 1
-
-
-def _prioritized(task: Any, priority: int, **options: Any) -> Any:
-    """Return a task with a priority; one of 0 is left out, for backends that know none."""
-    given = options | ({"priority": priority} if priority else {})
-    return task.using(**given) if given else task
 
 
 def _step_and_wait(name: str) -> None:
@@ -149,7 +239,7 @@ def _step_and_wait(name: str) -> None:
     job = PullJob.objects.using(using).filter(name=name, up=True).first()
     if job and step.get_backend().supports_defer:
         later = timezone.now() + timedelta(seconds=AGAIN)
-        _prioritized(step, job.priority, run_after=later).enqueue(name=name)
+        handlers.prioritized(step, job.pull_priority, run_after=later).enqueue(name=name)
 
 
 def _task(function: Any, name: str) -> Any:

@@ -132,14 +132,18 @@ class CopyPage(models.Model):
 class PullJob(models.Model):
     """A job that calls a task once for each instance of a model: those that come (`up`), those that are there (`down`).
 
-    `cursor` is where it stands in the changes, `at` the key of the last instance that it came to on its way down.
+    `ops` are the changes that it calls for, with `callback_kwargs`. `cursor` is where it stands in the changes, `at`
+    the key of the last instance that it came to on its way down.
     """
 
     name = models.TextField(primary_key=True)
     service = models.TextField()
     source = models.TextField()
     callback = models.TextField()
-    priority = models.IntegerField(default=0)
+    callback_kwargs = models.JSONField(default=dict)
+    ops = models.JSONField(default=list)
+    pull_priority = models.IntegerField(default=0)
+    job_priority = models.IntegerField(default=0)
     up = models.BooleanField()
     down = models.BooleanField()
     cursor = models.TextField()

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 import schemathesis
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 from django.test import Client, override_settings
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ import pubsubpull
 from pubsubpull.capture import feed
 from pubsubpull.capture.cursor import Cursor, Snapshot, Window
 from pubsubpull.conf import NAME
-from pubsubpull.models import Change, Consumer, Failure, Request, Subscription
+from pubsubpull.models import Consumer, Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import subscriptions
 from tests import settings as suite
@@ -209,8 +210,9 @@ def stranger(rich):
     """Make a consumer who may audit and subscribe, but read something else; return its token."""
     with pubsubpull.context(source="test"):
         Customer.objects.update(name="c")
-    Request.objects.update(id=REQUEST)
-    Change.objects.exclude(request_id=None).update(request_id=REQUEST)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE pubsubpull_request SET id = %s", [REQUEST])
+        cursor.execute("UPDATE pubsubpull_change SET request_id = %s WHERE request_id IS NOT NULL", [REQUEST])
     return consumers.add("stranger", ["shop.order"], may_audit=True, may_subscribe=True)[1]
 
 

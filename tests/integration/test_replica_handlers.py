@@ -147,7 +147,8 @@ def test_a_task_is_enqueued_once_for_each_change_with_the_page(follower, handlin
     from tests.replicas import handled
 
     follower.run_once()
-    task = handling(handled.greet, source="shop.stock", ops=["insert"], task=True)
+    given = {"task": True, "callback_kwargs": {"greeting": "Hello"}, "job_priority": 3}
+    task = handling(handled.greet, source="shop.stock", ops=["insert"], **given)
     assert hasattr(task, "enqueue")
     try:
         handled.greet, plain = task, handled.greet

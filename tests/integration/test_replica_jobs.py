@@ -38,11 +38,11 @@ def called():
 def test_pull_down_calls_for_all_that_are_there_newest_first_and_ends(monkeypatch):
     monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 2})
     make(*"abcde")
-    name = jobs.pull_down("shop.customer", handled.welcome, service="shop", priority=7)
+    name = jobs.pull_down("shop.customer", handled.welcome, service="shop", pull_priority=7, job_priority=-3)
     assert called() == [], "the job's own task does it"
     assert jobs.run(name) == 5
     assert called() == list("edcba")
-    assert set(DBTaskResult.objects.values_list("priority", flat=True)) == {7}
+    assert set(DBTaskResult.objects.values_list("task_path", "priority")) == {(STEP, 7), (WELCOME, -3)}
     make("f")
     assert jobs.run(name) == 0
     assert called() == list("edcba")
@@ -109,3 +109,52 @@ def test_to_start_a_job_again_only_wakes_it():
 def test_a_callback_that_is_no_task_is_refused():
     with pytest.raises(exceptions.ReplicaError, match="@task"):
         jobs.pull("shop.customer", print, service="shop")
+
+
+def test_the_callback_is_given_what_the_job_was_given_for_it():
+    make("a")
+    name = jobs.pull("shop.customer", handled.welcome, service="shop", callback_kwargs={"greeting": "Hello"})
+    jobs.run(name)
+    make("b")
+    jobs.run(name)
+    given = [task.args_kwargs["kwargs"] for task in DBTaskResult.objects.filter(task_path=WELCOME)]
+    assert [one["greeting"] for one in given] == ["Hello", "Hello"]
+
+
+def test_a_job_calls_for_the_changes_that_it_wants():
+    make("a")
+    ops = ["insert", "update", "delete"]
+    name = jobs.pull("shop.customer", handled.welcome, service="shop", ops=ops)
+    later = jobs.pull_up("shop.customer", handled.welcome, service="shop", ops=["delete"], name="deletes")
+    jobs.run(name)
+    make("b")
+    there.Customer.objects.filter(name="b").update(name="c")
+    there.Customer.objects.filter(name="c").delete()
+    jobs.run(name)
+    found = DBTaskResult.objects.filter(task_path=WELCOME).order_by("enqueued_at")
+    given = [task.args_kwargs["kwargs"]["instance"] for task in found]
+    assert [(one["op"], one["data"]["name"]) for one in given] == [
+        ("snapshot", "a"),
+        ("insert", "b"),
+        ("update", "c"),
+        ("delete", "c"),
+    ]
+    assert jobs.run(later) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"callback_kwargs": {"instance": 1}}, "callback_kwargs: instance is given"),
+        ({"callback_kwargs": {"when": object()}}, "callback_kwargs: a dict of what JSON can hold"),
+        ({"callback_kwargs": ["no", "dict"]}, "callback_kwargs: a dict of what JSON can hold"),
+        ({"ops": ["truncate"]}, "ops: one or more of insert, update, delete, not 'truncate'"),
+        ({"ops": []}, "ops: one or more of insert, update, delete, not none"),
+        ({"job_priority": 1000}, "job_priority: "),
+        ({"pull_priority": 1000}, "pull_priority: "),
+    ],
+)
+def test_a_job_that_cannot_be_as_asked_is_refused_and_not_made(options, said):
+    with pytest.raises(exceptions.ReplicaError, match=said):
+        jobs.pull("shop.customer", handled.welcome, service="shop", **options)
+    assert not PullJob.objects.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client, override_settings
 from django.urls import path
 from rest_framework.authentication import BaseAuthentication
@@ -51,7 +51,8 @@ def post(transactional_db):
     User.objects.create(username="ann")
     client = Client()
     client.force_login(User.objects.create(username="session"))
-    Request.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM pubsubpull_request")
 
     def call(**headers):
         with override_settings(ROOT_URLCONF=__name__):

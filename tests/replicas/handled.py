@@ -7,11 +7,11 @@ import importlib
 from pubsubpull.replica import handlers
 
 
-def greet(change):
+def greet(change, greeting="Hi"):
     """Run by nobody here: only that it is enqueued counts."""
 
 
-def welcome(instance):
+def welcome(instance, greeting="Hi"):
     """As `greet`, for jobs."""
 
 
