@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pubsubpull.audit.moments import as_of
     from pubsubpull.audit.restore import restore
     from pubsubpull.pull.client import Client
+    from pubsubpull.pull.resend import resend
     from pubsubpull.replica.declared import VERSION, constant
     from pubsubpull.replica.declaring import replicates
     from pubsubpull.replica.handlers import on_change
@@ -26,6 +27,7 @@ __all__ = [
     "on_change",
     "publish",
     "replicates",
+    "resend",
     "restore",
     "unpublish",
 ]
@@ -41,6 +43,7 @@ _LAZY = {
     "history": "pubsubpull.audit.history",
     "on_change": "pubsubpull.replica.handlers",
     "replicates": "pubsubpull.replica.declaring",
+    "resend": "pubsubpull.pull.resend",
     "restore": "pubsubpull.audit.restore",
 }
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseNotAllowed
 from django.urls import path
 
+from pubsubpull import conf, exceptions
 from pubsubpull.audit import history
 from pubsubpull.capture import registry
 from pubsubpull.capture.models import Change
 from pubsubpull.pages import aside, operators, views
+from pubsubpull.pull import resend
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
     import uuid
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
     from django.urls import URLPattern
 
@@ -30,8 +34,35 @@ else:
     ChangeBase = SubscriptionBase = admin.ModelAdmin
 
 
+SEND_AT_ONCE = 5000
+"""How many rows the admin sends again within one request."""
+
+
+@admin.action(description="Send again to all readers of changes", permissions=["change"])
+def send_again(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    """Put the chosen rows into the log once more: an action for the admin of any published model."""
+    try:
+        if queryset.count() > SEND_AT_ONCE:
+            text = f"Nothing was sent: choose up to {SEND_AT_ONCE:,} rows, or use the command pubsubpull_resend."
+            model_admin.message_user(request, text, messages.ERROR)
+            return
+        count = resend.resend(queryset, using=conf.get().DATABASE)
+    except (exceptions.PublicationError, exceptions.ProtectionError) as error:
+        model_admin.message_user(request, f"Nothing was sent. {error}", messages.ERROR)
+        return
+    model_admin.message_user(request, f"{count:,} changes are in the log once more.", messages.SUCCESS)
+
+
 class HistoryMixin(Base):
-    """Puts the log's history in place of Django's own: `class OrderAdmin(HistoryMixin, ModelAdmin)`."""
+    """Puts the log's history in place of Django's, and sends again: `class OrderAdmin(HistoryMixin, ModelAdmin)`."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Add the action that sends rows again, for whoever may change them."""
+        found = super().get_actions(request)
+        shown = self.actions is not None and IS_POPUP_VAR not in request.GET
+        if shown and registry.get(history.label(self.model)) is not None and self.has_change_permission(request):
+            found["send_again"] = self.get_action(send_again)
+        return found
 
     def get_urls(self) -> list[URLPattern]:
         """Add the page that restores."""

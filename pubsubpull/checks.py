@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from pubsubpull import conf
 from pubsubpull.capture import registry, triggers
 from pubsubpull.pull import server
+from pubsubpull.subscribe import labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -152,7 +153,7 @@ def check_admin_history(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull")
 def check_publications(**_: Any) -> list[CheckMessage]:
-    """W002: a parent table is not published. E003: an unknown database alias. W012: published twice, otherwise."""
+    """W002: a parent is not published. E003: an unknown database. W012: published twice. E014: another's label."""
     found: list[CheckMessage] = [
         checks.Warning(
             f"{label} is published more than once, each time otherwise; what its latest publication says holds.",
@@ -183,7 +184,40 @@ def check_publications(**_: Any) -> list[CheckMessage]:
             for alias in publication.using or ()
             if alias not in settings.DATABASES
         ]
+        if publication.given_label and _is_anothers(publication.given_label, publication.model):
+            found.append(
+                checks.Error(
+                    f"{registry.own_label(publication.model)} is published as {publication.label}, which is the label "
+                    "of another model.",
+                    hint="Publish it under a label that no other model has, or rename that model.",
+                    obj=publication.model,
+                    id="pubsubpull.E014",
+                )
+            )
     return found
+
+
+def _is_anothers(label: str, model: Any) -> bool:
+    return any(registry.own_label(one) == label for one in apps.get_models() if one is not model)
+
+
+@checks.register("pubsubpull", checks.Tags.database)
+def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """W014: grants, subscriptions or the log name a label that no published model has."""
+    if conf.problems(getattr(settings, conf.NAME, {})):
+        return []
+    using = conf.get().DATABASE
+    plan = triggers.plan(using) if using in (databases or ()) else None
+    if plan is None:
+        return []
+    return [
+        checks.Warning(
+            f"{one.label} is published no more, but is named by: {one.where}.",
+            hint=labels.HINT.format(label=one.label),
+            id="pubsubpull.W014",
+        )
+        for one in labels.unknown(using)
+    ]
 
 
 @checks.register("pubsubpull", checks.Tags.database)

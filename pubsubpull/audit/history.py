@@ -170,7 +170,7 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most:
 def label(model: type[django_models.Model] | str) -> str:
     """Return the label that the log knows a model by; a proxy's changes are its concrete model's."""
     if isinstance(model, str):
-        return model.lower()
+        return registry.known_as(model.lower())
     return registry.label_of(model._meta.concrete_model or model)
 
 

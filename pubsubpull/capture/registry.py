@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from django.core import exceptions as django_exceptions
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 Level = Literal["auto", "statement", "row"]
+LABEL = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 LEVELS: tuple[Level, ...] = ("auto", "statement", "row")
 M = TypeVar("M", bound=type[models.Model])
 
@@ -27,11 +29,13 @@ class Publication:
     mask: tuple[str, ...] = ()
     level: Level = "auto"
     using: tuple[str, ...] | None = None
+    given_label: str | None = None
+    """The label that it is published under, where that is not its own."""
 
     @property
     def label(self) -> str:
         """The model's name on the wire, `app_label.modelname`."""
-        return label_of(self.model)
+        return self.given_label or own_label(self.model)
 
     @property
     def table(self) -> tuple[str | None, str]:
@@ -62,9 +66,19 @@ class Publication:
         return str(column)
 
 
-def label_of(model: type[models.Model]) -> str:
-    """Return a model's name on the wire: all in lower case, where Django's own keeps the capitals of an app's label."""
+def own_label(model: type[models.Model]) -> str:
+    """Return a model's label as its class has it: all in lower case, where Django keeps the capitals of an app's."""
     return model._meta.label_lower.lower()
+
+
+def label_of(model: type[models.Model]) -> str:
+    """Return a model's name on the wire: the label that it is published under, else its own."""
+    return known_as(own_label(model))
+
+
+def known_as(label: str) -> str:
+    """Return the label that the model with this label of its own is published under; the label itself for others."""
+    return next((one.label for one in _publications.values() if own_label(one.model) == label), label)
 
 
 def split_table(name: str) -> tuple[str | None, str]:
@@ -91,6 +105,7 @@ def publish(
     mask: Iterable[str] = ...,
     level: Level = ...,
     using: str | Iterable[str] | None = ...,
+    label: str | None = ...,
 ) -> M: ...
 @overload
 def publish(
@@ -99,6 +114,7 @@ def publish(
     mask: Iterable[str] = ...,
     level: Level = ...,
     using: str | Iterable[str] | None = ...,
+    label: str | None = ...,
 ) -> Callable[[M], M]: ...
 def publish(
     model: Any = None,
@@ -108,30 +124,37 @@ def publish(
     mask: Iterable[str] = (),
     level: Level = "auto",
     using: str | Iterable[str] | None = None,
+    label: str | None = None,
 ) -> Any:
     """Publish a model: from the next `migrate` on, each change of its table goes into the change log.
 
     `exclude` names fields that never reach the log, `mask` fields of which only a constant does. `level` is how changes
     are captured: per `statement`, per `row`, or as the table needs it (`auto`). `using` limits it to some database
-    aliases.
+    aliases. `label` is the name that readers know the model by, for one whose class or app was renamed: give the old
+    one, and its history, grants, subscriptions and replicas go on.
     Use it as a call, `publish(Order)`, or as a decorator, `@publish(exclude=["note"])`. Raises `PublicationError`.
     """
     if model is None:
-        return lambda decorated: publish(decorated, exclude=exclude, mask=mask, level=level, using=using)
+        return lambda decorated: publish(decorated, exclude=exclude, mask=mask, level=level, using=using, label=label)
     publication = Publication(
         model=_concrete(model),
         exclude=_names("exclude", exclude),
         mask=_names("mask", mask),
         level=level,
         using=None if using is None else _names("using", [using] if isinstance(using, str) else using),
+        given_label=_given_label(label),
     )
     _check(publication)
     there = _publications.get(publication.label)
     if there is not None and there.model._meta.label != publication.model._meta.label:
         raise exceptions.PublicationError(
             f"{publication.model._meta.label} would be called {publication.label}, as {there.model._meta.label} is; "
-            "give one of their apps another label."
+            "publish one of them with a label= that no other has."
         )
+    for other in [one for one in _publications.values() if one.model is publication.model]:
+        if other.label != publication.label:  # it is published once more, under another label
+            del _publications[other.label]
+            _replaced.add(publication.label)
     if there is not None and there != publication:
         _replaced.add(publication.label)
     _publications[publication.label] = publication
@@ -173,6 +196,14 @@ def _concrete(model: Any) -> type[models.Model]:
             f"{model._meta.label} is swapped for {model._meta.swapped} and has no table; publish that."
         )
     return model._meta.concrete_model or model
+
+
+def _given_label(label: str | None) -> str | None:
+    if label is None:
+        return None
+    if not isinstance(label, str) or not LABEL.fullmatch(label):
+        raise exceptions.PublicationError(f"label is app_label.modelname, in lower case, not {label!r}.")
+    return label
 
 
 def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
 from ninja.security import HttpBearer
 
 from pubsubpull import conf, exceptions
@@ -68,6 +69,29 @@ def rotate(consumer: Consumer) -> str:
     consumer.token_hash = hashed(token)
     consumer.save()
     return token
+
+
+RIGHTS = ("audit", "subscribe", "monitor")
+
+
+def change(consumer: Consumer, *, grant: Iterable[str] = (), revoke: Iterable[str] = (), **rights: bool) -> Consumer:
+    """Change what a consumer was granted; return it. `rights` are `audit`, `subscribe` and `monitor`.
+
+    Its token and its subscriptions stay: one whose model was revoked gets no more of it. Raises `PublicationError` for
+    an unknown model, or one to revoke that was not granted.
+    """
+    using = conf.get().DATABASE
+    granted, revoked = checked(grant), {label.strip().lower() for label in revoke} - {""}
+    with transaction.atomic(using):
+        there = consumers().select_for_update().get(pk=consumer.pk)
+        if missing := sorted(revoked - {*there.granted}):
+            had = ", ".join(there.granted) or "no model"
+            raise exceptions.PublicationError(f"{', '.join(missing)} is not granted to {there.name}, but {had}.")
+        there.granted = sorted(({*there.granted} - revoked) | {*granted})
+        for right, may in rights.items():
+            setattr(there, f"may_{right}", may)
+        there.save(update_fields=["granted", *(f"may_{right}" for right in rights)])
+    return there
 
 
 def checked(models: Iterable[str]) -> list[str]:

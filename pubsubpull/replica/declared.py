@@ -105,7 +105,7 @@ class Replica(Follows):
     @property
     def name(self) -> str:
         """The local model's label, by which the replica is known."""
-        return registry.label_of(self.model)
+        return registry.own_label(self.model)
 
     @property
     def table(self) -> tuple[str | None, str]:
@@ -161,12 +161,12 @@ def all_replicas() -> dict[str, Replica]:
 
 def get(model: str | type[models.Model]) -> Replica | None:
     """Return the replica of a local model, given as a class or its label; None where it is none."""
-    return _replicas.get(model.lower() if isinstance(model, str) else registry.label_of(model))
+    return _replicas.get(model.lower() if isinstance(model, str) else registry.own_label(model))
 
 
 def forget(model: type[models.Model]) -> None:
     """Take a declaration back. The rows stay, and follow no more."""
-    _replicas.pop(registry.label_of(model), None)
+    _replicas.pop(registry.own_label(model), None)
 
 
 def default(field: models.Field[Any, Any]) -> list[Column]:

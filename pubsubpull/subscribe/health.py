@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import clock, feed, partitions, sql
-from pubsubpull.subscribe import metrics
+from pubsubpull.capture import clock, feed, partitions, registry, sql
+from pubsubpull.subscribe import labels, metrics
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def checks(settings: Settings) -> dict[str, str]:
         "retention": _retention(present, settings),
         "delivery": _delivery(settings.DATABASE),
         "lag": _lag(present, settings),
+        "labels": _labels(settings.DATABASE),
     }
 
 
@@ -63,6 +64,15 @@ def _delivery(using: str) -> str:
     ((workers, subscriptions),) = sql.run(using, sql.template("queries/subscribe/standing"))
     if subscriptions and not workers:
         return f"no worker is alive for {subscriptions} subscriptions; run pubsubpull_deliver"
+    return OK
+
+
+def _labels(using: str) -> str:
+    """Look for subscriptions that wait for the changes of a model that is published no more, or under another label."""
+    published = {*registry.all_publications()}
+    missing = sorted({label for _, wanted in labels.subscribed(using) for label in wanted} - published)
+    if missing:
+        return f"subscriptions name {', '.join(missing)}, which no published model is called; run pubsubpull_rename"
     return OK
 
 

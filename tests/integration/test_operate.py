@@ -19,7 +19,7 @@ from tests import delivering
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CHECKS = ("database", "triggers", "partitions", "retention", "delivery", "lag")
+CHECKS = ("database", "triggers", "partitions", "retention", "delivery", "lag", "labels")
 
 
 @pytest.fixture(autouse=True)

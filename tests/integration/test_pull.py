@@ -579,6 +579,20 @@ def test_the_command_adds_lists_renews_and_removes(capsys, get):
         call("add", "x", "--models", "shop.nothing")
     with pytest.raises(CommandError, match="already"):
         call("add", "billing", "--models", "*")
+    assert call("revoke", "billing", "--models", "shop.order", "--audit") == "billing: shop.customer subscribe"
+    assert len(get("", token=token).json()["models"]) == 1
+    assert call("grant", "billing", "--models", "Shop.Place,shop.customer", "--monitor", "--audit") == (
+        "billing: shop.customer, shop.place audit subscribe monitor"
+    )
+    with pytest.raises(CommandError, match="shop.nothing is not published"):
+        call("grant", "billing", "--models", "shop.nothing")
+    with pytest.raises(CommandError, match="shop.order is not granted to billing, but shop.customer, shop.place"):
+        call("revoke", "billing", "--models", "shop.order,shop.place")
+    with pytest.raises(CommandError, match="Name what to change: --models"):
+        call("grant", "billing")
+    with pytest.raises(CommandError, match="no consumer nobody"):
+        call("grant", "nobody", "--models", "*")
+    assert "billing: shop.customer, shop.place audit subscribe monitor" in call("list")
     new = call("rotate", "billing")
     get("", 401, token)
     get("", token=new)

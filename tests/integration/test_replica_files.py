@@ -171,8 +171,8 @@ def test_resent_rows_are_changes_that_change_nothing_and_reach_every_reader(foll
     follower.run_once()
     here.Customer.objects.all().delete()
     cursor = feed.present().cursor()
-    assert resend.resend(registry.get("shop.customer"), there.Customer.objects.all(), using="default") == 3
-    assert resend.resend(registry.get("shop.order"), there.Order.objects.all(), using="default") == 1
+    assert resend.write(registry.get("shop.customer"), there.Customer.objects.all(), using="default") == 3
+    assert resend.write(registry.get("shop.order"), there.Order.objects.all(), using="default") == 1
     items = json.loads(b"[" + feed.page(cursor, limit=10).items + b"]")
     assert [(item["op"], item["old"] == item["new"]) for item in items] == [("update", True)] * 4
     assert (items[-1]["new"]["card"], "internal_note" in items[-1]["new"]) == ("***", False)
@@ -182,7 +182,7 @@ def test_resent_rows_are_changes_that_change_nothing_and_reach_every_reader(foll
 
 def test_composite_and_odd_keys_are_resent():
     there.Stock.objects.create(warehouse="it's \\ \"x", article=1)
-    assert resend.resend(registry.get("shop.stock"), there.Stock.objects.all(), using="default") == 1
+    assert resend.write(registry.get("shop.stock"), there.Stock.objects.all(), using="default") == 1
     assert Change.objects.latest("id").key == '["it\'s \\\\ \\"x", 1]'
 
 
@@ -192,7 +192,7 @@ def test_a_resent_row_never_hides_a_later_state():
     with session() as other:
         other.execute("BEGIN")
         with transaction.atomic():
-            assert resend.resend(registry.get("shop.customer"), there.Customer.objects.all(), using="default") == 1
+            assert resend.write(registry.get("shop.customer"), there.Customer.objects.all(), using="default") == 1
             other.execute("SET LOCAL lock_timeout = '100ms'")
             with pytest.raises(Exception, match="lock timeout"):
                 other.execute("UPDATE shop_customer SET name = 'second' WHERE id = %s", [row.pk])

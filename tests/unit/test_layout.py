@@ -28,6 +28,7 @@ def test_these_names_are_public_and_each_is_there():
         "on_change",
         "publish",
         "replicates",
+        "resend",
         "restore",
         "unpublish",
     ]

@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError
 
 from pubsubpull import exceptions
+from pubsubpull.capture import registry
 from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.pull import consumers
 
@@ -30,7 +31,7 @@ class Command(RefusingCommand):
 
     help = (
         "Adds a consumer of the HTTP API and prints its token, once: only a hash of it is kept. "
-        "Also lists consumers, gives one a new token, and removes one with its subscriptions."
+        "Also lists consumers, changes what one may do, gives one a new token, and removes one with its subscriptions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,6 +43,15 @@ class Command(RefusingCommand):
         add.add_argument("--subscribe", action="store_true", help="It may have changes pushed to it.")
         add.add_argument("--monitor", action="store_true", help="It may read the metrics.")
         actions.add_parser("list", help="List the consumers and what each was granted.")
+        for name, text in (
+            ("grant", "Grant a consumer more; its token and its subscriptions stay."),
+            ("revoke", "Take from a consumer what it was granted; its token and its subscriptions stay."),
+        ):
+            change = actions.add_parser(name, help=text)
+            change.add_argument("name")
+            change.add_argument("--models", default="", help="Labels with commas between, or * for all.")
+            for right in consumers.RIGHTS:
+                change.add_argument(f"--{right}", action="store_true", help=f"The right that `add --{right}` gives.")
         for name, text in (("rotate", "Print a new token; the old one ends."), ("remove", "Remove a consumer.")):
             actions.add_parser(name, help=text).add_argument("name")
 
@@ -57,16 +67,41 @@ class Command(RefusingCommand):
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error
         except IntegrityError as error:
-            raise CommandError(f"There is a consumer {name} already. `rotate` gives it a new token.") from error
+            raise CommandError(
+                f"There is a consumer {name} already. `grant` and `revoke` change what it may do, "
+                "`rotate` gives it a new token."
+            ) from error
         self.stdout.write(made[1])
 
     def show(self, **_: Any) -> None:
         """List the consumers."""
         for consumer in consumers.consumers():
-            rights = [right for right in ("audit", "subscribe", "monitor") if getattr(consumer, f"may_{right}")]
-            self.stdout.write(f"{consumer.name}: {', '.join(consumer.granted)} {' '.join(rights)}".rstrip())
+            self.stdout.write(_line(consumer))
         if not consumers.consumers().exists():
             self.stdout.write("There are no consumers. `add` makes one.")
+
+    def grant(self, *, name: str, models: str, **options: Any) -> None:
+        """Grant a consumer more."""
+        self._change(name, options, may=True, grant=_labels(models))
+
+    def revoke(self, *, name: str, models: str, **options: Any) -> None:
+        """Take from a consumer."""
+        self._change(name, options, may=False, revoke=_labels(models))
+
+    def _change(
+        self,
+        name: str,
+        options: dict[str, Any],
+        *,
+        may: bool,
+        grant: list[str] | None = None,
+        revoke: list[str] | None = None,
+    ) -> None:
+        rights = {right: may for right in consumers.RIGHTS if options[right]}
+        if not (grant or revoke or rights):
+            raise CommandError("Name what to change: --models, --audit, --subscribe or --monitor.")
+        changed = consumers.change(self._named(name), grant=grant or (), revoke=revoke or (), **rights)
+        self.stdout.write(self.style.SUCCESS(_line(changed)))
 
     def rotate(self, *, name: str, **_: Any) -> None:
         """Give a consumer a new token."""
@@ -82,3 +117,15 @@ class Command(RefusingCommand):
         if consumer is None:
             raise CommandError(f"There is no consumer {name}. `list` shows those there are.")
         return consumer
+
+
+def _labels(text: str) -> list[str]:
+    return [label.strip() for label in text.split(",") if label.strip()]
+
+
+def _line(consumer: Consumer) -> str:
+    """Return a consumer's name, the models that it may read, and its rights."""
+    known = {consumers.ALL, *registry.all_publications()}
+    granted = [label if label in known else f"{label} (not published)" for label in consumer.granted]
+    rights = [right for right in consumers.RIGHTS if getattr(consumer, f"may_{right}")]
+    return f"{consumer.name}: {', '.join(granted) or 'no model'} {' '.join(rights)}".rstrip()

@@ -50,7 +50,7 @@ class Command(RefusingCommand):
             if dry_run:
                 self.stdout.write(f"{rows.count():,} rows of {publication.label} would be sent again.")
                 return
-            count = resend.resend(publication, rows, using=using)
+            count = resend.write(publication, rows, using=using)
         except (FieldError, ValidationError, ValueError, DataError) as error:
             raise CommandError(f"--filter: {error}") from error
         self.stdout.write(self.style.SUCCESS(f"{count:,} rows of {publication.label} are in the log once more."))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import exceptions
+from pubsubpull.capture import registry
 from pubsubpull.management.refusing import RefusingCommand
 from pubsubpull.subscribe import operators, times
 from pubsubpull.subscribe.models import Subscription
@@ -111,6 +112,8 @@ class Command(RefusingCommand):
 def _line(standing: Standing) -> str:
     one = standing.subscription
     parts = [f"{standing.name}: {one.state}, {standing.lag.changes} changes and {standing.lag.seconds:.1f} s behind"]
+    if missing := _unpublished(standing):
+        parts.append(f", {', '.join(missing)} not published")
     if standing.failures:
         parts.append(f", {standing.failures} set aside")
     if one.next_attempt:
@@ -118,6 +121,10 @@ def _line(standing: Standing) -> str:
     if one.last_error:
         parts.append(f". {one.last_error}")
     return "".join(parts)
+
+
+def _unpublished(standing: Standing) -> list[str]:
+    return [label for label in standing.subscription.wanted if registry.get(label) is None]
 
 
 def _as_json(standing: Standing) -> str:
@@ -128,6 +135,7 @@ def _as_json(standing: Standing) -> str:
             "state": one.state,
             "callback": one.callback,
             "lag": {"changes": standing.lag.changes, "seconds": round(standing.lag.seconds, 3)},
+            "unpublished": _unpublished(standing),
             "failures": standing.failures,
             "attempts": one.attempts,
             "failing_since": times.text(one.failing_since),

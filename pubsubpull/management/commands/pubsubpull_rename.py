@@ -1,0 +1,58 @@
+"""`manage.py pubsubpull_rename`: carries over what is kept under a label that no published model has any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from pubsubpull import conf
+from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.subscribe import labels
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(RefusingCommand):
+    """Lists, says what would be carried over, or does it."""
+
+    help = (
+        "Carries over what is kept under the label of a model that was renamed, or whose app was: its changes in the "
+        "log, and so its history, consumers' grants, and subscriptions. Without --yes it only says what that is; "
+        "without labels it lists those that no published model has. Versions and cursors stay what they are. "
+        'To keep the old label in use instead, publish the model with it: publish(Model, label="shop.order").'
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("old", nargs="?", help="The label that there was, as shop.order.")
+        parser.add_argument("new", nargs="?", help="The label that the model is published under now.")
+        parser.add_argument("--yes", action="store_true", help="Do it.")
+
+    def handle(self, *, old: str | None, new: str | None, yes: bool, **_: Any) -> None:
+        using = conf.get().DATABASE
+        if old is None:
+            self._show(using)
+            return
+        if new is None:
+            raise CommandError("Name the label that the model is published under now, too.")
+        found = labels.carry_over(old.lower(), new.lower(), using=using, dry_run=not yes)
+        said = (
+            f"{found.changes:,} changes, the grants of {found.consumers} consumers, {found.subscriptions} "
+            f"subscriptions and {found.failures} changes that are set aside"
+        )
+        if not yes:
+            self.stdout.write(f"{said} would be carried over from {old} to {new}. Do it with --yes.")
+            return
+        self.stdout.write(self.style.SUCCESS(f"{said} are carried over from {old} to {new}."))
+        self.stdout.write(
+            f"Replicas elsewhere that follow {old} are to name {new} in replicates(…): they are copied again then, and "
+            "their handlers miss nothing."
+        )
+
+    def _show(self, using: str) -> None:
+        found = labels.unknown(using)
+        for one in found:
+            self.stdout.write(f"{one.label}: {one.where}")
+        if not found:
+            self.stdout.write("Each label in grants, subscriptions and the log is a published model's.")

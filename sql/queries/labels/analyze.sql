@@ -1,0 +1,2 @@
+-- Lets PostgreSQL's statistics say which labels the log has now.
+ANALYZE pubsubpull_change

@@ -1,0 +1,5 @@
+-- Gives the changes of a model another label, and what else is kept of them.
+WITH changes AS (UPDATE pubsubpull_change SET model = {to} WHERE model = {of} RETURNING 1),
+erasures AS (UPDATE pubsubpull_erasure SET model = {to} WHERE model = {of} RETURNING 1),
+imports AS (UPDATE pubsubpull_import SET model = {to} WHERE model = {of} RETURNING 1)
+SELECT count(*) FROM changes
