@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
