@@ -222,7 +222,10 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
 
 @checks.register("pubsubpull", checks.Tags.database)
 def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit."""
+    """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit.
+
+    W014: another log captures a table.
+    """
     found: list[CheckMessage] = []
     for using in databases or ():
         plan = triggers.plan(using)
@@ -243,6 +246,14 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
                 id="pubsubpull.W005",
             )
             for label in plan.without_table
+        ]
+        found += [
+            checks.Warning(
+                f"Database {using}: {table} is captured already.",
+                hint="A table is captured into one log. Let one service publish it, and the other follow that.",
+                id="pubsubpull.W014",
+            )
+            for table in plan.taken
         ]
         found += _levels(using)
     return found

@@ -18,19 +18,25 @@ UNFIT = re.compile(r"['%]|\$\$")
 
 
 def statements(files: Sequence[str], *, using: str) -> Iterator[str]:
-    """Give the text of each file, with the path that it runs with before it and the connection's own path after.
+    """Give the text of each file for the schema that new objects are made in, as `alone` does.
 
-    Raises `CommandError` where there is no schema to make the log in.
+    Raises `CommandError` where there is no such schema.
     """
     ((place, path),) = sql.run(using, sql.template("queries/place"))
     if place is None:
         raise CommandError(
             f"There is no schema to make the log in: the search path is {path}. Create one of these schemas first."
         )
-    # Expressions that are bound as they are made, as of defaults and SQL functions, take nobody else's operators.
-    yield "SET LOCAL search_path = pg_catalog, pg_temp"
-    for file in files:
-        yield text(file, place)
+    yield from alone([text(file, place) for file in files], path=path)
+
+
+def alone(made: Sequence[str], *, path: str) -> Iterator[str]:
+    """Give statements without anybody's schema on the search path, and put back the session's own path after them.
+
+    Expressions that are bound as they are made, as those of defaults, take nobody else's functions and operators then.
+    """
+    yield sql.read("queries/no_path")
+    yield from made
     yield sql.compose("queries/set_path", path=path).as_string()
 
 

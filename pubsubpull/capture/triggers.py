@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from psycopg import sql as psql
 
 from pubsubpull import conf
-from pubsubpull.capture import feed, patience, registry, sql
+from pubsubpull.capture import feed, functions, patience, registry, sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +24,9 @@ PREFIX = "00_pubsubpull_"
 
 FIRST = ("pubsubpull", "0001_log")
 """The migration that made the log, and takes it away."""
+
+Place = tuple[str, str, str]
+"""Where a trigger is: schema, table, name."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -69,7 +72,7 @@ class Trigger:
     statement: psql.Composed
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> Place:
         """Where the trigger is."""
         return self.schema, self.table, self.name
 
@@ -81,26 +84,41 @@ class Trigger:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Action:
-    """One step that makes the database agree with what is published. `verb` is create, replace or drop."""
+    """One step that makes the database agree with what is published. `verb` is create, replace or drop.
+
+    One for a function of the log has no table.
+    """
 
     verb: str
     schema: str
     table: str
     name: str
     trigger: Trigger | None = None
+    function: functions.Function | None = None
 
     def __str__(self) -> str:
+        if self.function is not None:
+            return f"{self.verb} the function {self.schema}.{self.name}"
         return f"{self.verb} {self.name} on {self.schema}.{self.table}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What there is, what is to do, the tables by their models' labels, and which published models have none here."""
+    """What there is, and what is to do."""
 
     wanted: tuple[Trigger, ...]
     tables: dict[str, Facts]
+    """By their models' labels."""
     actions: tuple[Action, ...]
     without_table: tuple[str, ...]
+    """The labels of published models that have no table here."""
+    taken: tuple[str, ...]
+    """Tables, each with the schema of another log that captures it: their triggers stay as they are."""
+
+    def gaps(self, using: str) -> list[str]:
+        """Say what is published and not captured here, and cannot be."""
+        found = [f"{label} is published but has no table in the database {using}" for label in self.without_table]
+        return found + [f"{table}, is captured already: a table is captured into one log" for table in self.taken]
 
 
 def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | None:
@@ -177,7 +195,9 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
         else:
             tables[publication.label] = table
             needed += wanted(publication, table, schema=schema)
-    there = {(s, t, n): mark for s, t, n, mark in sql.run(using, sql.template("queries/triggers"))}
+    there, others = _there(schema, using)
+    taken = {(one.schema, one.table): others[one.place] for one in needed if one.place in others}
+    needed = [one for one in needed if (one.schema, one.table) not in taken]
     actions = [
         Action(verb="drop", schema=s, table=t, name=n)
         for s, t, n in there.keys() - {trigger.place for trigger in needed}
@@ -188,7 +208,14 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
         elif there[trigger.place] != trigger.fingerprint:
             actions.append(_make("replace", trigger))
     actions.sort(key=lambda action: (action.schema, action.table, action.name))
-    return Plan(wanted=tuple(needed), tables=tables, actions=tuple(actions), without_table=tuple(without))
+    actions[:0] = _replacing(functions.state(schema, using).differing, schema)
+    return Plan(
+        wanted=tuple(needed),
+        tables=tables,
+        actions=tuple(actions),
+        without_table=tuple(without),
+        taken=tuple(f"{s}.{t}, into the log of the schema {log}" for (s, t), log in sorted(taken.items())),
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,18 +238,20 @@ def sync(
     found = plan(using)
     if found is None:
         return Synced()
-    for label in found.without_table:
-        logger.warning("pubsubpull: %s is published but has no table in the database %s", label, using)
+    for gap in found.gaps(using):
+        logger.warning("pubsubpull: %s", gap)
     return perform(found.actions, using, wait=wait, say=say)
 
 
 def perform(
     actions: Sequence[Action], using: str, *, wait: float | None = None, say: Callable[[str], None] = logger.warning
 ) -> Synced:
-    """Do what a plan names, as `sync` does."""
+    """Do what a plan names, as `sync` does: the functions first, since triggers may fail without them."""
+    functions.replace(tuple(action.function for action in actions if action.function), using)
     tables: dict[tuple[str, str], list[Action]] = {}
     for action in actions:
-        tables.setdefault((action.schema, action.table), []).append(action)
+        if action.function is None:
+            tables.setdefault((action.schema, action.table), []).append(action)
 
     def attempt(table: tuple[str, str]) -> bool:
         drops = any(action.verb == "drop" for action in tables[table])
@@ -252,30 +281,49 @@ def perform(
     )
 
 
-def after_migrate(*, using: str, **_: Any) -> None:
-    """Reconcile the triggers after each `migrate`, and start the log's history where it has none."""
-    if log_schema(using) is not None:
+def after_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
+    """Reconcile the triggers after each `migrate`, and start the log's history where it has none.
+
+    Where the log has just gone, one that is further along the search path is another service's.
+    """
+    if not _goes(plan) and log_schema(using) is not None:
         sync(using)
         if not connections[using].in_atomic_block:
             feed.present(using)
 
 
 def before_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
-    """Drop the triggers one table at a time where all of pubsubpull is to go: in one transaction, writers would wait.
+    """Have the functions follow a schema that was renamed, so that migrations may write.
 
+    Drop the triggers one table at a time where all of pubsubpull is to go: in one transaction, writers would wait.
     Raises `CommandError` where one cannot be dropped in time; the log is left as it is then.
     """
-    goes = any(backwards and (one.app_label, one.name) == FIRST for one, backwards in plan)
-    if not goes or log_schema(using) is None:
+    schema = log_schema(using)
+    if schema is None:
         return
-    there = sql.run(using, sql.template("queries/triggers"))
-    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n, _ in there]
+    functions.replace(functions.state(schema, using).moved, using)
+    if not _goes(plan):
+        return
+    mine, _others = _there(schema, using)
+    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n in mine]
     if left := perform(actions, using).left:
         tables = ", ".join(sorted({f"{one.schema}.{one.table}" for one in left}))
         raise CommandError(
             f"The triggers of {tables} could not be dropped, since others had the table locked. The log is still "
             "there, and what is written there is captured. Run the command again."
         )
+
+
+def _goes(plan: Sequence[tuple[Any, bool]]) -> bool:
+    """Say whether the log is taken away."""
+    return any(backwards and (one.app_label, one.name) == FIRST for one, backwards in plan)
+
+
+def _there(schema: str, using: str) -> tuple[dict[Place, str | None], dict[Place, str]]:
+    """Return the triggers that write to the log in `schema` with their fingerprints, and others' with their schemas."""
+    rows = sql.run(using, sql.template("queries/triggers"))
+    mine: dict[Place, str | None] = {(s, t, n): mark for s, t, n, mark, log in rows if log == schema}
+    return mine, {(s, t, n): log for s, t, n, _, log in rows if log != schema}
 
 
 def _facts(schema: str, table: str, partitioned: bool, *rest: list[Any]) -> Facts:
@@ -294,6 +342,10 @@ def _facts(schema: str, table: str, partitioned: bool, *rest: list[Any]) -> Fact
 
 def _make(verb: str, trigger: Trigger) -> Action:
     return Action(verb=verb, schema=trigger.schema, table=trigger.table, name=trigger.name, trigger=trigger)
+
+
+def _replacing(made: Sequence[functions.Function], schema: str) -> list[Action]:
+    return [Action(verb="replace", schema=schema, table="", name=one.name, function=one) for one in made]
 
 
 def _do(action: Action, using: str) -> None:

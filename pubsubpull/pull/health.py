@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from django.db import Error
 
 from pubsubpull.capture import feed, triggers
 
 OK = "ok"
+SYNC = "run pubsubpull_triggers --sync"
 
 
 def database(using: str) -> dict[str, str]:
@@ -22,9 +25,18 @@ def checks(using: str) -> dict[str, str]:
     """Return each check with `ok` or the reason why it fails."""
     found = database(using)
     if found["database"] != OK:
-        return found
+        return _unreadable(found, using)
     plan = triggers.plan(using)
     found["triggers"] = OK
-    if plan is None or plan.actions:
-        found["triggers"] = "they differ from what is published; run pubsubpull_triggers --sync"
+    if plan is None or plan.actions or plan.taken:
+        found["triggers"] = f"they differ from what is published; {SYNC}"
+    return found
+
+
+def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
+    """Return the check that failed, with what to do where the log's functions are not as they should be."""
+    with contextlib.suppress(Error):
+        plan = triggers.plan(using)
+        if plan and any(action.function for action in plan.actions):
+            return {"database": f"{found['database']}, as its functions are not up to date; {SYNC}"}
     return found

@@ -1,2 +1,6 @@
--- The schema that the log's functions are in, NULL where there is no log.
-SELECT (SELECT n.nspname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = to_regproc('pubsubpull_capture_insert'))
+-- The schema that the log and its functions are in, NULL where there is no log.
+SELECT (
+    SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = to_regclass('pubsubpull_change')
+      AND EXISTS (SELECT FROM pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'pubsubpull_capture_insert')
+)

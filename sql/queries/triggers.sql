@@ -1,9 +1,8 @@
--- The triggers that write to this log and are in place, with the fingerprint of each in its comment, NULL for one that is disabled. Copies that PostgreSQL made on
--- partitions belong to their parent's.
+-- The triggers that are in place, with the fingerprint of each in its comment, NULL for one that is disabled, and the schema of the log that it writes
+-- to. Copies that PostgreSQL made on partitions belong to their parent's.
 SELECT n.nspname, c.relname, t.tgname,
-       CASE WHEN t.tgenabled IN ('O', 'A') THEN obj_description(t.oid, 'pg_trigger') END AS fingerprint
+       CASE WHEN t.tgenabled IN ('O', 'A') THEN obj_description(t.oid, 'pg_trigger') END AS fingerprint, l.nspname AS log
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_proc p ON p.oid = t.tgfoid
-WHERE t.tgname LIKE '00\_pubsubpull\_%' AND p.proname LIKE 'pubsubpull\_%'
-  AND p.pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('pubsubpull_change')) AND t.tgparentid = 0
+JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace l ON l.oid = p.pronamespace
+WHERE t.tgname LIKE '00\_pubsubpull\_%' AND p.proname LIKE 'pubsubpull\_%' AND t.tgparentid = 0
 ORDER BY 1, 2, 3

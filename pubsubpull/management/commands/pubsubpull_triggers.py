@@ -122,9 +122,10 @@ class Command(RefusingCommand):
             self.stdout.write(f"done: {action}")
         for action in synced.left:
             self.stdout.write(f"to do: {action}")
-        for label in plan.without_table:
-            self.stderr.write(f"{label} is published but has no table in the database {database}.")
-        if check and (plan.actions or plan.without_table):
+        gaps = plan.gaps(database)
+        for gap in gaps:
+            self.stderr.write(f"{gap}.")
+        if check and (plan.actions or gaps):
             raise CommandError("The triggers differ from what is published. Run: manage.py pubsubpull_triggers --sync")
         if sync and synced.left:
             raise CommandError("Some tables were in use all the while. Run it again, or with a longer --wait.")
