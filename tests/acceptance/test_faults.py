@@ -31,7 +31,8 @@ def test_every_committed_change_arrives_in_order_whatever_fails():
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     outcomes = re.findall(r"changes (\d+), .* lost 0, out of order 0, set aside 0, rows that differ 0", ran.stdout)
-    assert len(outcomes) == 2
+    assert len(outcomes) == 3
+    assert "told 410" not in ran.stdout
     assert all(int(changes) > 20 for changes in outcomes)
     assert "worker killed" in ran.stdout
 
@@ -56,7 +57,7 @@ def test_the_same_seed_gives_the_same_faults():
     assert {fault.kind for fault in first(1)[: len(suite.KINDS)]} == set(suite.KINDS)
 
 
-@pytest.mark.parametrize("wrong", ["lost", "disorder", "set_aside", "differences"])
+@pytest.mark.parametrize("wrong", ["lost", "disorder", "set_aside", "differences", "expired"])
 def test_what_is_lost_or_out_of_order_fails_the_run(wrong):
     fine = {"lost": 0, "disorder": 0, "set_aside": 0, "differences": 0}
     outcome = {"name": "n", "changes": 1, "duplicates": 5, "stall": 1.0, **fine}

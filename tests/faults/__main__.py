@@ -15,8 +15,12 @@ import psycopg
 from example.local_postgres import own_server
 from tests.faults import processes as running
 from tests.faults import receiving, suite, writing
+from tests.faults import standby as standing
 from tests.faults.proxy import Proxy
 
+SETTINGS = {"wal_keep_size": "512MB", "wal_retrieve_retry_interval": "200ms"}
+"""A standby that was away for a while finds what it needs, and soon."""
+READER = "a reader of the standby"
 FOLDER = pathlib.Path(__file__).parent
 
 
@@ -35,7 +39,7 @@ def prepare(url, rows):
 
 
 def subscribe(receiver, ports):
-    """Make the two subscriptions; return the last version before each, by name."""
+    """Make the two subscriptions; return the last version before each, by name, the consumer's token and a cursor."""
     from django.db import connection
 
     from pubsubpull.capture import feed
@@ -43,8 +47,9 @@ def subscribe(receiver, ports):
     from pubsubpull.subscribe import subscriptions
     from tests.faults.models import ALL
 
-    consumer, _ = consumers.add("mirror", [model._meta.label_lower for model in ALL], may_subscribe=True)
-    begun = {}
+    consumer, token = consumers.add("mirror", [model._meta.label_lower for model in ALL], may_subscribe=True)
+    now = feed.present()
+    begun = {READER: now.seq}
     for (name, rows), port in zip({suite.LAGGING: True, "changes": False}.items(), ports, strict=True):
         begun[name] = feed.present().seq
         wish = subscriptions.Wish(
@@ -55,28 +60,36 @@ def subscribe(receiver, ports):
         )
         receiver.secrets[name] = subscriptions.secret_of(subscriptions.put(consumer, name, wish)[0])
     connection.close()
-    return begun
+    return begun, token, now.cursor().encode()
 
 
 def run(options, folder, say):
     """Run it all; return an outcome for each subscription, and what failed."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(own_server("faults", durable=True))
+        server = stack.enter_context(own_server("faults", SETTINGS, durable=True))
         say(f"PostgreSQL runs, with fsync and synchronous_commit; logs are in {folder}")
         prepare(server.url(), options.rows)
         receiver = receiving.Receiver(options.seed)
         target = stack.enter_context(receiving.serving(receiver))
         proxies = [stack.enter_context(Proxy(target, options.seed + n)) for n in range(2)]
-        begun = subscribe(receiver, [proxy.port for proxy in proxies])
+        begun, token, cursor = subscribe(receiver, [proxy.port for proxy in proxies])
         processes = running.Processes(folder, server.url())
         stack.callback(processes.end)
         port = processes.serve()
+        standby = standing.Standby(server, stack)
+        other = processes.serve(standby.server.url())
         for _ in range(options.workers):
             processes.work()
         writers = writing.Writers(url=server.url(), service=port, seed=options.seed, pause=options.pause)
         failing = suite.Suite(
-            server=server, processes=processes, proxies=proxies, receiver=receiver, say=say, stack=stack
+            server=server, standby=standby, processes=processes, proxies=proxies, receiver=receiver, say=say
         )
+        from tests.faults.models import ALL
+
+        labels = [model._meta.label_lower for model in ALL]
+        reader = standing.Reader(f"http://127.0.0.1:{other}/pubsubpull/", token, labels, cursor)
+        pulled_from = begun.pop(READER)
+        reader.start()
         writers.start()
         try:
             suite.wait_for_first(receiver, begun)
@@ -84,11 +97,10 @@ def run(options, folder, say):
         finally:
             writers.stop()
         say("nothing fails any more")
-        from tests.faults.models import ALL
-
         source = suite.Source(failing.server.url(), ALL)
         suite.wait_for_all(source, receiver, begun=begun)
         outcomes = [suite.judge(source, receiver.copies[name], name, begun=begun[name]) for name in begun]
+        outcomes.append(suite.judge_reader(source, reader, begun=pulled_from))
         for state in () if all(one.well for one in outcomes) else source.states():
             say(str(state))
         return outcomes, failing.injected, sum((proxy.moods for proxy in proxies), receiver.moods), writers
@@ -106,7 +118,7 @@ def report(outcomes, injected, effects, writers):
         print(
             f"{one.name}: changes {one.changes}, duplicates {one.duplicates}, lost {one.lost}, "
             f"out of order {one.disorder}, set aside {one.set_aside}, rows that differ {one.differences}, "
-            f"longest stall {one.stall:.1f} s"
+            f"longest stall {one.stall:.1f} s" + (f", told 410 {one.expired}" if one.expired else "")
         )
 
 

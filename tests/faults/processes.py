@@ -21,13 +21,14 @@ class Processes:
         self.workers = []
         self._others = []
 
-    def serve(self):
-        """Start the service; return its port."""
+    def serve(self, url=None):
+        """Start the service, on another database where one is named; return its port."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             options = ["--bind", f"fd://{listener.fileno()}", "--threads", "4", "--graceful-timeout", "1"]
             command = ["-m", "gunicorn", *options, "tests.faults.wsgi"]
-            self._others.append(self._start("service", command, pass_fds=[listener.fileno()]))
+            given = {"env": {**self.environment, "FAULTS_DATABASE_URL": url}} if url else {}
+            self._others.append(self._start("service", command, pass_fds=[listener.fileno()], **given))
         return port
 
     def work(self):
@@ -63,9 +64,8 @@ class Processes:
             return subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=ROOT,
-                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                **options,
+                **{"env": self.environment, **options},
             )

@@ -76,11 +76,11 @@ def schedule(seed):
 
 
 class Suite:
-    """What may fail: the database's server, the processes, the proxies and the receiver."""
+    """What may fail: the database's server and its standby, the processes, the proxies and the receiver."""
 
-    def __init__(self, *, server, processes, proxies, receiver, say, stack):
+    def __init__(self, *, server, standby, processes, proxies, receiver, say):
         self.server = server
-        self.stack = stack
+        self.standby = standby
         self.processes = processes
         self.proxies = proxies
         self.receiver = receiver
@@ -114,7 +114,7 @@ class Suite:
                 servers.crash(self.server)
                 self.server.start()
             case "database failed over":
-                self._fail_over()
+                self.server = self.standby.take_over(self.server)
             case "database connections ended":
                 with psycopg.connect(self.server.url(), autocommit=True) as connection:
                     connection.execute(
@@ -127,22 +127,6 @@ class Suite:
                 hit = self.proxies if fault.which % 2 else [self.proxies[fault.which % len(self.proxies)]]
                 self._moody(hit, PROXY_MOODS[kind], fault.seconds)
 
-    def _fail_over(self):
-        """Let a synchronous standby take over, at the address of the server that has crashed."""
-        port = self.server._port
-        other = self.stack.enter_context(servers.standby(self.server, settings=self.server.settings))
-        servers.execute(self.server, "ALTER SYSTEM SET synchronous_standby_names = 'standby'")
-        servers.execute(self.server, "SELECT pg_reload_conf()")
-        synchronous = "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"
-        servers.until(lambda: servers.execute(self.server, synchronous), "the standby is not synchronous")
-        servers.crash(self.server)
-        servers.execute(other, "ALTER SYSTEM RESET synchronous_standby_names")
-        servers.promote(other)
-        other.stop()
-        other._port = port
-        other.start()
-        self.server = other
-
     def _moody(self, those, mood, seconds):
         for one in those:
             one.mood = mood
@@ -153,7 +137,7 @@ class Suite:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a run, for one subscription."""
+    """What came of a run, for one subscription, or one who pulled: `expired` is how often that one was told 410."""
 
     name: str
     changes: int
@@ -163,10 +147,11 @@ class Outcome:
     set_aside: int
     differences: int
     stall: float
+    expired: int = 0
 
     @property
     def well(self):
-        return not (self.lost or self.disorder or self.set_aside or self.differences)
+        return not (self.lost or self.disorder or self.set_aside or self.differences or self.expired)
 
 
 class Source:
@@ -221,6 +206,26 @@ def wait_for_all(source, receiver, *, begun):
             ):
                 return
         time.sleep(0.1)
+
+
+def judge_reader(source, reader, *, begun):
+    """Compare what was pulled from the standby with what was committed; wait for what is still to come."""
+    due = source.versions(begun)
+    end = time.monotonic() + PATIENCE
+    while reader.is_alive() and not due <= reader.seen and time.monotonic() < end:
+        time.sleep(0.1)
+    reader.stop()
+    return Outcome(
+        name="a reader of the standby",
+        changes=len(due),
+        lost=len(due - reader.seen),
+        duplicates=reader.duplicates,
+        disorder=reader.disorder,
+        set_aside=0,
+        differences=0,
+        stall=0.0,
+        expired=reader.expired,
+    )
 
 
 def judge(source, copy, name, *, begun):

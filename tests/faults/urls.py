@@ -1,4 +1,4 @@
-"""The service: each call writes a few rows in one transaction, or takes them back."""
+"""The service, and its API. Each call writes a few rows in one transaction, or takes them back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from django.db import transaction
 from django.db.models import F
 from django.http import HttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from tests.faults.models import Note
 
@@ -25,4 +25,4 @@ def work(request, seed):
     return HttpResponse("written", status=201)
 
 
-urlpatterns = [path("work/<int:seed>/", work)]
+urlpatterns = [path("work/<int:seed>/", work), path("pubsubpull/", include("pubsubpull.urls"))]
