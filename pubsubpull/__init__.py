@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pubsubpull.audit.context import context
     from pubsubpull.audit.history import history
     from pubsubpull.audit.moments import as_of
+    from pubsubpull.audit.requests import annotate
     from pubsubpull.audit.restore import restore
     from pubsubpull.pull.client import Client
     from pubsubpull.pull.resend import resend
@@ -20,6 +21,7 @@ __all__ = [
     "VERSION",
     "Client",
     "__version__",
+    "annotate",
     "as_of",
     "constant",
     "context",
@@ -37,6 +39,7 @@ __version__ = version("pubsubpull")
 _LAZY = {
     "Client": "pubsubpull.pull.client",
     "VERSION": "pubsubpull.replica.declared",
+    "annotate": "pubsubpull.audit.requests",
     "as_of": "pubsubpull.audit.moments",
     "constant": "pubsubpull.replica.declared",
     "context": "pubsubpull.audit.context",

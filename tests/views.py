@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 
+import pubsubpull
 from tests.shop.models import Customer
 
 
@@ -20,6 +22,25 @@ async def write_later(request, name):
 
 def read(request):
     return HttpResponse(str(Customer.objects.count()))
+
+
+def read_with(request):
+    """Read by a common table expression."""
+    with connection.cursor() as cursor:
+        cursor.execute("WITH found AS (SELECT count(*) FROM shop_customer) SELECT * FROM found")
+        return HttpResponse(str(cursor.fetchall()))
+
+
+def write_other(request):
+    """Write into a table that is not published."""
+    Session.objects.create(session_key="other", session_data="", expire_date="2099-01-01T00:00:00Z")
+    return HttpResponse("written")
+
+
+def write_reason(request, name):
+    with pubsubpull.context(reason="typo"):
+        Customer.objects.create(name=name)
+    return HttpResponse("written")
 
 
 def fail(request, name):

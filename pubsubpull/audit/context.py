@@ -14,7 +14,7 @@ import pathlib
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pubsubpull import exceptions
 from pubsubpull.audit import tracing
@@ -45,22 +45,48 @@ class Who:
     name: str
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Context:
-    """What makes changes. `late` tells what is known only when the first change is written: the user, the route.
+class End(NamedTuple):
+    """A row of a request that is to be told how the request ended."""
 
-    `started` is by the clock that nobody sets. `given` and `metadata` are clean JSON data. `sent` holds the database
-    aliases that were told of it.
-    """
+    alias: str
+    id: uuid.UUID
+    started: float
+
+
+def _nobody() -> Who | None:
+    return None
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class Context:
+    """What makes changes."""
 
     id: uuid.UUID
     source: str
     started: float
+    """By the clock that nobody sets."""
     given: dict[str, Any]
+    """Clean JSON data."""
     metadata: dict[str, Any]
-    who: Callable[[], Who | None]
+    """Clean JSON data."""
+    who: Callable[[], Who | None] = _nobody
+    """Tells who it is, when the first change is written; may ask the database."""
+    known: Callable[[], Who | None] = _nobody
+    """Tells who it is as far as that costs no query."""
     late: Callable[[], dict[str, Any]] = dict
-    sent: set[str] = dataclasses.field(default_factory=set)
+    """Tells what else is known only when the first change is written, as the route."""
+    revision: int = 0
+    """How often the metadata has been added to."""
+    written: set[str] = dataclasses.field(default_factory=set)
+    """The aliases of the databases that have written a row of it."""
+    ends: set[End] | None = None
+    """All such rows, those of contexts within it too; None where nobody notes how it ends."""
+
+    def was_written(self, alias: str) -> None:
+        """Take down that a database has written a row of it."""
+        self.written.add(alias)
+        if self.ends is not None:
+            self.ends.add(End(alias, self.id, self.started))
 
     def setting(self, who: Who | None) -> str:
         """Return what the trigger reads: the id's 36 characters, and the rest as JSON."""
@@ -106,7 +132,7 @@ class Block(contextlib.ContextDecorator):
     As a decorator it opens a new context at each call.
     """
 
-    def __init__(self, source: str, user: Any, metadata: dict[str, Any]) -> None:
+    def __init__(self, source: str | None, user: Any, metadata: dict[str, Any]) -> None:
         self._given = (source, user, metadata)
         self._token: contextvars.Token[Context | None] | None = None
 
@@ -127,7 +153,7 @@ class Block(contextlib.ContextDecorator):
     def __enter__(self) -> Context:
         if self._token is not None:
             raise exceptions.ContextError("This context is open already: call pubsubpull.context() again for another.")
-        made = job(*self._given)
+        made = within(*self._given)
         self._token = enter(made)
         return made
 
@@ -137,20 +163,49 @@ class Block(contextlib.ContextDecorator):
         self._token = None
 
 
-def context(source: str = "command", user: Any = None, **metadata: Any) -> Block:
-    """Tie the changes made within to a job of your own.
+UNSET = object()
 
-    `user` is a user object or a name, `metadata` whatever JSON can hold; other metadata raises `ContextError` when the
-    block is entered. Also a decorator, of functions and of coroutine functions: `@pubsubpull.context(source="task")`.
+
+def context(source: str | None = None, user: Any = UNSET, **metadata: Any) -> Block:
+    """Tie the changes made within to a job of your own; within a request or another context, tell more of that.
+
+    What is not given is as in the context around; outside of any, `source` is "command" and the user nobody. `user` is
+    a user object or a name, None for nobody; `metadata`, whatever JSON can hold, is added to that around. Other
+    metadata raises `ContextError` when the block is entered. Also a decorator, of functions and of coroutine functions:
+    `@pubsubpull.context(source="task")`.
     """
     return Block(source, user, metadata)
 
 
 def job(source: str, user: Any, metadata: dict[str, Any]) -> Context:
-    """Return a new context of a job; `context()` says what it takes."""
+    """Return a new context of a job that has nothing of the context around it."""
     known = as_who(user)
     return Context(
-        id=uuid7(), source=source, started=time.monotonic(), given={}, metadata=as_json(metadata), who=lambda: known
+        id=uuid7(),
+        source=source,
+        started=time.monotonic(),
+        given={},
+        metadata=as_json(metadata),
+        who=lambda: known,
+        known=lambda: known,
+    )
+
+
+def within(source: str | None, user: Any, metadata: dict[str, Any]) -> Context:
+    """Return a new context within the one at hand; `context()` says what it takes."""
+    around = current()
+    if around is None:
+        return job(source or "command", None if user is UNSET else user, metadata)
+    known = as_who(None if user is UNSET else user)
+    asked = {} if user is UNSET else {"who": lambda: known, "known": lambda: known}
+    return dataclasses.replace(
+        around,
+        id=uuid7(),
+        source=source or around.source,
+        started=time.monotonic(),
+        metadata=as_json({**around.metadata, **metadata}),
+        written=set(),
+        **asked,  # type: ignore[arg-type]
     )
 
 
@@ -250,5 +305,4 @@ def _made_command(argv: tuple[str, ...]) -> Context | None:
         started=time.monotonic(),
         given={},
         metadata={"command": argv[1]},
-        who=lambda: None,
     )

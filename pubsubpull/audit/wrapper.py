@@ -5,8 +5,8 @@ The setting is local to the transaction, so nothing is left on the session, and 
 A cursor that binds on the client's side, as Django's do unless told otherwise, sends the telling as a statement before
 its own, in one message. One that binds on the server's side may send only one, and so uses a pipeline.
 
-It is done by the class of the connection's cursors, below Django's execute wrappers: these see the statement that they
-were given, its result and its error, and nothing of the telling.
+It is done by the cursors that the connection makes, below Django's execute wrappers and its log of queries: these see
+the statement that they were given, its result and its error, and nothing of the telling.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import re
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from psycopg import sql as psycopg_sql
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from pubsubpull.audit import context as audit
+from pubsubpull.audit import statements
+from pubsubpull.audit.statements import Effect
 from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
@@ -31,32 +32,30 @@ if TYPE_CHECKING:
 
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-WRITES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "WITH"}
-"""What carries the context in autocommit. Of the others some must be a transaction by themselves, as VACUUM must."""
+WRITTEN = "PSP01"
+"""The SQLSTATE of the notice by which the capture functions say that they wrote the row of a request."""
 
-UNTOLD = {"SET", "LOCK", "SAVEPOINT", "RELEASE", "ROLLBACK", "COMMIT", "BEGIN", "START", "SHOW"}
-"""What writes nothing. Some must come before a transaction's first query, which the telling would be: SET TRANSACTION
-would fail after it, and LOCK would come after the snapshot of a transaction that has only one."""
-
-FIRST_WORD = re.compile(r"(?:[\s(]|--[^\n]*\n|/\*.*?\*/)*([a-z]+)", re.IGNORECASE | re.DOTALL)
-
-Stamp = tuple["uuid.UUID | None", "audit.Who | None"]
-NOTHING: Stamp = (None, None)
-LEFT: Stamp = (None, audit.Who(id="", name=""))
-UNKNOWN: Stamp = (uuid.UUID(int=0), None)
+Stamp = tuple["uuid.UUID | None", "audit.Who | None", int]
+NOTHING: Stamp = (None, None, 0)
+LEFT: Stamp = (None, audit.Who(id="", name=""), 0)
+UNKNOWN: Stamp = (uuid.UUID(int=0), None, 0)
 """Told nothing yet; told that the context was left; told something that a rollback to a savepoint may have undone."""
+
+
+def _nothing() -> None:
+    """Refer to no context."""
 
 
 @dataclasses.dataclass
 class Told:
-    """What the running transaction of a connection was last told. Ids only: a context holds a request.
-
-    `last` is the latest telling with its text, since a request may have many transactions.
-    """
+    """What the running transaction of a connection was last told."""
 
     alias: str
     stamp: Stamp = NOTHING
     last: tuple[Stamp, str] = (NOTHING, "")
+    """The latest telling with its text, since a request may have many transactions."""
+    at_hand: Callable[[], audit.Context | None] = _nothing
+    """A weak reference: a context holds a request."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,28 +71,73 @@ _told: weakref.WeakKeyDictionary[psycopg.Connection[Any], Told] = weakref.WeakKe
 
 
 def connect(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """Attach to a new connection of Django's."""
+    """Attach to a new connection of Django's, or to one that its pool gives out again."""
     if connection.vendor != "postgresql":
         return
     pg = connection.connection
+    if pg not in _told:
+        _attach(pg)
     _told[pg] = Told(connection.alias)
-    pg.cursor_factory = telling(pg.cursor_factory)
-    if watch not in connection.execute_wrappers:
-        # First, since Django's own execute_wrapper() takes away the last.
-        connection.execute_wrappers.insert(0, watch)
 
 
-def watch(execute: Callable[..., Any], query: Any, params: Any, many: bool, state: dict[str, Any]) -> Any:
-    """See a transaction begin, whatever begins it: named cursors are of another class and carry nothing."""
-    _status(state["connection"].connection)
-    return execute(query, params, many, state)
+def _attach(pg: psycopg.Connection[Any]) -> None:
+    """Watch how the connection begins and ends things; its class and its settings stay as they are.
+
+    What is put on the connection holds it weakly, or only the collector of cycles would ever close it.
+    """
+    reference, kind = weakref.ref(pg), type(pg)
+
+    def live() -> psycopg.Connection[Any]:
+        return cast("psycopg.Connection[Any]", reference())
+
+    def cursor(name: str = "", *, binary: bool = False, row_factory: Any = None, **rest: Any) -> Any:
+        pg = live()
+        if name or pg.closed:
+            return kind.cursor(pg, name, binary=binary, row_factory=row_factory or pg.row_factory, **rest)
+        factory: Any = pg.cursor_factory
+        made = telling(factory)(pg, row_factory=row_factory or pg.row_factory)
+        made.format = Format.BINARY if binary else made.format
+        return made
+
+    @contextlib.contextmanager
+    def transaction(*args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
+        pg = live()
+        _status(pg)
+        try:
+            with kind.transaction(pg, *args, **kwargs) as block:
+                yield block
+        finally:
+            # A rollback to its savepoint is no cursor's statement.
+            _undone(pg)
+
+    def ending(how: Callable[[psycopg.Connection[Any]], None]) -> Callable[[], None]:
+        def end() -> None:
+            pg = live()
+            how(pg)
+            # The next transaction may begin unseen: named cursors are of another class.
+            _status(pg)
+
+        return functools.wraps(how)(end)
+
+    ends: dict[str, Any] = {"commit": ending(kind.commit), "rollback": ending(kind.rollback)}
+    for method, part in {"cursor": cursor, "transaction": transaction, **ends}.items():
+        setattr(pg, method, part)
+    setattr(pg, sql.CURSORS, telling(psycopg.ClientCursor))
+    pg.add_notice_handler(lambda notice: _noticed(live(), notice))
+
+
+def _noticed(pg: psycopg.Connection[Any], notice: psycopg.errors.Diagnostic) -> None:
+    """Take down that the database has written the row of the request that the transaction was told of."""
+    if notice.sqlstate != WRITTEN:
+        return
+    at_hand = _told[pg].at_hand()
+    if at_hand is not None and str(at_hand.id) == notice.message_detail:
+        at_hand.was_written(_told[pg].alias)
 
 
 @functools.cache
 def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
     """Return a class of cursors that tell the transaction of the context before their statement."""
-    if hasattr(factory, "client_side"):
-        return factory
 
     class Telling(factory):  # type: ignore[valid-type, misc]
         def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
@@ -101,9 +145,16 @@ def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
             if due is None:
                 super().execute(query, params, **kwargs)
             elif isinstance(self, psycopg.ClientCursor) and not self.connection.pgconn.pipeline_status:
-                # One message; a pipeline's several cost a third more. The first result is the telling's own.
-                super().execute(f"{_telling(self.connection, due)};\n{self.mogrify(query, params)}", **kwargs)
-                self.nextset()
+                # One message; a pipeline's several cost a third more.
+                text = self.mogrify(query, params)
+                try:
+                    super().execute(f"{_telling(self.connection, due)};\n{text}", **kwargs)
+                finally:
+                    # Django's log of queries reads it, and shows what the application asked for.
+                    if self._query is not None:
+                        self._query.query = text.encode(self.connection.info.encoding)
+                del self._results[0]  # of the telling
+                self._select_current_result(0)
                 _tell(self.connection, due)
             else:
                 with _block(self.connection, due):
@@ -113,37 +164,39 @@ def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
             return self
 
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
-            with _before(self.connection, query):
+            due = _due(self.connection, query)
+            with _block(self.connection, due) if due else contextlib.nullcontext():
                 super().executemany(query, *args, **kwargs)
 
-        def copy(self, *args: Any, **kwargs: Any) -> Any:
-            # COPY takes no part in a pipeline, and in autocommit it is a transaction by itself.
-            due = _due(self.connection, "COPY")
-            if due:
-                _send(self.connection, due)
-            return super().copy(*args, **kwargs)
+        def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+            # A stream that is not read to its end is no reason to take back what it has written.
+            with _apart(self.connection, query), contextlib.suppress(GeneratorExit):
+                yield from super().stream(query, *args, **kwargs)
 
-    Telling.client_side = Telling if issubclass(factory, psycopg.ClientCursor) else telling(psycopg.ClientCursor)
+        @contextlib.contextmanager
+        def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Iterator[psycopg.Copy]:
+            with _apart(self.connection, statement), super().copy(statement, *args, **kwargs) as made:
+                yield made
+
     return Telling
 
 
-def _before(pg: psycopg.Connection[Any], query: Any) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _apart(pg: psycopg.Connection[Any], query: Any) -> Iterator[None]:
+    """Send what is due before what takes no part in a pipeline; in autocommit both are one transaction."""
     due = _due(pg, query)
-    return NO_BLOCK if due is None else _block(pg, due)
-
-
-NO_BLOCK: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    with _block(pg, dataclasses.replace(due, alone=True)) if due else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager
 def _block(pg: psycopg.Connection[Any], due: Due) -> Iterator[None]:
     """Send what is due, and let the statement follow in the same round trip where that can be."""
+    around: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     if not due.alone:
-        around: contextlib.AbstractContextManager[Any] = pg.pipeline()
+        around = pg.pipeline()
     elif pg.autocommit and _status(pg) == TransactionStatus.IDLE:
         around = pg.transaction()
-    else:
-        around = NO_BLOCK
     with around:
         _send(pg, due)
         yield
@@ -158,7 +211,7 @@ def _status(pg: psycopg.Connection[Any]) -> int:
 
 def _undone(pg: psycopg.Connection[Any]) -> None:
     """Note a rollback to a savepoint: the setting may again be what it was before."""
-    if pg in _told and _told[pg].stamp != NOTHING:
+    if _status(pg) != TransactionStatus.IDLE and pg in _told and _told[pg].stamp != NOTHING:
         _told[pg].stamp = UNKNOWN
 
 
@@ -171,23 +224,27 @@ def _due(pg: psycopg.Connection[Any], query: Any) -> Due | None:
     if at_hand is None and told.stamp in {NOTHING, LEFT}:
         return None
     text = _text(pg, query)
-    found = FIRST_WORD.match(text)
-    word = found[1].upper() if found else None
-    if word is None or word in UNTOLD:
+    effect = statements.effect(text)
+    if effect is Effect.NOTHING:
         return None
+    alone = statements.is_several(text) or not psycopg.Pipeline.is_supported()
     if at_hand is None:
-        return Due(stamp=LEFT, alone=_alone(text))
-    if status == TransactionStatus.IDLE and pg.autocommit and word not in WRITES:
+        return Due(stamp=LEFT, alone=alone)
+    if status == TransactionStatus.IDLE and pg.autocommit and effect is not Effect.WRITES:
         return None
-    # A SELECT is no reason to read the user. A function that it calls may write: its request is known all the same.
-    known = told.stamp[1] if told.stamp[0] == at_hand.id else None
-    stamp = (at_hand.id, known if word == "SELECT" else audit.who(at_hand))
-    return None if stamp == told.stamp else Due(stamp=stamp, at_hand=at_hand, alone=_alone(text))
+    stamp = (at_hand.id, _who(told, at_hand, effect), at_hand.revision)
+    return None if stamp == told.stamp else Due(stamp=stamp, at_hand=at_hand, alone=alone)
 
 
-def _alone(text: str) -> bool:
-    """Say whether a text must go by itself: one that may hold several statements takes no part in a pipeline."""
-    return ";" in text.rstrip("; \n\r\t") or not psycopg.Pipeline.is_supported()
+def _who(told: Told, at_hand: audit.Context, effect: Effect) -> audit.Who | None:
+    """Return who is behind a context. What only reads is no reason to read the user: what is known already will do.
+
+    A function that it calls may write: its request is known all the same.
+    """
+    if effect is not Effect.READS:
+        return audit.who(at_hand)
+    before = told.stamp[1] if told.stamp[0] == at_hand.id else None
+    return before or at_hand.known()
 
 
 def _send(pg: psycopg.Connection[Any], due: Due) -> None:
@@ -201,15 +258,13 @@ def _telling(pg: psycopg.Connection[Any], due: Due) -> str:
     if told.last[0] != due.stamp:
         setting = due.at_hand.setting(due.stamp[1]) if due.at_hand else ""
         told.last = (due.stamp, sql.compose("queries/set_request", request=setting).as_string(pg))
+    told.at_hand = weakref.ref(due.at_hand) if due.at_hand else _nothing
     return told.last[1]
 
 
 def _tell(pg: psycopg.Connection[Any], due: Due) -> None:
     """Note what the transaction has been told."""
-    told = _told[pg]
-    told.stamp = due.stamp
-    if due.at_hand:
-        due.at_hand.sent.add(told.alias)
+    _told[pg].stamp = due.stamp
 
 
 def _text(pg: psycopg.Connection[Any], query: Any) -> str:

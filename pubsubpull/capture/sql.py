@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FOLDER = "pubsubpull.sql"
+CURSORS = "pubsubpull_cursors"
+"""The attribute of a connection that names the class of cursors which tell the context that a statement belongs to."""
 
 
 @functools.cache
@@ -91,8 +93,7 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
     connection = connections[using]
     connection.ensure_connection()
     pg = connection.connection
-    # The audit's cursors know of every statement that begins a transaction.
-    cursor_class = getattr(pg.cursor_factory, "client_side", psycopg.ClientCursor)
+    cursor_class = getattr(pg, CURSORS, psycopg.ClientCursor)
     with connection.wrap_database_errors, cursor_class(pg) as cursor:
         yield cursor
 

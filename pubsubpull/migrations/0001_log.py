@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 "mask.1",
                 "request_id.1",
                 "finish_request.1",
+                "annotate_request.1",
                 "log_row.1",
                 "guarded.1",
                 "put_in_order.1",

@@ -38,6 +38,7 @@ DROP FUNCTION {schema}.pubsubpull_tick(bigint, pg_snapshot, bigint, bigint, bigi
 DROP FUNCTION {schema}.pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);
 DROP FUNCTION {schema}.pubsubpull_put_in_order(text, text, bigint, boolean);
 DROP FUNCTION {schema}.pubsubpull_finish_request(uuid, integer, double precision, text, text);
+DROP FUNCTION {schema}.pubsubpull_annotate_request(uuid, jsonb);
 DROP FUNCTION {schema}.pubsubpull_guarded(anyelement, oid, text[]);
 DROP FUNCTION {schema}.pubsubpull_request_id();
 DROP FUNCTION {schema}.pubsubpull_mask(jsonb, text[]);

@@ -37,5 +37,5 @@ def test_what_a_command_changes_names_the_command():
     requests = {r.id: (r.source, r.metadata, r.user_name) for r in Request.objects.all()}
     shell = ("command", {"command": "shell"}, None)
     found = [(c.new["name"], requests[c.request_id]) for c in Change.objects.filter(model="shop.customer")]
-    assert found == [("one", shell), ("two", shell), ("three", ("import", {}, "ann"))]
+    assert found == [("one", shell), ("two", shell), ("three", ("import", {"command": "shell"}, "ann"))]
     assert len(requests) == 2

@@ -164,7 +164,7 @@ def test_a_transaction_that_must_be_rolled_back_is_left_alone():
     from django.db import transaction
 
     made = requests.opened(RequestFactory().get("/"))
-    made.sent.add("default")
+    made.was_written("default")
     with transaction.atomic():
         transaction.set_rollback(True)
         requests.finish(made, 200)

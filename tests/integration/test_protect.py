@@ -133,6 +133,7 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
         f"AND has_function_privilege('{APP}', oid, 'EXECUTE') ORDER BY 1"
     )
     assert [name for (name,) in may] == [
+        "pubsubpull_annotate_request",
         "pubsubpull_finish_request",
         "pubsubpull_make_partition",
         "pubsubpull_present",

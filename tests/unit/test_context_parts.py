@@ -11,7 +11,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 
 import pubsubpull
 from pubsubpull.audit import context as audit
-from pubsubpull.audit import tasks, wrapper
+from pubsubpull.audit import statements, tasks
 from pubsubpull.middleware import streams
 
 
@@ -75,21 +75,38 @@ def test_a_user_is_its_key_and_its_name(user, expected):
     assert (found and (found.id, found.name)) == expected
 
 
+NOTHING, READS, MAY_WRITE, WRITES = statements.Effect
+
+
 @pytest.mark.parametrize(
-    ("text", "word"),
+    ("text", "effect"),
     [
-        ("insert into x", "insert"),
-        ("  ((SELECT 1))", "SELECT"),
-        ("/* a */ /* b\n */UPDATE x", "UPDATE"),
-        ("-- a\n-- b\nDELETE", "DELETE"),
-        ("/* never closed INSERT", None),
-        ("", None),
-        (";", None),
+        ("insert into x", WRITES),
+        ("  ((SELECT 1))", READS),
+        ("/* a */ /* b\n */UPDATE x", WRITES),
+        ("-- a\n-- b\nDELETE", WRITES),
+        ("/* never closed INSERT", NOTHING),
+        ("", NOTHING),
+        (";", NOTHING),
+        ("SET TRANSACTION READ ONLY", NOTHING),
+        ("SELECT * FROM t FOR UPDATE", READS),
+        ("SELECT 1; DELETE FROM t", WRITES),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", READS),
+        ("WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a", WRITES),
+        ("EXPLAIN SELECT 1", READS),
+        ("explain (analyze) insert into t values (1)", WRITES),
+        ("COPY t FROM STDIN", WRITES),
+        ("COPY t TO STDOUT", READS),
+        ("COPY (SELECT * FROM t) TO STDOUT", READS),
+        ("COPY (DELETE FROM t RETURNING *) TO STDOUT", WRITES),
+        ("COPY t FROM '/tmp/x'", WRITES),
+        ("CALL f()", MAY_WRITE),
+        ("VACUUM", MAY_WRITE),
+        ("/**/" * 5000 + "1", NOTHING),
     ],
 )
-def test_the_first_word_of_a_statement_is_found_behind_comments(text, word):
-    found = wrapper.FIRST_WORD.match(text)
-    assert (found and found[1]) == word
+def test_what_a_statement_may_do_is_told_by_its_text(text, effect):
+    assert statements.effect(text) is effect
 
 
 def result(number):

@@ -21,6 +21,7 @@ def test_these_names_are_public_and_each_is_there():
         "VERSION",
         "Client",
         "__version__",
+        "annotate",
         "as_of",
         "constant",
         "context",

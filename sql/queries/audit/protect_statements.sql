@@ -10,7 +10,8 @@ tables AS (
 functions AS (
     -- One that runs with the caller's rights can do no more than the caller; of the others these are needed to read, to deliver and to go on.
     SELECT p.oid::regprocedure::text AS name, NOT p.prosecdef OR p.proname IN (
-        'pubsubpull_present', 'pubsubpull_settle', 'pubsubpull_finish_request', 'pubsubpull_make_partition') AS needed
+        'pubsubpull_present', 'pubsubpull_settle', 'pubsubpull_finish_request', 'pubsubpull_annotate_request',
+        'pubsubpull_make_partition') AS needed
     FROM pg_proc p
     WHERE p.proname LIKE 'pubsubpull\_%' AND p.pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)
 ),
