@@ -1,4 +1,4 @@
-"""Makes the log where migrations are switched off, as for many test databases: by models alone Django cannot make it."""
+"""Makes the log where migrations are switched off, as in many test suites: from models alone Django cannot make it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ SETTINGS = """
 import os
 import dj_database_url
 SECRET_KEY = "only for tests"
-INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "pubsubpull", "little"]
+INSTALLED_APPS = [f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions")] + ["pubsubpull", "little"]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
