@@ -56,7 +56,7 @@ class Store:
                 id=held.id,
                 lease=held.lease,
                 cursor=page.text,
-                initial=page.following.encode() if page.following else "",
+                initial=page.beyond.encode() if page.beyond else "",
                 version=row.version,
                 model=row.model,
                 op=row.op,
@@ -164,15 +164,8 @@ class Aside:
 
 
 def alone(held: Held, wanted: Wanted) -> Notification:
-    """Return a page of the one change. It moves no cursor, so that it fits between any two others."""
-    return notification.page(
-        [wanted.row],
-        style=held.style,
-        previous=held.told,
-        cursor=held.cursor,
-        text=held.told,
-        more=False,
-    )
+    """Return a page of the one change. It names no cursor, so that it fits between any two others."""
+    return notification.page([wanted.row], style=held.style, cursor=held.cursor, text=held.told)
 
 
 def _refusal(result: Retry | Rewind | Gone) -> Retry:

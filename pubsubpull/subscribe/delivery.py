@@ -36,8 +36,6 @@ AGENT = {"user-agent": f"pubsubpull/{__version__}"}
 UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
 AWAY = 1.0
 """How long to wait before rows are read again, where the database is away, in seconds."""
-REWINDS = 3
-"""How often in a row a receiver may say that it is elsewhere before that is a failure."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -134,7 +132,7 @@ class Delivery:
         """Send the changes of a page one by one, each to its own URL; None where that was broken off."""
 
         async def send(row: Row) -> Outcome:
-            single = notification.of_one(row, page, style=held.style, told=held.told)
+            single = notification.of_one(row, page, style=held.style)
             try:
                 url = uri.expand(held.callback, model=row.model, key=spread.key(row), version=spread.version(row))
             except uri.Unexpandable as error:
@@ -146,6 +144,7 @@ class Delivery:
             width=held.concurrency,
             over=lambda: self.turn.is_over(held) or not self.alive().is_set(),
             done=held.done,
+            alone=page.edges,
         )
         return await spreading.run(page.rows)
 
@@ -157,7 +156,7 @@ class Delivery:
             return Retry(error=vault.UNREADABLE)
         headers = signing.headers(secrets, notification=page.id, timestamp=int(now), body=page.body)
         sending = self.transport.put(url, page.body, {**AGENT, **page.headers, **headers})
-        return await self._exchange(held, sending, outcome)
+        return await self._exchange(held, sending, functools.partial(outcome, moves=not held.one_by_one))
 
     async def _ask(self, held: Held) -> bool:
         """Ask the receiver for its consent, again and again; say whether it has given it."""
@@ -195,9 +194,10 @@ class Delivery:
         match result:
             case Delivered():
                 held.done.difference_update([row.version for row in page.rows])
-                self.meter.delivered(page.rows[0].item, count=page.count, now=self.progress.now())
-                self.progress.delivered(held, page)
-                self.delivered += page.count
+                count = self.progress.delivered(held, page)
+                if count:
+                    self.meter.delivered(page.rows[0].item, count=count, now=self.progress.now())
+                self.delivered += count
             case Rewind(cursor=cursor):
                 await self._rewind(held, cursor)
             case Gone():
@@ -235,10 +235,6 @@ class Delivery:
             feed.check(cursor, await self.present())
         except exceptions.CursorExpired as error:
             error_ = f"The receiver answered 409 with a cursor that cannot be used. {error}"
-            self.progress.failed(held, Retry(error=error_))
-            return
-        if held.rewinds == REWINDS:
-            error_ = "The receiver answers 409 again and again, to pages from its own cursor."
             self.progress.failed(held, Retry(error=error_))
             return
         logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)

@@ -11,7 +11,7 @@ from pubsubpull import conf
 from pubsubpull.capture.feed import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PAGE, CLOUDEVENTS = "page", "cloudevents"
 FORMATS = (PAGE, CLOUDEVENTS)
@@ -20,15 +20,37 @@ SPECIFICATION = "1.0"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Which of a model's rows a notification has, where it has rows and no changes.
+
+    `id` is the same for all rows of one run, and sorts after that of an earlier one.
+    """
+
+    id: str
+    model: str
+    first: bool
+    """True until the receiver has taken some of the model's rows."""
+    last: bool
+    """True where no rows of the model follow."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What a notification says besides its changes. `single` is for callbacks that take one change a PUT."""
+    """What a notification says besides its changes: where the receiver is before and after it, as far as it tells."""
 
     subscription: str
-    previous: str
-    cursor: str
-    more: bool
     history: int
+    previous: str | None = None
+    cursor: str | None = None
+    more: bool | None = None
+    snapshot: Snapshot | None = None
     single: bool = False
+    """For callbacks that take one change a PUT."""
+
+    def parts(self) -> dict[str, str]:
+        """Return what there is to say, as JSON texts by name."""
+        said = {"subscription": self.subscription, "previous": self.previous, "cursor": self.cursor, "more": self.more}
+        return {name: json.dumps(value) for name, value in said.items() if value is not None}
 
 
 def encode(rows: Sequence[Row], envelope: Envelope, form: str) -> tuple[bytes, Mapping[str, str]]:
@@ -78,34 +100,40 @@ def _start(item: str) -> int:
 
 def _page(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
     items = ",".join([traced(row) for row in rows])
-    body = (
-        f'{{"subscription":{json.dumps(envelope.subscription)},"previous":"{envelope.previous}",'
-        f'"cursor":"{envelope.cursor}","more":{"true" if envelope.more else "false"},"items":[{items}]}}'
-    )
-    return body.encode(), {"content-type": "application/json"}
+    parts = envelope.parts()
+    if envelope.snapshot is not None:
+        parts["snapshot"] = json.dumps(dataclasses.asdict(envelope.snapshot))
+    said = ",".join([f'"{name}":{text}' for name, text in parts.items()])
+    return f'{{{said},"items":[{items}]}}'.encode(), {"content-type": "application/json"}
 
 
 def _cloudevents(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
     """Return structured events. What a page says around its items goes into headers: a batch has no room for it."""
     source = f"urn:pubsubpull:{urllib.parse.quote(conf.get().SERVICE_NAME, safe='')}:{envelope.history}"
-    events = [_event(traced(row), source) for row in rows]
+    events = [_event(row, source) for row in rows]
     kind = "cloudevents" if envelope.single else "cloudevents-batch"
     return (events[0] if envelope.single else f"[{','.join(events)}]").encode(), {
         "content-type": f"application/{kind}+json; charset=utf-8",
-        "pubsubpull-subscription": envelope.subscription,
-        "pubsubpull-previous": envelope.previous,
-        "pubsubpull-cursor": envelope.cursor,
-        "pubsubpull-more": "true" if envelope.more else "false",
+        **{f"pubsubpull-{name}": text.strip('"') for name, text in _headed(envelope)},
     }
 
 
-def _event(item: str, source: str) -> str:
+def _headed(envelope: Envelope) -> Iterator[tuple[str, str]]:
+    """Give what headers say: no text among it has a character that JSON would escape."""
+    yield from envelope.parts().items()
+    if envelope.snapshot is not None:
+        for name, value in dataclasses.asdict(envelope.snapshot).items():
+            yield f"snapshot-{name}", json.dumps(value)
+
+
+def _event(row: Row, source: str) -> str:
     """Return a change as an event. Its rows are passed on as the text they are, numbers of any precision included."""
+    item = traced(row)
     start = _start(item)
     change: dict[str, Any] = json.loads(f"{item[:start]}}}")
     attributes = {
         "specversion": SPECIFICATION,
-        "id": _id(change),
+        "id": str(row.version),  # many rows may share the version that their items have
         "source": source,
         "type": f"{change['model']}.{change['op']}",
         "subject": change["key"],
@@ -120,9 +148,3 @@ def _event(item: str, source: str) -> str:
     }
     present = {name: value for name, value in attributes.items() if value}
     return f'{json.dumps(present)[:-1]},"data":{{{item[start + 1 :]}}}'
-
-
-def _id(change: Mapping[str, Any]) -> str:
-    """Return what is one event's own within its source; many snapshots of rows may share a version."""
-    version = str(change["version"])
-    return version if change["op"] != "snapshot" else f"{version}:{change['model']}:{change['key']}"

@@ -39,7 +39,9 @@ class Held:
     says that nothing more is to be sent, `dropped` that nothing more is to be recorded either. `initial` is how far the
     rows have come that go before all changes. `search` is for a change that its receiver does not take, `wanted` the
     changes set aside that are to be tried again, by their failures' ids. `done` are the versions beyond its cursor that
-    its receiver has taken, where changes are sent one by one.
+    its receiver has taken, where changes are sent one by one. `rewound` are the hashes of the cursors that its receiver
+    has named, `furthest` where it was before that, until it has come so far again, and `repeats` how often it had been
+    sent back before to where it was sent.
     """
 
     id: uuid.UUID
@@ -80,7 +82,9 @@ class Held:
     before: asyncio.Task[None] | None = None
     ending: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     dropped: bool = False
-    rewinds: int = 0
+    rewound: set[int] = dataclasses.field(default_factory=set)
+    furthest: Cursor | None = None
+    repeats: int = 0
     read: Cursor | None = None
     recorded_seq: int = 0
     recorded_state: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 import secrets
@@ -11,51 +12,61 @@ from typing import TYPE_CHECKING, NamedTuple
 from pubsubpull.capture import registry, sql
 from pubsubpull.capture.feed import Row
 from pubsubpull.pull import instances
-from pubsubpull.subscribe import notification
+from pubsubpull.subscribe import formats, notification, times
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from psycopg import sql as psql
-
     from pubsubpull.capture.registry import Publication
     from pubsubpull.subscribe.held import Held
     from pubsubpull.subscribe.notification import Notification
 
 OP = "S"
 """What stands for `snapshot` where the log has the letter of a change's operation."""
+TIME = 12
+"""The hexadecimal digits of a run's id that tell when it began, in milliseconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """How far the rows have come: the models that are still to be sent, and the key of the first one's last row.
-
-    `run` tells a time that all rows are sent from another.
-    """
+    """How far the rows have come."""
 
     models: tuple[str, ...]
+    """Those that are still to be sent, or the rest of the first one."""
+    run: str
+    """The id of this run of all rows, which tells when it began."""
     after: str | None = None
-    run: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
+    """The key of the first model's last row that was read."""
+    begun: bool = False
+    """True where the receiver has taken some of the first model's rows."""
 
     def encode(self) -> str:
         """Return the place as it is stored."""
-        return json.dumps([self.run, self.after, *self.models])
+        return json.dumps([self.run, self.begun, self.after, *self.models])
 
-    def past(self, key: str) -> Place:
-        """Return the place after a row of the first model."""
-        return dataclasses.replace(self, after=key)
+    def past(self, key: str, *, taken: bool) -> Place:
+        """Return the place after a row of the first model, which was taken or set aside."""
+        return dataclasses.replace(self, after=key, begun=self.begun or taken)
 
     def rest(self) -> Place | None:
         """Return the place at which the next model begins, None where all have been sent."""
-        return dataclasses.replace(self, models=self.models[1:], after=None) if len(self.models) > 1 else None
+        return Place(models=self.models[1:], run=self.run) if len(self.models) > 1 else None
+
+    @property
+    def at(self) -> float:
+        """When the run began, in unix seconds."""
+        return int(self.run[:TIME], 16) / 1000
+
+
+def new_run(now: float) -> str:
+    """Return the id of a run that begins now: of two, that of the later one sorts last."""
+    return f"{int(now * 1000):0{TIME}x}{secrets.token_hex(4)}"
 
 
 def decode(text: str) -> Place | None:
     """Read what `encode` wrote; None where nothing is stored, as all rows have been sent or none were asked for."""
     if not text:
         return None
-    run, after, *models = json.loads(text)
-    return Place(models=tuple(models), after=after, run=run)
+    run, begun, after, *models = json.loads(text)
+    return Place(models=tuple(models), run=run, after=after, begun=begun)
 
 
 class Read(NamedTuple):
@@ -72,27 +83,55 @@ def page(held: Held, *, using: str) -> Notification | None:
     All rows are read after its cursor was taken: what has changed since comes again, as changes.
     """
     place = held.initial
-    size = held.most
     while place is not None:
-        rows = _read(place, may=held.models, limit=size, using=using)
-        kept = _fitting(rows)
-        following = place.rest() if len(kept) == len(rows) < size else place.past(kept[-1].key)
-        if kept:
-            return _notification(held, place, kept, following)
-        place = following
+        publication = registry.get(place.models[0])
+        if publication is not None and publication.label in held.models:
+            return _next(held, publication, place, using)
+        place = place.rest()
     return None
 
 
-def _read(place: Place, *, may: Collection[str], limit: int, using: str) -> list[Read]:
-    publication = registry.get(place.models[0])
-    if publication is None or publication.label not in may:
+def _next(held: Held, publication: Publication, place: Place, using: str) -> Notification:
+    """Return the next page of a model. One that has no rows, or none any more, ends with a page without any."""
+    size = held.most
+    rows = _read(publication, place, limit=size + 1, using=using)
+    kept = _fitting(rows[:size])
+    is_last = len(kept) == len(rows)
+    snapshot = formats.Snapshot(id=place.run, model=place.models[0], first=not place.begun, last=is_last)
+    made = notification.page(
+        [Row(_number(place, row), place.models[0], OP, row.item) for row in kept] or _nothing(held, place),
+        style=held.style,
+        cursor=held.cursor,
+        text=held.told,
+        count=len(kept),
+        snapshot=snapshot,
+        said={"cursor": held.told},
+    )
+    last = kept[-1].key if kept else None
+    return dataclasses.replace(
+        made,
+        following=place.rest() if is_last or last is None else place.past(last, taken=True),
+        beyond=None if last is None else place.past(last, taken=False),
+    )
+
+
+def _nothing(held: Held, place: Place) -> list[Row]:
+    """Return what tells that there are no rows: where each has a URL of its own, an item that has no key."""
+    if not held.one_by_one:
         return []
-    return [Read(*row) for row in sql.run(using, _query(publication, place, limit))]
+    head = {"version": 0, "transaction": None, "model": place.models[0], "key": None, "op": "snapshot"}
+    item = json.dumps({**head, "at": _began(place), "request": None, "old": None, "new": None}, separators=(",", ":"))
+    return [Row(_number(place, Read(key="", version=-1, item="")), place.models[0], OP, item)]
 
 
-def _query(publication: Publication, place: Place, limit: int) -> psql.Composed:
+def _began(place: Place) -> str:
+    return str(times.text(dt.datetime.fromtimestamp(place.at, dt.UTC)))
+
+
+def _read(publication: Publication, place: Place, *, limit: int, using: str) -> list[Read]:
     rows = instances.query(publication, past=place.after, limit=limit)
-    return sql.compose("queries/subscribe/rows", label=publication.label, rows=rows)
+    query = sql.compose("queries/subscribe/rows", label=publication.label, at=_began(place), rows=rows)
+    return [Read(*row) for row in sql.run(using, query)]
 
 
 def _fitting(rows: list[Read]) -> list[Read]:
@@ -103,19 +142,6 @@ def _fitting(rows: list[Read]) -> list[Read]:
         if place and size > notification.SIZE:
             return rows[:place]
     return rows
-
-
-def _notification(held: Held, place: Place, rows: list[Read], following: Place | None) -> Notification:
-    """Make a page of rows. It moves no cursor: the changes follow after the one that was taken before all rows."""
-    made = notification.page(
-        [Row(_number(place, row), place.models[0], OP, row.item) for row in rows],
-        style=held.style,
-        previous=held.told,
-        cursor=held.cursor,
-        text=held.told,
-        more=following is not None,
-    )
-    return dataclasses.replace(made, following=following)
 
 
 def _number(place: Place, row: Read) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from pubsubpull.subscribe import formats
 
@@ -22,10 +23,7 @@ SIZE = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it.
-
-    `following` is the place after it where it is one of the rows that come before all changes; None at their end.
-    """
+    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it."""
 
     id: str
     body: bytes
@@ -34,7 +32,18 @@ class Notification:
     cursor: Cursor
     text: str
     rows: tuple[Row, ...] = ()
+    snapshot: formats.Snapshot | None = None
     following: Place | None = None
+    """Of rows, the place after them; None where they were the last."""
+    beyond: Place | None = None
+    """Of rows, the place after them where the receiver did not take them, and they were set aside."""
+
+    @property
+    def edges(self) -> set[int]:
+        """The versions of the first and the last row of a model: what goes before one and after the other is taken."""
+        first = self.snapshot is not None and self.snapshot.first
+        last = self.snapshot is not None and self.snapshot.last
+        return {row.version for row in (*self.rows[: int(first)], *self.rows[len(self.rows) - int(last) :])}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,14 +86,9 @@ class Pending:
         """Take at most `batch` changes off and make a notification of them. There must be some."""
         rows, cursor = self._take(batch)
         more = bool(self._parts) or cursor.window is not None
-        return page(
-            rows,
-            style=style,
-            previous=previous,
-            cursor=cursor,
-            text=cursor.encode(),
-            more=more,
-        )
+        text = cursor.encode()
+        said = {"previous": previous, "cursor": text, "more": more}
+        return page(rows, style=style, cursor=cursor, text=text, said=said)
 
     def clear(self) -> None:
         """Forget all."""
@@ -119,34 +123,49 @@ class Pending:
 
 
 def page(
-    rows: Sequence[Row], *, style: Style, previous: str, cursor: Cursor, text: str, more: bool, single: bool = False
+    rows: Sequence[Row],
+    *,
+    style: Style,
+    cursor: Cursor,
+    text: str,
+    count: int | None = None,
+    snapshot: formats.Snapshot | None = None,
+    said: Mapping[str, Any] | None = None,
 ) -> Notification:
-    """Return the notification of these changes. `text` is the cursor that the receiver is told."""
-    envelope = formats.Envelope(
-        subscription=style.name, previous=previous, cursor=text, more=more, history=cursor.history, single=single
-    )
+    """Return the notification of these changes.
+
+    `text` is the cursor that the receiver is at after it, `said` what else its envelope says (see `formats.Envelope`).
+    """
+    envelope = formats.Envelope(subscription=style.name, history=cursor.history, snapshot=snapshot, **(said or {}))
     body, headers = formats.encode(rows, envelope, style.form)
     return Notification(
-        id=identify(style.subscription, [row.version for row in rows]),
+        id=identify(style.subscription, [row.version for row in rows], snapshot),
         body=body,
         headers=headers,
-        count=len(rows),
+        count=len(rows) if count is None else count,
         cursor=cursor,
         text=text,
         rows=tuple(rows),
+        snapshot=snapshot,
     )
 
 
-def identify(subscription: str, versions: list[int]) -> str:
-    """Return a notification's id, made of the subscription's and the versions in it."""
-    digest = hashlib.sha256(f"{subscription}:{','.join(map(str, versions))}".encode())
-    return f"msg_{digest.hexdigest()[:32]}"
+def identify(subscription: str, versions: list[int], snapshot: formats.Snapshot | None = None) -> str:
+    """Return a notification's id, made of the subscription's and of what is in it."""
+    text = f"{subscription}:{','.join(map(str, versions))}"
+    if snapshot is not None:
+        text += f":{json.dumps(dataclasses.astuple(snapshot))}"
+    return f"msg_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def of_one(row: Row, whole: Notification, *, style: Style, told: str) -> Notification:
+def of_one(row: Row, whole: Notification, *, style: Style) -> Notification:
     """Return a notification of one change of a page, for a callback that takes one at a time.
 
-    Its cursors are the one before the page: others of it may be on their way at the same time.
+    It says nothing of cursors: others of the page may be on their way at the same time.
     """
-    more = row is not whole.rows[-1]
-    return page([row], style=style, previous=told, cursor=whole.cursor, text=told, more=more, single=True)
+    snapshot = whole.snapshot and dataclasses.replace(
+        whole.snapshot,
+        first=whole.snapshot.first and row is whole.rows[0],
+        last=whole.snapshot.last and row is whole.rows[-1],
+    )
+    return page([row], style=style, cursor=whole.cursor, text=whole.text, snapshot=snapshot, said={"single": True})

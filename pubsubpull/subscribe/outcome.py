@@ -65,12 +65,18 @@ ANSWER_KEPT = 1000
 """How much of a refusal's body is kept, in bytes."""
 
 
-def outcome(response: Response, *, now: float) -> Outcome:
-    """Say what an answer means; `now` is the clock, in unix seconds."""
+NOTHING_TO_COMPARE = (
+    "The receiver answered 409. Where each change has a URL of its own, there is no cursor to go on from: "
+    "it answers 2xx to what it has already."
+)
+
+
+def outcome(response: Response, *, now: float, moves: bool = True) -> Outcome:
+    """Say what an answer means; `now` is the clock, in unix seconds, and `moves` whether a 409 may name a cursor."""
     if 200 <= response.status < 300:
         return Delivered()
     if response.status == 409:
-        return _conflict(response)
+        return _conflict(response) if moves else Retry(error=NOTHING_TO_COMPARE, **_said(response))
     if response.status == 410:
         return Gone()
     return _failed(response, now=now)

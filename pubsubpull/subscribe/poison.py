@@ -25,9 +25,10 @@ class Search:
 def step(*, sets_aside: bool, refused: bool, attempts: int, limit: int, count: int, searching: bool) -> Step:
     """Return what follows on a failure, the `attempts`th in a row, of a notification with `count` changes.
 
-    Only a refusal says anything of the changes: where nobody answers, or is busy, nothing is ever set aside.
+    Only a refusal says anything of the changes: where nobody answers, or is busy, nothing is ever set aside. Nor is
+    what has no changes, as the end of a model without rows.
     """
-    if not sets_aside or not refused or (attempts < limit and not searching):
+    if not sets_aside or not refused or not count or (attempts < limit and not searching):
         return Step.WAIT
     return Step.HALVE if count > 1 else Step.SET_ASIDE
 

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from pubsubpull.capture import clock
-from pubsubpull.subscribe import backoff, poison
+from pubsubpull.subscribe import backoff, poison, repeats
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Progress:
         self.note = note
         self.room = room
 
-    def delivered(self, held: Held, page: Notification) -> None:
-        """Note that the receiver has taken the page."""
+    def delivered(self, held: Held, page: Notification) -> int:
+        """Note that the receiver has taken the page; return how many of its changes it had not taken before."""
         search = poison.passed(held.search, page.count)
         held.initial = page.following
         if search is None:
@@ -47,11 +47,12 @@ class Progress:
             held.cursor, held.told, held.current = page.cursor, page.text, None
             self.note(held)
         held.search = search
-        held.rewinds = 0
-        held.delivered += page.count
+        count = repeats.count_new(held, page)
+        held.delivered += count
         held.last_delivered = self.now()
         if held.group is None:
             self.room(held)
+        return count
 
     def now(self) -> float:
         """Return the database's time, in unix seconds."""
@@ -64,18 +65,23 @@ class Progress:
         self.room(held)
 
     def rewound(self, held: Held, cursor: Cursor) -> None:
-        """Note that the receiver is at this cursor."""
-        held.rewinds += 1
+        """Note that the receiver is at this cursor. To be sent back where it was sent before counts as a failure."""
+        again = repeats.note_rewind(held, cursor)
         if cursor != held.cursor:  # which is the one that was taken before the first row, while rows are sent
             held.initial = None
         held.done.clear()
         self._read_on_from(held, cursor)
-        self.well(held, cursor, cursor.encode())
+        if again:
+            held.cursor, held.told, held.current, held.search = cursor, cursor.encode(), None, None
+            held.attempts = held.repeats
+            self.put_off(held, self._wait(held), repeats.ERROR)
+        else:
+            self.well(held, cursor, cursor.encode())
         self.room(held)
 
     def set_aside(self, held: Held, page: Notification) -> None:
         """Note that the page was set aside: delivery goes on after it, and the receiver is told of no cursor."""
-        held.initial = page.following
+        held.initial = page.beyond
         self.well(held, page.cursor, held.told)
         if held.group is None:
             self.room(held)
@@ -92,14 +98,7 @@ class Progress:
     def failed(self, held: Held, result: Retry) -> None:
         """Note that an attempt failed; the next one is put off."""
         held.attempts += 1
-        held.rewinds = 0
-        wait = backoff.delay(
-            held.attempts,
-            first=self.settings.BACKOFF_FIRST,
-            limit=self.settings.BACKOFF_LIMIT,
-            random=random.random,
-        )
-        self.put_off(held, max(wait, result.after), result.error)
+        self.put_off(held, max(self._wait(held), result.after), result.error)
 
     def put_off(self, held: Held, wait: float, error: str) -> None:
         """Note that the subscription is failing; nothing is sent for so long."""
@@ -134,6 +133,14 @@ class Progress:
         held.current = None
         self.groups.leave(held)
         self.note(held)
+
+    def _wait(self, held: Held) -> float:
+        return backoff.delay(
+            held.attempts,
+            first=self.settings.BACKOFF_FIRST,
+            limit=self.settings.BACKOFF_LIMIT,
+            random=random.random,
+        )
 
     def _read_on_from(self, held: Held, cursor: Cursor) -> None:
         held.pending.clear()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pubsubpull.subscribe.outcome import Delivered, Gone, Outcome, Retry, Rewind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 
     from pubsubpull.capture.feed import Row
 
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 class Spread:
     """One page's worth. `width` is how many may be on their way at once; `over` says to begin no more.
 
-    `done` holds the versions that were taken, and grows: a page that is tried again leaves them out.
+    `done` holds the versions that were taken, and grows: a page that is tried again leaves them out. What goes before
+    one of the versions `alone` is taken before that is sent, and that before what comes after it.
     """
 
     send: Callable[[Row], Awaitable[Outcome]]
     width: int
     over: Callable[[], bool]
     done: set[int]
+    alone: Collection[int] = ()
 
     async def run(self, rows: Sequence[Row]) -> Outcome | None:
         """Send what is not done yet. Return `Delivered` if all was taken, else the worst answer; None if broken off."""
-        for segment in segments(row for row in rows if row.version not in self.done):
+        for segment in segments((row for row in rows if row.version not in self.done), self.alone):
             results = await self._segment(segment)
             if results:
                 return worst(results)
@@ -74,10 +76,13 @@ def worst(results: Sequence[Outcome]) -> Outcome | None:
     return min(retries, key=lambda retry: retry.refused) if retries else None
 
 
-def segments(rows: Iterable[Row]) -> Iterator[list[list[Row]]]:
-    """Split changes where order must hold for all: a truncate is by itself. Each segment is a list of keys' changes."""
-    for is_truncate, part in itertools.groupby(rows, key=lambda row: row.op == "T"):
-        if is_truncate:
+def segments(rows: Iterable[Row], alone: Collection[int] = ()) -> Iterator[list[list[Row]]]:
+    """Split changes where order must hold for all: a truncate is by itself, and so are the versions `alone`.
+
+    Each segment is a list of keys' changes.
+    """
+    for by_itself, part in itertools.groupby(rows, key=lambda row: row.op == "T" or row.version in alone):
+        if by_itself:
             yield from ([[row]] for row in part)
             continue
         queues: dict[tuple[str, str | None], list[Row]] = {}

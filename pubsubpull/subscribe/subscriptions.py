@@ -45,7 +45,7 @@ def put(consumer: Consumer, name: str, wish: wishes.Wish) -> tuple[Subscription,
     public = wish.signature == signing.PUBLIC_VERSION
     cursor = wishes.beginning(wish, using)
     if cursor is not None:
-        place = initial.Place(models=tuple(fields["wanted"]))
+        place = initial.Place(models=tuple(fields["wanted"]), run=initial.new_run(_now()))
         fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
     with transaction.atomic(using=using):
         there = _own(consumer).select_for_update().filter(name=name).first()
@@ -117,6 +117,9 @@ def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscri
     for field, value in fields.items():
         setattr(there, field, value)
     there.state = wishes.unless_unverified(fields, there.consented)
+    if wish.instances:
+        # Of what was set aside the rows tell, as they are now.
+        there.failures.all().delete()
     there.secrets = _secrets(there, wish.secret)
     if wish.old_secret_until is not None:
         there.secrets = vault.ended(there.secrets, until=wishes.seconds(wish.old_secret_until), now=_now())

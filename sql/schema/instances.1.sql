@@ -1,4 +1,5 @@
--- A page of a table's rows by primary key, each with its key, the version of its latest change (0 if it has none) and its data, as JSON text.
+-- A page of a table's rows by primary key, each with its key, its version and its data, as JSON text. The version is that of the row's latest change;
+-- where the log has none, the id up to which changes are gone: no change that a reader may hold of the row is above it, and each that is to come is.
 -- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
 -- past: the key columns of the last row of the page before, as text, or NULL; until: those of the last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
 -- newest: the highest keys first; then past is a key to go on below.
@@ -34,13 +35,14 @@ BEGIN
     EXECUTE format(
         'SELECT coalesce(string_agg(
                     ''{"key":'' || to_json(key)::text || '',"version":'' ||
-                    coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), 0)::text ||
+                    coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), gone.upto)::text ||
                     '',"data":'' || (%5$s)::text || ''}'', '','' ORDER BY place), ''''),
                 count(*),
                 (array_agg(key ORDER BY place DESC))[1]
          FROM (SELECT j, place, %4$s AS key
                FROM (SELECT %6$s AS j, row_number() OVER (ORDER BY %3$s) AS place
-                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows', relation, filter, ordered, key_of, data_of, row_of)
+                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows
+              CROSS JOIN (SELECT coalesce(max(greatest(l.dropped, l.restored)), 0) AS upto FROM {schema}.pubsubpull_log l) AS gone', relation, filter, ordered, key_of, data_of, row_of)
     INTO items, n, last_key USING label, columns, excluded, masked, at_most;
 END
 $$;

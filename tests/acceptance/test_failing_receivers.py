@@ -131,10 +131,10 @@ def test_a_change_that_is_retried_reaches_a_receiver_that_was_mended(workers, re
     assert answer.status_code == 202
     until(lambda: not Failure.objects.exists())
     page = receiver.came[-1]
-    assert (names([page]), page["previous"], page["more"]) == (["bad"], page["cursor"], False)
+    assert (names([page]), "previous" in page, "cursor" in page) == (["bad"], False, False)
     add("next")
     receiver.wait(lambda came: names(came)[-1] == "next")
-    assert receiver.came[-1]["previous"] == page["cursor"]
+    assert receiver.came[-1]["previous"] == receiver.came[-3]["cursor"]
 
 
 def test_a_host_that_one_worker_finds_sick_is_left_alone_by_all_and_all_go_on_when_it_is_back(workers, subscribe):

@@ -93,9 +93,49 @@ def test_a_receiver_that_answers_every_page_with_409_is_failing_after_some_and_n
     add("a")
     transport = RecordingTransport(lambda sent: elsewhere(json.loads(sent.body)["previous"]))
     run(lambda *_: until(lambda: now(made).state == "failing"), transport, **NO_RUSH)
-    assert len(transport.sent) == 4
+    assert len(transport.sent) == 2
     assert "again and again" in now(made).last_error
     assert now(made).cursor == made.cursor
+
+
+def test_a_receiver_that_takes_pages_and_then_sends_delivery_back_is_failing_and_not_flooded(subscribe):
+    made = subscribe(batch=1)
+    add(*"abcd")
+
+    def answer(_):
+        return elsewhere(made.cursor) if len(transport.sent) % 3 == 0 else Response(status=204)
+
+    transport = RecordingTransport(answer)
+    run(lambda *_: until(lambda: now(made).state == "failing"), transport, **NO_RUSH)
+    assert names(transport) == ["a", "b", "c", "a", "b", "c"]
+    assert "again and again" in now(made).last_error
+    assert now(made).cursor == made.cursor
+    assert now(made).delivered == 2, "what comes again is not counted again"
+
+
+def test_a_receiver_that_goes_back_once_is_given_all_again_which_counts_once(subscribe):
+    made = subscribe(batch=2)
+    add(*"abcdef")
+
+    def answer(_):
+        return elsewhere(made.cursor) if len(transport.sent) == 3 else Response(status=204)
+
+    transport = RecordingTransport(answer)
+    run(lambda *_: until(lambda: now(made).delivered == 6), transport, **NO_RUSH)
+    assert names(transport) == list("abcdefabcdef")
+    assert now(made).state == "active"
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_409_to_a_change_with_a_url_of_its_own_moves_no_cursor(subscribe, concurrency):
+    made = subscribe(callback="http://127.0.0.1:9/{key}", batch=4, concurrency=concurrency)
+    add(*"abcdef")
+    transport = RecordingTransport(
+        lambda _: elsewhere(made.cursor) if len(transport.sent) == 3 else Response(status=204)
+    )
+    run(lambda *_: until(lambda: now(made).delivered == 6), transport)
+    assert sorted(names(transport)) == sorted([*"abcdef", names(transport)[2]])
+    assert all(page.keys() == {"subscription", "items"} for page in pages(transport))
 
 
 def test_409_with_a_cursor_of_another_history_is_a_failure_that_says_so(subscribe):

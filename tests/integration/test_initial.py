@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 
 import pubsubpull
 from pubsubpull.capture import feed, registry
+from pubsubpull.capture.models import Change, Log
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import initial, operators, subscriptions
@@ -38,6 +39,12 @@ def add(*names):
     return [Customer.objects.create(name=name) for name in names]
 
 
+def gone():
+    """Return the id up to which the log has no changes, or none of this database."""
+    log = Log.objects.get()
+    return max(log.dropped, log.restored)
+
+
 def now(made):
     return Subscription.objects.get(pk=made.pk)
 
@@ -48,6 +55,12 @@ def pages(transport):
 
 def items(transport):
     return [item for page in pages(transport) for item in page["items"]]
+
+
+def edges(transport):
+    """Return of each page of rows its model, and whether it is the first and the last of it."""
+    found = [page["snapshot"] for page in pages(transport) if "snapshot" in page]
+    return [(one["model"], one["first"], one["last"]) for one in found]
 
 
 def told(transport):
@@ -72,8 +85,14 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
     assert told(transport) == [*rows, *changes]
     came = pages(transport)
     assert [len(page["items"]) for page in came[:3]] == [2, 2, 2]
-    assert {(page["previous"], page["cursor"]) for page in came[:3]} == {(made.cursor, made.cursor)}
-    assert all(page["more"] for page in came[:3])
+    assert all(page.keys() == {"subscription", "cursor", "snapshot", "items"} for page in came[:3])
+    assert {page["cursor"] for page in came[:3]} == {made.cursor}
+    assert edges(transport) == [
+        ("shop.customer", True, False),
+        ("shop.customer", False, False),
+        ("shop.customer", False, True),
+    ]
+    assert len({page["snapshot"]["id"] for page in came[:3]}) == 1
     assert came[3]["previous"] == made.cursor
     item = came[0]["items"][0]
     assert (item["old"], item["transaction"], item["request"], item["key"]) == (None, None, None, str(first.pk))
@@ -84,7 +103,7 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
         Webhook(subscriptions.secret_of(made)).verify(sent.body, sent.headers)
 
 
-def test_a_row_that_was_never_captured_has_version_0_and_its_exact_values(subscribe):
+def test_a_row_that_was_never_captured_has_no_versions_to_come_and_its_exact_values(subscribe):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE shop_order DISABLE TRIGGER USER")
         try:
@@ -95,7 +114,7 @@ def test_a_row_that_was_never_captured_has_version_0_and_its_exact_values(subscr
     transport = RecordingTransport()
     run(lambda *_: until(lambda: transport.sent), transport)
     (item,) = items(transport)
-    assert (item["version"], item["key"], item["new"]["reference"]) == (0, str(made.pk), '"\u00e4\\')
+    assert (item["version"], item["key"], item["new"]["reference"]) == (gone(), str(made.pk), '"\u00e4\\')
     assert b'"total": 12.30' in transport.sent[0].body
     assert "internal_note" not in item["new"]
     assert "4242" not in transport.sent[0].body.decode()
@@ -133,10 +152,12 @@ def test_nothing_is_there_and_the_changes_follow_at_once(subscribe):
     def work(*_):
         until(lambda: not now(made).initial)
         add("a")
-        until(lambda: transport.sent)
+        until(lambda: told(transport))
 
     run(work, transport)
     assert told(transport) == [("insert", "a")]
+    assert edges(transport) == [("shop.customer", True, True)]
+    assert pages(transport)[0]["items"] == []
 
 
 def test_a_put_starts_the_rows_over_only_when_asked(subscribe):
@@ -216,8 +237,115 @@ def test_rows_of_one_version_each_reach_a_url_of_their_own(subscribe):
     there = subscribe(callback="http://127.0.0.1:9/{model}/{key}/{version}", concurrency=3)
     transport = RecordingTransport()
     run(lambda *_: until(lambda: not now(there).initial), transport)
-    assert {sent.url for sent in transport.sent} == {f"http://127.0.0.1:9/shop.customer/{row.pk}/0" for row in made}
+    assert {sent.url for sent in transport.sent} == {
+        f"http://127.0.0.1:9/shop.customer/{row.pk}/{gone()}" for row in made
+    }
+    assert [one[1:] for one in edges(transport)] == [(True, False), (False, False), (False, True)]
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == 3
+
+
+@pytest.mark.parametrize("form", ["page", "cloudevents"])
+def test_a_model_without_rows_is_told_of_to_a_url_of_its_own(subscribe, form):
+    there = subscribe(callback="http://127.0.0.1:9/{model}/{key}", format=form)
+    transport = RecordingTransport()
+    run(lambda *_: until(lambda: not now(there).initial), transport)
+    (sent,) = transport.sent
+    assert sent.url == "http://127.0.0.1:9/shop.customer/"
+    said = json.loads(sent.body)
+    if form == "page":
+        (item,) = said["items"]
+        assert (item["op"], item["key"], item["new"]) == ("snapshot", None, None)
+        assert said["snapshot"]["first"] == said["snapshot"]["last"] == True  # noqa: E712
+    else:
+        assert (said["type"], said.get("subject")) == ("shop.customer.snapshot", None)
+        assert sent.headers["pubsubpull-snapshot-last"] == "true"
+    assert now(there).delivered == 0
+
+
+def test_the_first_and_the_last_row_wait_for_the_others_and_they_for_the_first(subscribe):
+    add(*"abcdef")
+    there = subscribe(callback="http://127.0.0.1:9/{key}", concurrency=4)
+    refused = iter([True, False, True])
+
+    def answer(sent):
+        name = json.loads(sent.body)["items"][0]["new"]["name"]
+        return Response(status=500 if name in "ae" and next(refused, False) else 204)
+
+    transport = RecordingTransport(answer)
+    run(lambda *_: until(lambda: not now(there).initial), transport)
+    names = [name for _, name in told(transport)]
+    assert names[:2] == ["a", "a"]
+    assert sorted(names[2:7]) == sorted(["b", "c", "d", "e", "e"][: len(names[2:7])])
+    assert (names[-1], names.count("f")) == ("f", 1)
+    assert edges(transport)[-1] == ("shop.customer", False, True)
+
+
+def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(subscribe):
+    add("bad", "b", "worse")
+    there = subscribe(on_failure="set-aside", batch=1)
+    transport = RecordingTransport(
+        lambda sent: Response(status=422 if b'"bad"' in sent.body or b'"worse"' in sent.body else 200)
+    )
+    run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
+    taken = [page for page in pages(transport) if not {"bad", "worse"} & {one["new"]["name"] for one in page["items"]}]
+    assert [[one["new"]["name"] for one in page["items"]] for page in taken] == [["b"], []]
+    assert [(page["snapshot"]["first"], page["snapshot"]["last"]) for page in taken] == [(True, False), (False, True)]
+    assert Failure.objects.count() == 2
+    assert subscribe().failures.count() == 0, "rows sent anew tell of what was set aside"
+
+
+def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe):
+    there = subscribe(on_failure="set-aside")
+    transport = RecordingTransport(lambda _: Response(status=500 if len(transport.sent) < 4 else 204))
+    run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
+    assert len({sent.headers["webhook-id"] for sent in transport.sent}) == 1
+    assert Failure.objects.count() == 0
+
+
+def test_events_of_rows_are_the_same_however_often_they_are_sent(subscribe):
+    add("a")
+    there = subscribe(format="cloudevents")
+    first = RecordingTransport(Response(status=500))
+    run(lambda *_: until(lambda: now(there).attempts), first)
+    second = RecordingTransport()
+    run(lambda *_: until(lambda: not now(there).initial), second)
+    assert first.sent[0].body == second.sent[0].body
+    subscribe(format="cloudevents")
+    third = RecordingTransport()
+    run(lambda *_: until(lambda: not now(there).initial), third)
+    (before,), (after,) = json.loads(second.sent[0].body), json.loads(third.sent[0].body)
+    assert before["id"] != after["id"], "what is sent anew is to be taken anew"
+    assert before["sequence"] == after["sequence"]
+    assert second.sent[0].headers["pubsubpull-snapshot-id"] < third.sent[0].headers["pubsubpull-snapshot-id"]
+
+
+def test_a_row_whose_changes_are_gone_is_as_new_as_they_were_and_older_than_what_comes(subscribe):
+    (row,) = add("a")
+    Customer.objects.update(name="b")
+    last = Change.objects.latest("id").pk
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pubsubpull_settle()")
+        cursor.execute("SELECT pubsubpull_settle()")
+        cursor.execute("SELECT pubsubpull_trim(%s, NULL)", [last])
+        assert cursor.fetchone()[0] > 0
+    subscribe()
+    Customer.objects.update(name="c")
+    transport = RecordingTransport()
+    run(lambda *_: until(lambda: len(items(transport)) == 2), transport)
+    snapshot, change = items(transport)
+    assert (snapshot["key"], snapshot["new"]["name"]) == (str(row.pk), "c")
+    assert snapshot["version"] == change["version"] > last
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pubsubpull_settle()")
+        cursor.execute("SELECT pubsubpull_settle()")
+        cursor.execute("SELECT pubsubpull_trim(%s, NULL)", [change["version"]])
+    subscribe()
+    add("d")
+    again = RecordingTransport()
+    run(lambda *_: until(lambda: len(items(again)) == 3), again)
+    (one, *_, new) = items(again)
+    assert (one["key"], one["op"]) == (str(row.pk), "snapshot")
+    assert change["version"] <= one["version"] < new["version"]
 
 
 def test_a_page_of_large_rows_is_cut(subscribe):

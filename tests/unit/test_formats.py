@@ -89,8 +89,40 @@ def test_rows_are_passed_on_as_they_are(form):
 
 def test_snapshots_of_rows_that_never_changed_have_ids_of_their_own():
     texts = [row(0, key=key).item.replace('"update"', '"snapshot"') for key in "12"]
-    body, _ = formats.encode([Row(0, "shop.customer", "S", text) for text in texts], envelope(), formats.CLOUDEVENTS)
-    assert [event["id"] for event in json.loads(body)] == ["0:shop.customer:1", "0:shop.customer:2"]
+    rows = [Row(number, "shop.customer", "S", text) for number, text in zip((-5, -6), texts, strict=True)]
+    body, _ = formats.encode(rows, envelope(), formats.CLOUDEVENTS)
+    assert [(event["id"], int(event["sequence"])) for event in json.loads(body)] == [("-5", 0), ("-6", 0)]
+
+
+def test_rows_say_of_which_model_they_are_the_first_and_the_last():
+    snapshot = formats.Snapshot(id="5f", model="shop.customer", first=True, last=False)
+    told = envelope(previous=None, more=None, snapshot=snapshot)
+    body, _ = formats.encode([], told, formats.PAGE)
+    assert json.loads(body) == {
+        "subscription": "main",
+        "cursor": "b",
+        "snapshot": {"id": "5f", "model": "shop.customer", "first": True, "last": False},
+        "items": [],
+    }
+    body, headers = formats.encode([], told, formats.CLOUDEVENTS)
+    assert body == b"[]"
+    assert {name: text for name, text in headers.items() if name.startswith("pubsubpull-")} == {
+        "pubsubpull-subscription": "main",
+        "pubsubpull-cursor": "b",
+        "pubsubpull-snapshot-id": "5f",
+        "pubsubpull-snapshot-model": "shop.customer",
+        "pubsubpull-snapshot-first": "true",
+        "pubsubpull-snapshot-last": "false",
+    }
+
+
+@pytest.mark.parametrize("form", formats.FORMATS)
+def test_one_change_says_nothing_of_cursors(form):
+    body, headers = formats.encode([row(8)], envelope(previous=None, cursor=None, more=None, single=True), form)
+    said = {name for name in headers if name.startswith("pubsubpull-")} | set(json.loads(body))
+    assert said.isdisjoint(
+        {"previous", "cursor", "more", "pubsubpull-previous", "pubsubpull-cursor", "pubsubpull-more"}
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text not in {".", ".."}))

@@ -1,7 +1,7 @@
--- A page of a table's rows, each with its key, its version and the item that tells of it in a notification.
+-- A page of a table's rows, each with its key, its version and the item that tells of it in a notification. {at} is when the rows began to be sent, the same however often one is.
 SELECT r.item->>'key', (r.item->>'version')::bigint,
     '{{"version":' || (r.item->>'version') || ',"transaction":null,"model":' || to_json({label}::text) || ',"key":' || (r.item->'key') ||
-    ',"op":"snapshot","at":' || rtrim(to_json(clock_timestamp() AT TIME ZONE 'UTC')::text, '"') || 'Z","request":null,"old":null,"new":' ||
+    ',"op":"snapshot","at":' || to_json({at}::text) || ',"request":null,"old":null,"new":' ||
     (r.item->'data') || '}}'
 FROM ({rows}) AS page, json_array_elements(('[' || page.items || ']')::json) WITH ORDINALITY AS r (item, place)
 ORDER BY r.place
