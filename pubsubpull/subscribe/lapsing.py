@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LAPSING = "Changes that it has not had are dropped soon, as they come to the age of RETENTION."
 LAPSED = (
     "Changes that it had not had were dropped, as they were older than RETENTION. "
-    "Read all instances again, and PUT it with the cursor that comes with them in after."
+    "PUT it with instances: true, to be sent all rows anew; or read them, and PUT it with their cursor in after."
 )
 
 logger = logging.getLogger("pubsubpull")

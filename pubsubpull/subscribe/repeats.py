@@ -24,8 +24,10 @@ def note_rewind(held: Held, cursor: Cursor) -> bool:
     """Note that the receiver has named this cursor; say whether it keeps sending delivery back.
 
     It does where it has named the cursor before, whatever came between, and where it has not yet had again all that it
-    had before it named the last one.
+    had before it named the last one. A receiver that has more than was known goes forward: its answers were lost.
     """
+    if _is_ahead(cursor, held.cursor):
+        return False
     again = hash(cursor) in held.rewound or held.furthest is not None
     held.repeats = held.repeats + 1 if again else 0
     if len(held.rewound) >= REMEMBERED:
@@ -56,6 +58,12 @@ def is_seen(row: Row, cursor: Cursor) -> bool:
     if window is not None and row.version <= window.last and _had_ended(window.snapshot, xid):
         return True
     return _had_ended(cursor.snapshot, xid)
+
+
+def _is_ahead(cursor: Cursor, other: Cursor) -> bool:
+    """Say whether one cursor has seen all that the other has, and more."""
+    seen, before = cursor.window or cursor, other.window or other
+    return cursor != other and seen.snapshot.covers(before.snapshot) and _reached(cursor) >= _reached(other)
 
 
 def _had_ended(snapshot: Snapshot, xid: int) -> bool:

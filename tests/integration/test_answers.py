@@ -113,6 +113,23 @@ def test_a_receiver_that_takes_pages_and_then_sends_delivery_back_is_failing_and
     assert now(made).delivered == 2, "what comes again is not counted again"
 
 
+def test_a_receiver_whose_answers_are_lost_again_and_again_goes_on(subscribe):
+    made = subscribe(batch=1)
+    add(*"abcde")
+    had = []
+
+    def answer(sent):
+        page = json.loads(sent.body)
+        if page["cursor"] in had:
+            return elsewhere(had[-1])
+        had.append(page["cursor"])
+        return Response(status=500)
+
+    transport = RecordingTransport(answer)
+    run(lambda *_: until(lambda: len(had) == 5 and now(made).state == "active"), transport, BACKOFF_LIMIT=0.02)
+    assert names(transport) == [name for name in "abcde" for _ in range(2)]
+
+
 def test_a_receiver_that_goes_back_once_is_given_all_again_which_counts_once(subscribe):
     made = subscribe(batch=2)
     add(*"abcdef")
