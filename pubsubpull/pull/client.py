@@ -46,7 +46,7 @@ class Page:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instance:
-    """A row as it is. `version` is that of its latest change, 0 where the log has none."""
+    """A row as it is. `version` compares with those of changes: none that is in the row is higher, each to come is."""
 
     key: str
     version: int

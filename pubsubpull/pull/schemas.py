@@ -35,7 +35,10 @@ class Model(Schema):
 
 
 class Instance(Schema):
-    """A row as it is now. `version` is that of its latest change, 0 where the log has none."""
+    """A row as it is now.
+
+    `version` compares with those of changes: none that is in the row is higher, and each that is to come is.
+    """
 
     key: str
     version: int

@@ -34,7 +34,7 @@ class Version:
 
 
 VERSION = Version()
-"""Given for a field: the version of the change that the row is of, 0 where it has none in the source's log."""
+"""Given for a field: the version of the row: of its latest change, or one that each change to come is above."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

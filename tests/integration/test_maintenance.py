@@ -374,7 +374,7 @@ def test_a_subscription_that_has_not_had_what_is_dropped_is_marked_and_told_of(s
     keen.refresh_from_db()
     assert (lagging.state, keen.state, keen.worker) == ("lapsed", "active", keen.pk)
     assert (lagging.worker, lagging.lease > 0) == (None, True)
-    assert "PUT it with the cursor" in lagging.last_error
+    assert "PUT it with instances" in lagging.last_error
     assert subscribe("lagging", after="now").state == "active"
 
 
