@@ -9,13 +9,45 @@ from django.db import transaction
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import functions, sql, triggers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HARMLESS = {"SELECT"}
 SUPERUSER = "{} is a superuser, whom no right holds: let the application use a role that is none"
+EACH = 5
+"""So many holes of a kind are named."""
+KINDS = {
+    "superuser": "{role} may become {by}, a superuser, whom no right holds",
+    "member": "{role} is a member of {by}",
+    "createrole": "{by} may create roles, and before PostgreSQL 16 join any: ALTER ROLE {by} NOCREATEROLE",
+    "owner": "{role} is, or may become, {by}, which owns {object}",
+    "schema owner": (
+        "{role} may drop all that is in the schema {object}, which {by} owns: give it, or for the schema public the "
+        "database, another owner, and {role} the rights that it needs"
+    ),
+    "database owner": "{role} may drop the database {object}, which {by} owns: give it another owner",
+    "create": (
+        "{by} may create in the schema {object} what is taken for the log's own by whoever looks after it: "
+        "REVOKE CREATE ON SCHEMA … FROM {by}"
+    ),
+    "sequence": "{by} may take or set the numbers of {object}",
+    "call": "{by} may call {object}",
+    "captured": (
+        "{by} owns {object}: {role} may take its triggers away, and give it columns whose casts to json run with the "
+        "rights of the log's owner. Let another role own the tables, and {role} read and write them"
+    ),
+    "type": "{by} owns the type {object} of a captured column, and so may make a cast to json: let another role own it",
+    "cast": "the cast {object} of a captured column calls {by}, which {role} may alter: let another role own that",
+    "trigger": "the trigger {by} on {object} is not pubsubpull's: drop it",
+    "rule": "the rule {by} on {object} is not pubsubpull's: drop it",
+    "policy": "the policy {by} on {object} is not pubsubpull's: drop it",
+    "expression": "a default, a constraint or an index of {object} is not pubsubpull's, and calls {by}: drop it",
+    "foreign key": "a foreign key of {by} refers to {object}, and keeps old changes from being dropped: drop it",
+    "overload": "{by} could be called in place of a function of pubsubpull: drop it",
+}
+"""What each kind of hole means, and what to do about it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,9 +69,10 @@ class Table:
 def tables(role: str, *, using: str) -> list[Table]:
     """Return the log's tables, its partitions last. Raises `ProtectionError` where there is no such role."""
     _check_role(role, using)
+    query = _compose("queries/audit/rights", role=role)
     return [
         Table(name=name, owner=owner, owns=owns, partition=partition, rights=tuple(rights))
-        for name, owner, owns, partition, rights in sql.run(using, sql.compose("queries/audit/rights", role=role))
+        for name, owner, owns, partition, rights in sql.run(using, query)
     ]
 
 
@@ -50,8 +83,9 @@ def statements(role: str, *, owner: str | None, undo: bool, using: str) -> list[
         _check_role(owner, using)
     if not undo:
         _check_owner(role, owner, there, using)
-    query = sql.compose("queries/audit/protect_statements", role=role, owner=owner, undo=undo)
-    return [text for (text,) in sql.run(using, query)]
+    query = _compose("queries/audit/protect_statements", role=role, owner=owner, undo=undo)
+    altered = functions.statements(_functions(using).differing, using)
+    return altered + [text for (text,) in sql.run(using, query)]
 
 
 def run(todo: Sequence[str], *, using: str) -> None:
@@ -64,24 +98,41 @@ def run(todo: Sequence[str], *, using: str) -> None:
 
 def holes(role: str, *, using: str) -> list[str]:
     """Return by what the role may still change the log; empty where it may not."""
-    is_super, schema, has_schema, database, has_database, powers = _role(role, using)
-    if is_super:
+    if _is_super(role, using):
         return [SUPERUSER.format(role)]
-    there = tables(role, using=using)
-    found = [f"{role} is, or may become, {one.owner}, which owns {one.name}" for one in there if one.owns][:1]
-    found += [f"{role} is a member of {power}" for power in powers]
-    found += [f"{role} may {', '.join(one.writable)} {one.name}" for one in there if one.writable and not one.owns][:5]
-    if has_schema:
-        found.append(
-            f"{role} may drop all that is in the schema {schema}, which it owns or may become the owner of: give the "
-            f"{'database ' + database if has_database else 'schema'} another owner, and {role} the rights that it needs"
-        )
-    return found
+    found: dict[str, list[str]] = {}
+    for kind, thing, by in sql.run(using, _compose("queries/audit/holes", role=role)):
+        found.setdefault(kind, []).append(KINDS[kind].format(role=role, object=thing, by=by))
+    if writable := [one for one in tables(role, using=using) if one.writable and not one.owns]:
+        found["right"] = [f"{role} may {', '.join(one.writable)} {one.name}" for one in writable]
+    if foreign := _functions(using).foreign:
+        found["overload"] = [KINDS["overload"].format(by=signature) for signature in foreign]
+    return [text for texts in found.values() for text in _few(texts)]
+
+
+def _few(texts: list[str]) -> list[str]:
+    left = len(texts) - EACH
+    return texts[:EACH] + ([f"and {left} more of the kind"] if left > 0 else [])
+
+
+def _compose(file: str, **parts: Any) -> psql.Composed:
+    """Fill in a query with what is asked about in each: the log's tables and functions, and the roles within reach."""
+    return sql.compose(
+        file,
+        tables=sql.template("queries/audit/log_tables"),
+        functions=sql.template("queries/audit/log_functions"),
+        reachable=sql.compose("queries/audit/reachable", role=parts["role"]),
+        **parts,
+    )
+
+
+def _functions(using: str) -> functions.State:
+    return functions.state(str(triggers.log_schema(using)), using)
 
 
 def _check_owner(role: str, owner: str | None, there: list[Table], using: str) -> None:
     """Refuse what would protect nothing. To revoke from the owner would also keep the triggers from writing."""
-    if _role(role, using)[0]:
+    if _is_super(role, using):
         raise exceptions.ProtectionError(f"{SUPERUSER.format(role)}.")
     if owner is None and any(one.owns for one in there):
         raise exceptions.ProtectionError(
@@ -95,8 +146,8 @@ def _check_owner(role: str, owner: str | None, there: list[Table], using: str) -
         )
 
 
-def _role(role: str, using: str) -> tuple[Any, ...]:
-    return sql.run(using, sql.compose("queries/audit/role", role=role))[0]
+def _is_super(role: str, using: str) -> bool:
+    return bool(sql.run(using, sql.compose("queries/audit/role", role=role))[0][0])
 
 
 def _check_role(role: str, using: str) -> None:

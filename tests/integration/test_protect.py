@@ -104,8 +104,8 @@ def application(role=APP):
         connection.close()
 
 
-def assert_append_only():
-    partition = partitions.read(feed.present(), "default")[0].name
+def assert_append_only(partition=None):
+    partition = partition or partitions.read(feed.present(), "default")[0].name
     for statement in (text.replace("{partition}", partition) for text in TAMPERING):
         with pytest.raises(ProgrammingError) as caught, transaction.atomic():
             run(statement)
@@ -321,7 +321,7 @@ def test_with_retention_it_says_what_to_run_as_the_owner(settings):
 def test_a_dry_run_shows_the_statements_and_does_nothing():
     found = protect("--dry-run", "--owner", LOG)
     assert f'ALTER TABLE pubsubpull_change OWNER TO "{LOG}";' in found
-    assert f"REVOKE ALL ON pubsubpull_change FROM {APP};" in found
+    assert f"REVOKE ALL ON TABLE pubsubpull_change FROM {APP};" in found
     with application():
         run("DELETE FROM pubsubpull_change")
 
@@ -329,7 +329,7 @@ def test_a_dry_run_shows_the_statements_and_does_nothing():
 def test_undoing_gives_the_rights_back():
     protect()
     found = protect("--undo")
-    assert "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER" in found
+    assert "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER" in found
     with application():
         run("DELETE FROM pubsubpull_change")
         Customer.objects.create(name="a")
@@ -378,3 +378,166 @@ def test_what_cannot_be_done_is_said():
     with application():
         assert "The log is not append-only for psp_app" in protect(), "it cannot take rights from itself"
         assert "Nothing was changed: must be" in protect("--owner", LOG)
+
+
+@pytest.fixture
+def _group():
+    """Make a group that the role is in, and is not given the rights of until it takes them."""
+    run("CREATE ROLE psp_group", f"GRANT psp_group TO {APP}", f"ALTER ROLE {APP} NOINHERIT")
+    yield
+    run("DROP OWNED BY psp_group CASCADE", "DROP ROLE psp_group")
+
+
+@pytest.mark.usefixtures("_group")
+@pytest.mark.parametrize("grantee", ["psp_group", "PUBLIC"])
+@pytest.mark.parametrize("inherits", ["INHERIT", "NOINHERIT"])
+def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is_taken_too(grantee, inherits):
+    run(f"ALTER ROLE {APP} {inherits}")
+    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+        run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {grantee}")
+    partition = there()[0].name
+    assert f"The log is append-only for {APP}." in protect()
+    with application():
+        assert_append_only()
+    if grantee == "psp_group":
+        with application("psp_group"):
+            assert_append_only(partition)
+
+
+@pytest.mark.usefixtures("_group")
+@pytest.mark.parametrize(
+    ("statement", "undo", "hole"),
+    [
+        ("GRANT CREATE ON SCHEMA public TO psp_group", None, "psp_group may create in the schema public"),
+        (
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+            "PUBLIC may create in the schema",
+        ),
+        (
+            "ALTER TABLE shop_customer OWNER TO psp_group",
+            "ALTER TABLE shop_customer OWNER TO {me}",
+            "psp_group owns shop_customer",
+        ),
+        (
+            "CREATE TYPE psp_part AS ENUM ('x'); ALTER TYPE psp_part OWNER TO psp_app; "
+            "CREATE TYPE psp_whole AS (part psp_part[]); ALTER TABLE shop_customer ADD COLUMN psp psp_whole",
+            "DROP TYPE psp_part, psp_whole CASCADE",
+            "psp_app owns the type psp_part",
+        ),
+        (
+            "CREATE TYPE psp_part AS ENUM ('x'); "
+            "CREATE FUNCTION psp_json(psp_part) RETURNS json LANGUAGE sql AS $$SELECT '1'::json$$; "
+            "CREATE CAST (psp_part AS json) WITH FUNCTION psp_json(psp_part); "
+            "ALTER FUNCTION psp_json(psp_part) OWNER TO psp_group; "
+            "ALTER TABLE shop_customer ADD COLUMN psp psp_part",
+            "DROP TYPE psp_part CASCADE",
+            "the cast (psp_part AS json) of a captured column calls psp_json(psp_part)",
+        ),
+        ("ALTER ROLE psp_group SUPERUSER", None, "may become psp_group, a superuser"),
+        ("GRANT pg_execute_server_program TO psp_group", None, "is a member of pg_execute_server_program"),
+        (
+            "ALTER DATABASE {database} OWNER TO psp_group",
+            "ALTER DATABASE {database} OWNER TO {me}",
+            "may drop the database",
+        ),
+        (
+            "CREATE TRIGGER psp_t BEFORE INSERT ON pubsubpull_change "
+            "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+            "DROP TRIGGER psp_t ON pubsubpull_change",
+            "the trigger psp_t on pubsubpull_change is not pubsubpull's",
+        ),
+        (
+            "CREATE RULE psp_r AS ON INSERT TO pubsubpull_log DO ALSO NOTHING",
+            "DROP RULE psp_r ON pubsubpull_log",
+            "the rule psp_r on pubsubpull_log is not pubsubpull's",
+        ),
+        (
+            "CREATE POLICY psp_p ON pubsubpull_request USING (true)",
+            "DROP POLICY psp_p ON pubsubpull_request",
+            "the policy psp_p on pubsubpull_request is not pubsubpull's",
+        ),
+        (
+            "CREATE FUNCTION psp_f(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true'; "
+            "ALTER TABLE pubsubpull_request ADD CONSTRAINT psp_c CHECK (psp_f(path))",
+            "DROP FUNCTION psp_f(text) CASCADE",
+            "calls function psp_f(text)",
+        ),
+        (
+            "CREATE TABLE psp_of_change (change bigint REFERENCES pubsubpull_change)",
+            "DROP TABLE psp_of_change",
+            "a foreign key of psp_of_change refers to pubsubpull_change",
+        ),
+        (
+            "CREATE FUNCTION pubsubpull_guarded(shop_customer, oid, text[]) RETURNS jsonb "
+            "LANGUAGE sql AS 'SELECT NULL::jsonb'",
+            "DROP FUNCTION pubsubpull_guarded(shop_customer, oid, text[])",
+            "pubsubpull_guarded(shop_customer,oid,text[]) could be called in place",
+        ),
+    ],
+)
+def test_each_way_round_the_rights_is_named_and_fails_the_command(statement, undo, hole, me):
+    parts = {"me": me, "database": f'"{connection.settings_dict["NAME"]}"'}
+    run(statement.format(**parts))
+    try:
+        found = protect()
+    finally:
+        run(*([undo.format(**parts)] if undo else []))
+    assert hole in found
+    assert f"append-only for {APP}." not in found.replace(f"not append-only for {APP}", "")
+
+
+@pytest.mark.usefixtures("_group")
+def test_before_postgresql_16_who_may_create_roles_may_become_any(me):
+    run("ALTER ROLE psp_group CREATEROLE")
+    assert ("psp_group may create roles" in protect()) == (connection.pg_version < 160000)
+    if connection.pg_version < 160000:
+        with application():
+            run("SET ROLE psp_group", f'GRANT "{LOG}" TO {APP}')
+
+
+def test_functions_that_the_role_had_altered_while_it_owned_them_are_made_anew():
+    protect("--undo", "--owner", APP)
+    with application():
+        run(
+            "CREATE OR REPLACE FUNCTION pubsubpull_mask(data jsonb, masked text[]) RETURNS jsonb "
+            "LANGUAGE sql AS 'SELECT data'"
+        )
+    assert "CREATE OR REPLACE FUNCTION" in protect("--dry-run", "--owner", LOG)
+    assert f"The log is append-only for {APP}." in protect("--owner", LOG)
+    assert triggers.plan().actions == ()
+
+
+def test_an_overload_in_the_logs_schema_does_not_run_with_the_owners_rights():
+    """Its types fit better than those of PostgreSQL's own function, whatever comes first on a path."""
+    run(f"GRANT CREATE ON SCHEMA public TO {APP}")
+    bodies = {
+        "to_jsonb(record) RETURNS jsonb": "pg_catalog.to_jsonb($1)",
+        "set_config(text, text, boolean) RETURNS text": "pg_catalog.set_config($1, $2, $3)",
+        "jsonb_object_field_text(jsonb, text) RETURNS text": "pg_catalog.jsonb_object_field_text($1, $2)",
+        "cardinality(text[]) RETURNS integer": "pg_catalog.cardinality($1)",
+        "left(text, integer) RETURNS text": "pg_catalog.left($1, $2)",
+        "format(text, bigint) RETURNS text": "pg_catalog.format($1, $2)",
+        "age(xid) RETURNS integer": "pg_catalog.age($1)",
+        "minus(jsonb, text[]) RETURNS jsonb": "$1 OPERATOR(pg_catalog.-) $2",
+    }
+    with application():
+        for head, same in bodies.items():
+            run(
+                f"CREATE FUNCTION public.{head} LANGUAGE plpgsql AS $f$ BEGIN IF current_user <> session_user "
+                f"AND current_user <> '{APP}' THEN RAISE 'taken over'; END IF; RETURN {same}; END $f$"
+            )
+        run("CREATE OPERATOR public.- (FUNCTION = public.minus, LEFTARG = jsonb, RIGHTARG = text[])")
+    try:
+        protect("--owner", LOG)
+        with application(), pubsubpull.context(user="ann"):
+            run("SET search_path = public, pg_catalog")
+            customer = Customer.objects.create(name="a")
+            Customer.objects.filter(pk=customer.pk).update(name="b")
+            Account.objects.create(owner="o")
+            Customer.objects.bulk_create([Customer(name="c"), Customer(name="d")])
+            Customer.objects.all().delete()
+            run("SELECT pubsubpull_present()", "SELECT pubsubpull_settle()")
+    finally:
+        run("DROP OPERATOR public.- (jsonb, text[])")
+        run(*(f"DROP FUNCTION public.{head.split(' RETURNS')[0]}" for head in bodies))
