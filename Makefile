@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # pip cannot install twice at once into the same environment
-.PHONY: help demo test test-all faults disasters bench lint screenshots clean
+.PHONY: help demo check test unit test-all faults disasters bench lint fix docs build screenshots clean
 
 # The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
@@ -28,6 +28,11 @@ test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
 	@$(RUN) -m coverage combine --quiet
 	@$(if $(ARGS),$(RUN) -m coverage report --fail-under=0 >/dev/null,$(RUN) -m coverage report)
 
+unit: $(VENV)/.test ## run the tests that need no database, in seconds
+	@$(RUN) -m pytest -q tests/unit $(ARGS)
+
+check: lint docs test ## what CI runs
+
 test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
 	@$(RUN) tests/all.py $(ARGS)
 
@@ -45,13 +50,25 @@ lint: $(VENV)/.lint ## check style and types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
+fix: $(VENV)/.lint ## put the style right where that can be done without you
+	@$(RUN) -m ruff check --fix --quiet .
+	@$(RUN) -m ruff format .
+
+docs: $(VENV)/.docs ## build the documentation in docs/_build/html; a warning is an error
+	@$(RUN) -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html $(ARGS)
+	@echo "docs/_build/html/index.html"
+
+build: $(VENV)/.test ## build the wheel and the source archive, in dist
+	@rm -rf dist build
+	@$(RUN) -m build --outdir dist $(ARGS) | tail -1
+
 screenshots: $(VENV)/.test ## make the pictures of the admin's pages, in docs/screenshots
 	@mkdir -p docs/screenshots
 	@PUBSUBPULL_SCREENSHOTS=docs/screenshots $(WITH_POSTGRES) test $(RUN) -m pytest -q tests/acceptance/test_browser*.py $(ARGS)
 
 clean: ## delete what these targets made
 	@if [ -x $(RUN) ]; then $(RUN) -m example.local_postgres stop >/dev/null || true; fi
-	rm -rf $(VENV) .venvs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venvs build dist docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
 
 # An environment knows its place and its Python. Where the clone was moved or that Python is gone, make it anew.
 ifneq ($(shell cat $(VENV)/.made 2>/dev/null && $(RUN) -c 1 2>&1),$(CURDIR))
@@ -74,7 +91,7 @@ $(VENV)/.made:
 	"$$found" -m venv --clear $(VENV)
 	@pwd -P > $@
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.lint: $(VENV)/.made pyproject.toml setup.py $(VENV)/.postgres
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.lint $(VENV)/.docs: $(VENV)/.made pyproject.toml setup.py $(VENV)/.postgres
 	@echo "==> installing pubsubpull[$(patsubst .%,%,$(@F))] into $(VENV)"
 	@$(RUN) -m pip install --quiet --editable '.[$(patsubst .%,%,$(@F))]'
 	@touch $@

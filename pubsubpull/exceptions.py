@@ -1,29 +1,31 @@
 """Every error that pubsubpull raises on purpose.
 
-PubSubPullError
-├── PublicationError        a model cannot be published as asked
-├── SettingsError           a setting of PUBSUBPULL is wrong
-├── CursorError             a cursor cannot be used
-│   ├── CursorInvalid       it does not decode
-│   └── CursorExpired       it is of another history of the log, or older than what is kept
-├── LogIsReadOnly           the ORM was asked to write to the change log
-├── ContextError            the metadata of a context is not JSON
-├── MetricsUnavailable      the package that writes metrics is not installed
-├── InvalidKey              a key does not fit the model's primary key
-├── InvalidColumn           a column is not one that readers get
-├── HistoryError            a history cannot be read as asked
-│   └── HistoryErased       what it would tell was erased on request
-├── RestoreError            an earlier state cannot be written back
-├── ImportFailed            another package's past cannot be brought into the log
-├── ProtectionError         the log cannot be protected as asked
-├── DumpError               a file is no whole dump of what it should be
-├── SecretError             a stored secret cannot be read
-├── SubscriptionError       a subscription cannot be made as asked; names the field
-├── ReplicaError            a replica cannot be declared or followed as asked
-│   └── ReplicaFailed       one could not apply what came; names the replica
-└── ServiceError            another service's answer to the client
-    ├── Unavailable         it could not be reached, or said so (may be retried)
-    └── Refused             it refused the call; carries its problem document
+Their tree::
+
+    PubSubPullError
+    ├── PublicationError        a model cannot be published as asked
+    ├── SettingsError           a setting of PUBSUBPULL is wrong
+    ├── CursorError             a cursor cannot be used
+    │   ├── CursorInvalid       it does not decode
+    │   └── CursorExpired       it is of another history of the log, or older than what is kept
+    ├── LogIsReadOnly           the ORM was asked to write to the change log
+    ├── ContextError            the metadata of a context is not JSON
+    ├── MetricsUnavailable      the package that writes metrics is not installed
+    ├── InvalidKey              a key does not fit the model's primary key
+    ├── InvalidColumn           a column is not one that readers get
+    ├── HistoryError            a history cannot be read as asked
+    │   └── HistoryErased       what it would tell was erased on request
+    ├── RestoreError            an earlier state cannot be written back
+    ├── ImportFailed            another package's past cannot be brought into the log
+    ├── ProtectionError         the log cannot be protected as asked
+    ├── DumpError               a file is no whole dump of what it should be
+    ├── SecretError             a stored secret cannot be read
+    ├── SubscriptionError       a subscription cannot be made as asked; names the field
+    ├── ReplicaError            a replica cannot be declared or followed as asked
+    │   └── ReplicaFailed       one could not apply what came; names the replica
+    └── ServiceError            another service's answer to the client
+        ├── Unavailable         it could not be reached, or said so (may be retried)
+        └── Refused             it refused the call; carries its problem document
 """
 
 from __future__ import annotations
