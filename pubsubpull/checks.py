@@ -12,7 +12,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, sql, triggers
 from pubsubpull.pull import server
 from pubsubpull.subscribe import labels
 
@@ -224,7 +224,7 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
 def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit.
 
-    W014: another log captures a table.
+    W014: another log captures a table. W015: this role may not call what the application needs.
     """
     found: list[CheckMessage] = []
     for using in databases or ():
@@ -255,8 +255,24 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             )
             for table in plan.taken
         ]
-        found += _levels(using)
+        found += _levels(using) + _rights(using)
     return found
+
+
+def _rights(using: str) -> list[CheckMessage]:
+    ((role, missing),) = sql.run(
+        using, sql.compose("queries/audit/missing", functions=sql.template("queries/audit/log_functions"))
+    )
+    if not missing:
+        return []
+    return [
+        checks.Warning(
+            f"Database {using}: The role {role} may not call {', '.join(missing)}, which the application needs.",
+            hint=f"Where {role} is the application's role, GRANT EXECUTE on them, or run `manage.py "
+            f"pubsubpull_protect --role {role}`, with the role that migrates.",
+            id="pubsubpull.W015",
+        )
+    ]
 
 
 def _levels(using: str) -> list[CheckMessage]:

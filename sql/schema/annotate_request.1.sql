@@ -5,3 +5,4 @@ BEGIN
     UPDATE {schema}.pubsubpull_request SET metadata = metadata || added WHERE id = request AND duration IS NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_annotate_request(uuid, jsonb) FROM PUBLIC;

@@ -9,3 +9,4 @@ BEGIN
     WHERE id = request AND duration IS NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_finish_request(uuid, integer, double precision, text, text) FROM PUBLIC;

@@ -82,3 +82,4 @@ BEGIN
     floor := last.floor;
 END
 $$;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_present() FROM PUBLIC;

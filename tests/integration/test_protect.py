@@ -16,6 +16,7 @@ import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit import protection, seals
 from pubsubpull.capture import feed, partitions, triggers
+from pubsubpull.checks import check_triggers
 from pubsubpull.models import Sample, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import health, maintenance, subscriptions, threads, upkeep
@@ -139,6 +140,63 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
         "pubsubpull_present",
         "pubsubpull_settle",
     ]
+
+
+EVERYBODY = [
+    "pubsubpull_hash_query",
+    "pubsubpull_instances",
+    "pubsubpull_key",
+    "pubsubpull_look",
+    "pubsubpull_mask",
+    "pubsubpull_move_replicas",
+    "pubsubpull_partitions",
+    "pubsubpull_past_id",
+    "pubsubpull_range_hash",
+    "pubsubpull_row_hashes",
+    "pubsubpull_seal_hash",
+    "pubsubpull_take_page",
+]
+"""What everybody may call: with their own rights, so that it does no more than they can do by themselves."""
+
+
+def test_everybody_may_call_only_what_runs_with_their_own_rights():
+    run("CREATE ROLE psp_low", "GRANT USAGE ON SCHEMA public TO psp_low")
+    try:
+        found = run(
+            "SELECT proname, prosecdef, has_function_privilege('psp_low', oid, 'EXECUTE'), "
+            "format('SELECT %I(%s)', proname, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ' ORDER BY i) "
+            "FROM unnest(proargtypes) WITH ORDINALITY AS a (t, i))) FROM pg_proc"
+            " WHERE proname LIKE 'pubsubpull%' AND pronamespace = 'public'::regnamespace ORDER BY 1"
+        )
+        assert [(name, definer) for name, definer, may, _ in found if may] == [(name, False) for name in EVERYBODY]
+        with application("psp_low"):
+            for name, _, may, call in found:
+                if not may and "anyelement" not in call:
+                    with (
+                        pytest.raises(ProgrammingError, match=f"permission denied for function {name}"),
+                        transaction.atomic(),
+                    ):
+                        run(call)
+    finally:
+        run("DROP OWNED BY psp_low", "DROP ROLE psp_low")
+
+
+def test_a_role_without_the_functions_it_needs_is_told_of_them():
+    run(
+        "CREATE ROLE psp_low",
+        'GRANT USAGE ON SCHEMA public, "Other Schema" TO psp_low',
+        "GRANT SELECT ON pubsubpull_change TO psp_low",
+    )
+    try:
+        assert "pubsubpull.W015" not in {warning.id for warning in check_triggers(databases=["default"])}
+        with application("psp_low"):
+            (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W015"]
+        assert "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_finish" in warning.msg
+        call_command("pubsubpull_protect", "--role", "psp_low", stdout=io.StringIO())
+        with application("psp_low"):
+            assert "pubsubpull.W015" not in {warning.id for warning in check_triggers(databases=["default"])}
+    finally:
+        run("DROP OWNED BY psp_low", "DROP ROLE psp_low")
 
 
 def test_the_role_reads_delivers_and_looks_after_partitions(client):
@@ -393,15 +451,22 @@ def _group():
 @pytest.mark.parametrize("inherits", ["INHERIT", "NOINHERIT"])
 def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is_taken_too(grantee, inherits):
     run(f"ALTER ROLE {APP} {inherits}")
-    for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
-        run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {grantee}")
+    with_the_owners_rights = run(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^pubsubpull_' AND prosecdef"
+    )
+    granted = ["ALL TABLES IN SCHEMA public", "ALL SEQUENCES IN SCHEMA public"]
+    granted += [f"FUNCTION {name}" for (name,) in with_the_owners_rights]
+    run(*(f"GRANT ALL ON {what} TO {grantee}" for what in granted))
     partition = there()[0].name
-    assert f"The log is append-only for {APP}." in protect()
-    with application():
-        assert_append_only()
-    if grantee == "psp_group":
-        with application("psp_group"):
-            assert_append_only(partition)
+    try:
+        assert f"The log is append-only for {APP}." in protect()
+        with application():
+            assert_append_only()
+        if grantee == "psp_group":
+            with application("psp_group"):
+                assert_append_only(partition)
+    finally:
+        run(*(f"REVOKE ALL ON {what} FROM {grantee}" for what in granted))
 
 
 @pytest.mark.usefixtures("_group")
