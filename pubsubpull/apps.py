@@ -17,11 +17,12 @@ class PubSubPullConfig(AppConfig):
 
         from pubsubpull import checks  # noqa: F401
         from pubsubpull.audit import tasks, wrapper
-        from pubsubpull.capture import triggers, unmigrated
+        from pubsubpull.capture import checks as capture_checks  # noqa: F401
+        from pubsubpull.capture import migrating, unmigrated
         from pubsubpull.replica import checks as replica_checks  # noqa: F401
 
         connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
         tasks.connect()
-        pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="pubsubpull.triggers")
+        pre_migrate.connect(migrating.before, sender=self, dispatch_uid="pubsubpull.triggers")
         pre_migrate.connect(unmigrated.before_migrate, sender=self, dispatch_uid="pubsubpull.unmigrated")
-        post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="pubsubpull.triggers")
+        post_migrate.connect(migrating.after, sender=self, dispatch_uid="pubsubpull.triggers")

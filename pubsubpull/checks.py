@@ -255,7 +255,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             )
             for table in plan.taken
         ]
-        found += _levels(using) + _rights(using)
+        found += _levels(plan) + _rights(using)
     return found
 
 
@@ -275,14 +275,14 @@ def _rights(using: str) -> list[CheckMessage]:
     ]
 
 
-def _levels(using: str) -> list[CheckMessage]:
+def _levels(plan: triggers.Plan) -> list[CheckMessage]:
     found: list[CheckMessage] = []
-    for publication in triggers.publications(using):
-        table = triggers.facts(publication, using)
-        if table and publication.level == "statement" and table.reasons():
+    for label, table in plan.tables.items():
+        publication = registry.get(label)
+        if publication and publication.level == "statement" and table.reasons():
             found.append(
                 checks.Warning(
-                    f"{publication.label} is captured per statement, but {'; '.join(table.reasons())}: "
+                    f"{label} is captured per statement, but {'; '.join(table.reasons())}: "
                     "changes may be missed or come in the wrong order.",
                     hint="Publish it with level='auto' or level='row'.",
                     obj=publication.model,

@@ -11,6 +11,7 @@ Their tree::
     ├── LogIsReadOnly           the ORM was asked to write to the change log
     ├── ContextError            the metadata of a context is not JSON
     ├── MetricsUnavailable      the package that writes metrics is not installed
+    ├── RowsHidden              row level security hides rows of a table from who reads it
     ├── InvalidKey              a key does not fit the model's primary key
     ├── InvalidColumn           a column is not one that readers get
     ├── HistoryError            a history cannot be read as asked
@@ -67,6 +68,10 @@ class ContextError(PubSubPullError):
 
 class MetricsUnavailable(PubSubPullError):
     """The package that writes metrics is not installed."""
+
+
+class RowsHidden(PubSubPullError):
+    """Row level security hides rows of a table from the database's role, so that it cannot be read whole."""
 
 
 class InvalidKey(PubSubPullError):

@@ -11,7 +11,7 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.audit import context, span
-from pubsubpull.capture import registry, sql, triggers
+from pubsubpull.capture import registry, sql, tables, triggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def baseline(label: str, *, using: str, since: int | None = None) -> Iterator[Pr
 
     With `since` it is all rows that have no change after that version. A row that others hold a lock on is
     left to the end, and then waited for alone: no writer ever waits for this in a circle. Interrupted, it goes on
-    where it is started again, since what is recorded has a change. Raises `PublicationError`.
+    where it is started again, since what is recorded has a change. Raises `PublicationError` and `RowsHidden`.
     """
     publication, hidden = _ready(label, using)
     parts: dict[str, Any] = {
@@ -54,6 +54,7 @@ def baseline(label: str, *, using: str, since: int | None = None) -> Iterator[Pr
         **parts,
         "label": publication.label,
         "excluded": hidden,
+        "known": publication.known_columns,
         "masked": publication.masked_columns,
         "since": -span.LATEST if since is None else since,
     }
@@ -84,6 +85,7 @@ def _ready(label: str, using: str) -> tuple[Publication, list[str]]:
     table = plan.tables.get(publication.label) if plan else None
     if plan is None or table is None:
         raise exceptions.PublicationError(f"{publication.label} has no table in the database {using}, or that no log.")
+    tables.require_whole(publication, using)
     if any((action.schema, action.table) == (table.schema, table.table) for action in plan.actions):
         raise exceptions.PublicationError(
             f"The triggers of {publication.label} are not in place: a row that changes after it was recorded would be "

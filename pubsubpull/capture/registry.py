@@ -58,6 +58,22 @@ class Publication:
         """The columns that reach the log as a constant."""
         return [self._column(name) for name in self.mask]
 
+    @property
+    def hides(self) -> bool:
+        """Whether it excludes or masks anything: then a column that no field of the model has is left out as well."""
+        return bool(self.exclude or self.mask)
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """The columns of the model's fields that are neither excluded nor masked."""
+        hidden = {*self.excluded_columns, *self.masked_columns}
+        return [str(f.column) for f in self.model._meta.local_concrete_fields if f.column and f.column not in hidden]
+
+    @property
+    def known_columns(self) -> list[str] | None:
+        """The only columns that readers may get, some of them masked; None where all do, as nothing is hidden."""
+        return [*self.shown_columns, *self.masked_columns] if self.hides else None
+
     def _column(self, name: str) -> str:
         field = self.model._meta.get_field(name)
         column = getattr(field, "column", None)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import psycopg.abc
 import psycopg.adapt
-from django.db import connections
+from django.db import ProgrammingError, connections
 from psycopg import sql
+
+from pubsubpull import exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,8 +96,23 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
     connection.ensure_connection()
     pg = connection.connection
     cursor_class = getattr(pg, CURSORS, psycopg.ClientCursor)
-    with connection.wrap_database_errors, cursor_class(pg) as cursor:
+    with _refusals(), connection.wrap_database_errors, cursor_class(pg) as cursor:
         yield cursor
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise `RowsHidden` where PostgreSQL refuses to read a table, since it would leave rows out."""
+    try:
+        yield
+    except ProgrammingError as error:
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.Error) or cause.diag.source_function != "check_enable_rls":
+            raise
+        raise exceptions.RowsHidden(
+            f"{cause.diag.message_primary}: rows would be left out. Let a database role serve it that sees all rows: "
+            "one with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
+        ) from error
 
 
 def run_bound(using: str, query: sql.SQL | sql.Composed, **values: Any) -> list[tuple[Any, ...]]:

@@ -12,54 +12,22 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from psycopg import sql as psql
 
 from pubsubpull import conf
-from pubsubpull.capture import feed, functions, patience, registry, sql
+from pubsubpull.capture import functions, patience, registry, sql, tables
+from pubsubpull.capture.arguments import Arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pubsubpull.capture.registry import Publication
+    from pubsubpull.capture.tables import Facts
 
 PREFIX = "00_pubsubpull_"
 """Triggers fire in the order of their names: ours must see a row before others write."""
-
-FIRST = ("pubsubpull", "0001_log")
-"""The migration that made the log, and takes it away."""
 
 Place = tuple[str, str, str]
 """Where a trigger is: schema, table, name."""
 
 logger = logging.getLogger("pubsubpull")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What decides how a table is captured."""
-
-    schema: str
-    table: str
-    partitioned: bool
-    row_triggers: tuple[str, ...]
-    cascades: tuple[str, ...]
-    computed: tuple[str, ...]
-    guarded: tuple[str, ...]
-    partitions: tuple[tuple[str, str], ...]
-
-    def level(self, asked: registry.Level) -> registry.Level:
-        """Return `row` or `statement`: what was asked for, or what the table needs."""
-        if asked != "auto":
-            return asked
-        return "row" if self.reasons() else "statement"
-
-    def reasons(self) -> list[str]:
-        """Say why a statement's trigger would not do for this table; empty where it would."""
-        found = [f"its row trigger {name}" for name in self.row_triggers]
-        found += [f"the foreign key {name} changes rows when a key moves" for name in self.cascades]
-        if self.partitioned:
-            found.append("it is partitioned, and a write may name a partition")
-        found += [
-            f"its json column {name} may hold what jsonb cannot, and the write would fail" for name in self.guarded
-        ]
-        return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +38,7 @@ class Trigger:
     table: str
     name: str
     statement: psql.Composed
+    arguments: Arguments
 
     @property
     def place(self) -> Place:
@@ -80,6 +49,15 @@ class Trigger:
     def fingerprint(self) -> str:
         """A hash of the text that makes the trigger."""
         return "pubsubpull:" + hashlib.sha256(self.statement.as_string().encode()).hexdigest()[:32]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InPlace:
+    """A trigger that is there: what it was made from, None where it is disabled, its log's schema, its arguments."""
+
+    fingerprint: str | None
+    log: str
+    arguments: Arguments
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,24 +92,16 @@ class Plan:
     """The labels of published models that have no table here."""
     taken: tuple[str, ...]
     """Tables, each with the schema of another log that captures it: their triggers stay as they are."""
+    refused: dict[str, str]
+    """The labels of published models whose tables cannot be captured, each with the reason."""
+    exposed: dict[str, tuple[str, ...]]
+    """By label, the columns that are to be hidden, and that the triggers in place still show."""
 
     def gaps(self, using: str) -> list[str]:
         """Say what is published and not captured here, and cannot be."""
         found = [f"{label} is published but has no table in the database {using}" for label in self.without_table]
-        return found + [f"{table}, is captured already: a table is captured into one log" for table in self.taken]
-
-
-def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | None:
-    """Look at a published model's table; None where it does not exist."""
-    return facts_of([publication], using)[0]
-
-
-def facts_of(published: Sequence[Publication], using: str) -> list[Facts | None]:
-    """Look at the tables of published models, in one query; None for each that does not exist."""
-    relations = [psql.Identifier(*filter(None, one.table)).as_string() for one in published]
-    rows = sql.run(using, sql.compose("queries/table_facts", relations=relations)) if relations else []
-    found = {place: _facts(*row) for place, *row in rows}
-    return [found.get(place) for place in range(1, len(relations) + 1)]
+        found += [f"{table}, is captured already: a table is captured into one log" for table in self.taken]
+        return found + [f"{label} is published but not captured: {reason}" for label, reason in self.refused.items()]
 
 
 def publications(using: str) -> Iterator[Publication]:
@@ -152,32 +122,29 @@ def log_schema(using: str) -> str | None:
 
 def wanted(publication: Publication, table: Facts, *, schema: str) -> list[Trigger]:
     """Return the triggers that capture one table; `schema` is the log's."""
-    arguments = psql.SQL(", ").join(
-        psql.Literal(text)
-        for text in (
-            publication.label,
-            _array(publication.key_columns),
-            _array([*publication.excluded_columns, *table.computed]),
-            _array(publication.masked_columns),
-            *([_array([*table.guarded])] if table.guarded else []),
-        )
-    )
-
-    def make(kind: str, place: tuple[str, str]) -> Trigger:
-        name = PREFIX + kind
-        statement = sql.compose(
-            f"triggers/{kind}",
-            name=psql.Identifier(name),
-            table=psql.Identifier(*place),
-            schema=psql.Identifier(schema),
-            arguments=arguments,
-        )
-        return Trigger(schema=place[0], table=place[1], name=name, statement=statement)
-
+    arguments = Arguments.of(publication, table)
     place = (table.schema, table.table)
     kinds = ["row"] if table.level(publication.level) == "row" else ["insert", "update", "delete"]
-    found = [make(kind, place) for kind in [*kinds, "truncate"]]
-    return found + [make("truncate_partition", partition) for partition in table.partitions]
+    # Of a table with children alone, no truncate takes all rows that are read with it.
+    kinds.append("truncate_partition" if table.children else "truncate")
+    found = [make(kind, place, arguments, schema=schema) for kind in kinds]
+    found += [make("truncate_partition", partition, arguments, schema=schema) for partition in table.partitions]
+    for child in table.children:
+        own = arguments.of_child(table, child)
+        found += [make(kind, child.place, own, schema=schema) for kind in ("row", "truncate_partition")]
+    return found
+
+
+def make(kind: str, place: tuple[str, str], arguments: Arguments, *, schema: str) -> Trigger:
+    """Return the trigger of this kind on a table, which calls a function of the log's `schema`."""
+    statement = sql.compose(
+        f"triggers/{kind}",
+        name=psql.Identifier(PREFIX + kind),
+        table=psql.Identifier(*place),
+        schema=psql.Identifier(schema),
+        arguments=psql.SQL(", ").join(map(psql.Literal, arguments.texts())),
+    )
+    return Trigger(schema=place[0], table=place[1], name=PREFIX + kind, statement=statement, arguments=arguments)
 
 
 def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
@@ -185,37 +152,62 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
     schema = log_schema(using)
     if schema is None:
         return None
-    needed: list[Trigger] = []
-    tables: dict[str, Facts] = {}
+    needed: dict[Place, Trigger] = {}
+    found: dict[str, Facts] = {}
     without: list[str] = []
+    refused: dict[str, str] = {}
     published = list(publications(using))
-    for publication, table in zip(published, facts_of(published, using), strict=True):
+    for publication, table in zip(published, tables.of(published, using), strict=True):
         if table is None:
             without.append(publication.label)
+            continue
+        triggers = {} if table.refusal else {one.place: one for one in wanted(publication, table, schema=schema)}
+        shared = next((f"{s}.{t}" for s, t, _ in triggers.keys() & needed.keys()), None)
+        if reason := table.refusal or (shared and f"another published model has its table {shared}"):
+            refused[publication.label] = reason
         else:
-            tables[publication.label] = table
-            needed += wanted(publication, table, schema=schema)
-    there, others = _there(schema, using)
-    taken = {(one.schema, one.table): others[one.place] for one in needed if one.place in others}
-    needed = [one for one in needed if (one.schema, one.table) not in taken]
-    actions = [
-        Action(verb="drop", schema=s, table=t, name=n)
-        for s, t, n in there.keys() - {trigger.place for trigger in needed}
-    ]
-    for trigger in needed:
-        if trigger.place not in there:
-            actions.append(_make("create", trigger))
-        elif there[trigger.place] != trigger.fingerprint:
-            actions.append(_make("replace", trigger))
+            found[publication.label] = table
+            needed |= triggers
+    there, others = in_place(schema, using)
+    taken = {(s, t): others[s, t, n].log for s, t, n in needed.keys() & others.keys()}
+    needed = {place: trigger for place, trigger in needed.items() if place[:2] not in taken}
+    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n in there.keys() - needed.keys()]
+    for place, trigger in needed.items():
+        if place not in there:
+            actions.append(making("create", trigger))
+        elif there[place].fingerprint != trigger.fingerprint:
+            actions.append(making("replace", trigger))
     actions.sort(key=lambda action: (action.schema, action.table, action.name))
     actions[:0] = _replacing(functions.state(schema, using).differing, schema)
     return Plan(
-        wanted=tuple(needed),
-        tables=tables,
+        wanted=tuple(needed.values()),
+        tables=found,
         actions=tuple(actions),
         without_table=tuple(without),
         taken=tuple(f"{s}.{t}, into the log of the schema {log}" for (s, t), log in sorted(taken.items())),
+        refused=refused,
+        exposed=_exposed(needed, there),
     )
+
+
+def in_place(schema: str, using: str) -> tuple[dict[Place, InPlace], dict[Place, InPlace]]:
+    """Return the triggers that write to the log in `schema`, and those that write to others."""
+    rows = sql.run(using, sql.template("queries/triggers"))
+    found = {
+        (s, t, n): InPlace(fingerprint=mark, log=log, arguments=Arguments.read(bytes(data)))
+        for s, t, n, mark, log, data in rows
+    }
+    mine = {place: one for place, one in found.items() if one.log == schema}
+    return mine, {place: one for place, one in found.items() if one.log != schema}
+
+
+def _exposed(needed: dict[Place, Trigger], there: dict[Place, InPlace]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for place in needed.keys() & there.keys():
+        told, new = there[place].arguments, needed[place].arguments
+        shown = (new.hidden & {*(new.columns or ())}) - told.hidden
+        found.setdefault(told.label, set()).update(shown if told.columns is None else shown & {*told.shown})
+    return {label: tuple(sorted(names)) for label, names in sorted(found.items()) if names}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -281,31 +273,12 @@ def perform(
     )
 
 
-def after_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
-    """Reconcile the triggers after each `migrate`, and start the log's history where it has none.
+def drop_all(schema: str, using: str) -> None:
+    """Drop the triggers one table at a time where the log is to go: in one transaction, writers would wait.
 
-    Where the log has just gone, one that is further along the search path is another service's.
-    """
-    if not _goes(plan) and log_schema(using) is not None:
-        sync(using)
-        if not connections[using].in_atomic_block:
-            feed.present(using)
-
-
-def before_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
-    """Have the functions follow a schema that was renamed, so that migrations may write.
-
-    Drop the triggers one table at a time where all of pubsubpull is to go: in one transaction, writers would wait.
     Raises `CommandError` where one cannot be dropped in time; the log is left as it is then.
     """
-    schema = log_schema(using)
-    if schema is None:
-        return
-    functions.replace(functions.state(schema, using).moved, using)
-    if not _goes(plan):
-        return
-    mine, _others = _there(schema, using)
-    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n in mine]
+    actions = [Action(verb="drop", schema=s, table=t, name=n) for s, t, n in in_place(schema, using)[0]]
     if left := perform(actions, using).left:
         tables = ", ".join(sorted({f"{one.schema}.{one.table}" for one in left}))
         raise CommandError(
@@ -314,33 +287,8 @@ def before_migrate(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: An
         )
 
 
-def _goes(plan: Sequence[tuple[Any, bool]]) -> bool:
-    """Say whether the log is taken away."""
-    return any(backwards and (one.app_label, one.name) == FIRST for one, backwards in plan)
-
-
-def _there(schema: str, using: str) -> tuple[dict[Place, str | None], dict[Place, str]]:
-    """Return the triggers that write to the log in `schema` with their fingerprints, and others' with their schemas."""
-    rows = sql.run(using, sql.template("queries/triggers"))
-    mine: dict[Place, str | None] = {(s, t, n): mark for s, t, n, mark, log in rows if log == schema}
-    return mine, {(s, t, n): log for s, t, n, _, log in rows if log != schema}
-
-
-def _facts(schema: str, table: str, partitioned: bool, *rest: list[Any]) -> Facts:
-    row_triggers, cascades, computed, guarded, partitions = rest
-    return Facts(
-        schema=schema,
-        table=table,
-        partitioned=partitioned,
-        row_triggers=tuple(row_triggers),
-        cascades=tuple(cascades),
-        computed=tuple(computed),
-        guarded=tuple(guarded),
-        partitions=tuple((a, b) for a, b in partitions),
-    )
-
-
-def _make(verb: str, trigger: Trigger) -> Action:
+def making(verb: str, trigger: Trigger) -> Action:
+    """Return the action that makes a trigger."""
     return Action(verb=verb, schema=trigger.schema, table=trigger.table, name=trigger.name, trigger=trigger)
 
 
@@ -355,9 +303,3 @@ def _do(action: Action, using: str) -> None:
         return
     sql.run(using, action.trigger.statement)
     sql.run(using, sql.compose("triggers/comment", **place, fingerprint=action.trigger.fingerprint))
-
-
-def _array(names: list[str]) -> str:
-    r"""Return names as a PostgreSQL array literal: [] → {}, ["a", 'b"'] → {"a","b\""}."""
-    quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
-    return "{" + ",".join(quoted) + "}"

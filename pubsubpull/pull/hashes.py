@@ -106,6 +106,7 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
         label=publication.label,
         columns=publication.key_columns,
         excluded=publication.excluded_columns,
+        known=publication.known_columns,
         masked=publication.masked_columns,
     )
     ((items,),) = _run(query, using)
@@ -124,6 +125,7 @@ def _sent(publication: Publication, using: str) -> dict[str, bool]:
         "queries/sent_columns",
         relation=_relation(publication).as_string(),
         excluded=publication.excluded_columns,
+        known=publication.known_columns,
     )
     return {str(name): bool(collated) for name, collated in sql.run(using, query)}
 

@@ -93,6 +93,7 @@ def query(
         label=publication.label,
         columns=publication.key_columns,
         excluded=publication.excluded_columns,
+        known=publication.known_columns,
         masked=publication.masked_columns,
         past=None if past is None else parts(publication, past),
         until=None if until is None else parts(publication, until),

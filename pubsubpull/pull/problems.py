@@ -118,6 +118,10 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911  a ta
             return invalid("body", "is not JSON in UTF-8.")
         case HttpError():
             return Problem(status=error.status_code, type="invalid", title="The call is not valid", detail=str(error))
+        case exceptions.RowsHidden():
+            return unavailable(
+                "Row level security hides rows of this table from the service. Its operator sees to that."
+            )
         case OperationalError():
             return unavailable("The database does not answer. Try again.")
         case ProgrammingError() if _without_log(error):
@@ -152,6 +156,7 @@ def install(api: NinjaAPI) -> None:
         exceptions.HistoryErased,
         exceptions.SubscriptionError,
         exceptions.MetricsUnavailable,
+        exceptions.RowsHidden,
         AuthenticationError,
         ValidationError,
         HttpError,

@@ -12,7 +12,7 @@ from psycopg import errors
 from psycopg import sql as psql
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import registry, sql
+from pubsubpull.capture import registry, sql, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,9 @@ def write(publication: Publication, rows: QuerySet[Any], *, using: str) -> int:
     """Put the rows of a query into the log as they are now, as updates that change nothing; return how many.
 
     Each row is read under its lock, so that its change stands in the log where it belongs, before any later one.
+    Raises `RowsHidden`.
     """
+    tables.require_whole(publication, using)
     rows = rows.using(using)
     if not (rows.query.is_sliced or rows.query.combinator):
         rows = rows.order_by("pk")  # so that two at once lock the rows of one batch after the other
@@ -83,6 +85,7 @@ def _write(publication: Publication, keys: list[Any], using: str) -> int:
         label=publication.label,
         columns=publication.key_columns,
         excluded=publication.excluded_columns,
+        known=publication.known_columns,
         masked=publication.masked_columns,
         keys=json.dumps(parts),
     )

@@ -7,6 +7,7 @@ CREATE FUNCTION {schema}.pubsubpull_baseline(
     OUT written bigint, OUT skipped jsonb
 ) LANGUAGE plpgsql VOLATILE
 SET jit = off
+SET row_security = off
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'
@@ -19,9 +20,7 @@ DECLARE
     key_of text := CASE WHEN cardinality(columns) = 1 THEN format('to_jsonb(%s) #>> ''{}''', names) ELSE format('jsonb_build_array(%s)::text', names) END;
     unknown text := format(  -- with LIMIT, so that it stays a look by the index for each row
         '(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = %L AND c.key = %s AND c.id > %s LIMIT 1) IS NULL', label, key_of, since);
-    guarded text[] := ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
-                            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-                              AND ('json'::regtype IN (y.oid, y.typbasetype) OR y.oid = 'json[]'::regtype));
+    guarded text[] := {schema}.pubsubpull_guarded_columns(relation);
     row_of text := CASE WHEN guarded = '{}' THEN 'to_jsonb(t.*)'
                         ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
     -- Of each array of texts, a row of literals, which PostgreSQL reads as the columns' types.

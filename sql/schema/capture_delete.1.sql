@@ -28,9 +28,15 @@ BEGIN
     moment := clock_timestamp();
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
-        SELECT transaction, moment, label, 'D', j ->> key_column, request, j
+        SELECT transaction, moment, label, 'D', coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]), request, j
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     ELSE
+        IF NOT (SELECT to_jsonb(o.*) ?& columns FROM old_rows o LIMIT 1) THEN
+            columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+        END IF;
+        IF tg_nargs > 5 THEN
+            excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
+        END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D', {schema}.pubsubpull_key(j, columns), request, {schema}.pubsubpull_mask(j - excluded, masked)
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;

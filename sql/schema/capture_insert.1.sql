@@ -1,4 +1,5 @@
--- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns (the last three as array literals).
+-- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns; where it hides any, also what
+-- pubsubpull_guarded and pubsubpull_left_out are told. All but the model are array literals.
 -- The settings are pinned so that a value has the same text whatever session wrote it.
 CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -29,9 +30,15 @@ BEGIN
     moment := clock_timestamp();
     IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
-        SELECT transaction, moment, label, 'I', j ->> key_column, request, j
+        SELECT transaction, moment, label, 'I', coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]), request, j
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
+        IF NOT (SELECT to_jsonb(n.*) ?& columns FROM new_rows n LIMIT 1) THEN
+            columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+        END IF;
+        IF tg_nargs > 5 THEN
+            excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
+        END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I', {schema}.pubsubpull_key(j, columns), request, {schema}.pubsubpull_mask(j - excluded, masked)
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;

@@ -1,5 +1,5 @@
 -- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would fire too late.
--- Arguments as for pubsubpull_capture_insert, and fifth, where there are any, the columns of type json.
+-- Arguments as for pubsubpull_capture_insert, the fifth of which is the columns that jsonb may not hold.
 CREATE FUNCTION {schema}.pubsubpull_capture_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -12,18 +12,28 @@ SET bytea_output = 'hex'
 AS $$
 DECLARE
     columns text[] := tg_argv[1];
-    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(old) ELSE {schema}.pubsubpull_guarded(old, tg_relid, tg_argv[4]::text[]) END END;
-    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN tg_nargs < 5 THEN to_jsonb(new) ELSE {schema}.pubsubpull_guarded(new, tg_relid, tg_argv[4]::text[]) END END;
-    old_key text := CASE WHEN tg_op <> 'INSERT' THEN {schema}.pubsubpull_key(before, columns) END;
-    new_key text := CASE WHEN tg_op <> 'DELETE' THEN {schema}.pubsubpull_key(after, columns) END;
+    excluded text[] := tg_argv[2];
+    guarded text[] := coalesce(tg_argv[4], '{}');
+    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN guarded = '{}' THEN to_jsonb(old) ELSE {schema}.pubsubpull_guarded(old, tg_relid, guarded) END END;
+    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN guarded = '{}' THEN to_jsonb(new) ELSE {schema}.pubsubpull_guarded(new, tg_relid, guarded) END END;
+    old_key text;
+    new_key text;
     -- From which id on the changes of this transaction may be out of order; the empty text where none can be.
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
+    IF NOT coalesce(after, before) ?& columns THEN
+        columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+    END IF;
+    IF tg_nargs > 5 THEN
+        excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
+    END IF;
+    old_key := CASE WHEN tg_op <> 'INSERT' THEN {schema}.pubsubpull_key(before, columns) END;
+    new_key := CASE WHEN tg_op <> 'DELETE' THEN {schema}.pubsubpull_key(after, columns) END;
     IF (marker = '') IS NOT FALSE AND (pg_trigger_depth() > 1 OR old_key <> new_key) THEN
         marker := (SELECT last_value FROM {schema}.pubsubpull_change_id_seq) - 1;
         PERFORM set_config('pubsubpull.nested', marker, true);
     END IF;
-    PERFORM {schema}.pubsubpull_log_row(tg_argv[0], columns, tg_argv[2]::text[], tg_argv[3]::text[], before, after);
+    PERFORM {schema}.pubsubpull_log_row(tg_argv[0], columns, excluded, tg_argv[3]::text[], before, after);
     IF marker <> '' THEN
         -- A row that has an xmax by now was written, or locked, since the statement wrote it.
         PERFORM {schema}.pubsubpull_put_in_order(tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END)

@@ -9,13 +9,16 @@ SET "IntervalStyle" = 'postgres'
 SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
+DECLARE
+    columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[]);
+    excluded text[] := CASE WHEN tg_nargs > 5 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv) ELSE tg_argv[2]::text[] END;
 BEGIN
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old)
          SELECT $1, ''D'', {schema}.pubsubpull_key(j, $2), $5, {schema}.pubsubpull_mask(j - $3, $4)
          FROM (SELECT to_jsonb(r.*) AS j FROM ONLY %I.%I r OFFSET 0) AS rows', tg_table_schema, tg_table_name
-    ) USING tg_argv[0], tg_argv[1]::text[], tg_argv[2]::text[], tg_argv[3]::text[], {schema}.pubsubpull_request_id();
+    ) USING tg_argv[0], columns, excluded, tg_argv[3]::text[], {schema}.pubsubpull_request_id();
     RETURN NULL;
 END
 $$;

@@ -30,6 +30,13 @@ BEGIN
     IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         affected := 2;
     END IF;
+    IF affected > 0 AND NOT before ?& columns THEN
+        columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+        key_column := columns[1];
+    END IF;
+    IF tg_nargs > 5 AND affected > 0 THEN
+        excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
+    END IF;
     IF affected = 1 THEN
         IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 AND before ->> key_column = after ->> key_column THEN
             IF NOT record_image_eq(ROW(before), ROW(after)) THEN

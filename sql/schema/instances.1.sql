@@ -8,6 +8,7 @@ CREATE FUNCTION {schema}.pubsubpull_instances(
     OUT items text, OUT n bigint, OUT last_key text
 ) LANGUAGE plpgsql STABLE
 SET jit = off
+SET row_security = off
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'
@@ -26,9 +27,7 @@ DECLARE
                            (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) ELSE '' END;
     key_of text := CASE WHEN cardinality(columns) = 1 THEN format('j ->> %L', columns[1]) ELSE '{schema}.pubsubpull_key(j, $2)' END;
     data_of text := CASE WHEN masked <> '{}' THEN '{schema}.pubsubpull_mask(j - $3, $4)' WHEN excluded <> '{}' THEN 'j - $3' ELSE 'j' END;
-    guarded text[] := ARRAY(SELECT a.attname::text FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
-                            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
-                              AND ('json'::regtype IN (y.oid, y.typbasetype) OR y.oid = 'json[]'::regtype));
+    guarded text[] := {schema}.pubsubpull_guarded_columns(relation);
     row_of text := CASE WHEN guarded = '{}' THEN 'to_jsonb(t.*)'
                         ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
 BEGIN

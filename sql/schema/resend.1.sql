@@ -3,6 +3,7 @@
 CREATE FUNCTION {schema}.pubsubpull_resend(relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb)
 RETURNS bigint LANGUAGE plpgsql VOLATILE
 SET jit = off
+SET row_security = off
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'

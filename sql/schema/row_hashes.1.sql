@@ -3,6 +3,7 @@ CREATE FUNCTION {schema}.pubsubpull_row_hashes(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[], at_most integer
 ) RETURNS TABLE (key text, hash bigint) LANGUAGE plpgsql STABLE
 SET jit = off
+SET row_security = off
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'

@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import MigrationWriter
 
 from pubsubpull import models
-from pubsubpull.capture import feed, triggers
+from pubsubpull.capture import feed, migrating, triggers
 from pubsubpull.capture.operations import RunFiles
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer
@@ -68,5 +68,5 @@ def test_after_migrate_within_a_transaction_succeeds():
     from django.db import transaction
 
     with transaction.atomic():
-        triggers.after_migrate(using="default")
+        migrating.after(using="default")
     assert triggers.plan().actions == ()

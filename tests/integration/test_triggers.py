@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import migrating, registry, tables, triggers
 from pubsubpull.capture.models import Change
 from pubsubpull.checks import check_triggers
 from tests.sessions import session
@@ -89,7 +89,7 @@ def test_auto_takes_row_where_a_statement_would_be_too_late():
     assert kinds("shop_account") == {"row", "truncate"}
     assert kinds("shop_event") == {"row", "truncate"}
     assert kinds("shop_event_north") == {"truncate_partition"}
-    assert triggers.facts(registry.get("shop.account")).reasons() == ["its row trigger number"]
+    assert tables.facts(registry.get("shop.account")).reasons() == ["its row trigger number"]
 
 
 def test_auto_takes_row_where_a_foreign_key_changes_rows_when_a_key_moves():
@@ -229,7 +229,7 @@ def test_a_database_without_a_log_has_no_plan_and_says_how_to_make_one():
         assert check_triggers(databases=["default"]) == []
         with pytest.raises(CommandError, match="manage.py migrate --database default"):
             call()
-        triggers.after_migrate(using="default")
+        migrating.after(using="default")
     finally:
         run("DROP SCHEMA elsewhere")
         run("RESET search_path")

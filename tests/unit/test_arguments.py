@@ -1,0 +1,52 @@
+"""What triggers are told of their tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from pubsubpull.capture import migrating
+from pubsubpull.capture.arguments import Arguments
+from pubsubpull.capture.registry import Publication
+from tests.shop.models import Order
+
+FULL = Arguments(
+    label="shop.order",
+    keys=("id",),
+    excluded=('a "quoted" one', "back\\slash"),
+    masked=("é,{}",),
+    guarded=("json",),
+    columns=("id", "", 'a "quoted" one', "back\\slash", "é,{}", "shown"),
+    shown=("id", "shown"),
+)
+
+
+@pytest.mark.parametrize(
+    "given", [FULL, Arguments(label="x.y", keys=("a", "b"), guarded=("j",)), Arguments(label="x.y", keys=())]
+)
+def test_they_are_read_as_they_were_written(given):
+    data = b"".join(text.encode() + b"\0" for text in given.texts())
+    assert Arguments.read(data) == given
+
+
+def told(*columns, shown=(), excluded=(), masked=()):
+    plain = Arguments(label="shop.order", keys=("id",), excluded=excluded, masked=masked)
+    return plain.hiding(columns, shown) if shown else plain
+
+
+def test_before_a_migration_a_renamed_field_may_be_shown_under_both_names():
+    before = told("id", "state", "note", shown=["id", "state"], excluded=("note",))
+    ahead = migrating.ahead(before, Publication(model=Order, exclude=("internal_note",)), ("id", "state", "note"))
+    assert {"state", "status"} <= set(ahead.shown)
+    assert {"note", "internal_note"} <= set(ahead.excluded)
+
+
+def test_before_a_migration_what_was_hidden_is_not_shown_under_any_name_that_it_has_by_now():
+    before = told("id", "status", "note", shown=["id", "status"], excluded=("note",))
+    ahead = migrating.ahead(before, Publication(model=Order), ("id", "x", "status"))
+    assert "status" in ahead.excluded
+    assert "status" not in ahead.shown
+
+
+def test_before_a_migration_a_table_that_hides_nothing_stays_as_it_is():
+    before = told("id", "status")
+    assert migrating.ahead(before, Publication(model=Order), ("id", "status")) is before
