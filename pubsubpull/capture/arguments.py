@@ -49,9 +49,8 @@ class Arguments:
 
     def of_child(self, table: Facts, child: Child) -> Arguments:
         """Return these for a table that inherits: of its own columns none reaches the log."""
-        return self.hiding(
-            child.columns, (name for name in table.columns if name) if self.columns is None else self.shown
-        )
+        shown = [name for name in table.columns if name] if self.columns is None else self.shown
+        return dataclasses.replace(self, guarded=child.guarded).hiding(child.columns, shown)
 
     @property
     def hidden(self) -> set[str]:

@@ -57,7 +57,7 @@ def check_tables(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
             checks.Warning(
                 f"Database {using}: {', '.join(names)} of {label} is to be hidden, and is written into the log "
                 "until the triggers are replaced.",
-                hint="Run `manage.py pubsubpull_triggers --sync`, then take out what is there: see `pubsubpull_forget`.",
+                hint="Run `manage.py pubsubpull_triggers --sync`; `pubsubpull_forget` takes out what the log has.",
                 id="pubsubpull.W041",
             )
             for label, names in plan.exposed.items()
@@ -88,7 +88,7 @@ def _of(label: str, table: Facts, using: str) -> Iterator[CheckMessage]:
         yield checks.Warning(
             f"Database {using}: {name} is unlogged: a crash empties it, which no trigger sees, and readers of its "
             "changes keep the rows.",
-            hint="ALTER TABLE … SET LOGGED, or copy it anew to all readers after a crash.",
+            hint="Make it a logged table, or copy it anew to all readers after a crash.",
             id="pubsubpull.W044",
         )
 

@@ -112,8 +112,8 @@ def require_whole(publication: Publication, using: str) -> None:
     ((secured,),) = sql.run(using, sql.compose("queries/secured", relation=relation))
     if secured:
         raise exceptions.RowsHidden(
-            f"Row level security hides rows of {publication.label} from this role of the database {using}. Use one with "
-            "BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
+            f"Row level security hides rows of {publication.label} from the role that {using} is reached with. Use one "
+            "with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
         )
 
 

@@ -55,6 +55,8 @@ class Migration(migrations.Migration):
                 "adopt_default.1",
                 "prune_requests.1",
                 "excluded.1",
+                "hstore.1",
+                "readable.1",
                 "instances.1",
                 "hash_query.1",
                 "range_hash.1",

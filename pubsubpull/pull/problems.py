@@ -95,7 +95,7 @@ def erased(error: exceptions.HistoryErased) -> Problem:
     return Problem(status=410, type="erased", title="Erased on request", detail=str(error), field="at")
 
 
-def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911  a table
+def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0912  a table
     """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
     match error:
         case Problem():

@@ -28,6 +28,7 @@ AS_TEXT = frozenset({
     "smallint", "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
 })  # fmt: skip
 """Types that take the text of a JSON value as it is; their length or precision is seen to on the way into the table."""
+_HSTORE = re.compile(r'(^|\.)"?hstore"?(\[\])*$')
 _LENGTH = re.compile(r"\([0-9, ]+\)")
 
 
@@ -267,11 +268,17 @@ def _values(
     given = {"extra": psql.SQL("p.extra"), "constant": psql.SQL("{}::jsonb").format(json.dumps(constants, cls=Encoder))}
     joined = [
         psql.SQL("CROSS JOIN LATERAL jsonb_to_record({}) AS {}({})").format(
-            given.get(record) or _object(types, places), psql.Identifier(record), _definitions(types)
+            _readable(given.get(record) or _object(types, places), types), psql.Identifier(record), _definitions(types)
         )
         for record, types in records.items()
     ]
     return {"values": psql.Composed(values).join(COMMA), "records": psql.Composed(joined).join(psql.SQL(" "))}
+
+
+def _readable(row: psql.Composable, types: Mapping[str, psql.SQL]) -> psql.Composable:
+    """Return a row whose values of hstore, which are objects in it, are as hstore reads them."""
+    names = [name for name, kind in types.items() if _HSTORE.search(kind.as_string())]
+    return psql.SQL("pubsubpull_readable({}, {}::text[])").format(row, psql.Literal(names)) if names else row
 
 
 def _direct(place: int, kind: psql.SQL, *, exact: bool) -> psql.Composable | None:

@@ -213,7 +213,7 @@ def test_readers_of_rows_get_no_column_that_the_code_does_not_know_where_any_is_
     assert instances.one(publication, item["key"], using="default") == page.items
     assert hashes.rows(publication, [item["key"]], using="default") == page.items
     assert set(item["data"]) == set(hashes.of(publication, None, using="default").columns)
-    resend.resend(publication, Order.objects.only("pk"), using="default")
+    resend.write(publication, Order.objects.only("pk"), using="default")
     triggers.sync()
     list(baseline.baseline("shop.order", using="default", since=baseline.last_version("default")))
     images = [item["data"], *(change.new for change in Change.objects.all())]

@@ -126,6 +126,8 @@ def test_any_value_of_any_field_comes_over_exactly(follower):
 
 
 TYPES = {
+    "hstore": ["''", """'"a"=>"1", "n"=>NULL, ""=>"" '""", r"""'"q\"u\\o=>te"=>"x, \"y\" \\z", "ü"=>"{\"j\": 1}"'"""],
+    "hstore[]": ["'{}'", """'{NULL, a=>1, "\\"x y\\"=>NULL"}'"""],
     "int[]": ["'{}'", "'{1,NULL,3}'"],
     "text[]": ['\'{a,"b,c","null",NULL}\''],
     "int4range[]": ["'{\"[1,3)\",empty}'"],
@@ -199,6 +201,7 @@ def tables():
     names = {f"c{n}": kind for n, kind in enumerate(TYPES)}
     with connection.cursor() as run:
         run.execute("CREATE TYPE mood AS ENUM ('glad', 'it''s so-so'); CREATE TYPE pair AS (n int, word text)")
+        run.execute("CREATE EXTENSION hstore")
         run.execute("CREATE DOMAIN positive AS int CHECK (value > 0)")
         columns = ", ".join(f"{name} {kind}" for name, kind in names.items())
         for table in ("replicas_any", "replicas_anycopy"):
@@ -228,6 +231,7 @@ def tables():
         apps.clear_cache()
         with connection.cursor() as run:
             run.execute("DROP TABLE replicas_any, replicas_anycopy; DROP TYPE mood, pair; DROP DOMAIN positive")
+            run.execute("DROP EXTENSION hstore")
 
 
 def test_what_jsonb_does_not_keep_comes_over_equal_but_not_the_same(tables, follower):
