@@ -9,4 +9,3 @@ BEGIN
                              WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (known));
 END
 $$;
-REVOKE ALL ON FUNCTION {schema}.pubsubpull_excluded(regclass, text[], text[]) FROM PUBLIC;

@@ -25,4 +25,3 @@ EXCEPTION WHEN data_exception THEN
     RETURN result;
 END
 $$;
-REVOKE ALL ON FUNCTION {schema}.pubsubpull_guarded(anyelement, oid, text[]) FROM PUBLIC;

@@ -15,4 +15,3 @@ BEGIN
         SELECT DISTINCT name FROM types WHERE type = 'json'::regtype ORDER BY name);
 END
 $$;
-REVOKE ALL ON FUNCTION {schema}.pubsubpull_guarded_columns(oid) FROM PUBLIC;
