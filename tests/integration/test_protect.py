@@ -143,7 +143,11 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
 
 
 EVERYBODY = [
+    "pubsubpull_excluded",
+    "pubsubpull_guarded",
+    "pubsubpull_guarded_columns",
     "pubsubpull_hash_query",
+    "pubsubpull_hstore",
     "pubsubpull_instances",
     "pubsubpull_key",
     "pubsubpull_look",
@@ -152,6 +156,7 @@ EVERYBODY = [
     "pubsubpull_partitions",
     "pubsubpull_past_id",
     "pubsubpull_range_hash",
+    "pubsubpull_readable",
     "pubsubpull_row_hashes",
     "pubsubpull_seal_hash",
     "pubsubpull_take_page",
