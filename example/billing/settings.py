@@ -10,6 +10,7 @@ import dj_database_url
 SECRET_KEY = os.environ.get("SECRET_KEY") or secrets.token_urlsafe(32)
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 INSTALLED_APPS = ["django.contrib.postgres", "pubsubpull", "example.billing"]
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "example.billing.urls"
 WSGI_APPLICATION = "example.billing.wsgi.application"

@@ -6,5 +6,6 @@ from example.billing import views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("rows/", views.rows, name="rows"),
     path("receive/", include("pubsubpull.replica.urls")),
 ]

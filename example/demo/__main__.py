@@ -1,6 +1,7 @@
 """Two services side by side, one following the other, on real writes.
 
 python -m example.demo            tell the story, prove it, and stay up until Ctrl-C
+python -m example.demo --break    then stop billing for 20 seconds, and show that it catches up
 python -m example.demo --exit     end at once: with 0 if all of it held, else with 1
 """
 

@@ -105,6 +105,21 @@ class Processes:
             if (code := process.poll()) is not None:
                 raise self.failure(name, f"ended by itself, with code {code}")
 
+    def pause(self, name: str) -> None:
+        """Stop a process where it is: it takes calls, and answers none."""
+        os.killpg(self._running[name].pid, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let a process go on that was stopped."""
+        os.killpg(self._running[name].pid, signal.SIGCONT)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not where a process ends that should run."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.check()
+            time.sleep(TICK)
+
     def failure(self, name: str, what: str) -> DemoError:
         """Say what a process did wrong, with the end of its log."""
         log = self.log(name)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
+AWAY = 20.0
+"""Seconds that billing is away with --break."""
 WATCH = 0.25
 """Seconds between two looks at whether everything still runs."""
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -75,7 +77,9 @@ def _run(options: argparse.Namespace, display: Display, folder: Path) -> int:
                 story.tell(options.writes)
             display.verdict(story.problems, story.seconds)
             if not options.exit:
-                _stay(display, processes, story)
+                _stay(display, processes, story, away=AWAY if options.break_ else 0.0)
+            elif options.break_:
+                story.away(AWAY)
     except Stopped as stopped:
         # Ctrl-C is how a story that has been told ends.
         if story is None or not story.told or stopped.number != signal.SIGINT:
@@ -84,9 +88,11 @@ def _run(options: argparse.Namespace, display: Display, folder: Path) -> int:
     return 1 if story is None or story.problems else 0
 
 
-def _stay(display: Display, processes: Processes, story: Story) -> None:
+def _stay(display: Display, processes: Processes, story: Story, *, away: float) -> None:
     display.chapter("It stays up until you press Ctrl-C")
     story.farewell()
+    if away:
+        story.away(away)
     while True:
         time.sleep(WATCH)
         processes.check()
@@ -160,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         "With DATABASE_URL set, that server is used (in databases of the demo's own, dropped in the end).",
     )
     parser.add_argument("--exit", action="store_true", help="end when all is told: 0 if all of it held, else 1")
+    parser.add_argument(
+        "--break", action="store_true", dest="break_", help=f"stop billing for {AWAY:.0f} seconds when all is told"
+    )
     parser.add_argument(
         "--writes", type=_positive, default=20_000, metavar="N", help="about how many changes to make (default: 20000)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import secrets
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
 
 MODELS = ("shop.customer", "shop.order", "shop.item")
 USERS = ("anna", "ben")
+ADMIN = "admin"
 BEFORE = 200
 """How many customers the shop has before billing comes along."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Services:
-    """Where everything is: addresses, the users' tokens, and the token that billing was given."""
+    """Where everything is: addresses, the users' tokens, the token that billing was given, the admin's password."""
 
     shop: str
     billing: str
     users: list[str]
     token: str
+    password: str
 
     @property
     def subscription(self) -> str:
@@ -60,6 +63,7 @@ def start(processes: Processes, show: Display) -> Services:
     processes.run_all({"shop-migrate": ["example.shop", *migrate], "billing-migrate": ["example.billing", *migrate]})
     show.outcome("tables made; in the shop's, triggers write each change into a change log")
     users = processes.run("shop-users", "example.shop", "shop_user", *USERS).split()
+    password = _admin(processes)
     processes.run("shop-import", "example.shop", "import_customers", str(BEFORE))
     shop = processes.serve("shop", "example.shop.wsgi", threads=8)
     show.outcome(f"shop    {shop}  publishes customers and orders")
@@ -73,9 +77,19 @@ def start(processes: Processes, show: Display) -> Services:
     }
     billing = processes.serve("billing", "example.billing.wsgi", threads=4)
     show.outcome(f"billing {billing}  has replicas of them")
-    services = Services(shop=shop, billing=billing, users=users, token=token)
+    services = Services(shop=shop, billing=billing, users=users, token=token, password=password)
     _follow(services, processes, show)
     return services
+
+
+def _admin(processes: Processes) -> str:
+    """Make a user who may do everything in the shop's admin; the password."""
+    password = secrets.token_urlsafe(6)
+    named = {"DJANGO_SUPERUSER_USERNAME": ADMIN, "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": password}
+    processes.environment |= named
+    processes.run("shop-admin", "example.shop", "createsuperuser", "--noinput")
+    processes.environment = {name: value for name, value in processes.environment.items() if name not in named}
+    return password
 
 
 def _consumer(processes: Processes) -> str:
@@ -97,6 +111,6 @@ def _follow(services: Services, processes: Processes, show: Display) -> None:
     )
     with requests.Session() as session:
         session.trust_env = False
-        rows = session.get(services.billing, timeout=30).json()["rows"]
+        rows = session.get(f"{services.billing}/rows/", timeout=30).json()["rows"]
     show.outcome(f"pulled the {sum(rows.values()):,} rows that the shop had already")
     show.outcome(f"registered its callback: PUT /pubsubpull/subscriptions/{services.subscription}/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -33,6 +34,7 @@ class Story:
         self._processes = processes
         self._urls = urls
         self._services: Services | None = None
+        self._order = 0
         self._began = time.monotonic()
 
     @property
@@ -51,21 +53,61 @@ class Story:
             stage = acts.Stage(show=self._show, processes=self._processes, databases=both, watcher=watcher)
             played, order = acts.play_all(stage, made, self._urls["shop"], count)
             self.problems += [act.problem for act in played if act.problem]
+            self._order = order
             self._pull(made)
             self._audit(made, order)
             self.problems += proof.tell(self._show, played, both.compare(), both.delivery(start))
         self.told = True
 
     def farewell(self) -> None:
-        """Show where everything is, for whoever wants to look around."""
+        """Show where everything is, and what to try."""
+        if self._services is None:
+            return
+        show, made = self._show, self._services
+        admin = f"{made.shop}/admin"
+        show.link("the shop's admin", f"{admin}/  (log in as {services.ADMIN}, password {made.password})")
+        show.link("who did that to an order?", f"{admin}/shop/order/{self._order}/history/")
+        show.link("how subscriptions fare", f"{admin}/pubsubpull/subscription/")
+        show.link("billing, live", f"{made.billing}/?order={self._order}")
+        show.link("the API of changes", f"{made.shop}/pubsubpull/docs")
+        show.link("the shop's database", databases.shown(self._urls["shop"]))
+        show.link("billing's database", databases.shown(self._urls["billing"]))
+        show.command(made.curl(f"subscriptions/{made.subscription}/"))
+        show.say("Now change something, and watch billing's page and the order's history:")
+        show.command(self._change(made))
+
+    def away(self, seconds: float) -> None:
+        """Stop billing for a while, so that the operators' page has something to say; then show that it catches up."""
         if self._services is None:
             return
         show = self._show
-        show.link("shop: its changes' API", f"{self._services.shop}/pubsubpull/docs")
-        show.link("billing: what it has", f"{self._services.billing}/")
-        show.link("the shop's database", databases.shown(self._urls["shop"]))
-        show.link("billing's database", databases.shown(self._urls["billing"]))
-        show.command(self._services.curl(f"subscriptions/{self._services.subscription}/"))
+        show.chapter(f"Billing is away for {seconds:.0f} seconds")
+        show.say("Look at how subscriptions fare, and at billing's page.")
+        with contextlib.closing(Databases(self._urls)) as both:
+            self._processes.pause("billing")
+            try:
+                before = both.progress()
+                self._processes.run("shop-import", "example.shop", "import_customers", "100")
+                self._processes.sleep(seconds)
+            finally:
+                self._processes.resume("billing")
+            began = time.monotonic()
+            show.outcome("billing is back")
+            while both.progress(version=before.last_version, page=before.last_page).lag > 0:
+                self._processes.check()
+                if time.monotonic() - began > acts.ARRIVAL:
+                    self.problems.append("billing has not caught up after it was away")
+                    return
+                time.sleep(acts.TICK)
+        show.outcome(f"and has caught up {time.monotonic() - began:.1f} seconds later; nothing is lost")
+
+    def _change(self, made: Services) -> str:
+        """Return a command that changes the order: by SQL, which Django does not see, where there is psql."""
+        if shutil.which("psql") and not os.environ.get("DATABASE_URL"):
+            statement = f"UPDATE shop_order SET status = 'gift', total = 0 WHERE id = {self._order}"  # noqa: S608  a number
+            return f'psql "{self._urls["shop"]}" -c "{statement}"'
+        header = f"Authorization: Bearer {made.users[0]}"
+        return f"curl -X PUT -H '{header}' -d '{{\"status\": \"gift\"}}' {made.shop}/orders/{self._order}/"
 
     def _pull(self, made: Services) -> None:
         show = self._show

@@ -106,9 +106,11 @@ def databases():
 
 
 def test_it_proves_that_all_arrived_and_leaves_nothing_on_a_server_of_somebody():
-    with demo("--exit", url=settings.URL) as running:
+    with demo("--exit", "--break", url=settings.URL) as running:
         said = running.ends(0)
     assert "All of it held" in said
+    assert "Billing is away for 20 seconds" in said
+    assert re.search(r"has caught up \d+\.\d seconds later; nothing is lost", said)
     for table in ("customer", "order", "item"):
         assert re.search(rf"^ *{table} .* equal *$", said, re.MULTILINE), said
     assert re.search(r"[1-9][\d,]* changes committed; 0 missing, 0 applied twice, 0 never committed", said)
@@ -142,8 +144,27 @@ def test_it_stays_up_on_a_server_of_its_own_until_ctrl_c_from_any_folder(tmp_pat
         assert scripts
         for script in scripts:  # from the shop itself: the newcomer may be off line
             assert requests.get(urljoin(documentation, script), timeout=30).status_code == 200
+        assert_admin_shows_who_did_it(running.output)
+        live = re.search(r"billing, live +(http://\S+/)\?order=(\d+)", running.output)
+        assert "<table>" in requests.get(live[1], timeout=30).text
+        rows = requests.get(f"{live[1]}rows/", params={"order": live[2]}, timeout=30).json()
+        assert rows["orders"][0]["id"] == int(live[2])
         running.process.send_signal(signal.SIGINT)
         assert "has ended" in running.ends(0)
+
+
+def assert_admin_shows_who_did_it(said):
+    """Log in with what was printed, and read the history that was printed."""
+    admin, name, password = re.search(r"(http://\S+/admin/)  \(log in as (\w+), password (\S+)\)", said).groups()
+    history = re.search(r"http://\S+/admin/shop/order/\d+/history/", said)[0]
+    with requests.Session() as session:
+        session.get(f"{admin}login/", timeout=30)
+        body = {"username": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+        session.post(f"{admin}login/", data={**body, "next": "/admin/"}, timeout=30)
+        page = session.get(history, timeout=30)
+        assert (page.status_code, page.url) == (200, history)
+        assert "anna" in page.text
+        assert "ben" in page.text
 
 
 def test_told_to_stop_in_the_middle_it_ends_what_it_started():
