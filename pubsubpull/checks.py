@@ -201,6 +201,32 @@ def _is_anothers(label: str, model: Any) -> bool:
     return any(registry.own_label(one) == label for one in apps.get_models() if one is not model)
 
 
+@checks.register("pubsubpull")
+def check_tenants(**_: Any) -> list[CheckMessage]:
+    """E014: with django-tenants, published models have tables in schemas that have no log."""
+    if not apps.is_installed("django_tenants"):
+        return []
+    lists = {name: getattr(settings, name, ()) for name in ("SHARED_APPS", "TENANT_APPS")}
+    return [
+        checks.Error(
+            f"{publication.label} is published, and its app is in {name}, which pubsubpull is not in: "
+            "its tables are in schemas that have no log.",
+            hint=f"Add 'pubsubpull' to {name}: each schema has a log of its own.",
+            obj=publication.model,
+            id="pubsubpull.E014",
+        )
+        for publication in registry.all_publications().values()
+        for name, listed in lists.items()
+        if _of(publication.model._meta.app_label, listed) and not _of("pubsubpull", listed)
+    ]
+
+
+def _of(app_label: str, listed: Iterable[str]) -> bool:
+    """Say whether an app is listed, by its name or its configuration."""
+    config = apps.get_app_config(app_label)
+    return bool({config.name, f"{type(config).__module__}.{type(config).__qualname__}"} & set(listed))
+
+
 @checks.register("pubsubpull", checks.Tags.database)
 def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """W014: grants, subscriptions or the log name a label that no published model has."""

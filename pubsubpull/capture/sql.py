@@ -11,6 +11,7 @@ import psycopg
 import psycopg.abc
 import psycopg.adapt
 from django.db import ProgrammingError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from pubsubpull import exceptions
@@ -90,11 +91,23 @@ def run_each(using: str, *queries: psycopg.sql.Composable) -> list[list[tuple[An
         return found
 
 
+def session(using: str) -> psycopg.Connection[Any]:
+    """Return psycopg's connection to the database `using`, ready for a cursor of its own.
+
+    A backend that makes cursors in its own way is asked for one first: django-tenants sets the search path then.
+    """
+    connection = connections[using]
+    if type(connection)._cursor is BaseDatabaseWrapper._cursor:  # type: ignore[attr-defined]
+        connection.ensure_connection()
+    else:
+        connection.cursor().close()
+    pg: psycopg.Connection[Any] = connection.connection
+    return pg
+
+
 @contextlib.contextmanager
 def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
-    connection = connections[using]
-    connection.ensure_connection()
-    pg = connection.connection
+    connection, pg = connections[using], session(using)
     cursor_class = getattr(pg, CURSORS, psycopg.ClientCursor)
     with _refusals(), connection.wrap_database_errors, cursor_class(pg) as cursor:
         yield cursor
@@ -120,8 +133,7 @@ def run_bound(using: str, query: sql.SQL | sql.Composed, **values: Any) -> list[
 
     It has `%(names)s` for them, and is never prepared. For statements that do not begin a transaction.
     """
-    connection = connections[using]
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+    connection, pg = connections[using], session(using)
+    with connection.wrap_database_errors, psycopg.Cursor(pg) as cursor:
         cursor.execute(query, values, prepare=False)
         return cursor.fetchall() if cursor.description else []

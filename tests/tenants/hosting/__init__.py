@@ -1,0 +1,1 @@
+"""What all tenants share: who they are."""

@@ -1,0 +1,1 @@
+"""The schema public's tables."""
