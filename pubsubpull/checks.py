@@ -203,7 +203,7 @@ def _is_anothers(label: str, model: Any) -> bool:
 
 @checks.register("pubsubpull")
 def check_tenants(**_: Any) -> list[CheckMessage]:
-    """E014: with django-tenants, published models have tables in schemas that have no log."""
+    """E050: with django-tenants, published models have tables in schemas that have no log."""
     if not apps.is_installed("django_tenants"):
         return []
     lists = {name: getattr(settings, name, ()) for name in ("SHARED_APPS", "TENANT_APPS")}
@@ -213,7 +213,7 @@ def check_tenants(**_: Any) -> list[CheckMessage]:
             "its tables are in schemas that have no log.",
             hint=f"Add 'pubsubpull' to {name}: each schema has a log of its own.",
             obj=publication.model,
-            id="pubsubpull.E014",
+            id="pubsubpull.E050",
         )
         for publication in registry.all_publications().values()
         for name, listed in lists.items()
@@ -250,7 +250,7 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
 def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
     """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit.
 
-    W014: another log captures a table. W015: this role may not call what the application needs.
+    W050: another log captures a table. W051: this role may not call what the application needs.
     """
     found: list[CheckMessage] = []
     for using in databases or ():
@@ -277,7 +277,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             checks.Warning(
                 f"Database {using}: {table} is captured already.",
                 hint="A table is captured into one log. Let one service publish it, and the other follow that.",
-                id="pubsubpull.W014",
+                id="pubsubpull.W050",
             )
             for table in plan.taken
         ]
@@ -296,7 +296,7 @@ def _rights(using: str) -> list[CheckMessage]:
             f"Database {using}: The role {role} may not call {', '.join(missing)}, which the application needs.",
             hint=f"Where {role} is the application's role, GRANT EXECUTE on them, or run `manage.py "
             f"pubsubpull_protect --role {role}`, with the role that migrates.",
-            id="pubsubpull.W015",
+            id="pubsubpull.W051",
         )
     ]
 

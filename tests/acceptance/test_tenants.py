@@ -42,7 +42,7 @@ def test_each_tenant_has_its_own_log_and_migrating_one_leaves_the_others_trigger
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["wrong"] == ["pubsubpull.E014 goods.Item"]
+    assert found["wrong"] == ["pubsubpull.E050 goods.Item"]
     assert found["made"] == found["again"] == {"public": TABLES, "ann": TABLES, "bob": TABLES}
     assert found["logs"] == {
         "public": ["all", "ann", "bob"],

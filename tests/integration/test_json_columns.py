@@ -63,3 +63,15 @@ def test_only_a_table_with_such_a_column_is_guarded_and_row_by_row():
         kinds.setdefault(trigger.table, {})[trigger.name] = trigger.statement.as_string()
     assert '{"extra"}' in kinds["shop_customer"]["00_pubsubpull_row"]
     assert not any("extra" in text for text in kinds["shop_order"].values())
+
+
+def test_another_function_that_fits_a_rows_type_better_is_not_called_with_the_owners_rights():
+    execute(
+        "CREATE FUNCTION pubsubpull_guarded(shop_customer, oid, text[]) RETURNS jsonb LANGUAGE plpgsql AS "
+        "$f$ BEGIN RAISE 'taken over'; END $f$"
+    )
+    try:
+        execute("INSERT INTO shop_customer (name, email, extra) VALUES ('a', '', '[1]')")
+    finally:
+        execute("DROP FUNCTION pubsubpull_guarded(shop_customer, oid, text[])")
+    assert Change.objects.get().new["extra"] == [1]

@@ -193,13 +193,13 @@ def test_a_role_without_the_functions_it_needs_is_told_of_them():
         "GRANT SELECT ON pubsubpull_change TO psp_low",
     )
     try:
-        assert "pubsubpull.W015" not in {warning.id for warning in check_triggers(databases=["default"])}
+        assert "pubsubpull.W051" not in {warning.id for warning in check_triggers(databases=["default"])}
         with application("psp_low"):
-            (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W015"]
+            (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W051"]
         assert "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_finish" in warning.msg
         call_command("pubsubpull_protect", "--role", "psp_low", stdout=io.StringIO())
         with application("psp_low"):
-            assert "pubsubpull.W015" not in {warning.id for warning in check_triggers(databases=["default"])}
+            assert "pubsubpull.W051" not in {warning.id for warning in check_triggers(databases=["default"])}
     finally:
         run("DROP OWNED BY psp_low", "DROP ROLE psp_low")
 

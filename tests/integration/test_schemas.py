@@ -180,7 +180,7 @@ def test_a_table_that_another_log_captures_is_left_to_it_and_named():
     with service(A):
         migrate()
         assert triggers.plan().taken == ("Other Schema.The Table, into the log of the schema public",)
-        assert "pubsubpull.W014" in {warning.id for warning in check_triggers(databases=["default"])}
+        assert "pubsubpull.W050" in {warning.id for warning in check_triggers(databases=["default"])}
         assert health.checks("default")["triggers"] != "ok"
         out = io.StringIO()
         with pytest.raises(CommandError, match="differ from what is published"):
