@@ -12,7 +12,7 @@ from pubsubpull import operate
 from pubsubpull.pull import api as pull
 from pubsubpull.pull import audit_api, consumers, document, hashes_api, held, limits, problems
 from pubsubpull.subscribe import api as subscribe
-from pubsubpull.subscribe import failures_api
+from pubsubpull.subscribe import failures_api, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ api = document.Api(
     docs_decorator=documented,
     urls_namespace="pubsubpull",
 )
+api.pushed = webhooks.pushed()
 problems.install(api)
 api.add_router("", audit_api.router, tags=["audit"])  # its addresses are longer, and so go first
 api.add_router("", pull.router, tags=["pull"])

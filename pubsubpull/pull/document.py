@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ninja import NinjaAPI
@@ -24,12 +25,27 @@ TITLES = {
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """What the service sends to others by itself."""
+
+    webhooks: Mapping[str, Any]
+    """By name, what the document calls a path item."""
+    schemas: Mapping[str, Any]
+    """The schemas that these refer to, by name."""
+
+
 class Api(NinjaAPI):
-    """Says of each operation in what media type its problems come, and that any call may meet some."""
+    """Says of each operation in what media type its problems come, that any call may meet some, and what is pushed."""
+
+    pushed: Pushed | None = None
 
     def get_openapi_schema(self, **options: Any) -> Any:
         """Return the document."""
         made = super().get_openapi_schema(**options)
+        if self.pushed is not None:
+            made["webhooks"] = self.pushed.webhooks
+            made["components"]["schemas"] |= self.pushed.schemas
         for operation in operations(made):
             complete(operation["responses"])
         return made

@@ -105,7 +105,7 @@ class Instances(Schema):
     cursor: str
 
 
-Op = Literal["insert", "update", "delete", "truncate", "erase"]
+Op = Literal["insert", "update", "delete", "truncate"]
 
 
 class Change(Schema):
@@ -153,7 +153,7 @@ class AuditEntry(Schema):
     """One change of an object, as columns that changed from one value to another, and the request that made it."""
 
     version: int
-    op: Op
+    op: Op | Literal["erase"]
     at: dt.datetime
     changed: dict[str, list[Any]]
     request: dict[str, Any] | None
