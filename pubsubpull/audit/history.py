@@ -29,7 +29,8 @@ LOOKED = 1000
 ENOUGH = 0.005
 """The seconds after which a page looks no further, so that it takes some tens of milliseconds whatever is asked for."""
 
-OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase"}
+OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase", "X": "erase"}
+ERASED_DELETE = "X"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,7 +200,7 @@ def _entry(*row: Any) -> Entry:
         at=at,
         model=model,
         key=key,
-        old=row_of(old),
+        old=None if op == ERASED_DELETE else row_of(old),
         new=row_of(new),
         request_id=request_id,
         request=request,

@@ -72,7 +72,7 @@ def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[
     """
     if past and past[1] != "E":
         return past[0], past[3]
-    if following and following[1] != "E":
+    if following and following[1] not in ("E", history.ERASED_DELETE):
         return past[0] if past else 0, following[2]
     if past or following:
         raise exceptions.HistoryErased

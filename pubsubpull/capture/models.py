@@ -14,7 +14,8 @@ class Change(ReadOnlyModel):
     class Op(models.TextChoices):
         """What happened. A truncate is one change for the whole table and has no key.
 
-        Of an erased change nothing is left but that it was; the feed passes it by.
+        Of an erased change nothing is left but that it was; the feed passes it by. Of an erased delete the key is left
+        too, as `old`; to readers of the feed it is a delete.
         """
 
         INSERT = "I", "insert"
@@ -22,6 +23,7 @@ class Change(ReadOnlyModel):
         DELETE = "D", "delete"
         TRUNCATE = "T", "truncate"
         ERASE = "E", "erase"
+        ERASED_DELETE = "X", "erased delete"
 
     id = models.BigIntegerField(primary_key=True)
     xid = models.TextField()

@@ -3,12 +3,12 @@
 SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits), '') FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
-        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' ELSE 'truncate' END,
+        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' WHEN 'X' THEN 'erase' ELSE 'truncate' END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
         'changed', (
             SELECT coalesce(json_object_agg(name, json_build_array(c.old -> name, c.new -> name) ORDER BY name), '{{}}')
             FROM jsonb_object_keys(coalesce(c.old, '{{}}') || coalesce(c.new, '{{}}')) AS name
-            WHERE coalesce((c.old -> name)::text, 'null') <> coalesce((c.new -> name)::text, 'null')),
+            WHERE coalesce((c.old -> name)::text, 'null') <> coalesce((c.new -> name)::text, 'null') AND c.op <> 'X'),
         'request', (SELECT {request} FROM pubsubpull_request r WHERE r.id = c.request_id ORDER BY r.xid LIMIT 1)
     )::text AS item
     FROM (

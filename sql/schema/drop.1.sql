@@ -8,11 +8,10 @@ DROP FUNCTION {schema}.pubsubpull_hash_query(regclass, text[], text[], text[], j
 DROP FUNCTION {schema}.pubsubpull_baseline(regclass, text, text[], text[], text[], jsonb, bigint, boolean);
 DROP FUNCTION {schema}.pubsubpull_keys_after(regclass, text[], text[], integer);
 DROP FUNCTION {schema}.pubsubpull_resend(regclass, text, text[], text[], text[], jsonb);
-DROP FUNCTION {schema}.pubsubpull_seal(integer, interval);
-DROP FUNCTION {schema}.pubsubpull_erase(text, text, text, text);
-DROP FUNCTION {schema}.pubsubpull_seal_hash(bytea, bigint, bigint, bytea);
-DROP FUNCTION {schema}.pubsubpull_digests(bigint, bigint);
-DROP FUNCTION {schema}.pubsubpull_digest({schema}.pubsubpull_change);
+DROP FUNCTION {schema}.pubsubpull_erase(text, text, text[], text, text);
+DROP FUNCTION {schema}.pubsubpull_forget(bigint, text[], jsonb, jsonb, text, text);
+DROP FUNCTION {schema}.pubsubpull_rows_digest(bytea, jsonb, jsonb);
+DROP FUNCTION {schema}.pubsubpull_close_requests(bigint[]);
 DROP TABLE {schema}.pubsubpull_seal, {schema}.pubsubpull_erasure, {schema}.pubsubpull_import;
 DROP FUNCTION {schema}.pubsubpull_import(text, timestamptz, bigint, bigint, integer);
 DROP FUNCTION {schema}.pubsubpull_make_past();

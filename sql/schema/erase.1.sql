@@ -1,17 +1,24 @@
--- Erases the rows of an object's changes, of those that are settled and of those that are not, and notes the digest that each had. What is left
--- of a change is that there was one. Gives how many were erased.
-CREATE FUNCTION {schema}.pubsubpull_erase(label text, row_key text, by_whom text, why text) RETURNS bigint
+-- Erases the rows of an object's changes, of those that are settled and of those that are not, and records each. What is left of a change is that
+-- there was one; of a delete also its key, by the columns `key_columns`, so that a reader that was behind still hears of it. What an import has
+-- written down of the object, and has not brought into the log yet, goes as well. Gives how many changes were erased.
+CREATE FUNCTION {schema}.pubsubpull_erase(label text, row_key text, key_columns text[], by_whom text, why text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    n bigint;
+    one record;
+    n bigint := 0;
 BEGIN
-    INSERT INTO {schema}.pubsubpull_erasure (change_id, model, digest, erased_by, reason)
-    SELECT c.id, c.model, {schema}.pubsubpull_digest(c), by_whom, why FROM {schema}.pubsubpull_change c
-    WHERE c.model = label AND c.key = row_key AND c.op <> 'E';
-    UPDATE {schema}.pubsubpull_change c SET op = 'E', old = NULL, new = NULL
-    FROM {schema}.pubsubpull_erasure e WHERE e.change_id = c.id AND c.model = label AND c.key = row_key AND c.op <> 'E';
-    GET DIAGNOSTICS n = ROW_COUNT;
+    PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
+    -- No import is to be half-way through bringing in what is erased here.
+    PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 2);
+    FOR one IN
+        SELECT c.id, c.op, c.old FROM {schema}.pubsubpull_change c WHERE c.model = label AND c.key = row_key AND c.op NOT IN ('E', 'X') ORDER BY c.id
+    LOOP
+        PERFORM {schema}.pubsubpull_forget(one.id, NULL, CASE WHEN one.op = 'D' THEN (
+            SELECT coalesce(jsonb_object_agg(k, one.old -> k), '{}') FROM unnest(key_columns) AS k WHERE one.old ? k) END, NULL, by_whom, why);
+        n := n + 1;
+    END LOOP;
+    DELETE FROM {schema}.pubsubpull_import WHERE model = label AND key = row_key;
     RETURN n;
 END
 $$;
-REVOKE ALL ON FUNCTION {schema}.pubsubpull_erase(text, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_erase(text, text, text[], text, text) FROM PUBLIC;

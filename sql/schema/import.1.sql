@@ -1,6 +1,6 @@
 -- Brings the next changes of a model from pubsubpull_import into the log, with their requests: at most `at_most`, after the place (after_at,
 -- after_place), the last of which got the id `after_id`. Each gets the first free id from its moment on, so that ids go with time and no two
--- are one. Changes that are in the log already are passed by. xid is 0: no transaction of the log wrote them, and the feed, which begins
+-- are one. Changes that are in the log already are passed by, and those of objects that were erased since the import wrote them down. xid is 0: no transaction of the log wrote them, and the feed, which begins
 -- above 0, never reads them. Nothing is known of the sizes of what was just written, so no plan is to take it for small.
 CREATE FUNCTION {schema}.pubsubpull_import(
     label text, after_at timestamptz, after_place bigint, after_id bigint, at_most integer,
@@ -29,7 +29,9 @@ BEGIN
             SELECT c.key, c.at, c.op, count(*) AS n FROM {schema}.pubsubpull_change c
             WHERE c.id >= first AND c.id < beyond AND c.model = label GROUP BY c.key, c.at, c.op
         )
-        SELECT b.at, b.place, b.why IS NULL AND b.nth > coalesce(t.n, 0) AS fresh FROM (
+        SELECT b.at, b.place, b.why IS NULL AND b.nth > coalesce(t.n, 0) AND NOT EXISTS (
+            SELECT FROM {schema}.pubsubpull_erasure e WHERE e.key = b.key AND e.model = label AND e.columns IS NULL
+        ) AS fresh FROM (
             SELECT i.* FROM {schema}.pubsubpull_import i
             WHERE i.model = label AND (i.at, i.place) > (after_at, after_place) ORDER BY i.at, i.place LIMIT at_most
         ) AS b LEFT JOIN there t ON t.key = b.key AND t.at = b.at AND t.op = b.op ORDER BY b.at, b.place

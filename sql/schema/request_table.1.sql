@@ -1,5 +1,6 @@
 -- One row a request and writing transaction, made by the first change of each. The transaction is part of the key so that two
 -- transactions of one request that run at the same time never wait for each other; readers take the first row.
+-- It is closed by a seal over a change of it, where its end had not been noted before.
 CREATE TABLE {schema}.pubsubpull_request (
     id uuid NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -18,6 +19,7 @@ CREATE TABLE {schema}.pubsubpull_request (
     duration double precision,
     status integer,
     metadata jsonb NOT NULL DEFAULT '{}',
+    closed boolean,
     PRIMARY KEY (id, xid)
 );
 

@@ -42,15 +42,17 @@ TAMPERING = [
     "DELETE FROM pubsubpull_seal",
     "INSERT INTO pubsubpull_import SELECT model, at, 1, 1, 'I', key, NULL, new, '{}' FROM pubsubpull_change",
     "SELECT pubsubpull_import('shop.customer', '-infinity', 0, NULL, 1)",
-    "INSERT INTO pubsubpull_erasure SELECT id, 'x', '', now(), '', '' FROM pubsubpull_change",
+    "INSERT INTO pubsubpull_erasure SELECT id, id, 'x', key, op, NULL, '', '', '', at, '', '' FROM pubsubpull_change",
     "SELECT setval('pubsubpull_change_id_seq', 1)",
-    "SELECT pubsubpull_erase('shop.customer', '1', 'bob', '')",
+    "UPDATE pubsubpull_seal SET salts = NULL",
+    "SELECT pubsubpull_erase('shop.customer', '1', '{id}', 'bob', '')",
+    "SELECT pubsubpull_forget(1, NULL, NULL, NULL, 'bob', '')",
+    "SELECT pubsubpull_close_requests('{1}')",
     "SELECT pubsubpull_trim(1, '1')",
     "SELECT pubsubpull_detach_partition(1, '1')",
     "SELECT pubsubpull_drop_detached()",
     "SELECT pubsubpull_prune_requests(now(), 1)",
     "SELECT pubsubpull_begin_history()",
-    "SELECT pubsubpull_seal(1, '0')",
     "SELECT pubsubpull_log_row('shop.customer', '{id}', '{}', '{}', NULL, '{\"id\": 1}')",
     "CREATE TEMP TABLE forged (id int); CREATE TRIGGER t AFTER INSERT ON forged REFERENCING NEW TABLE AS new_rows "
     "FOR EACH STATEMENT EXECUTE FUNCTION pubsubpull_capture_insert('shop.customer', '{id}', '{}', '{}')",
@@ -158,7 +160,6 @@ EVERYBODY = [
     "pubsubpull_range_hash",
     "pubsubpull_readable",
     "pubsubpull_row_hashes",
-    "pubsubpull_seal_hash",
     "pubsubpull_take_page",
 ]
 """What everybody may call: with their own rights, so that it does no more than they can do by themselves."""

@@ -164,29 +164,59 @@ def test_the_admin_pages_through_the_imported_past_and_restores_from_it(old, cli
     assert old.name == before.new["name"] == "2"
 
 
-def test_seals_and_their_verification_hold(old):
-    Kept.objects.create(name="sealed")
+def settle():
     for _ in range(2):
         run("SELECT pubsubpull_settle()")
-    command("seal", "--age", "0")
+
+
+def seal():
+    return command("seal", "--age", "0", "--size", "3").splitlines()[-1]
+
+
+def test_imported_changes_are_sealed_whenever_they_come(old):
+    Kept.objects.create(name="captured")
+    settle()
+    first = seal()
+    assert "5 changes are as they were sealed" in command("verify", "--expect", first)
     with uncaptured(Kept):
         Kept.objects.create(name="imported")
-        run("UPDATE pasts_historicalkept SET history_date = now() - interval '2 days'")
+        run("UPDATE pasts_historicalkept SET history_date = now() - interval '2 days' WHERE name = 'imported'")
     command("import", "simple-history")
-    Kept.objects.create(name="sealed")
-    for _ in range(2):
-        run("SELECT pubsubpull_settle()")
-    sealed, verified = command("seal", "--age", "0"), command("verify")
-    assert "2 changes are as they were sealed" in verified
-    for said in (sealed, verified):
-        assert "Imported changes, whose versions are below 0, are not sealed" in said
+    assert "1 imported changes are not sealed yet" in command("verify", "--expect", first)
+    second = seal()
+    assert second != first
+    assert seal() == second
+    assert "6 changes are as they were sealed" in command("verify", "--expect", second)
 
 
-def test_where_nothing_was_imported_nothing_is_said_of_it():
-    Kept.objects.create(name="captured")
-    for _ in range(2):
-        run("SELECT pubsubpull_settle()")
-    assert "Imported" not in command("seal", "--age", "0") + command("verify")
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE pubsubpull_change SET new = '{{}}' WHERE id = {id}", "change {id} altered"),
+        ("UPDATE pubsubpull_change SET at = at - interval '1 s' WHERE id = {id}", "change {id} altered"),
+        ("UPDATE pubsubpull_change SET id = id + 7 WHERE id = {id}", "change {id} missing"),
+        ("DELETE FROM pubsubpull_change WHERE id = {id}", "change {id} missing"),
+        ("DELETE FROM pubsubpull_change WHERE id <= {id}", "change {id} missing"),
+        ("UPDATE pubsubpull_request SET user_name = 'bob'", "change {id} altered"),
+    ],
+)
+def test_an_imported_past_that_was_changed_is_found(old, statement, place):
+    expected = seal()
+    id_ = ids()[1]
+    run(statement.format(id=id_))
+    found = command("verify", "--expect", expected)
+    assert place.format(id=id_) in found
+    assert "is not what was sealed" in found
+
+
+def test_an_imported_past_that_was_sealed_and_went_by_retention_is_said(old):
+    expected = seal()
+    with settings(RETENTION=2.5 * DAY.total_seconds()):
+        maintenance.Pass(conf.get(), now=time.time()).run()
+        assert "2 changes are as they were sealed" in command("verify", "--expect", expected)
+        later = seal()
+    assert "2 changes are as they were sealed" in command("verify", "--expect", later)
+    assert "missing" in command("verify", "--expect", expected)
 
 
 def settings(**given):
@@ -232,7 +262,12 @@ def test_old_captured_changes_go_and_younger_imported_ones_stay(old):
 
 
 def test_an_erased_object_does_not_come_back_with_another_import(old):
+    with uncaptured(Kept):
+        Kept.objects.filter(pk=old.pk).delete()
+        run("DELETE FROM pasts_historicalkept WHERE history_type = '-'")
+    expected = seal()
     command("erase", "pasts.kept", str(old.pk), "--yes")
+    assert "4 changes are as they were sealed" in command("verify", "--expect", expected)
     said = command("import", "simple-history")
     assert "0 changes are imported" in said
     assert "4 are of objects that were erased from the log" in said

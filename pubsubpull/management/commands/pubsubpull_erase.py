@@ -5,43 +5,89 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
+from django.db import transaction
 
 from pubsubpull import conf
 from pubsubpull.audit import erasure
-from pubsubpull.capture import registry
 from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.pull import resend as resending
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+    from pubsubpull.audit.erasure import Found
+    from pubsubpull.capture.registry import Publication
 
 
 class Command(RefusingCommand):
     """Erases, or says what would be."""
 
     help = (
-        "Erases the rows, old and new, of every change of one object from the log, on a person's request. That there "
-        "were changes, when, and by which request stays; so does a record of that. Without --yes it only says how "
-        "many. It does not touch the object itself, nor what subscribers have: delete it first, and they hear of it."
+        "Erases the rows, old and new, of every change of one object from the log, on a person's request, and what is "
+        "set aside of it for subscriptions. That there were changes, when, and by which request stays; so does a "
+        "record of that. Without --yes it only says how many. It does not touch the object itself, nor what "
+        "subscribers have: delete it first, and they hear of it, also those that are behind."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", help="The model's label, as shop.customer.")
-        parser.add_argument("key", help="The key; of a composite one, a JSON array.")
+        parser.add_argument(
+            "keys", nargs="+", metavar="key", help="The key; of a composite one, a JSON array. Several: all of them."
+        )
         parser.add_argument("--reason", default="", help="Kept with the record.")
         parser.add_argument("--by", default="", help="Who erases; kept with the record.")
+        parser.add_argument(
+            "--resend",
+            action="store_true",
+            help="Where the object is still in its table: put it into the log again, as it is now, for all readers.",
+        )
         parser.add_argument("--yes", action="store_true", help="Do it: there is no way back.")
 
-    def handle(self, *, model: str, key: str, reason: str, by: str, yes: bool, **_: Any) -> None:
-        using, label = conf.get().DATABASE, model.lower()
-        if registry.get(label) is None:
-            raise CommandError(f"{model} is not published. Published are: {', '.join(registry.all_publications())}.")
-        found = erasure.find(using, label, key)
-        if not found.changes:
-            raise CommandError(f"The log has no changes of {label} {key}.")
+    def handle(self, *, model: str, keys: list[str], reason: str, by: str, resend: bool, yes: bool, **_: Any) -> None:
+        using, publication = conf.get().DATABASE, erasure.publication(model.lower())
+        label = publication.label
+        found = {key: erasure.find(using, publication, key) for key in keys}
+        for key, one in found.items():
+            if not (one.changes or one.left):
+                raise CommandError(f"The log has no changes of {label} {key}.")
         if not yes:
-            self.stdout.write(
-                f"{found.changes - found.erased} changes of {label} {key} would be erased. Do it with --yes."
-            )
+            for key, one in found.items():
+                self.stdout.write(f"{one.changes - one.erased} changes of {label} {key} would be erased.")
+                self._tell(publication, one, given=keys)
+            self.stdout.write("Do it with --yes.")
             return
-        erased = erasure.erase(using, label, key, by=by, reason=reason)
-        self.stdout.write(self.style.SUCCESS(f"{erased} changes of {label} {key} are erased."))
+        for key, one in found.items():
+            if one.is_there and not resend:
+                raise CommandError(
+                    f"{label} {key} is still in its table. Nothing was erased. Delete it first; or take out of it what "
+                    "must go, and erase with --resend, which tells readers that were behind how it is now."
+                )
+        with transaction.atomic(using):
+            erased = {
+                key: self._erase(using, publication, key, one, by=by, reason=reason) for key, one in found.items()
+            }
+        for key, number in erased.items():
+            self.stdout.write(self.style.SUCCESS(f"{number} changes of {label} {key} are erased."))
+            self._tell(publication, found[key], given=keys)
+
+    def _erase(self, using: str, of: Publication, key: str, found: Found, *, by: str, reason: str) -> int:
+        erased = erasure.erase(using, of.label, key, by=by, reason=reason)
+        if found.is_there:
+            resending.write(of, erasure.rows(using, of, key), using=using)
+        return erased
+
+    def _tell(self, of: Publication, found: Found, *, given: list[str]) -> None:
+        """Say what else there is of the object, and what is not erased."""
+        if found.aside:
+            self.stdout.write(f"  {found.aside} set aside for subscriptions: the rows of these too.")
+        if found.imported:
+            self.stdout.write(f"  {found.imported} written down by an import, not in the log yet: these too.")
+        if found.is_there:
+            self.stdout.write("  It is still in its table, as which it comes into the log again.")
+        for earlier in found.earlier:
+            if earlier not in given:
+                self.stdout.write(f"  Its key may have been {earlier} before: erase that too, as another key.")
+        for other in erasure.relatives(of):
+            self.stdout.write(f"  {other} has rows of the same object: erase these by their model.")
+        if found.requests:
+            self.stdout.write(f"  Who made them, from where and by which path stays, in {found.requests} requests.")

@@ -21,7 +21,8 @@ class Command(RefusingCommand):
     """Seals."""
 
     help = (
-        "Seals the changes of the log that are settled. Each seal stands for the next ones and for all seals before. "
+        "Seals the changes of the log that are settled, what was imported, what was erased and what had gone by "
+        "RETENTION. Each seal stands for the next ones and for all seals before. "
         "Keep the hash that is printed at the end where nobody who may write to the database can change it; "
         "pubsubpull_verify --expect takes it. Run it regularly, daily say."
     )
@@ -39,14 +40,13 @@ class Command(RefusingCommand):
     def handle(self, *, age: float, size: int, **_: Any) -> None:
         if age < 0 or size < 1:
             raise CommandError("--age must be 0 or more, and --size 1 or more.")
-        using, made = conf.get().DATABASE, 0
-        for one in seals.seal(using, age=age, size=size):
+        settings, made = conf.get(), 0
+        using = settings.DATABASE
+        for one in seals.seal(using, age=age, keep=settings.RETENTION, size=size):
             made += 1
             if made % EVERY == 0:
                 self.stderr.write(f"{made} seals, up to version {one.last}")
         newest = seals.last(using)
-        if seals.count(using).imported:
-            self.stdout.write(seals.IMPORTED)
         if newest is None:
             self.stdout.write("There is nothing to seal yet: no change is settled and older than --age.")
             return

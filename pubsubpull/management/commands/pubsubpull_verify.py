@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.audit import seals
+from pubsubpull.audit.verifying import Verification
 from pubsubpull.management.refusing import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+    from pubsubpull.audit.verifying import Rest
 
 EVERY = 100
 """After how many seals progress is printed."""
@@ -22,34 +24,51 @@ class Command(RefusingCommand):
 
     help = (
         "Compares the log with its seals, names each change that was altered, taken out or put in, and fails where "
-        "there is one. Without --expect somebody who may write to the database could have sealed it anew."
+        "there is one. The digests are made here, of the rows: no function of the database is believed. Without "
+        "--expect somebody who may write to the database could have sealed it anew. Give it the newest hash that was "
+        "kept: of what was sealed after it nothing is proved."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--expect", metavar="HASH", help="A hash that pubsubpull_seal has printed, kept elsewhere.")
 
     def handle(self, *, expect: str | None, **_: Any) -> None:
-        using = conf.get().DATABASE
-        there = seals.count(using)
-        found: list[str] = []
-        changes, hashes = 0, set()
-        for looked in seals.verify(using, there):
+        settings = conf.get()
+        verification = Verification(settings.DATABASE, expect=expect, keep=settings.RETENTION)
+        found = list(verification.problems)
+        changes = 0
+        for problem in verification.problems:
+            self.stderr.write(self.style.ERROR(problem))
+        for looked in verification.looks():
             changes += looked.changes
-            hashes.add(looked.seal.hash)
             found += looked.problems
             for problem in looked.problems:
                 self.stderr.write(self.style.ERROR(problem))
-            if looked.seal.id % EVERY == 0:
-                self.stderr.write(f"seal {looked.seal.id} of {there.last}")
-        if expect is not None and expect.strip().lower() not in hashes:
-            found.append("expected")
-            self.stderr.write(self.style.ERROR("No seal has the hash that is expected: seals are gone, or made anew."))
+            if looked.id % EVERY == 0:
+                self.stderr.write(f"seal {looked.id} of {verification.last}")
+        rest = verification.rest()
+        self._tell(rest)
         if found:
             raise CommandError(f"The log is not what was sealed: problems: {len(found)}.")
-        self.stdout.write(self.style.SUCCESS(f"{changes} changes are as they were sealed, by {there.count} seals."))
-        if there.dropped:
-            self.stdout.write(f"Changes up to version {there.dropped} have gone by retention.")
-        if there.erased:
-            self.stdout.write(f"{there.erased} changes were erased on request.")
-        if there.imported:
-            self.stdout.write(seals.IMPORTED)
+        self.stdout.write(
+            self.style.SUCCESS(f"{changes} changes are as they were sealed, by {verification.count} seals.")
+        )
+
+    def _tell(self, rest: Rest) -> None:
+        if rest.gone:
+            self.stdout.write(f"Changes up to version {rest.gone} have gone by retention.")
+        if rest.erased:
+            self.stdout.write(f"{rest.erased} changes were erased on request.")
+        if rest.erasures:
+            self.stdout.write("Of these no seal that is proved tells yet; compare them with what was asked for:")
+        for one in rest.erasures:
+            who = f" by {one.by}" if one.by else ""
+            why = f": {one.reason}" if one.reason else ""
+            self.stdout.write(f"  {one.changes} changes of {one.model} {one.key}, {one.at}{who}{why}")
+        if rest.imported:
+            self.stdout.write(f"{rest.imported} imported changes are not sealed yet: pubsubpull_seal does.")
+        if rest.after:
+            self.stdout.write(
+                f"{rest.after} seals were made after the one that is expected: it does not prove what they stand for. "
+                "Give the newest hash that was kept."
+            )

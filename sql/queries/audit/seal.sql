@@ -1,2 +1,0 @@
--- Seals the next changes.
-SELECT pubsubpull_seal({at_most}, make_interval(secs => {age}))
