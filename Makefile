@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # pip cannot install twice at once into the same environment
-.PHONY: help demo check test unit test-all faults disasters bench lint fix docs build screenshots clean
+.PHONY: help demo check test unit test-all test-django faults disasters bench lint fix docs build screenshots clean
 
 # The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
@@ -35,6 +35,9 @@ check: lint docs test ## what CI runs
 
 test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
 	@$(RUN) tests/all.py $(ARGS)
+
+test-django: $(VENV)/.test ## run labels of Django's own tests with every model published: ARGS="queries transactions"
+	@$(WITH_POSTGRES) django $(RUN) -m tests.django_suite $(ARGS)
 
 faults: $(VENV)/.test ## let workers, PostgreSQL, network and receivers fail for minutes: ARGS="--seconds 300 --seed 7"
 	@$(RUN) -m tests.faults $(ARGS)

@@ -123,7 +123,7 @@ def history(
     kind: str
     parts: dict[str, Any]
     if target is not None:
-        name, text = identify(target, key)
+        name, text = identify(target, key, using=using)
         kind, parts = "object", {"model": name, "key": text}
     elif request is not None:
         kind, parts = "request", {"request": _uuid(request)}
@@ -175,13 +175,21 @@ def label(model: type[django_models.Model] | str) -> str:
     return registry.label_of(model._meta.concrete_model or model)
 
 
-def identify(target: Any, key: Any = None) -> tuple[str, str]:
+def identify(target: Any, key: Any = None, *, using: str | None = None) -> tuple[str, str]:
     """Return the label and the key of an object, or of a model and a key."""
     if isinstance(target, django_models.Model):
-        return label(type(target)), keys.text(target.pk)
-    if key is None or not (isinstance(target, (str, type))):
+        name, value = label(type(target)), target.pk
+    elif key is None or not isinstance(target, (str, type)):
         raise exceptions.HistoryError("Name an object, or a model and a key.")
-    return label(target), keys.text(key)
+    else:
+        name, value = label(target), key
+    publication = registry.get(name)
+    if publication is None:
+        return name, keys.text(value)
+    try:
+        return name, keys.as_logged(publication, value, using=using or conf.get().DATABASE)
+    except exceptions.InvalidKey as error:
+        raise exceptions.HistoryError(f"key: {error}") from error
 
 
 def published(name: str) -> Publication:

@@ -34,7 +34,7 @@ def as_of(
     A change counts from the time of its statement, not from that of its transaction's end. What was erased is known
     where the next change found it so; where it is not, `HistoryErased` is raised.
     """
-    name, text = history.identify(model, key)
+    name, text = history.identify(model, key, using=using)
     moment = history.aware("when", when)
     found = found_as_of(name, text, moment, using=using or conf.get().DATABASE)
     if found is None:

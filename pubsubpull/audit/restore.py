@@ -47,7 +47,7 @@ def restore(
     written if the object has changed since. Signals are not sent, since no instance is saved. Raises `RestoreError`.
     """
     *key, version = given
-    name, text = history.identify(target, *key)
+    name, text = history.identify(target, *key, using=using)
     publication, using = history.published(name), using or conf.get().DATABASE
     state = state_of(publication, text, version, values=values or {}, using=using)
     _check_columns(publication, jsontext.loads(state))
@@ -59,7 +59,7 @@ def restore(
 
 def preview(target: Any, key: Any, version: int, *, using: str | None = None) -> dict[str, tuple[Any, Any]]:
     """Return what restoring a version would change: each column's value now and then. Raises `RestoreError`."""
-    name, text = history.identify(target, key)
+    name, text = history.identify(target, key, using=using)
     publication, using = history.published(name), using or conf.get().DATABASE
     state = state_of(publication, text, version, values={}, using=using)
     then = history.row_of(state) or {}

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
+from django.db import DataError, NotSupportedError, connections, models
+from psycopg import sql as psql
+
 from pubsubpull import exceptions
+from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
+
+
+_INTEGERS = {models.IntegerField, models.BigIntegerField, models.SmallIntegerField, models.PositiveIntegerField}
+_SERIALS = {models.AutoField, models.BigAutoField, models.SmallAutoField}
+_TEXTS = {models.CharField, models.TextField, models.SlugField, models.EmailField, models.URLField, models.UUIDField}
+PLAIN = {*_INTEGERS, *_SERIALS, *_TEXTS, models.PositiveBigIntegerField, models.DateField}
+"""The fields whose values are the same text in Python and in PostgreSQL."""
 
 
 def text(value: Any) -> str:
@@ -17,6 +30,53 @@ def text(value: Any) -> str:
         plain = [v if isinstance(v, (str, int, float, bool)) or v is None else str(v) for v in value]
         return json.dumps(plain, ensure_ascii=False)
     return str(value)
+
+
+def as_logged(publication: Publication, value: Any, *, using: str) -> str:
+    """Return a primary key's value as the log has it: PostgreSQL says how, where Python's text may be another.
+
+    A text of a composite key is taken as it is. Raises `InvalidKey` where the value is none of the key's columns' type.
+    """
+    fields = [_target(publication, column) for column in publication.key_columns]
+    values = value if isinstance(value, tuple | list) else [value]
+    if len(values) != len(fields) or all(type(field) in PLAIN for field in fields):
+        return text(value)
+    connection = connections[using]
+    connection.ensure_connection()
+    parts = [
+        sql.compose(
+            "queries/as_logged", value=_prepared(field, one, connection), type=psql.SQL(field.cast_db_type(connection))
+        )
+        for field, one in zip(fields, values, strict=True)
+    ]
+    name = "key_text" if len(parts) == 1 else "composite_key_text"
+    part = {"value": parts[0]} if len(parts) == 1 else {"values": psql.SQL(", ").join(parts)}
+    try:
+        ((found,),) = sql.run(using, sql.compose(f"queries/{name}", **part))
+    except (DataError, NotSupportedError) as error:
+        raise exceptions.InvalidKey(f"{value!r} is no key of {publication.label}.") from error
+    return str(found)
+
+
+def _target(publication: Publication, column: str) -> Any:
+    """Return a key column's field; of a foreign key, the one that it points to."""
+    field: Any = next(f for f in publication.model._meta.local_concrete_fields if f.column == column)
+    while field.remote_field is not None:
+        field = field.target_field
+    return field
+
+
+def _prepared(field: Any, value: Any, connection: Any) -> psql.Composable:
+    """Return a value as Django would send it; a text that Django does not read may be one that PostgreSQL does."""
+    if isinstance(value, bytes | memoryview):
+        return psql.Literal(bytes(value))
+    with contextlib.suppress(ValidationError, ValueError, TypeError):
+        value = (
+            value
+            if isinstance(value, str) and not hasattr(field, "from_db_value")
+            else field.get_db_prep_value(value, connection)
+        )
+    return psql.Literal(value)
 
 
 def parts(publication: Publication, key: str) -> list[str]:

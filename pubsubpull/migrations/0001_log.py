@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 "key.1",
                 "key_columns.1",
                 "left_out.1",
+                "as_logged.1",
                 "mask.1",
                 "request_id.1",
                 "finish_request.1",

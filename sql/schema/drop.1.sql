@@ -47,5 +47,6 @@ DROP FUNCTION {schema}.pubsubpull_left_out(oid, text[]);
 DROP FUNCTION {schema}.pubsubpull_key_columns(oid, text[]);
 DROP FUNCTION {schema}.pubsubpull_request_id();
 DROP FUNCTION {schema}.pubsubpull_mask(jsonb, text[]);
+DROP FUNCTION {schema}.pubsubpull_as_logged(anyelement);
 DROP FUNCTION {schema}.pubsubpull_key(jsonb, text[]);
 DROP TABLE {schema}.pubsubpull_change, {schema}.pubsubpull_request, {schema}.pubsubpull_log, {schema}.pubsubpull_history, {schema}.pubsubpull_tick, {schema}.pubsubpull_alive;
