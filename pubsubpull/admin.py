@@ -15,7 +15,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.audit import history
 from pubsubpull.capture import registry
 from pubsubpull.capture.models import Change
-from pubsubpull.pages import aside, operators, views
+from pubsubpull.pages import aside, operators, restoring, sight, views
 from pubsubpull.pull import resend
 from pubsubpull.subscribe.models import Subscription
 
@@ -76,9 +76,16 @@ class HistoryMixin(Base):
             return super().history_view(request, object_id, extra_context)
         return views.object_history(request, self, unquote(object_id))  # type: ignore[return-value]  # or a stream
 
+    def has_full_history_permission(self, request: HttpRequest) -> bool:
+        """Say whether a user may see the histories of all rows, those that are gone too.
+
+        Not where `get_queryset` leaves rows out for the user: say otherwise by a method of your own.
+        """
+        return not sight.is_narrowed(request, self)
+
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Restore a version, after showing what that would change."""
-        return views.object_restore(request, self, unquote(object_id))
+        return restoring.object_restore(request, self, unquote(object_id))
 
 
 @admin.register(Change)

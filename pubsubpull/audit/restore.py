@@ -24,7 +24,7 @@ from pubsubpull.audit import history
 from pubsubpull.capture import jsontext, sql, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pubsubpull.capture.registry import Publication
 
@@ -37,43 +37,73 @@ def restore(
     target: Any,
     *given: Any,
     values: dict[str, Any] | None = None,
+    keep: Iterable[str] = (),
     latest: int | None = None,
     using: str | None = None,
 ) -> None:
     """Write back the state that a version made: `restore(obj, version)` or `restore(Order, key, version)`.
 
     The columns that the log does not know, excluded and masked ones, stay as they are; a deleted row is brought back,
-    with `values` (by column) for those of them that may not be null. With `latest`, a version, nothing is
-    written if the object has changed since. Signals are not sent, since no instance is saved. Raises `RestoreError`.
+    with `values` (by column) for those of them that may not be null. The columns of `keep` stay as they are, too; those
+    of a deleted row become what they were last. With `latest`, a version, nothing is written if the object has changed
+    since. Signals are not sent, since no instance is saved. Raises `RestoreError`.
     """
     *key, version = given
+    using, keep = using or conf.get().DATABASE, [*keep]
     name, text = history.identify(target, *key, using=using)
-    publication, using = history.published(name), using or conf.get().DATABASE
-    state = state_of(publication, text, version, values=values or {}, using=using)
+    publication = history.published(name)
+    state = state_of(publication, text, version, values=values or {}, keep=keep, using=using)
     _check_columns(publication, jsontext.loads(state))
     with _refusals(name, text), transaction.atomic(using):
-        _write(publication, text, state, latest, using)
+        _write(publication, text, state, keep=keep, latest=latest, using=using)
         # Foreign keys of Django are checked at the end of the transaction: here is where to say what is wrong.
         connections[using].check_constraints()
 
 
-def preview(target: Any, key: Any, version: int, *, using: str | None = None) -> dict[str, tuple[Any, Any]]:
-    """Return what restoring a version would change: each column's value now and then. Raises `RestoreError`."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What restoring a version would do."""
+
+    publication: Publication
+    then: dict[str, Any]
+    """The columns that the log knows of the version; those that are kept are as they were last."""
+    now: dict[str, Any] | None
+    """The row as it is, None where it is gone."""
+    keep: tuple[str, ...]
+
+    @property
+    def unknown(self) -> list[Any]:
+        """The fields of a row that is gone which the log does not know."""
+        return [] if self.now is not None else [f for f in _writable(self.publication) if f.column not in self.then]
+
+    def changes(self, given: Iterable[str] = ()) -> dict[str, tuple[Any, Any]]:
+        """Return each column's value now and then, but of the columns that are `given`. Raises `RestoreError`."""
+        given = [*given]
+        if self.now is None:
+            _check_unknown(self.publication, {**self.then, **dict.fromkeys(given)})
+            return {name: (None, value) for name, value in self.then.items() if name not in given}
+        then = {name: value for name, value in self.then.items() if name not in {*given, *self.keep}}
+        return {name: (self.now[name], value) for name, value in then.items() if self.now[name] != value}
+
+
+def preview(target: Any, key: Any, version: int, *, keep: Iterable[str] = (), using: str | None = None) -> Preview:
+    """Return what restoring a version would do. Raises `RestoreError`."""
+    using, keep = using or conf.get().DATABASE, (*keep,)
     name, text = history.identify(target, key, using=using)
-    publication, using = history.published(name), using or conf.get().DATABASE
-    state = state_of(publication, text, version, values={}, using=using)
+    publication = history.published(name)
+    state = state_of(publication, text, version, values={}, keep=keep, using=using)
     then = history.row_of(state) or {}
     _check_columns(publication, then)
     with _refusals(name, text):
         parts = _table(publication, using).parts(publication, state)
         there = sql.run(using, sql.compose("queries/restore_now", **parts))
-    if not there:
-        _check_unknown(publication, then)
-    now = history.row_of(there[0][0]) or {} if there else {}
-    return {column: (now.get(column), value) for column, value in then.items() if not there or now[column] != value}
+    now = history.row_of(there[0][0]) or {} if there else None
+    return Preview(publication=publication, then=then, now=now, keep=keep)
 
 
-def state_of(publication: Publication, key: str, version: int, *, values: dict[str, Any], using: str) -> str:
+def state_of(
+    publication: Publication, key: str, version: int, *, values: dict[str, Any], using: str, keep: Iterable[str] = ()
+) -> str:
     """Return the columns of a state as JSON text, without those that the log does not know. Raises `RestoreError`."""
     query = sql.compose(
         "queries/restore_state",
@@ -81,7 +111,8 @@ def state_of(publication: Publication, key: str, version: int, *, values: dict[s
         key=key,
         version=version,
         hidden=[*publication.masked_columns, *publication.excluded_columns],
-        given=json.dumps(values, cls=DjangoJSONEncoder),
+        keep=[*keep],
+        given=json.dumps(values, default=_jsonable),
     )
     found = sql.run(using, query)
     if not found:
@@ -91,6 +122,14 @@ def state_of(publication: Publication, key: str, version: int, *, values: dict[s
         how = "had been changed, but its row has since been erased on request" if op == "E" else "was deleted"
         raise exceptions.RestoreError(f"Version {version} is where {publication.label} {key} {how}: name another.")
     return str(text)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return a value of a column as JSON has it, or as the text that PostgreSQL reads."""
+    try:
+        return DjangoJSONEncoder().default(value)
+    except TypeError:
+        return str(value)
 
 
 def _check_columns(publication: Publication, state: dict[str, Any]) -> None:
@@ -140,7 +179,7 @@ def _table(publication: Publication, using: str) -> _Table:
     return _Table(made=made, fixed=fixed, hstores=hstores)
 
 
-def _write(publication: Publication, key: str, state: str, latest: int | None, using: str) -> None:
+def _write(publication: Publication, key: str, state: str, *, keep: list[str], latest: int | None, using: str) -> None:
     table = _table(publication, using)
     named = table.parts(publication, state)
     there = sql.run(using, sql.compose("queries/restore_lock", **named))
@@ -153,7 +192,7 @@ def _write(publication: Publication, key: str, state: str, latest: int | None, u
     if not there:
         _check_unknown(publication, known)
         sql.run(using, sql.compose("queries/restore_insert", columns=_names(columns), **named))
-    elif columns := [name for name in columns if name not in {*publication.key_columns, *table.fixed}]:
+    elif columns := [name for name in columns if name not in {*publication.key_columns, *table.fixed, *keep}]:
         sql.run(using, sql.compose("queries/restore_update", columns=_names(columns), **named))
 
 

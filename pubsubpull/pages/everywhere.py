@@ -15,7 +15,7 @@ from django.urls import Resolver404, resolve
 
 from pubsubpull.audit import history
 from pubsubpull.capture import registry
-from pubsubpull.pages import views
+from pubsubpull.pages import restoring, views
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -30,8 +30,8 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     match = request.resolver_match
     if match is None or "admin" not in match.app_names:
         return None
-    restoring = request.path_info.endswith(f"/history/{RESTORE}")
-    found = _above(request) if restoring else match
+    restores = request.path_info.endswith(f"/history/{RESTORE}")
+    found = _above(request) if restores else match
     admin = None if found is None else _admin(found)
     if found is None or admin is None or type(admin).history_view is not ModelAdmin.history_view:
         return None
@@ -40,7 +40,7 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     key = unquote(found.kwargs["object_id"])
 
     def view(request: HttpRequest) -> Any:
-        return (views.object_restore if restoring else views.object_history)(request, admin, key)
+        return (restoring.object_restore if restores else views.object_history)(request, admin, key)
 
     made: HttpResponseBase = admin.admin_site.admin_view(view)(request)
     return made

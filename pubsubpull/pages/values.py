@@ -16,12 +16,14 @@ from pubsubpull.capture import jsontext, registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from django.db.models import Model
+    from django.db.models import Model, QuerySet
 
     from pubsubpull.audit.history import Entry
 
 Names = dict[tuple[str, str, str], str]
 """What related objects are called, by their model, the column that they are named by, and its value."""
+REASON = "reason"
+"""The metadata that is shown beside the person."""
 LONG = 60
 """Characters from which on a text is shown as what differs in it."""
 MOST = 5000
@@ -75,22 +77,45 @@ def pieces(old: str, new: str) -> tuple[Piece, ...]:
     return tuple(made)
 
 
-def related(entries: Iterable[Entry], *, using: str, may_see: Callable[[type[Model]], bool]) -> Names:
-    """Return the names of all objects that the entries' foreign keys name: one query for each column that they name.
+def shown(entry: Entry, names: Names) -> dict[str, Any]:
+    """Return what a page shows of an entry besides its own parts: numbers as texts, which no locale divides."""
+    told = metadata(entry.request)
+    return {
+        "version": str(entry.version),
+        "changes": differences(entry, names),
+        "reason": next((text for name, text in told if name == REASON), ""),
+        "metadata": [(name, text) for name, text in told if name != REASON],
+    }
 
-    A value that no longer fits, as of a column that was something else once, names nothing.
+
+def metadata(request: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what the context of a change was told besides, by name."""
+    return [(name, _plain(value)) for name, value in ((request or {}).get("metadata") or {}).items()]
+
+
+def names_of(
+    changed: Iterable[tuple[str, dict[str, tuple[Any, Any]]]],
+    *,
+    using: str,
+    rows: Callable[[type[Model]], QuerySet[Any] | None],
+) -> Names:
+    """Return the names of all objects that changed foreign keys name: one query for each column that they name.
+
+    `changed` has models' labels with columns before and after, `rows` gives those of a model that may be seen. A value
+    that no longer fits, as of a column that was something else once, names nothing.
     """
     wanted: dict[tuple[type[Model], Any], set[Any]] = {}
-    for entry in entries:
-        for column, pair in entry.changed.items():
-            field = _fields(entry.model).get(column)
-            if field is not None and field.remote_field and may_see(field.related_model):
+    for label, columns in changed:
+        for column, pair in columns.items():
+            field = _fields(label).get(column)
+            if field is not None and field.remote_field:
                 fitting = (_fitting(field.target_field, value) for value in pair if isinstance(value, (str, int)))
                 wanted.setdefault((field.related_model, field.target_field), set()).update(fitting)
     return {
         _place(target, getattr(row, target.attname)): str(row)
         for (model, target), keys in wanted.items()
-        for row in model._base_manager.using(using).filter(**{f"{target.attname}__in": keys - {None}})
+        if keys - {None} and (seen := rows(model)) is not None
+        for row in seen.using(using).filter(**{f"{target.attname}__in": keys - {None}})
     }
 
 

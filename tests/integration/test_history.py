@@ -470,7 +470,7 @@ def test_numbers_keep_each_digit_in_history_and_when_restored():
     first = pubsubpull.history(order)[0]
     assert str(first.new["total"]) == "9999999999.10"
     Order.objects.update(total=0)
-    assert str(restoring.preview(Order, order.pk, first.version)["total"][1]) == "9999999999.10"
+    assert str(restoring.preview(Order, order.pk, first.version).changes()["total"][1]) == "9999999999.10"
     pubsubpull.restore(order, first.version)
     assert str(Order.objects.get().total) == "9999999999.10"
 

@@ -60,13 +60,13 @@ def write(many):
 
 PAGES = {
     "history": (6, "/admin/shop/order/{order}/history/"),
-    "restore": (7, "/admin/shop/order/{order}/history/restore/?version={version}"),
-    "request": (5, "/admin/pubsubpull/change/requests/{request}/"),
-    "log": (6, "/admin/pubsubpull/change/"),
-    "log of a key": (5, "/admin/pubsubpull/change/?model=shop.order&key={order}"),
-    "log of a person": (5, "/admin/pubsubpull/change/?user=ann"),
-    "operators": (14, "/admin/pubsubpull/subscription/"),
-    "operators by name": (14, "/admin/pubsubpull/subscription/?q=s1&page=2"),
+    "restore": (6, "/admin/shop/order/{order}/history/restore/?version={version}"),
+    "request": (4, "/admin/pubsubpull/change/requests/{request}/"),
+    "log": (5, "/admin/pubsubpull/change/"),
+    "log of a key": (4, "/admin/pubsubpull/change/?model=shop.order&key={order}"),
+    "log of a person": (4, "/admin/pubsubpull/change/?user=ann"),
+    "operators": (15, "/admin/pubsubpull/subscription/"),
+    "operators by name": (15, "/admin/pubsubpull/subscription/?q=s1&page=2"),
     "set aside": (5, "/admin/pubsubpull/subscription/{subscription}/failures/"),
 }
 

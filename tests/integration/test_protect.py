@@ -145,6 +145,7 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
 
 
 EVERYBODY = [
+    "pubsubpull_as_logged",
     "pubsubpull_excluded",
     "pubsubpull_guarded",
     "pubsubpull_guarded_columns",

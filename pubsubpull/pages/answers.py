@@ -1,0 +1,33 @@
+"""What the pages have in common: how they answer, and how they read what they are asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.template.response import TemplateResponse
+
+from pubsubpull import conf
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+    from django.http import HttpRequest, HttpResponse
+
+
+def using_now() -> str:
+    """Return the alias of the database that has the log."""
+    return conf.get().DATABASE
+
+
+def number(text: str | None) -> int:
+    """Return a version, 0 where the text is none."""
+    digits = (text or "").removeprefix("-")  # imported changes have versions below 0
+    return int(text) if text and digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
+
+
+def answer(
+    request: HttpRequest, site: AdminSite, name: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Return a page of the admin's."""
+    setattr(request, "current_app", site.name)  # noqa: B010  Django reads it, its types do not know it
+    whole = {**site.each_context(request), **context}
+    return TemplateResponse(request, f"pubsubpull/{name}.html", whole, status=status)

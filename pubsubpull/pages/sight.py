@@ -1,0 +1,88 @@
+"""What a user of the admin may see: which models, which of their rows, and those that are gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import DataError
+from django.http import Http404
+
+from pubsubpull import exceptions
+from pubsubpull.audit import history
+from pubsubpull.capture import registry
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite, ModelAdmin
+    from django.db.models import Model, QuerySet
+    from django.http import HttpRequest
+
+
+def models(request: HttpRequest, site: AdminSite) -> list[str]:
+    """Return the labels of the models of which a user may see all that the log has."""
+    published = registry.all_publications().items()
+    return [
+        label for label, one in published if may_see(request, site, one.model) and sees_all(request, site, one.model)
+    ]
+
+
+def may_see(request: HttpRequest, site: AdminSite, model: type[Model]) -> bool:
+    """Ask the model's admin, or where it has none the user's permission."""
+    admin = site._registry.get(model)
+    if admin is not None:
+        return bool(admin.has_view_permission(request))
+    opts = model._meta
+    return any(request.user.has_perm(f"{opts.app_label}.{what}_{opts.model_name}") for what in ("view", "change"))
+
+
+def sees_all(request: HttpRequest, site: AdminSite, model: type[Model]) -> bool:
+    """Say whether a user may see the histories of all rows of a model, those that are gone too."""
+    admin: Any = site._registry.get(model)
+    if admin is None:
+        return True
+    asked = getattr(admin, "has_full_history_permission", None)
+    return bool(asked(request)) if asked is not None else not is_narrowed(request, admin)
+
+
+def is_narrowed(request: HttpRequest, admin: ModelAdmin[Any]) -> bool:
+    """Say whether `get_queryset` leaves rows out for this user: nobody can ask it about a row that is gone."""
+    shown = admin.get_queryset(request).query
+    whole = admin.model._default_manager.get_queryset().query
+    return bool(shown.is_sliced or shown.combinator or shown.where != whole.where)
+
+
+def rows(request: HttpRequest, site: AdminSite, model: type[Model]) -> QuerySet[Any] | None:
+    """Return the rows of a model that a user may see, None where that is none."""
+    if not may_see(request, site, model):
+        return None
+    admin = site._registry.get(model)
+    return (model._base_manager.all() if admin is None else admin.get_queryset(request)).order_by()
+
+
+def object_of(request: HttpRequest, admin: ModelAdmin[Any], key: str, *, using: str) -> tuple[Any, str]:
+    """Return an object, None where it is gone, and its key as the log has it.
+
+    Raises `PermissionDenied` or, where it never was or is none that this user may see, `Http404`.
+    """
+    if "\0" in key:
+        raise Http404
+    try:
+        found = admin.get_object(request, key)
+    except DataError as error:
+        raise Http404 from error
+    if not admin.has_view_permission(request, found):
+        raise PermissionDenied
+    if found is None and (_exists(admin, key) or not sees_all(request, admin.admin_site, admin.model)):
+        raise Http404
+    try:
+        target = (admin.model, key) if found is None else (found,)
+        return found, history.identify(*target, using=using)[1]
+    except exceptions.HistoryError as error:
+        raise Http404 from error
+
+
+def _exists(admin: ModelAdmin[Any], key: str) -> bool:
+    try:
+        return bool(admin.model._base_manager.filter(pk=key).exists())
+    except (ValueError, ValidationError, TypeError):
+        return False

@@ -1,0 +1,82 @@
+"""Keys of every type: an object's history is found though Python's text of its key is not PostgreSQL's."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import uuid
+
+import pytest
+from django.db import connection, models
+from django.test import override_settings
+from django.test.utils import isolate_apps
+
+import pubsubpull
+from pubsubpull import exceptions
+from pubsubpull.capture import registry, triggers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KEYS = {
+    "bool": (models.BooleanField, {}, True),
+    "moment": (models.DateTimeField, {}, dt.datetime(2026, 1, 2, 3, 4, 5, 600000, dt.UTC)),
+    "elsewhere": (models.DateTimeField, {}, dt.datetime(2026, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=5)))),
+    "time": (models.TimeField, {}, dt.time(3, 4, 5, 600000)),
+    "date": (models.DateField, {}, dt.date(2026, 1, 2)),
+    "span": (models.DurationField, {}, dt.timedelta(days=1, hours=2, microseconds=3)),
+    "bytes": (models.BinaryField, {}, b"\x01\xff"),
+    "decimal": (models.DecimalField, {"max_digits": 10, "decimal_places": 3}, decimal.Decimal("1.5")),
+    "float": (models.FloatField, {}, 1e20),
+    "uuid": (models.UUIDField, {}, uuid.UUID(int=7)),
+    "address": (models.GenericIPAddressField, {}, "::1"),
+    "text": (models.TextField, {}, "True"),
+    "number": (models.IntegerField, {}, 7),
+}
+
+
+@pytest.fixture(params=KEYS)
+def row(request):
+    """Make a published table with a key of one type, and write a row; yield the row."""
+    field, options, value = KEYS[request.param]
+    with isolate_apps("tests.shop"):
+        body = {"k": field(primary_key=True, **options), "n": models.IntegerField(default=0), "__module__": __name__}
+        model = type("Keyed", (models.Model,), {**body, "Meta": type("Meta", (), {"app_label": "shop"})})
+    with connection.schema_editor() as editor:
+        editor.create_model(model)
+    pubsubpull.publish(model)
+    triggers.sync()
+    try:
+        yield model.objects.create(k=value)
+    finally:
+        registry._publications.pop("shop.keyed")
+        with connection.schema_editor() as editor:
+            editor.delete_model(model)
+
+
+def test_a_history_a_state_and_restoring_find_the_object(row):
+    model, key = type(row), row.pk
+    model.objects.update(n=1)
+    changes = pubsubpull.history(row)
+    assert [entry.op for entry in changes] == ["update", "insert"]
+    assert len(pubsubpull.history(model, key)) == 2
+    assert len(pubsubpull.history("shop.keyed", key)) == 2
+    assert len(pubsubpull.history(model, changes[0].key)) == 2, "the log's own text is a key too"
+    assert pubsubpull.as_of(model, key, changes[1].at).data["n"] == 0
+    pubsubpull.restore(row, changes[1].version)
+    assert model.objects.get().n == 0
+    model.objects.all().delete()
+    pubsubpull.restore(model, key, changes[0].version)
+    assert model.objects.get().n == 1
+
+
+@override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo")
+def test_so_they_do_without_time_zones(row):
+    if isinstance(row.pk, dt.datetime):
+        pytest.skip("The row was made with a time zone.")
+    assert len(pubsubpull.history(row)) == 1
+
+
+@pytest.mark.parametrize("row", ["bool", "span", "moment"], indirect=True)
+def test_what_is_no_key_is_refused(row):
+    with pytest.raises(exceptions.HistoryError, match="is no key of shop.keyed"):
+        pubsubpull.history(type(row), "certainly not")
