@@ -43,7 +43,9 @@ KINDS = {
     "trigger": "the trigger {by} on {object} is not pubsubpull's: drop it",
     "rule": "the rule {by} on {object} is not pubsubpull's: drop it",
     "policy": "the policy {by} on {object} is not pubsubpull's: drop it",
-    "expression": "a default, a constraint or an index of {object} is not pubsubpull's, and calls {by}: drop it",
+    "expression": (
+        "a column, a default, a constraint or an index of {object} is not pubsubpull's, and takes the {by}: drop it"
+    ),
     "foreign key": "a foreign key of {by} refers to {object}, and keeps old changes from being dropped: drop it",
     "overload": "{by} could be called in place of a function of pubsubpull: drop it",
 }
@@ -108,6 +110,11 @@ def holes(role: str, *, using: str) -> list[str]:
     if foreign := _functions(using).foreign:
         found["overload"] = [KINDS["overload"].format(by=signature) for signature in foreign]
     return [text for texts in found.values() for text in _few(texts)]
+
+
+def owned_by_superuser(using: str) -> bool:
+    """Say whether the triggers run with the rights of a superuser."""
+    return bool(sql.run(using, sql.template("queries/audit/owner_is_super"))[0][0])
 
 
 def _few(texts: list[str]) -> list[str]:

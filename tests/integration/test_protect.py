@@ -377,6 +377,11 @@ def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_t
         run("DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")
 
 
+def test_where_the_owner_is_a_superuser_it_says_how_to_have_another():
+    assert "superuser" in protect()
+    assert "superuser" not in protect("--owner", LOG)
+
+
 def test_with_retention_it_says_what_to_run_as_the_owner(settings):
     assert "RETENTION" not in protect()
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "RETENTION": 86400.0}
@@ -533,7 +538,13 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
             "CREATE FUNCTION psp_f(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true'; "
             "ALTER TABLE pubsubpull_request ADD CONSTRAINT psp_c CHECK (psp_f(path))",
             "DROP FUNCTION psp_f(text) CASCADE",
-            "calls function psp_f(text)",
+            "takes the function psp_f(text)",
+        ),
+        (
+            "CREATE FUNCTION psp_f(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'; "
+            "CREATE DOMAIN psp_d AS text CHECK (psp_f(VALUE)); ALTER TABLE pubsubpull_log ADD COLUMN psp psp_d",
+            "DROP FUNCTION psp_f(text) CASCADE; DROP DOMAIN psp_d CASCADE",
+            "an index of pubsubpull_log is not pubsubpull's, and takes the type psp_d",
         ),
         (
             "CREATE TABLE psp_of_change (change bigint REFERENCES pubsubpull_change)",

@@ -52,6 +52,11 @@ class Command(RefusingCommand):
         if left:
             raise CommandError(f"The log is not append-only for {role}: {'; '.join(left)}.")
         self.stdout.write(self.style.SUCCESS(f"The log is append-only for {role}."))
+        if protection.owned_by_superuser(using):
+            self.stdout.write(
+                "Its functions run with the rights of a superuser. Give it an owner of its own, by --owner: "
+                "CREATE ROLE pubsubpull_log NOLOGIN."
+            )
         if conf.get().RETENTION:
             owner = protection.tables(role, using=using)[0].owner
             self.stdout.write(f"RETENTION is set: run pubsubpull_maintain by cron as {owner}, which drops what is old.")

@@ -20,9 +20,10 @@ types AS (
         UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = y.oid
     ) AS part (oid) WHERE part.oid <> 0
 ),
--- Expressions of the log's tables: defaults, constraints, indexes.
+-- What of the log's tables may call a function as a row is written: columns, defaults, constraints, indexes.
 expressions AS (
-    SELECT 'pg_attrdef'::regclass AS class, d.oid, t.place FROM pg_attrdef d JOIN tables t ON t.oid = d.adrelid
+    SELECT 'pg_class'::regclass AS class, t.oid, t.place FROM tables t
+    UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, t.place FROM pg_attrdef d JOIN tables t ON t.oid = d.adrelid
     UNION ALL SELECT 'pg_constraint'::regclass, k.oid, t.place FROM pg_constraint k JOIN tables t ON t.oid = k.conrelid
     UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, t.place FROM pg_index i JOIN tables t ON t.oid = i.indrelid
 )
@@ -69,7 +70,7 @@ SELECT kind, object, by FROM (
     UNION ALL
     SELECT 14, 'expression', e.place, pg_describe_object(d.refclassid, d.refobjid, 0)
     FROM expressions e JOIN pg_depend d ON d.classid = e.class AND d.objid = e.oid
-    WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
+    WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_type'::regclass)
     UNION ALL
     SELECT 14, 'foreign key', t.place, k.conrelid::regclass::text FROM pg_constraint k JOIN tables t ON t.oid = k.confrelid WHERE k.contype = 'f'
 ) AS found (place, kind, object, by) ORDER BY place, object, by
