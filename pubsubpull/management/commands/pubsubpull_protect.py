@@ -54,8 +54,8 @@ class Command(RefusingCommand):
         self.stdout.write(self.style.SUCCESS(f"The log is append-only for {role}."))
         if protection.owned_by_superuser(using):
             self.stdout.write(
-                "Its functions run with the rights of a superuser. Give it an owner of its own, by --owner: "
-                "CREATE ROLE pubsubpull_log NOLOGIN."
+                "Its functions run with the rights of a superuser. Give it, by --owner, a role of its own that nobody "
+                "logs in as."
             )
         if conf.get().RETENTION:
             owner = protection.tables(role, using=using)[0].owner
