@@ -112,9 +112,26 @@ def is_erased(change: Change, erasures: Sequence[Erasure]) -> bool:
     op = last.op if last.columns is not None else ERASED_DELETE if last.op == "D" else ERASED
     if any(later.op != erasures[0].op or later.digest != earlier.remains for earlier, later in _pairs(erasures)):
         return False
+    if change.op != op or (last.columns is None and not _is_key(change)):
+        return False
     if last.remains is None:
-        return change.op == op and change.old is None and change.new is None
-    return change.op == op and digest_of_rows(change, bytes(last.salt or b"")) == last.remains
+        return change.old is None and change.new is None
+    return digest_of_rows(change, bytes(last.salt or b"")) == last.remains
+
+
+def _is_key(change: Change) -> bool:
+    """Say whether a change has no row, or of a delete the values of the key's columns, and no more."""
+    if change.new is not None or change.old is None:
+        return change.new is None
+    values = list(json.loads(change.old, parse_int=str, parse_float=str).values())
+    if len(values) <= 1:
+        return not values or _text(values[0]) == change.key
+    key = json.loads(change.key or "[]", parse_int=str, parse_float=str)
+    return isinstance(key, list) and sorted(map(_text, values)) == sorted(map(_text, key))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def digest_of_rows(change: Change, salt: bytes) -> bytes:

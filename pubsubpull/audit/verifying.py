@@ -32,10 +32,11 @@ class Looked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Erased:
-    """What was erased of one object, by whom and why: of how many changes, and when last."""
+    """What was erased of one object, by whom and why: of how many changes, which columns if not all, and when last."""
 
     model: str
     key: str | None
+    columns: list[str] | None
     changes: int
     at: str
     by: str
@@ -97,8 +98,8 @@ class Verification:
             erased=erased,
             imported=imported,
             erasures=[
-                Erased(model=model, key=key, changes=number, at=at, by=by, reason=reason)
-                for model, key, number, at, by, reason in told
+                Erased(model=model, key=key, columns=columns, changes=number, at=at, by=by, reason=reason)
+                for model, key, columns, number, at, by, reason in told
             ],
         )
 

@@ -1,24 +1,16 @@
 -- Erases the rows of an object's changes, of those that are settled and of those that are not, and records each. What is left of a change is that
--- there was one; of a delete also its key, by the columns `key_columns`, so that a reader that was behind still hears of it. What an import has
--- written down of the object, and has not brought into the log yet, goes as well. Gives how many changes were erased.
+-- there was one; of a delete also its key, so that a reader that was behind still hears of it. What an import has written down of the object, and
+-- has not brought into the log yet, goes as well. Gives how many changes were erased.
 CREATE FUNCTION {schema}.pubsubpull_erase(label text, row_key text, key_columns text[], by_whom text, why text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    one record;
-    n bigint := 0;
 BEGIN
+    -- No seal is to be made, and no import to be half-way through bringing in what is erased here.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
-    -- No import is to be half-way through bringing in what is erased here.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 2);
-    FOR one IN
-        SELECT c.id, c.op, c.old FROM {schema}.pubsubpull_change c WHERE c.model = label AND c.key = row_key AND c.op NOT IN ('E', 'X') ORDER BY c.id
-    LOOP
-        PERFORM {schema}.pubsubpull_forget(one.id, NULL, CASE WHEN one.op = 'D' THEN (
-            SELECT coalesce(jsonb_object_agg(k, one.old -> k), '{}') FROM unnest(key_columns) AS k WHERE one.old ? k) END, NULL, by_whom, why);
-        n := n + 1;
-    END LOOP;
     DELETE FROM {schema}.pubsubpull_import WHERE model = label AND key = row_key;
-    RETURN n;
+    RETURN {schema}.pubsubpull_forget(
+        ARRAY(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = label AND c.key = row_key AND c.op NOT IN ('E', 'X')),
+        NULL, key_columns, by_whom, why);
 END
 $$;
 REVOKE ALL ON FUNCTION {schema}.pubsubpull_erase(text, text, text[], text, text) FROM PUBLIC;

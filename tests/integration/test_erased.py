@@ -74,6 +74,20 @@ def test_a_state_that_was_erased_is_known_where_the_next_change_found_it_so(cust
     assert (found.version, found.data["name"]) == (version, "b")
 
 
+def test_what_was_deleted_and_erased_is_not_there_after_and_unknown_before(customer):
+    moment, key = now(), customer.pk
+    customer.delete()
+    customer.pk = key
+    erase(customer)
+    assert pubsubpull.as_of(Customer, key, now()) is None
+    with pytest.raises(exceptions.HistoryErased):
+        pubsubpull.as_of(Customer, key, moment)
+    last = pubsubpull.history(Customer, key)[0]
+    assert (last.op, last.old, last.new, last.changed) == ("erase", None, None, {})
+    with pytest.raises(exceptions.RestoreError, match="was deleted: name another"):
+        pubsubpull.restore(Customer, key, last.version)
+
+
 def test_after_a_truncate_nothing_is_there_whatever_was_erased_before(customer):
     run("TRUNCATE shop_customer CASCADE")
     erase(customer)

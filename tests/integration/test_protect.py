@@ -46,7 +46,7 @@ TAMPERING = [
     "SELECT setval('pubsubpull_change_id_seq', 1)",
     "UPDATE pubsubpull_seal SET salts = NULL",
     "SELECT pubsubpull_erase('shop.customer', '1', '{id}', 'bob', '')",
-    "SELECT pubsubpull_forget(1, NULL, NULL, NULL, 'bob', '')",
+    "SELECT pubsubpull_forget('{1}', NULL, '{}', 'bob', '')",
     "SELECT pubsubpull_close_requests('{1}')",
     "SELECT pubsubpull_trim(1, '1')",
     "SELECT pubsubpull_detach_partition(1, '1')",

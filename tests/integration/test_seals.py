@@ -441,9 +441,8 @@ def test_columns_that_are_forgotten_leave_a_row_that_is_proved():
     """What is left has a digest of its own; it can be forgotten in turn, and all of it be erased."""
     expected = seal()
     there = changes()[0]
-    forget = "SELECT pubsubpull_forget(%s, %s, NULL, new - %s::text[], 'dpo', '') FROM pubsubpull_change WHERE id = %s"
     for columns in (["email"], ["name"]):
-        run(forget, [there.id, columns, columns, there.id])
+        run("SELECT pubsubpull_forget(%s, %s, NULL, 'dpo', '')", [[there.id], columns])
         assert "7 changes are as they were" in command("verify", "--expect", expected)
     assert Change.objects.get(id=there.id).new == {"id": int(there.key)}
     assert "7 changes are as they were" in command("verify", "--expect", seal())
@@ -454,6 +453,31 @@ def test_columns_that_are_forgotten_leave_a_row_that_is_proved():
     command("erase", "shop.customer", there.key, "--yes")
     assert "7 changes are as they were" in command("verify", "--expect", expected)
     assert run("SELECT count(*) FROM pubsubpull_erasure WHERE octet_length(salt) > 0") == [(0,)]
+
+
+def test_an_alteration_that_is_called_a_forgotten_column_is_named():
+    """The record says what is left, and nobody else does: until a hash that is kept proves it."""
+    expected = seal()
+    there = changes()[0]
+    run("SELECT pubsubpull_forget(%s, '{email}', NULL, 'mallory', '')", [[there.id]])
+    assert f"columns email of 1 changes of shop.customer {there.key}, " in command("verify", "--expect", expected)
+    later = seal()
+    assert "mallory" not in command("verify", "--expect", later)
+    run('UPDATE pubsubpull_change SET new = new || \'{"name": "z"}\' WHERE id = %s', [there.id])
+    for hash_ in (expected, later):
+        assert f"change {there.id} altered" in command("verify", "--expect", hash_)
+
+
+def test_what_an_erased_delete_keeps_is_its_key_and_nothing_that_was_put_there(erased):
+    key, expected = erased
+    change = Change.objects.get(op="X")
+    forged = json.dumps({"id": int(key), "name": "z"})
+    run("UPDATE pubsubpull_change SET old = %s WHERE id = %s", [forged, change.id])
+    run(
+        "UPDATE pubsubpull_erasure SET remains = pubsubpull_rows_digest('', %s, NULL) WHERE change_id = %s",
+        [forged, change.id],
+    )
+    assert f"change {change.id} altered" in command("verify", "--expect", expected)
 
 
 def test_what_cannot_be_erased_says_why():

@@ -64,7 +64,8 @@ class Command(RefusingCommand):
         for one in rest.erasures:
             who = f" by {one.by}" if one.by else ""
             why = f": {one.reason}" if one.reason else ""
-            self.stdout.write(f"  {one.changes} changes of {one.model} {one.key}, {one.at}{who}{why}")
+            what = f"columns {', '.join(one.columns)} of " if one.columns else ""
+            self.stdout.write(f"  {what}{one.changes} changes of {one.model} {one.key}, {one.at}{who}{why}")
         if rest.imported:
             self.stdout.write(f"{rest.imported} imported changes are not sealed yet: pubsubpull_seal does.")
         if rest.after:
