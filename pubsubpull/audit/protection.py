@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
@@ -47,6 +47,10 @@ KINDS = {
         "a column, a default, a constraint or an index of {object} is not pubsubpull's, and takes the {by}: drop it"
     ),
     "foreign key": "a foreign key of {by} refers to {object}, and keeps old changes from being dropped: drop it",
+    "parameter": (
+        "{by} may set session_replication_role, and have no trigger fire: "
+        "REVOKE SET ON PARAMETER session_replication_role FROM {by}"
+    ),
     "overload": "{by} could be called in place of a function of pubsubpull: drop it",
 }
 """What each kind of hole means, and what to do about it."""
@@ -105,6 +109,11 @@ def holes(role: str, *, using: str) -> list[str]:
     found: dict[str, list[str]] = {}
     for kind, thing, by in sql.run(using, _compose("queries/audit/holes", role=role)):
         found.setdefault(kind, []).append(KINDS[kind].format(role=role, object=thing, by=by))
+    if connections[using].pg_version >= 150000:  # type: ignore[attr-defined]
+        found["parameter"] = [
+            KINDS["parameter"].format(by=by)
+            for (by,) in sql.run(using, _compose("queries/audit/parameters", role=role))
+        ]
     if writable := [one for one in tables(role, using=using) if one.writable and not one.owns]:
         found["right"] = [f"{role} may {', '.join(one.writable)} {one.name}" for one in writable]
     if foreign := _functions(using).foreign:

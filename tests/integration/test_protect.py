@@ -511,6 +511,11 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
             "DROP TYPE psp_part CASCADE",
             "the cast (psp_part AS json) of a captured column calls psp_json(psp_part)",
         ),
+        (
+            "CREATE SCHEMA psp_other AUTHORIZATION psp_group; SET search_path = psp_other, public",
+            "SET search_path = public; DROP SCHEMA psp_other",
+            "psp_group may create in the schema psp_other",
+        ),
         ("ALTER ROLE psp_group SUPERUSER", None, "may become psp_group, a superuser"),
         ("GRANT pg_execute_server_program TO psp_group", None, "is a member of pg_execute_server_program"),
         (
@@ -568,6 +573,14 @@ def test_each_way_round_the_rights_is_named_and_fails_the_command(statement, und
         run(*([undo.format(**parts)] if undo else []))
     assert hole in found
     assert f"append-only for {APP}." not in found.replace(f"not append-only for {APP}", "")
+
+
+@pytest.mark.usefixtures("_group")
+def test_who_may_keep_triggers_from_firing_is_named():
+    if connection.pg_version < 150000:
+        pytest.skip("PostgreSQL 15 and newer have rights on settings")
+    run("GRANT SET ON PARAMETER session_replication_role TO psp_group")
+    assert "psp_group may set session_replication_role" in protect()
 
 
 @pytest.mark.usefixtures("_group")

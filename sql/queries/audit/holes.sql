@@ -44,10 +44,11 @@ SELECT kind, object, by FROM (
     UNION ALL
     SELECT 7, 'database owner', d.datname::text, r.name FROM pg_database d JOIN reachable r ON r.oid = d.datdba WHERE d.datname = current_database()
     UNION ALL
-    SELECT 8, 'create', l.name, coalesce(r.name, 'PUBLIC')
-    FROM log l JOIN pg_namespace n ON n.oid = l.schema CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
-    LEFT JOIN reachable r ON r.oid = a.grantee
-    WHERE a.privilege_type = 'CREATE' AND a.grantee <> l.nspowner AND (a.grantee = 0 OR r.oid IS NOT NULL)
+    -- Of the log's schema, and of those on the search path of whoever asks, as whoever looks after the log is likely to have it.
+    SELECT 8, 'create', n.nspname::text, coalesce(r.name, 'PUBLIC')
+    FROM log l JOIN pg_namespace n ON n.oid = l.schema OR n.nspname = ANY (current_schemas(false))
+    CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a LEFT JOIN reachable r ON r.oid = a.grantee
+    WHERE a.privilege_type = 'CREATE' AND (a.grantee = 0 OR r.oid IS NOT NULL) AND (n.oid <> l.schema OR a.grantee <> l.nspowner)
     UNION ALL
     SELECT 9, 'sequence', 'pubsubpull_change_id_seq', r.name FROM reachable r
     WHERE has_sequence_privilege(r.oid, 'pubsubpull_change_id_seq'::regclass, 'USAGE, UPDATE')
