@@ -125,7 +125,7 @@ class Story:
     def _audit(self, made: Services, order: int) -> None:
         show = self._show
         show.chapter(f"Who did that? The trail of order {order}")
-        trail = made.get(f"models/shop.order/instances/{order}/audit/")["items"]
+        trail = made.get(f"models/shop.order/audit/{order}/")["items"]
         rows = [_trail_row(entry) for entry in reversed(trail)]
         show.say("Each change names the request that made it; one made by SQL had none.")
         show.table(("time", "change", "who", "by", "what"), rows)

@@ -31,6 +31,14 @@ class Decoder(json.JSONDecoder):
         return loads(s)
 
 
+class Encoder(json.JSONEncoder):
+    """Writes a JSON column as `dumps` does."""
+
+    def encode(self, o: Any) -> str:
+        """Return the text."""
+        return dumps(o)
+
+
 def loads(text: str | bytes, *, parse_float: Callable[[str], Any] = decimal.Decimal) -> Any:
     """Return the value of JSON text. Raises `ValueError` for any text that is none.
 

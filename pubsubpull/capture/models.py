@@ -32,8 +32,8 @@ class Change(ReadOnlyModel):
     op = models.CharField(max_length=1, choices=Op)
     key = models.TextField(null=True)  # noqa: DJ001  a truncate has none
     request_id = models.UUIDField(null=True)
-    old = models.JSONField(null=True, decoder=jsontext.Decoder)
-    new = models.JSONField(null=True, decoder=jsontext.Decoder)
+    old = models.JSONField(null=True, encoder=jsontext.Encoder, decoder=jsontext.Decoder)
+    new = models.JSONField(null=True, encoder=jsontext.Encoder, decoder=jsontext.Decoder)
 
     class Meta:
         db_table = "pubsubpull_change"

@@ -50,3 +50,8 @@ class ReadOnlyModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def save_base(self, raw: bool = False, *_: Any, **__: Any) -> None:
+        """Raise `LogIsReadOnly`, but pass by the row of a fixture: the log of another database is none of this one."""
+        if not raw:
+            _refuse(type(self))

@@ -105,8 +105,8 @@ class Migration(migrations.Migration):
                         ),
                         ("key", models.TextField(null=True)),
                         ("request_id", models.UUIDField(null=True)),
-                        ("old", models.JSONField(decoder=jsontext.Decoder, null=True)),
-                        ("new", models.JSONField(decoder=jsontext.Decoder, null=True)),
+                        ("old", models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder, null=True)),
+                        ("new", models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder, null=True)),
                     ],
                     options={
                         "db_table": "pubsubpull_change",

@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
                 ("replica", models.TextField()),
                 ("key", models.TextField()),
                 ("version", models.BigIntegerField()),
-                ("item", models.JSONField(decoder=jsontext.Decoder)),
+                ("item", models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder)),
                 ("error", models.TextField()),
                 ("since", models.DateTimeField()),
                 ("passed", models.BooleanField()),

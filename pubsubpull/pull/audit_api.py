@@ -20,7 +20,7 @@ ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.P
 
 
 @router.get(
-    "/models/{model}/instances/{path:key}/audit/",
+    "/models/{model}/audit/{path:key}/",
     response={200: schemas.Audit, **ERRORS},
     summary="A row's trail",
     openapi_extra={"responses": {200: {"content": document.exported(export.TYPES)}}},

@@ -163,7 +163,7 @@ class Client:
 
     def audit(self, model: str, key: str, *, limit: int = 100) -> Iterator[dict[str, Any]]:
         """Give the trail of one object, newest first."""
-        url: str | None = f"models/{quote(model)}/instances/{quote(key, safe='')}/audit/?limit={limit}"
+        url: str | None = f"models/{quote(model)}/audit/{quote(key, safe='')}/?limit={limit}"
         while url is not None:
             page = self.get(url)
             yield from page["items"]

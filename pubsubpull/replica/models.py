@@ -57,7 +57,7 @@ class Parked(models.Model):
     replica = models.TextField()
     key = models.TextField()
     version = models.BigIntegerField()
-    item = models.JSONField(decoder=jsontext.Decoder)
+    item = models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder)
     error = models.TextField()
     since = models.DateTimeField()
     passed = models.BooleanField()

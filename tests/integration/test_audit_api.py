@@ -22,7 +22,7 @@ def get(client):
         cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
 
     def call(path, status=200, auditor=True, **query):
-        path = path if path.startswith("http") else f"/pubsubpull/models/shop.customer/instances/{path}"
+        path = path if path.startswith("http") else f"/pubsubpull/models/shop.customer/{path}"
         answer = client.get(path, query, headers={"Authorization": f"Bearer {tokens[auditor]}"})
         assert answer.status_code == status, answer.content
         return answer.json()
@@ -42,7 +42,7 @@ def test_a_trail_is_narrowed_by_person_time_and_column(get):
     with pubsubpull.context(user="ann"):
         Customer.objects.filter(pk=customer.pk).update(name="b")
     Customer.objects.filter(pk=customer.pk).update(email="c")
-    path = f"{customer.pk}/audit/"
+    path = f"audit/{customer.pk}/"
 
     def changed(**query):
         return [sorted(item["changed"]) for item in get(path, **query)["items"]]
@@ -57,7 +57,7 @@ def test_a_page_without_a_change_that_fits_says_where_to_go_on_and_keeps_what_wa
     customer = Customer.objects.create(name="a")
     for name in "bcd":
         Customer.objects.filter(pk=customer.pk).update(name=name)
-    page = get(f"{customer.pk}/audit/", limit=3, column="email")
+    page = get(f"audit/{customer.pk}/", limit=3, column="email")
     assert page["items"] == []
     following = get(page["next"])
     assert [item["op"] for item in following["items"]] == ["insert"]
@@ -69,7 +69,7 @@ def test_a_row_as_it_was_at_a_moment(get):
     customer = Customer.objects.create(name="a")
     first = moment()
     Customer.objects.filter(pk=customer.pk).update(name="b")
-    path = f"{customer.pk}/"
+    path = f"instances/{customer.pk}/"
     then = get(path, at=first)
     assert (then["key"], then["data"]["name"]) == (str(customer.pk), "a")
     assert 0 < then["version"] < get(path)["version"]
@@ -83,11 +83,11 @@ def test_a_row_that_the_log_never_met_is_as_it_is(get):
     customer = Customer.objects.create(name="a")
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE pubsubpull_change")
-    assert get(f"{customer.pk}/", at=moment())["data"]["name"] == "a"
+    assert get(f"instances/{customer.pk}/", at=moment())["data"]["name"] == "a"
 
 
 def test_how_a_row_was_takes_the_audit_grant_and_a_time_zone(get):
     customer = Customer.objects.create(name="a")
-    get(f"{customer.pk}/", 403, auditor=False, at=moment())
-    assert "time zone" in get(f"{customer.pk}/", 400, at="2026-01-31T12:00:00")["detail"]
-    assert "NUL" in get(f"{customer.pk}/audit/", 400, user="a\0")["detail"]
+    get(f"instances/{customer.pk}/", 403, auditor=False, at=moment())
+    assert "time zone" in get(f"instances/{customer.pk}/", 400, at="2026-01-31T12:00:00")["detail"]
+    assert "NUL" in get(f"audit/{customer.pk}/", 400, user="a\0")["detail"]

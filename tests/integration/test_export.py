@@ -40,7 +40,7 @@ def get(client):
     }
 
     def call(row, *, auditor=True, accept="*/*", **query):
-        url = f"/pubsubpull/models/{row._meta.label_lower}/instances/{row.pk}/audit/"
+        url = f"/pubsubpull/models/{row._meta.label_lower}/audit/{row.pk}/"
         return client.get(url, query, headers={"Authorization": f"Bearer {tokens[auditor]}", "Accept": accept})
 
     return call
@@ -200,7 +200,7 @@ def test_under_asgi_an_export_is_a_stream_too():
     token = consumers.add("auditor", ["*"], may_audit=True, may_subscribe=False)[1]
 
     async def read():
-        url = f"/pubsubpull/models/shop.customer/instances/{customer.pk}/audit/?format=ndjson"
+        url = f"/pubsubpull/models/shop.customer/audit/{customer.pk}/?format=ndjson"
         answer = await AsyncClient().get(url, headers={"Authorization": f"Bearer {token}"})
         assert answer.is_async
         return b"".join([part async for part in answer.streaming_content])

@@ -169,7 +169,7 @@ OTHERS = {
     "models/{model}/hashes/rows/": 404,
     "models/{model}/rows/": 404,
     "models/{model}/instances/{key}/": 404,
-    "models/{model}/instances/{key}/audit/": 404,
+    "models/{model}/audit/{key}/": 404,
     "requests/{request_id}/": 404,
     "subscriptions/": None,
     "subscriptions/{name}/": 404,

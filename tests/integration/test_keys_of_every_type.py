@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import uuid
+from urllib.parse import unquote
 
 import pytest
 from django.db import connection, models
@@ -14,6 +15,7 @@ from django.test.utils import isolate_apps
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.capture import registry, triggers
+from pubsubpull.pull import consumers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +32,7 @@ KEYS = {
     "uuid": (models.UUIDField, {}, uuid.UUID(int=7)),
     "address": (models.GenericIPAddressField, {}, "::1"),
     "text": (models.TextField, {}, "True"),
+    "slashes": (models.TextField, {}, "x/audit"),
     "number": (models.IntegerField, {}, 7),
 }
 
@@ -70,10 +73,24 @@ def test_a_history_a_state_and_restoring_find_the_object(row):
 
 
 @override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo")
+@pytest.mark.parametrize("row", ["bool", "time", "span", "bytes", "decimal"], indirect=True)
 def test_so_they_do_without_time_zones(row):
-    if isinstance(row.pk, dt.datetime):
-        pytest.skip("The row was made with a time zone.")
     assert len(pubsubpull.history(row)) == 1
+
+
+@pytest.mark.parametrize("row", ["slashes"], indirect=True)
+def test_a_key_that_ends_as_an_address_does_is_a_key_over_http(row, client):
+    type(row).objects.create(k="x")
+    token = consumers.add("auditor", ["shop.keyed"], may_audit=True)[1]
+
+    def get(path):
+        answer = client.get(f"/pubsubpull/models/shop.keyed/{path}/", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    for key in ("x", "x%2Faudit", "x/audit"):
+        assert get(f"instances/{key}")["data"]["k"] == unquote(key)
+        assert get(f"audit/{key}")["items"][0]["changed"]["k"][1] == unquote(key)
 
 
 @pytest.mark.parametrize("row", ["bool", "span", "moment"], indirect=True)

@@ -349,7 +349,7 @@ def test_the_trail_tells_who_changed_what_newest_first(get, client):
     customer.save()
     key = str(customer.pk)
     customer.delete()
-    page = get(f"models/shop.customer/instances/{key}/audit/?limit=2").json()
+    page = get(f"models/shop.customer/audit/{key}/?limit=2").json()
     older = get(page["next"]).json()
     entries = page["items"] + older["items"]
     assert [entry["op"] for entry in entries] == ["delete", "update", "insert"]
@@ -367,7 +367,7 @@ def test_a_truncate_ends_the_trail_of_each_object_that_was_there(get):
     customer = Customer.objects.create(name="a")
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE shop_customer CASCADE")
-    items = get(f"models/shop.customer/instances/{customer.pk}/audit/").json()["items"]
+    items = get(f"models/shop.customer/audit/{customer.pk}/").json()["items"]
     assert [item["op"] for item in items] == ["truncate", "insert"]
     assert items[0]["changed"] == {}
 
@@ -376,10 +376,10 @@ def test_the_trail_needs_its_grant_and_shows_only_granted_models(get, client, cu
     client.get("/write/a/")
     item = get("changes/").json()["items"][-1]
     assert problem(get(f"requests/{item['request']}/", 403, customers_only))[0] == "forbidden"
-    assert problem(get(f"models/shop.customer/instances/{item['key']}/audit/", 403, customers_only))[0] == "forbidden"
+    assert problem(get(f"models/shop.customer/audit/{item['key']}/", 403, customers_only))[0] == "forbidden"
     orders = consumers.add("orders", ["shop.order"], may_audit=True)[1]
     assert problem(get(f"requests/{item['request']}/", 404, orders))[0] == "not-found"
-    assert problem(get(f"models/shop.customer/instances/{item['key']}/audit/", 404, orders))[0] == "not-found"
+    assert problem(get(f"models/shop.customer/audit/{item['key']}/", 404, orders))[0] == "not-found"
     assert problem(get(f"requests/{uuid.uuid4()}/", 404))[0] == "not-found"
 
 
@@ -408,7 +408,7 @@ PATHS = {
     "models/{model}/hashes/rows/",
     "keys/",
     "models/{model}/instances/{path:key}/",
-    "models/{model}/instances/{path:key}/audit/",
+    "models/{model}/audit/{path:key}/",
     "changes/",
     "requests/{request_id}/",
     "health/",
@@ -483,8 +483,8 @@ def test_a_wrong_value_is_refused_by_name(get, query, field):
         ("models/shop.customer/instances/?after=%00", "after"),
         ("models/shop.customer/instances/?cursor=x", "cursor"),
         ("models/shop.stock/instances/?after=1", "after"),
-        ("models/shop.customer/instances/1/audit/?before=0", "before"),
-        (f"models/shop.customer/instances/1/audit/?before={2**63}", "before"),
+        ("models/shop.customer/audit/1/?before=0", "before"),
+        (f"models/shop.customer/audit/1/?before={2**63}", "before"),
         ("requests/x/", "request_id"),
         (f"requests/{uuid.UUID(int=1)}/?after={2**63}", "after"),
     ],
@@ -494,7 +494,7 @@ def test_a_wrong_value_of_any_route_is_refused_by_name(get, path, field):
 
 
 def test_a_nul_in_an_audited_key_is_not_found(get):
-    assert problem(get("models/shop.customer/instances/%00/audit/", 404)) == ("not-found", "key")
+    assert problem(get("models/shop.customer/audit/%00/", 404)) == ("not-found", "key")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -558,7 +558,7 @@ def test_the_documentation_is_for_those_whom_the_setting_names(client, get):
         ("changes/?wrong=now", "after"),
         ("models/shop.order/instances/?limit=1&wrong=1", "after"),
         ("models/shop.order/instances/1/?wrong=2026-01-01T00:00:00Z", "at"),
-        ("models/shop.order/instances/1/audit/?wrong=email", "column"),
+        ("models/shop.order/audit/1/?wrong=email", "column"),
         ("models/shop.order/ranges/?wrong=2", "parts"),
         (f"requests/{uuid.UUID(int=1)}/?wrong=csv", "format"),
     ],
