@@ -21,8 +21,26 @@ hypothesis.settings.load_profile("busy")
 
 UNFLUSHED = 'TRUNCATE shop_event, "Other Schema"."The Table"'
 """Django does not manage the one, nor find the other, which is of another schema, when it flushes after a test."""
+BEGIN_BEYOND = """
+SELECT setval(s.seqrelid, %(first)s) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
+WHERE c.relname <> 'pubsubpull_change_id_seq' AND s.seqmax > %(first)s
+"""
+"""But for the log's own, by which its partitions go."""
 LOGGED = "TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_alive"
 """What the flush itself has written there is left; the log's present is to be beyond that."""
+
+
+FIXED_KEYS_BELOW = 1_000_000
+"""Where sequences of keys begin: a test may give a row a lower key, and in no order of tests a sequence comes to it."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Let the sequences begin beyond the keys that tests give."""
+    with django_db_blocker.unblock():
+        for using in connections:
+            with connections[using].cursor() as cursor:
+                cursor.execute(BEGIN_BEYOND, {"first": FIXED_KEYS_BELOW})
 
 
 @pytest.fixture(autouse=True)

@@ -61,7 +61,8 @@ def advance(
 
 def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) -> bool:
     tables = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
-    relaxed = not any(handlers.of(replica) for replica in standing.replicas)  # they may do more than a copy
+    # What the user's functions write may be more than a copy.
+    relaxed = not any(handlers.of(one) for one in standing.replicas) and all(table.write is None for table in tables)
     with transaction.atomic(using):
         locked, *columns = sql.run_each(
             using,
@@ -230,7 +231,7 @@ def apply_to(
     try:
         has = apply.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)
     except Exception as error:
-        if isinstance(error, IntegrityError) or is_away(error):
+        if isinstance(error, IntegrityError | exceptions.ReplicaFailed) or is_away(error):
             raise
         reason = first_line(error).removeprefix(f"{replica.name}: ")
         raise exceptions.ReplicaFailed(replica.name, reason) from error

@@ -11,12 +11,12 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import jsontext, sql
-from pubsubpull.replica import declared, handlers, statement
+from pubsubpull.replica import declared, handlers, removal, statement, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.declared import Column, Follows, Replica
     from pubsubpull.replica.pages import Page
 
 
@@ -94,7 +94,9 @@ def read_of(replica: Follows) -> list[str]:
 
 def is_plain(follows: Follows) -> TypeGuard[Replica]:
     """Say whether it has a table that PostgreSQL fills by itself: nobody looks at a row or at a change."""
-    return isinstance(follows, declared.Replica) and not follows.in_python and not handlers.of(follows)
+    if not isinstance(follows, declared.Replica) or follows.write is not None:
+        return False
+    return not follows.in_python and not handlers.of(follows)
 
 
 def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
@@ -133,7 +135,7 @@ def apply(
         _apply_each(found, using)
         return has
     if laid.truncated:
-        sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
+        _empty(found, using)
     _apply(found, has.absent, after=laid.truncated, upto=LAST, using=using)
     return has
 
@@ -141,7 +143,7 @@ def apply(
 def differences(replica: Replica, absent: Collection[str], *, using: str) -> list[tuple[str, str]]:
     """Say of which rows laid out the replica's differ: the key, and `missing`, `extra` or `different`."""
     found = statement.target(replica, using)
-    written = statement.absent_as_default(replica, absent) if absent else replica.columns
+    written = _written(replica, absent)
     extra = _extra(replica, written, after=0, upto=LAST, using=using)
     return [
         (key, kind) for key, kind in sql.run(using, statement.differences(found, written, extra=extra, using=using))
@@ -161,13 +163,27 @@ def _apply_each(found: statement.Target, using: str) -> None:
     wanted = set(found.replica.source_columns)
     for place, truncates in places:
         if truncates:
-            sql.run(using, sql.compose("queries/replica/empty_table", target=found.relation))
+            _empty(found, using)
             continue
         row = jsontext.loads(_rows(found.replica, place - 1, place, using)[0][1] or "{}")
         _apply(found, wanted - set(row), after=place - 1, upto=place, using=using)
 
 
+def _empty(found: statement.Target, using: str) -> None:
+    if found.replica.write is not None:
+        writing.hand_over(found.replica, [writing.TRUNCATE])
+        return
+    parts = removal.parts(found.replica, found.relation)
+    sql.run(using, sql.compose("queries/replica/empty_table", clearing=parts["clearing"], removable=parts["removable"]))
+
+
 def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> None:
+    if found.replica.write is not None:
+        written = _written(found.replica, absent)
+        extra = _extra(found.replica, written, after=after, upto=upto, using=using)
+        writes = writing.laid_out(found, written, after=after, upto=upto, extra=extra, using=using)
+        writing.hand_over(found.replica, writes)
+        return
     if found.replica.in_python or (after, upto) != (0, LAST):
         sql.run(using, _statement(found, absent, after=after, upto=upto, using=using))
         return
@@ -181,9 +197,13 @@ def _apply(found: statement.Target, absent: Collection[str], *, after: int, upto
 
 
 def _statement(found: statement.Target, absent: Collection[str], *, after: int, upto: int, using: str) -> Any:
-    written = statement.absent_as_default(found.replica, absent) if absent else found.replica.columns
+    written = _written(found.replica, absent)
     extra = _extra(found.replica, written, after=after, upto=upto, using=using)
     return statement.apply(found, written, after=after, upto=upto, extra=extra, using=using)
+
+
+def _written(replica: Replica, absent: Collection[str]) -> tuple[Column, ...]:
+    return statement.absent_as_default(replica, absent) if absent else replica.columns
 
 
 def _extra(replica: Replica, written: Any, *, after: int, upto: int, using: str) -> str | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
-from django.db import models, router
+from django.db import DatabaseError, models, router
 
 from pubsubpull import conf
-from pubsubpull.replica import declared, handlers, place, services
+from pubsubpull.replica import declared, handlers, health, place, services
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from django.core.checks import CheckMessage
 
     from pubsubpull.replica.declared import Replica
@@ -41,6 +43,25 @@ def check_replicas(**_: Any) -> list[CheckMessage]:
         for handler in handlers.homeless()
     ]
     return found
+
+
+@checks.register("pubsubpull", checks.Tags.database)
+def check_columns(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """W021: a replica takes over a column that its source does not send."""
+    if conf.problems(conf.given()) or conf.get().DATABASE not in (databases or ()):
+        return []
+    try:
+        missing = health.unsent(place.services(), conf.get().DATABASE)
+    except DatabaseError:
+        return []  # it is not migrated yet
+    return [
+        checks.Warning(
+            f"{name}: its source does not send {', '.join(columns)}; rows get the default.",
+            hint="Correct the names, or say in `fields` which columns they are; None says that a field is yours.",
+            id="pubsubpull.W021",
+        )
+        for name, columns in missing.items()
+    ]
 
 
 def _replica(replica: Replica) -> list[CheckMessage]:

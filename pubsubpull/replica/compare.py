@@ -56,6 +56,8 @@ class Result:
     differences: tuple[Difference, ...]
     unsettled: tuple[str, ...] = ()
     repaired: bool = False
+    absent: tuple[str, ...] = ()
+    """Columns that the replica takes over and its source does not send: they are not compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ def compare(
         differences=tuple(Difference(key=key, kind=kind) for key, kind in found.items()),
         unsettled=tuple(unsettled),
         repaired=repair and bool(found),
+        absent=sides.absent,
     )
 
 

@@ -99,6 +99,12 @@ class Replica(Follows):
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     where: Where = None
+    on_delete: str = "delete"
+    """What becomes of a row that the source has no more: `delete`, `keep`, or the field that marks it."""
+    mark: Column | None = None
+    """The column that marks a row which is gone, as it is while the row is there."""
+    write: Callable[[list[Any]], object] | None = None
+    """What writes the rows, where PostgreSQL does not."""
     statements: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """Statements that were made for it once, by what they were made for."""
 
@@ -133,7 +139,8 @@ class Replica(Follows):
         """A digest of the declaration: where it differs from what was copied, the rows must be copied again."""
         made = [[column.name, _shown(column.source), column.kept] for column in self.columns]
         where = _shown(self.where) if callable(self.where) else self.where
-        text = json.dumps([self.source, self.service, self.key, sorted(made), where], default=str, sort_keys=True)
+        said = [self.source, self.service, self.key, sorted(made), where, self.on_delete, _shown(self.write)]
+        text = json.dumps(said, default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

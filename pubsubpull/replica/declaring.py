@@ -10,13 +10,14 @@ from django.core import exceptions as django_exceptions
 from django.db import models
 
 from pubsubpull import exceptions
-from pubsubpull.replica import declared
+from pubsubpull.replica import declared, removal
 from pubsubpull.replica.declared import Column, Constant, Replica, Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pubsubpull.replica.declared import OnFailure, Where
+    from pubsubpull.replica.writing import Write
 
 M = TypeVar("M", bound=type[models.Model])
 
@@ -29,6 +30,8 @@ def replicates(
     where: Where = None,
     key: Iterable[str] | None = None,
     on_failure: OnFailure = "wait",
+    on_delete: str = "delete",
+    write: Callable[[list[Write]], object] | None = None,
 ) -> Callable[[M], M]:
     """Let the decorated model follow the model `source` (`app_label.modelname`) of a service in PUBSUBPULL["SERVICES"].
 
@@ -39,13 +42,19 @@ def replicates(
     hold the source's primary key, where they are not this model's own; they must be unique together. A change that it
     cannot take is waited for; with `on_failure="park"` it is set aside after some tries, with all that follows for its
     key, and the others go on.
-    Raises `ReplicaError`.
+
+    `on_delete` says what becomes of a row that the source has no more: `"delete"`, `"keep"`, which leaves it as it
+    was, or the name of a field that marks it: a BooleanField, or a DateTimeField with null=True. `write` is a function
+    that writes the rows in place of pubsubpull: it is called with a list of `Write`, in the transaction that moves the
+    replica on; what it raises is a failure of the replica. Raises `ReplicaError`.
     """
     if not isinstance(source, str):
         raise exceptions.ReplicaError(f"replicates() takes the source's label, as 'shop.order', not {source!r}.")
 
     def decorate(model: M) -> M:
-        made = declare(model, source.lower(), service, fields or {}, where=where, key=key)
+        made = declare(
+            model, source.lower(), service, fields or {}, where=where, key=key, on_delete=on_delete, write=write
+        )
         declared.add(dataclasses.replace(made, on_failure=declared.checked(on_failure, model._meta.label)))
         return model
 
@@ -60,6 +69,8 @@ def declare(
     *,
     where: Where,
     key: Iterable[str] | None,
+    on_delete: str = removal.DELETE,
+    write: Callable[[list[Write]], object] | None = None,
 ) -> Replica:
     """Return what a declaration says. Raises `ReplicaError`."""
     label = model._meta.label
@@ -71,7 +82,14 @@ def declare(
         raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
     if where is not None and not callable(where) and not isinstance(where, Mapping):
         raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
+    if write is not None and (not callable(write) or on_delete != removal.DELETE):
+        raise exceptions.ReplicaError(
+            f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
+        )
     named = {_field(model, name).name: value for name, value in given.items()}
+    mark = removal.mark(model, on_delete)
+    if mark is not None and named.setdefault(mark.field.name, mark.source) is not mark.source:
+        raise exceptions.ReplicaError(f"{label}: {on_delete} marks what is deleted, and takes over no column.")
     columns = tuple(column for field in model._meta.local_concrete_fields for column in _columns(label, field, named))
     keys = [_field(model, name) for name in key] if key is not None else _primary_key(model)
     replica = Replica(
@@ -81,6 +99,9 @@ def declare(
         columns=columns,
         key=tuple(str(field.column) for field in keys),
         where=where,
+        on_delete=on_delete,
+        mark=mark,
+        write=write,
     )
     taken = {column.name for column in columns if isinstance(column.source, str) and not column.kept}
     if missing := [name for name in replica.key if name not in taken]:

@@ -15,7 +15,7 @@ from django.db import Error, OperationalError, connections
 from psycopg import errors
 
 from pubsubpull import exceptions
-from pubsubpull.capture import clock
+from pubsubpull.capture import clock, feed
 from pubsubpull.replica import advance, ahead, blame, bulk, copying, handlers, pages, parking, place, services
 from pubsubpull.replica.models import Copy
 from pubsubpull.subscribe import backoff
@@ -336,5 +336,7 @@ class Follower:
                 self._pull(standing, client, 0.0)
 
     def _expired(self, standing: Standing, error: exceptions.CursorExpired) -> None:
-        logger.warning("%s: %s All rows are copied again; handlers are not told what they missed.", self.service, error)
+        why = str(error).removesuffix(feed.EXPIRED).strip()  # the advice is for who pulls by hand
+        names = ", ".join(replica.name for replica in standing.replicas)
+        logger.warning("%s: %s All rows of %s are copied again, without a word to handlers.", self.service, why, names)
         place.copy_again(standing.replicas, self._using, expired=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pubsubpull import exceptions
 from pubsubpull.pull.hashes import Key, Table
+from pubsubpull.replica import removal, writing
 from pubsubpull.replica.models import ReplicaState
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ class Sides:
     keys: list[str]
     """The source's key columns, in its order."""
     local: Table
+    absent: tuple[str, ...] = ()
+    """The columns that the source was seen not to send."""
+
+    @property
+    def there(self) -> str:
+        """The filter of the local rows that the source still has, as far as a field marks the others."""
+        return json.dumps(removal.there(self.replica))
 
     @property
     def url(self) -> str:
@@ -70,6 +78,11 @@ class Sides:
 
 def sides(replica: Replica, client: Client, using: str) -> Sides:
     """Agree on what is hashed: the columns that are taken over as they are, in the order of the source's names."""
+    if replica.write is not None:
+        raise exceptions.ReplicaError(
+            f"{replica.name} is written by {writing.name(replica)}: what its rows are to be, only that knows, and they "
+            "cannot be compared. To have all rows handed to it again: pubsubpull_follow --refresh."
+        )
     state = ReplicaState.objects.using(using).filter(name=replica.name).first()
     if state is None or not (state.cursor and state.shape):
         raise exceptions.ReplicaError(f"{replica.name} has not been copied yet: run pubsubpull_follow first.")
@@ -89,7 +102,8 @@ def sides(replica: Replica, client: Client, using: str) -> Sides:
         params["where"] = json.dumps({name: list(one) for name, one in values.items()}, default=str)
     relation = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in replica.table if part)
     local = Table(relation=relation, keys=[local_key[name] for name in keys], columns=[taken[n] for n in sorted(taken)])
-    return Sides(replica=replica, client=client, using=using, params=params, keys=keys, local=local)
+    absent = tuple(sorted(state.absent))
+    return Sides(replica=replica, client=client, using=using, params=params, keys=keys, local=local, absent=absent)
 
 
 def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
@@ -107,13 +121,14 @@ def _both(
     """Take the hashes of some ranges on both sides at the same time."""
     with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
         there = thread.submit(sides.remote_ranges, keys)
-        here = sides.local.ranges([(sides.parts(low), sides.parts(high)) for low, high in ends], using=sides.using)
+        bounds = [(sides.parts(low), sides.parts(high)) for low, high in ends]
+        here = sides.local.ranges(bounds, where=sides.there, using=sides.using)
         return there.result(), [tuple(one) for one in here]
 
 
 def _differing(sides: Sides, low: str | None, high: str | None) -> list[str]:
     there = sides.remote_rows(low, high)
-    here = dict(sides.local.rows(sides.parts(low), sides.parts(high), using=sides.using))
+    here = dict(sides.local.rows(sides.parts(low), sides.parts(high), where=sides.there, using=sides.using))
     return [key for key in {**there, **here} if there.get(key) != here.get(key)]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, apply, declared, handlers, pages, parked, place, statement
+from pubsubpull.replica import advance, apply, declared, handlers, pages, parked, place, removal, statement, writing
 from pubsubpull.replica.models import CopyPage, ReplicaState
 
 if TYPE_CHECKING:
@@ -61,8 +63,20 @@ def tables(replicas: Collection[Follows]) -> list[Replica]:
 def _delete_gone(made: Copy, replica: Replica, using: str) -> None:
     found = statement.target(replica, using)
     if replica.model._default_manager.using(using).exists():
-        key = statement.key(found)
-        sql.run(
-            using,
-            sql.compose("queries/replica/gone", target=found.relation, copy=str(made.pk), source=replica.source, **key),
-        )
+        given = {"copy": str(made.pk), "source": replica.source, **statement.key(found)}
+        if replica.write is not None:
+            _hand_over_gone(found, given, using)
+            return
+        parts = removal.parts(replica, found.relation)
+        del parts["removing"]
+        sql.run(using, sql.compose("queries/replica/gone", **parts, **given))
+
+
+def _hand_over_gone(found: statement.Target, given: dict[str, Any], using: str) -> None:
+    """Tell the function that writes the replica's rows of those that the copy does not have."""
+    replica = found.replica
+    keys = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(statement.COMMA)
+    rows = sql.run(using, sql.compose("queries/replica/gone_keys", keys=keys, target=found.relation, **given))
+    for begin in range(0, len(rows), writing.AT_ONCE):
+        some = rows[begin : begin + writing.AT_ONCE]
+        writing.hand_over(replica, writing.gone(replica, some, using))

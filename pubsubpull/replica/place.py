@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from pubsubpull import exceptions
     from pubsubpull.replica.declared import Follows
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -213,7 +217,10 @@ def move(replicas: Collection[Follows], cursor: str, *, using: str) -> None:
 
 
 def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:
-    """Note which columns the source does not send."""
+    """Note which columns the source does not send, and tell of it."""
+    if absent:
+        text = "Replica %s: %s does not send %s; rows get the default. In `fields`, None says that a field is yours."
+        logger.warning(text, replica.name, replica.source, ", ".join(sorted(absent)))
     ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent))
 
 

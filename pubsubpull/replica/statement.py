@@ -13,7 +13,7 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared
+from pubsubpull.replica import declared, removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -159,8 +159,27 @@ def _written(
         "names": psql.Composed([psql.Identifier(column.name) for column in columns]).join(COMMA),
         "key": psql.Composed([psql.Identifier(name) for name in replica.key]).join(COMMA),
         "update": _update(columns, replica.key),
+        **removal.parts(replica, found.relation),
         **_values(found, columns, using, places),
     }
+
+
+def writes(found: Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str) -> Any:
+    """Return the query for what a laid out page's changes come to: each row's key, and its values."""
+    replica = found.replica
+    keys = key(found)
+    return sql.compose(
+        "queries/replica/writes",
+        page=LAID_OUT,
+        source=replica.source,
+        after=after,
+        upto=upto,
+        where=_where(replica),
+        extra=_extra(extra),
+        keys=psql.Composed([psql.Identifier("r", of) for of in replica.key_source]).join(COMMA),
+        key_columns=keys["key_columns"],
+        **_values(found, columns, using),
+    )
 
 
 def differences(found: Target, columns: tuple[Column, ...], *, extra: str | None, using: str) -> Any:
@@ -177,6 +196,7 @@ def differences(found: Target, columns: tuple[Column, ...], *, extra: str | None
         target=found.relation,
         records=records["records"],
         differ=differ,
+        removable=removal.parts(found.replica, found.relation)["removable"],
         **key(found),
     )
 

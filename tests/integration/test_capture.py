@@ -10,6 +10,7 @@ from django.db import connection, connections, transaction
 import pubsubpull
 from pubsubpull.capture import triggers
 from pubsubpull.capture.models import Change
+from tests import roles
 from tests.shop.models import (
     Account,
     Customer,
@@ -386,12 +387,13 @@ def test_values_have_the_same_text_whatever_the_session_is_set_to():
 
 
 def test_the_applications_role_needs_no_right_on_the_log():
-    run("CREATE ROLE shop_app")
-    run("GRANT SELECT, INSERT, UPDATE, DELETE ON shop_customer TO shop_app")
-    run("GRANT USAGE ON SEQUENCE shop_customer_id_seq TO shop_app")
+    role = roles.own("shop_app")
+    run(f"CREATE ROLE {role}")
+    run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON shop_customer TO {role}")
+    run(f"GRANT USAGE ON SEQUENCE shop_customer_id_seq TO {role}")
     try:
         with transaction.atomic():
-            run("SET LOCAL ROLE shop_app")
+            run(f"SET LOCAL ROLE {role}")
             Customer.objects.create(name="a")
             Customer.objects.update(name="b")
             run("DELETE FROM shop_customer")
@@ -400,8 +402,8 @@ def test_the_applications_role_needs_no_right_on_the_log():
             with pytest.raises(Exception, match="permission denied"), transaction.atomic():
                 run("SELECT pubsubpull_log_row('x', '{id}', '{}', '{}', NULL, '{\"id\": 1}')")
     finally:
-        run("DROP OWNED BY shop_app")
-        run("DROP ROLE shop_app")
+        run(f"DROP OWNED BY {role}")
+        run(f"DROP ROLE {role}")
     assert [op for op, _ in ops()] == ["I", "U", "D"]
 
 

@@ -20,11 +20,12 @@ from pubsubpull.checks import check_triggers
 from pubsubpull.models import Sample, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import health, maintenance, subscriptions, threads, upkeep
-from tests import delivering
+from tests import delivering, roles
 from tests.shop.models import Account, Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
-APP, LOG = "psp_app", "psp log"  # a name that must be quoted
+APP, LOG = roles.own("psp_app"), roles.own("psp log")  # a name that must be quoted
+KEEPER, GROUP = roles.own("psp_keeper"), roles.own("psp_group")
 TAMPERING = [
     "UPDATE pubsubpull_change SET key = '0'",
     "DELETE FROM pubsubpull_change",
@@ -84,7 +85,7 @@ def me():
 def _roles(me):
     """Make a role that may do all with all tables, as many an application's, and one to own the log."""
     run("TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_seal, pubsubpull_erasure")
-    run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', 'GRANT USAGE ON SCHEMA public, "Other Schema" TO psp_app')
+    run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', f'GRANT USAGE ON SCHEMA public, "Other Schema" TO {APP}')
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {APP}")
         run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {what} TO {APP}")
@@ -361,20 +362,20 @@ def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_t
     """The owner itself logs in nowhere, and has no right on the tables that are the application's."""
     protect("--owner", LOG)
     settings = due(86400.0)
-    run(f'CREATE ROLE psp_keeper IN ROLE "{LOG}", {APP}')
+    run(f'CREATE ROLE {KEEPER} IN ROLE "{LOG}", {APP}')
     try:
-        with application("psp_keeper"):
+        with application(KEEPER):
             done = maintenance.run(settings)
         assert done.left == []
         assert done.trimmed or done.dropped
-        with application("psp_keeper"):
+        with application(KEEPER):
             Customer.objects.create(name="b")
             for _ in range(2):
                 run("SELECT pubsubpull_settle()")
             assert list(seals.seal("default", age=0))
         assert protection.holes(APP, using="default") == []
     finally:
-        run("DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")
+        run(f"DROP OWNED BY {KEEPER}", f"DROP ROLE {KEEPER}")
 
 
 def test_where_the_owner_is_a_superuser_it_says_how_to_have_another():
@@ -416,7 +417,7 @@ def test_undoing_gives_the_rights_back():
 def test_a_role_that_no_revoking_holds_is_said_to_be_one(statement, hole):
     run(statement)
     found = protect()
-    assert "append-only for psp_app." not in found
+    assert f"append-only for {APP}." not in found
     assert hole in found
 
 
@@ -430,14 +431,14 @@ def test_a_role_that_owns_the_schema_could_drop_the_log_and_is_told_so():
 
 
 def test_rights_of_a_group_and_of_everybody_are_taken_too():
-    run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", "CREATE ROLE psp_group", f"GRANT psp_group TO {APP}")
+    run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", f"CREATE ROLE {GROUP}", f"GRANT {GROUP} TO {APP}")
     try:
-        run("GRANT UPDATE, SELECT ON pubsubpull_change TO psp_group", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
+        run(f"GRANT UPDATE, SELECT ON pubsubpull_change TO {GROUP}", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
         assert f"The log is append-only for {APP}." in protect()
         with application():
             assert_append_only()
     finally:
-        run("DROP OWNED BY psp_group", "DROP ROLE psp_group")
+        run(f"DROP OWNED BY {GROUP}", f"DROP ROLE {GROUP}")
 
 
 def test_what_cannot_be_done_is_said():
@@ -446,7 +447,7 @@ def test_what_cannot_be_done_is_said():
         call_command("pubsubpull_protect", "--role", "nobody", stdout=out)
     assert "There is no role nobody" in protect("--owner", "nobody")
     with application():
-        assert "The log is not append-only for psp_app" in protect(), "it cannot take rights from itself"
+        assert f"The log is not append-only for {APP}" in protect(), "it cannot take rights from itself"
         assert "Nothing was changed: must be" in protect("--owner", LOG)
 
 

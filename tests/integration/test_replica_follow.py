@@ -160,7 +160,7 @@ def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower, monkeyp
     assert not here.Order.objects.exists()
 
 
-def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follower):
+def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follower, caplog):
     write()
     follower.run_once()
     with connection.cursor() as run, session() as other:
@@ -183,6 +183,10 @@ def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees
     assert set(counts[:2]) == {30}
     equal()
     assert here.Order.objects.count() == 11
+    told = [one.getMessage() for one in caplog.records if "All rows of" in one.getMessage()]
+    assert len(told) == 1
+    assert "replicas.order" in told[0]
+    assert "after=now" not in told[0], "that is advice for who pulls by hand"
 
 
 def test_a_copy_that_was_killed_goes_on_where_it_was(follower, monkeypatch):

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import declared, handlers, health, parked, parking, place
+from pubsubpull.replica import checks, declared, handlers, health, parked, parking, place
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.replicas import models as here
 from tests.sessions import session
@@ -275,7 +275,7 @@ def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, r
     assert "Up to date." in once()
 
 
-def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch):
+def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch, caplog):
     (column,) = [one for one in declared.get(NAME).columns if one.name == "email"]
     others = tuple(one for one in declared.get(NAME).columns if one.name != "email")
     misspelt = dataclasses.replace(
@@ -287,6 +287,13 @@ def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch
     out = io.StringIO()
     call_command("pubsubpull_follow", "--once", stdout=out, stderr=out)
     assert f"{NAME}: its source does not send emial" in out.getvalue()
+    assert "shop.customer does not send emial" in caplog.text
+    out = io.StringIO()
+    call_command("pubsubpull_compare", NAME, stdout=out)
+    assert "1 rows, equal to shop.customer, but for emial, which the source does not send." in out.getvalue()
+    (warning,) = checks.check_columns(databases=["default"])
+    assert f"{NAME}: its source does not send emial" in warning.msg
+    assert checks.check_columns(databases=[]) == []
 
 
 def test_on_failure_is_wait_or_park():

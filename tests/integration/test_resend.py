@@ -11,6 +11,7 @@ import pubsubpull
 from pubsubpull import admin, exceptions
 from pubsubpull.capture import feed
 from pubsubpull.models import Change, Request
+from tests import roles
 from tests.shop.models import Customer, Order, Place, Restaurant, Secret, Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,16 +88,17 @@ def test_a_row_that_is_gone_is_passed_by():
 
 def test_a_role_that_may_not_write_to_the_log_is_told_what_may():
     customer = Customer.objects.create(name="a")
+    role = roles.own("psp_resender")
     with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE psp_resender; GRANT SELECT, UPDATE ON shop_customer TO psp_resender")
+        cursor.execute(f"CREATE ROLE {role}; GRANT SELECT, UPDATE ON shop_customer TO {role}")
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SET ROLE psp_resender")
+            cursor.execute(f"SET ROLE {role}")
         with pytest.raises(exceptions.ProtectionError, match="may not write to the log .* pubsubpull_resend"):
             pubsubpull.resend(customer)
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE; DROP OWNED BY psp_resender; DROP ROLE psp_resender")
+            cursor.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def act(user, *rows):

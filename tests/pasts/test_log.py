@@ -23,6 +23,7 @@ from pubsubpull.exceptions import HistoryError
 from pubsubpull.models import Change, Request
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import maintenance
+from tests import roles
 from tests.pasts.conftest import command, run, uncaptured
 from tests.pasts.models import Kept, Logged
 from tests.processes import until
@@ -416,13 +417,14 @@ def test_an_import_gives_up_where_others_keep_the_log_from_it(old):
 
 def test_a_role_that_may_not_write_the_log_is_told_so(old):
     run("TRUNCATE pubsubpull_change, pubsubpull_request")
-    run("CREATE ROLE past_reader")
+    role = roles.own("past_reader")
+    run(f"CREATE ROLE {role}")
     try:
-        run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO past_reader")
-        run("SET ROLE past_reader")
+        run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        run(f"SET ROLE {role}")
         assert "The database's role may not write the log's past" in command("import", "simple-history", "pasts.kept")
     finally:
         run("RESET ROLE")
-        run("DROP OWNED BY past_reader")
-        run("DROP ROLE past_reader")
+        run(f"DROP OWNED BY {role}")
+        run(f"DROP ROLE {role}")
     assert ids() == []

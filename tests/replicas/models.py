@@ -145,6 +145,15 @@ class KindsCopy(Kinds):
     pass
 
 
+class Spot(models.Model):
+    """Follows what a test declares."""
+
+    name = models.TextField()
+    gone_at = models.DateTimeField(null=True)
+    is_gone = models.BooleanField(default=False)
+    loud = models.JSONField(null=True)
+
+
 class Note(models.Model):
     """What a handler writes."""
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import compare, declared, parked, services
+from pubsubpull.replica import compare, declared, parked, services, writing
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -36,9 +36,17 @@ class Command(RefusingCommand):
         names = models or list(declared.all_replicas())
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
+        if not models:
+            names = list(filter(self._comparable, names))
         well = [self._compare(compare.get(name), repair=repair, show=show) for name in names]
         if not all(well):
             sys.exit(1)
+
+    def _comparable(self, name: str) -> bool:
+        replica = compare.get(name)
+        if replica.write is not None:
+            self.stdout.write(f"{name}: not compared, as its rows are written by {writing.name(replica)}.")
+        return replica.write is None
 
     def _compare(self, replica: Replica, *, repair: bool, show: int) -> bool:
         try:
@@ -48,11 +56,11 @@ class Command(RefusingCommand):
             raise CommandError(services.told(replica.service, error), returncode=self.failed) from error
         count = "" if result.rows is None else f"{result.rows:,} rows, "
         if not result.differences and not result.unsettled:
-            self.stdout.write(self.style.SUCCESS(f"{replica.name}: {count}equal to {replica.source}."))
+            self.stdout.write(self.style.SUCCESS(f"{replica.name}: {count}equal to {replica.source}{_but(result)}."))
             return True
         kinds = [one.kind for one in result.differences]
         told = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("missing", "extra", "different"))
-        self.stdout.write(f"{replica.name}: {count}{told}{', repaired' if result.repaired else ''}.")
+        self.stdout.write(f"{replica.name}: {count}{told}{', repaired' if result.repaired else ''}{_but(result)}.")
         for one in result.differences[:show]:
             self.stdout.write(f"  {one.kind:9}  {one.key}")
         if len(result.differences) > show:
@@ -64,3 +72,7 @@ class Command(RefusingCommand):
                 f"  {len(result.unsettled):,} rows have changes that the replica has not applied: is it being followed?"
             )
         return (result.repaired and not result.unsettled) or not (result.differences or result.unsettled)
+
+
+def _but(result: compare.Result) -> str:
+    return f", but for {', '.join(result.absent)}, which the source does not send" if result.absent else ""

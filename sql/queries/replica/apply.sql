@@ -1,4 +1,4 @@
--- Applies a page to one replica: of each row its last change. What was deleted, or concerns the replica no more, goes first, so that
+-- Applies a page to one replica: of each row its last change. What was deleted (or is marked, or kept, as the replica has it), or concerns the replica no more, goes first, so that
 -- a unique value is free for the row that took it over. PostgreSQL reads each value by the input of the local column's own type.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
@@ -6,8 +6,8 @@ WITH latest AS MATERIALIZED (
 ),
 page AS MATERIALIZED (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra}),
 gone AS (
-    DELETE FROM {target} t USING page p CROSS JOIN LATERAL jsonb_to_record(p.data) AS r({key_columns})
-    WHERE NOT p.keep AND {match} RETURNING 1
+    {removing} page p CROSS JOIN LATERAL jsonb_to_record(p.data) AS r({key_columns})
+    WHERE NOT p.keep AND {match} AND {removable} RETURNING 1
 )
 INSERT INTO {target} AS t ({names})
 SELECT {values}

@@ -5,7 +5,7 @@ WITH items AS MATERIALIZED (
 ),
 latest AS MATERIALIZED (SELECT DISTINCT ON (key COLLATE "C") version, op, data FROM items ORDER BY key COLLATE "C", version DESC),
 page AS (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep FROM latest l),
-gone AS (DELETE FROM {target} t USING page p {key_records} WHERE NOT p.keep AND {match} RETURNING 1),
+gone AS ({removing} page p {key_records} WHERE NOT p.keep AND {match} AND {removable} RETURNING 1),
 put AS (
     INSERT INTO {target} AS t ({names})
     SELECT {values}

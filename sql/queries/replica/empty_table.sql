@@ -1,2 +1,2 @@
 -- The source's table was truncated: so go the rows here, as deletes, which wait for no reader.
-DELETE FROM {target}
+{clearing} WHERE {removable}

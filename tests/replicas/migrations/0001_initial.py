@@ -198,6 +198,16 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Spot",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.TextField()),
+                ("gone_at", models.DateTimeField(null=True)),
+                ("is_gone", models.BooleanField(default=False)),
+                ("loud", models.JSONField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Order",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
