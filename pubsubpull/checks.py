@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf
@@ -233,16 +233,19 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
     if conf.problems(getattr(settings, conf.NAME, {})):
         return []
     using = conf.get().DATABASE
-    plan = triggers.plan(using) if using in (databases or ()) else None
-    if plan is None:
+    if using not in (databases or ()) or triggers.log_schema(using) is None:
         return []
+    try:
+        unknown = labels.unknown(using)
+    except DatabaseError:
+        return []  # consumers or subscriptions have no tables yet
     return [
         checks.Warning(
             f"{one.label} is published no more, but is named by: {one.where}.",
             hint=labels.HINT.format(label=one.label),
             id="pubsubpull.W014",
         )
-        for one in labels.unknown(using)
+        for one in unknown
     ]
 
 

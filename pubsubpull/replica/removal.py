@@ -8,13 +8,13 @@ from django.db import models
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
+from pubsubpull.capture import sql
 from pubsubpull.replica.declared import Column, Constant
 
 if TYPE_CHECKING:
     from pubsubpull.replica.declared import Replica
 
 DELETE, KEEP = "delete", "keep"
-NEVER = psql.SQL("false")
 
 
 def mark(model: type[models.Model], on_delete: str) -> Column | None:
@@ -41,15 +41,16 @@ def parts(replica: Replica, target: psql.Composable) -> dict[str, psql.Composabl
 
     `clearing` begins one of the whole table, `removing` one of the rows that match what follows.
     """
-    clearing, joined = psql.SQL("DELETE FROM {} t").format(target), psql.SQL(" USING")
-    removable: psql.Composable = NEVER if replica.on_delete == KEEP else psql.SQL("true")
-    if replica.mark is not None:
-        name = psql.Identifier(replica.mark.name)
-        is_flag = isinstance(replica.mark.field, models.BooleanField)
-        gone = psql.SQL("true") if is_flag else psql.SQL("transaction_timestamp()")
-        clearing, joined = psql.SQL("UPDATE {} t SET {} = {}").format(target, name, gone), psql.SQL(" FROM")
-        removable = psql.SQL("t.{} IS NOT TRUE" if is_flag else "t.{} IS NULL").format(name)
-    return {"clearing": clearing, "removing": clearing + joined, "removable": removable}
+    if replica.mark is None:
+        clearing = sql.compose("queries/replica/delete_rows", target=target)
+        removable = psql.SQL("false" if replica.on_delete == KEEP else "true")
+        return {"clearing": clearing, "removing": clearing + psql.SQL(" USING"), "removable": removable}
+    name = psql.Identifier(replica.mark.name)
+    is_flag = isinstance(replica.mark.field, models.BooleanField)
+    gone = psql.SQL("true" if is_flag else "transaction_timestamp()")
+    clearing = sql.compose("queries/replica/mark_rows", target=target, mark=name, gone=gone)
+    unmarked = psql.SQL("t.{} IS NOT TRUE" if is_flag else "t.{} IS NULL").format(name)
+    return {"clearing": clearing, "removing": clearing + psql.SQL(" FROM"), "removable": unmarked}
 
 
 def there(replica: Replica) -> dict[str, list[bool | None]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -13,6 +12,7 @@ from pubsubpull import exceptions
 from pubsubpull.capture import registry, sql, triggers
 from pubsubpull.pull import consumers
 from pubsubpull.pull.models import Consumer
+from pubsubpull.subscribe import initial
 from pubsubpull.subscribe.models import Failure, Subscription
 
 if TYPE_CHECKING:
@@ -153,7 +153,5 @@ def _subscriptions(of: str, to: str, using: str) -> int:
 
 def _initial(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
     """Return the place in the rows that go before all changes, with the other label."""
-    if not place:
-        return ""
-    run, after, *labels = json.loads(place)
-    return json.dumps([run, after, *replaced(labels)])
+    found = initial.decode(place)
+    return "" if found is None else dataclasses.replace(found, models=tuple(replaced(list(found.models)))).encode()

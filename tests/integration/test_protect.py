@@ -24,8 +24,9 @@ from tests import delivering, roles
 from tests.shop.models import Account, Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
-APP, LOG = roles.own("psp_app"), roles.own("psp log")  # a name that must be quoted
-KEEPER, GROUP = roles.own("psp_keeper"), roles.own("psp_group")
+APP, LOG = "psp_app", "psp log"  # a name that must be quoted
+ROLES = [APP, LOG, "psp_low", "psp_group", "psp_keeper"]
+"""Written plainly here; where the database hears or tells of one, it is this process's own."""
 TAMPERING = [
     "UPDATE pubsubpull_change SET key = '0'",
     "DELETE FROM pubsubpull_change",
@@ -63,17 +64,22 @@ TAMPERING = [
 def run(*statements):
     with connection.cursor() as cursor:
         for statement in statements:
-            cursor.execute(statement)
+            cursor.execute(roles.owned(statement, ROLES))
         return cursor.fetchall() if cursor.description else None
 
 
 def protect(*arguments):
     out = io.StringIO()
     try:
-        call_command("pubsubpull_protect", "--role", APP, *arguments, stdout=out, stderr=out)
+        given = [roles.owned(argument, ROLES) for argument in ("--role", APP, *arguments)]
+        call_command("pubsubpull_protect", *given, stdout=out, stderr=out)
     except CommandError as error:
-        return f"{out.getvalue()}{error}"
-    return out.getvalue()
+        return roles.plain(f"{out.getvalue()}{error}")
+    return roles.plain(out.getvalue())
+
+
+def holes():
+    return [roles.plain(hole) for hole in protection.holes(roles.own(APP), using="default")]
 
 
 @pytest.fixture
@@ -85,7 +91,7 @@ def me():
 def _roles(me):
     """Make a role that may do all with all tables, as many an application's, and one to own the log."""
     run("TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_seal, pubsubpull_erasure")
-    run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', f'GRANT USAGE ON SCHEMA public, "Other Schema" TO {APP}')
+    run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', 'GRANT USAGE ON SCHEMA public, "Other Schema" TO psp_app')
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {APP}")
         run(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON {what} TO {APP}")
@@ -100,7 +106,7 @@ def application(role=APP):
     """Be the application's role, or another, on each connection that is made within."""
     options = connection.settings_dict["OPTIONS"]
     connection.close()
-    options["assume_role"] = role
+    options["assume_role"] = roles.owned(role, ROLES)
     try:
         yield
     finally:
@@ -199,8 +205,11 @@ def test_a_role_without_the_functions_it_needs_is_told_of_them():
         assert "pubsubpull.W051" not in {warning.id for warning in check_triggers(databases=["default"])}
         with application("psp_low"):
             (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W051"]
-        assert "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_finish" in warning.msg
-        call_command("pubsubpull_protect", "--role", "psp_low", stdout=io.StringIO())
+        assert (
+            "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_finish"
+            in roles.plain(warning.msg)
+        )
+        call_command("pubsubpull_protect", "--role", roles.own("psp_low"), stdout=io.StringIO())
         with application("psp_low"):
             assert "pubsubpull.W051" not in {warning.id for warning in check_triggers(databases=["default"])}
     finally:
@@ -229,7 +238,7 @@ def test_the_partition_of_an_imported_past_has_no_rights_of_its_own():
     there = run("SELECT to_regclass('pubsubpull_change_past') IS NOT NULL")[0][0]
     protect()
     run("SELECT pubsubpull_make_past()")
-    assert protection.holes(APP, using="default") == []
+    assert holes() == []
     if not there:
         run("DROP TABLE pubsubpull_change_past")
 
@@ -241,7 +250,7 @@ def test_the_role_makes_the_next_partitions_ahead_and_no_others():
     with application():
         assert len(maintenance.run(conf.get()).made) == 2
         assert partitions.read(feed.present(), "default")[-1].low > last.high
-        assert protection.holes(APP, using="default") == [], "a new partition has no rights of its own"
+        assert holes() == [], "a new partition has no rights of its own"
         end = there()[-1].low
         for low, high in ((end, 2 * 10**9 + end), (end + 1, end + 10), (end, end), (1, 10)):
             assert not partitions.make(low, high, "default")
@@ -355,27 +364,27 @@ def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
     assert list(seals.seal("default", age=0))
     run(f'GRANT "{LOG}" TO {APP}')
     assert f"{APP} is, or may become, {LOG}" in protect("--owner", LOG)
-    assert f"or may become, {LOG}, which owns pubsubpull_" in "".join(protection.holes(APP, using="default"))
+    assert f"or may become, {LOG}, which owns pubsubpull_" in "".join(holes())
 
 
 def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_takes_the_owner():
     """The owner itself logs in nowhere, and has no right on the tables that are the application's."""
     protect("--owner", LOG)
     settings = due(86400.0)
-    run(f'CREATE ROLE {KEEPER} IN ROLE "{LOG}", {APP}')
+    run(f'CREATE ROLE psp_keeper IN ROLE "{LOG}", {APP}')
     try:
-        with application(KEEPER):
+        with application("psp_keeper"):
             done = maintenance.run(settings)
         assert done.left == []
         assert done.trimmed or done.dropped
-        with application(KEEPER):
+        with application("psp_keeper"):
             Customer.objects.create(name="b")
             for _ in range(2):
                 run("SELECT pubsubpull_settle()")
             assert list(seals.seal("default", age=0))
-        assert protection.holes(APP, using="default") == []
+        assert holes() == []
     finally:
-        run(f"DROP OWNED BY {KEEPER}", f"DROP ROLE {KEEPER}")
+        run("DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")
 
 
 def test_where_the_owner_is_a_superuser_it_says_how_to_have_another():
@@ -417,7 +426,7 @@ def test_undoing_gives_the_rights_back():
 def test_a_role_that_no_revoking_holds_is_said_to_be_one(statement, hole):
     run(statement)
     found = protect()
-    assert f"append-only for {APP}." not in found
+    assert "append-only for psp_app." not in found
     assert hole in found
 
 
@@ -431,14 +440,14 @@ def test_a_role_that_owns_the_schema_could_drop_the_log_and_is_told_so():
 
 
 def test_rights_of_a_group_and_of_everybody_are_taken_too():
-    run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", f"CREATE ROLE {GROUP}", f"GRANT {GROUP} TO {APP}")
+    run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", "CREATE ROLE psp_group", f"GRANT psp_group TO {APP}")
     try:
-        run(f"GRANT UPDATE, SELECT ON pubsubpull_change TO {GROUP}", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
+        run("GRANT UPDATE, SELECT ON pubsubpull_change TO psp_group", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
         assert f"The log is append-only for {APP}." in protect()
         with application():
             assert_append_only()
     finally:
-        run(f"DROP OWNED BY {GROUP}", f"DROP ROLE {GROUP}")
+        run("DROP OWNED BY psp_group", "DROP ROLE psp_group")
 
 
 def test_what_cannot_be_done_is_said():
@@ -447,7 +456,7 @@ def test_what_cannot_be_done_is_said():
         call_command("pubsubpull_protect", "--role", "nobody", stdout=out)
     assert "There is no role nobody" in protect("--owner", "nobody")
     with application():
-        assert f"The log is not append-only for {APP}" in protect(), "it cannot take rights from itself"
+        assert "The log is not append-only for psp_app" in protect(), "it cannot take rights from itself"
         assert "Nothing was changed: must be" in protect("--owner", LOG)
 
 

@@ -1,0 +1,2 @@
+-- Begins what deletes rows of a replica.
+DELETE FROM {target} t
