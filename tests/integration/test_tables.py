@@ -16,11 +16,9 @@ from pubsubpull.audit import baseline
 from pubsubpull.capture import checks, registry, triggers
 from pubsubpull.models import Change
 from pubsubpull.pull import consumers, dump, hashes, instances, resend
-from tests import roles
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db
-TENANT = roles.own("tenant")
 
 
 def run(statement, *values):
@@ -181,12 +179,12 @@ def secured(model):
     """Make a published table of which row level security hides all rows from the session's role."""
     run("CREATE TABLE odd (id int PRIMARY KEY, text text)")
     publish(model())
-    run(f"CREATE ROLE {TENANT}; GRANT ALL ON ALL TABLES IN SCHEMA public TO {TENANT}")
+    run("CREATE ROLE tenant; GRANT ALL ON ALL TABLES IN SCHEMA public TO tenant")
     run("GRANT ALL ON ALL FUNCTIONS IN SCHEMA public TO tenant; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO tenant")
     run('GRANT USAGE ON SCHEMA "Other Schema" TO tenant')
     run("ALTER TABLE odd ENABLE ROW LEVEL SECURITY; ALTER TABLE odd FORCE ROW LEVEL SECURITY")
     run("CREATE POLICY own ON odd USING (text = current_setting('app.tenant', true)) WITH CHECK (true)")
-    run(f"SET LOCAL ROLE {TENANT}")
+    run("SET LOCAL ROLE tenant")
     run("INSERT INTO odd VALUES (1, 'a')")
     return registry.get("shop.odd")
 
@@ -220,7 +218,7 @@ def test_under_row_level_security_changes_are_captured_and_a_restore_is_refused(
 def test_over_http_the_refusal_is_a_503_that_says_why(secured, client):
     run("RESET ROLE")
     token = consumers.add("reader", ["*"])[1]
-    run(f"SET LOCAL ROLE {TENANT}")
+    run("SET LOCAL ROLE tenant")
     answer = client.get("/pubsubpull/models/shop.odd/instances/", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 503
     assert "Row level security" in json.loads(answer.content)["detail"]

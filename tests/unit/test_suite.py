@@ -32,9 +32,3 @@ def test_keys_that_are_given_stay_below_those_that_sequences_give(path):
         if getattr(call.func, "attr", "") not in {"get", "filter", "exclude"}:
             given = [number(word.value) for word in call.keywords if word.arg in {"id", "pk"}]
             assert all(key < conftest.FIXED_KEYS_BELOW for key in given if isinstance(key, int)), ast.unparse(call)
-
-
-@pytest.mark.parametrize("path", [path for path in FILES if "CREATE ROLE" in path.read_text("utf-8")], ids=str)
-def test_roles_that_are_made_are_named_for_their_process(path):
-    """Roles are the whole cluster's: those of another process, or of a run that was killed, are there too."""
-    assert path == pathlib.Path(__file__) or "roles.own" in path.read_text("utf-8")
