@@ -33,13 +33,14 @@ def outcomes(monkeypatch):
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     found, advance = [], bulk.advance
 
-    def noted(*args, **options):
+    def noted(standing, page, **options):
         try:
-            last = advance(*args, **options)
+            last = advance(standing, page, **options)
         except bulk.NotPlain:
             found.append("not plain")
             raise
-        found.append("applied" if last else "elsewhere")
+        if page.parts:  # an empty one may follow, where the server has had a tick meanwhile
+            found.append("applied" if last else "elsewhere")
         return last
 
     monkeypatch.setattr(bulk, "advance", noted)
