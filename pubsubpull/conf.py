@@ -25,6 +25,7 @@ CHOICES = {
     "PUBLIC_KEYS": ("consumers", "everyone"),
     "HEALTH": ("token", "public"),
 }
+SERVICE = {"url", "token", "secrets", "origin"}
 MOST = {"PARTITION_SIZE": 1_000_000_000}
 ALIASES = {"DATABASE": "DATABASES", "CACHE": "CACHES"}
 """Which setting of Django has the aliases that each of these may be."""
@@ -48,10 +49,14 @@ class Settings:
     """The most requests a second that a consumer may make, over ten seconds."""
     CACHE: str = "default"
     """The alias of the cache in which requests are counted: together by all processes that share it."""
+    CALL_LIMIT: float = 30.0
+    """The longest that the database may work for a call of the API, in seconds."""
     WAIT_LIMIT: float = 60.0
     """The longest that a call may wait for changes, in seconds."""
     WAITS: int = 8
     """How many calls of a consumer may wait for changes at a time, in each process of the service."""
+    SUBSCRIPTIONS: int = 100
+    """How many subscriptions a consumer may have."""
     DOCS: str = "staff"
     """Who sees the API's documentation page: `staff`, `public` or `off`."""
     ADMIN_HISTORY: bool = False
@@ -109,7 +114,7 @@ class Settings:
     PUBLIC_KEYS: str = "consumers"
     """Who may read the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
-    """The services that are followed, by name: each a dict of `url`, `token` and, for pushes, `secrets`."""
+    """The services that are followed, by name: each a dict of `url`, `token`; for pushes, `secrets` and `origin`."""
     RECEIVE_LIMIT: int = 16_000_000
     """The longest notification that the receiving view reads, in bytes."""
 
@@ -173,8 +178,8 @@ def _wrong_services(value: Any) -> str | None:
 
 
 def _wrong_service(given: Any) -> str | None:
-    if not isinstance(given, dict) or not {"url", "token"} <= set(given) <= {"url", "token", "secrets"}:
-        return "must be a dict of url, token and, for pushes, secrets"
+    if not isinstance(given, dict) or not {"url", "token"} <= set(given) <= SERVICE:
+        return "must be a dict of url, token and, for pushes, secrets and origin"
     if not all(isinstance(given[part], str) and given[part] for part in ("url", "token")):
         return "must have texts as url and token"
     if not given["url"].startswith(("http://", "https://")):
@@ -182,6 +187,8 @@ def _wrong_service(given: Any) -> str | None:
     secrets = given.get("secrets", [])
     if not isinstance(secrets, list | tuple) or not all(isinstance(secret, str) for secret in secrets):
         return "must have a list of texts as secrets"
+    if not isinstance(origin := given.get("origin", "x"), str) or not HOST.fullmatch(origin):
+        return "must have an origin as a host's name: the ORIGIN, or else the SERVICE_NAME, of the service itself"
     return None
 
 

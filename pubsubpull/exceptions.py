@@ -14,6 +14,7 @@ Their tree::
     ├── RowsHidden              row level security hides rows of a table from who reads it
     ├── InvalidKey              a key does not fit the model's primary key
     ├── InvalidColumn           a column is not one that readers get
+    ├── TooLarge                what is asked for is more than an answer may have
     ├── HistoryError            a history cannot be read as asked
     │   └── HistoryErased       what it would tell was erased on request
     ├── RestoreError            an earlier state cannot be written back
@@ -80,6 +81,10 @@ class InvalidKey(PubSubPullError):
 
 class InvalidColumn(PubSubPullError):
     """A column is not one that readers get."""
+
+
+class TooLarge(PubSubPullError):
+    """What is asked for is more than one answer may have: it is to be asked for in parts."""
 
 
 class HistoryError(PubSubPullError):

@@ -44,7 +44,8 @@ class TokenOrNot(consumers.Token):
 def health_(request: HttpRequest) -> HttpResponse:
     """Say whether all is well, check by check; without a token, in a word, whether the log can be read."""
     anonymous = request.auth == NOBODY  # type: ignore[attr-defined]
-    found = health.database(conf.get().DATABASE) if anonymous else checks()
+    values = not anonymous and request.auth.may_monitor  # type: ignore[attr-defined]
+    found = health.database(conf.get().DATABASE) if anonymous else checks(values=values)
     well = set(found.values()) == {health.OK}
     body: dict[str, Any] = {"status": "ok" if well else "failing"}
     if not anonymous:
@@ -52,14 +53,17 @@ def health_(request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps(body), content_type="application/json", status=200 if well else 503)
 
 
-def checks() -> dict[str, str]:
-    """Return each check with `ok` or the reason why it fails. What needs the database is left out where it is away."""
+def checks(*, values: bool) -> dict[str, str]:
+    """Return each check with `ok` or the reason why it fails. What needs the database is left out where it is away.
+
+    The reasons of replicas may quote rows: without `values` it is only said that there is one.
+    """
     using = conf.get().DATABASE
     found = health.checks(using)
     if found["database"] != health.OK:
         return found
     try:
-        return found | delivery.checks(conf.get()) | replicas.checks(using)
+        return found | delivery.checks(conf.get()) | replicas.checks(using, values=values)
     except DatabaseError as error:
         return found | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
 

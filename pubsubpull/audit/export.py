@@ -28,7 +28,11 @@ PART = 32_768
 TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 HEAD = ("version", "at", "op", "model", "key", "user_id", "user", "request", "source", "method", "path", "ip")
 CHANGE = ("column", "old", "new")
-FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001  spreadsheets take these for signs too
+SIGNS = "=+\\-@＝＋－＠"  # noqa: RUF001  spreadsheets take the wide ones for signs too
+FORMULA = re.compile(rf"\s*[{SIGNS}]|[\t\r\n]")
+BETWEEN = re.compile(rf"([\s;\"']++)([{SIGNS}])?")
+"""What may lie between two cells, and the sign after it, where a spreadsheet separates by semicolons or tabs."""
+SEPARATORS = frozenset(";\t\r\n")
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -117,9 +121,16 @@ def _head(entry: Entry) -> list[Any]:
 
 
 def cell(value: Any) -> str:
-    """Return a value as a cell that no spreadsheet takes for a formula: =1+1 → '=1+1, -1 → -1."""
+    """Return a value as a cell that no spreadsheet takes for a formula: =1+1 → '=1+1, a;=1 → a;'=1, -1 → -1."""
     found = "" if value is None else value if isinstance(value, str) else jsontext.dumps(value)
-    return f"'{found}" if FORMULA.match(found) and not NUMBER.fullmatch(found) else found
+    if NUMBER.fullmatch(found):
+        return found
+    found = BETWEEN.sub(_inner, found)
+    return f"'{found}" if FORMULA.match(found) else found
+
+
+def _inner(found: re.Match[str]) -> str:
+    return f"{found[1]}'{found[2]}" if found[2] and not SEPARATORS.isdisjoint(found[1]) else found[0]
 
 
 def _at(entry: Entry) -> str:

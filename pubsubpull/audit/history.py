@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from pubsubpull.audit.context import as_who
 from pubsubpull.capture import jsontext, keys, registry, sql
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Iterator
 
     from psycopg import sql as psql
@@ -242,12 +242,20 @@ def _uuid(request: uuid.UUID | str) -> uuid.UUID:
 
 
 def aware(field: str, moment: dt.datetime | None) -> dt.datetime | None:
-    """Return a moment that says its time zone. Raises `HistoryError`."""
-    if moment is not None and moment.tzinfo is None:
-        if not settings.USE_TZ:  # all times of such a project are of TIME_ZONE, those of histories too
-            return timezone.make_aware(moment)
-        raise exceptions.HistoryError(f"{field}: say the time zone too.")
-    return moment
+    """Return a moment that says its time zone, in UTC: PostgreSQL takes no zones as large as Python's do.
+
+    Raises `HistoryError`.
+    """
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        if settings.USE_TZ:
+            raise exceptions.HistoryError(f"{field}: say the time zone too.")
+        moment = timezone.make_aware(moment)  # all times of such a project are of TIME_ZONE, those of histories too
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise exceptions.HistoryError(f"{field}: it is of the years 1 to 9999 in UTC.") from error
 
 
 def _started(before: int, until: dt.datetime | None, using: str) -> dt.datetime | str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql as psql
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import sizes, sql
 
 if TYPE_CHECKING:
     import uuid
@@ -19,11 +19,14 @@ LATEST = 2**63 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrailPage:
-    """Some of an object's changes, newest first, as JSON text; `last` is the version of the last."""
+    """Some of an object's changes, newest first, as JSON text; `last` is the version of the last that was looked at.
+
+    `full` says that there may be more.
+    """
 
     items: str
-    count: int
     last: int | None
+    full: bool
 
 
 def page(
@@ -31,7 +34,7 @@ def page(
 ) -> TrailPage:
     """Look at the `limit` changes of one object before the version `before`, and return those that fit `only`.
 
-    `only` may have a `user` (id or name), `since`, `until` and `column`; `count` and `last` are of all looked at.
+    `only` may have a `user` (id or name), `since`, `until` and `column`. What is looked at has about 8 MB at most.
     """
     asked = {**dict.fromkeys(("models", "since", "until", "user", "path", "column")), **only}
     query = sql.compose(
@@ -42,9 +45,10 @@ def page(
         key=key,
         before=LATEST if before is None else before,
         limit=limit,
+        size=sizes.PAGE,
     )
-    ((count, last, items),) = sql.run(using, query)
-    return TrailPage(items=items, count=count, last=last)
+    ((count, last, items, cut),) = sql.run_within(using, query)
+    return TrailPage(items=items, last=last, full=cut or count == limit)
 
 
 def request(
@@ -64,6 +68,7 @@ def request(
         models=list(models),
         after=EARLIEST if after is None else after,
         limit=limit,
+        size=sizes.PAGE,
     )
-    found = sql.run(using, query)
+    found = sql.run_within(using, query)
     return found[0][0] if found and (found[0][1] or after) else None

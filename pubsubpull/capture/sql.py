@@ -14,7 +14,7 @@ from django.db import ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
-from pubsubpull import exceptions
+from pubsubpull import conf, exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,6 +89,15 @@ def run_each(using: str, *queries: psycopg.sql.Composable) -> list[list[tuple[An
         while cursor.nextset():
             found.append(cursor.fetchall() if cursor.description else [])
         return found
+
+
+def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
+    """Run `query` as `run` does, for CALL_LIMIT seconds at most, or as long as the role's own statement time-out is.
+
+    What takes longer ends with an `OperationalError` whose cause is `QueryCanceled`. It is one round trip all the same.
+    """
+    limit = compose("queries/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
+    return run_each(using, limit, query)[-1]
 
 
 def session(using: str) -> psycopg.Connection[Any]:

@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponseRedirect
 
 from pubsubpull import exceptions
 from pubsubpull.audit import history, restore
-from pubsubpull.pages import sight, values
+from pubsubpull.pages import sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     names = values.names_of(
         [(label, changes)], using=using, rows=lambda model: sight.rows(request, admin.admin_site, model)
     )
+    effort = texts.Effort()
     context = {
         "title": f"Restore version {version} of {found or key}",
         "opts": admin.opts,
-        "changes": [values.difference(label, column, *pair, names) for column, pair in changes.items()],
+        "changes": [values.difference(label, column, pair, names, effort) for column, pair in changes.items()],
         "error": error,
         "form": form,
         "kept": titles(keep),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import decimal
-import difflib
-import re
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 
 from pubsubpull.capture import jsontext, registry
+from pubsubpull.pages import texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,16 +25,6 @@ REASON = "reason"
 """The metadata that is shown beside the person."""
 LONG = 60
 """Characters from which on a text is shown as what differs in it."""
-MOST = 5000
-"""Characters of a text that are compared; more is cut, for a comparison takes its square."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Piece:
-    """A piece of a text: `kind` is `same`, `gone` or `new`."""
-
-    kind: str
-    text: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,44 +34,34 @@ class Difference:
     name: str
     old: str
     new: str
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[texts.Piece, ...] = ()
 
 
-def differences(entry: Entry, names: Names) -> list[Difference]:
-    """Return what an entry changed; `names` has those of the related objects."""
+def differences(entry: Entry, names: Names, effort: texts.Effort) -> list[Difference]:
+    """Return what an entry changed; `names` has those of the related objects, `effort` is what its page has left."""
     if entry.is_baseline and entry.new:
-        return [difference(entry.model, column, None, value, names) for column, value in sorted(entry.new.items())]
-    return [difference(entry.model, column, *pair, names) for column, pair in entry.changed.items()]
+        pairs = [(column, (None, value)) for column, value in sorted(entry.new.items())]
+    else:
+        pairs = list(entry.changed.items())
+    return [difference(entry.model, column, pair, names, effort) for column, pair in pairs]
 
 
-def difference(label: str, column: str, old: Any, new: Any, names: Names) -> Difference:
-    """Return one column before and after."""
+def difference(label: str, column: str, pair: tuple[Any, Any], names: Names, effort: texts.Effort) -> Difference:
+    """Return one column before and after, as the pair of its values."""
+    old, new = pair
     field = _fields(label).get(column)
     title = str(field.verbose_name) if field is not None else f"{column} (no longer a column)"
     shown = [_shown(label, column, field, value, names) for value in (old, new)]
     long = isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > LONG
-    return Difference(name=title, old=shown[0], new=shown[1], pieces=pieces(old, new) if long else ())
+    return Difference(name=title, old=shown[0], new=shown[1], pieces=texts.pieces(old, new, effort) if long else ())
 
 
-def pieces(old: str, new: str) -> tuple[Piece, ...]:
-    """Return a text's words as those that stayed, went and came."""
-    before, after = (re.split(r"(\s+)", text[:MOST]) for text in (old, new))
-    made = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if kind == "equal":
-            made.append(Piece(kind="same", text="".join(before[a:b])))
-            continue
-        changed = (("gone", "".join(before[a:b])), ("new", "".join(after[c:d])))
-        made += [Piece(kind=name, text=text) for name, text in changed if text]
-    return tuple(made)
-
-
-def shown(entry: Entry, names: Names) -> dict[str, Any]:
+def shown(entry: Entry, names: Names, effort: texts.Effort) -> dict[str, Any]:
     """Return what a page shows of an entry besides its own parts: numbers as texts, which no locale divides."""
     told = metadata(entry.request)
     return {
         "version": str(entry.version),
-        "changes": differences(entry, names),
+        "changes": differences(entry, names, effort),
         "reason": next((text for name, text in told if name == REASON), ""),
         "metadata": [(name, text) for name, text in told if name != REASON],
     }
@@ -153,5 +132,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (str, int, decimal.Decimal)):
-        return str(value)[:MOST]
-    return jsontext.dumps(value)[:MOST]
+        return str(value)[: texts.MOST]
+    return jsontext.dumps(value)[: texts.MOST]

@@ -13,7 +13,7 @@ from django.utils import dateparse, timezone
 
 from pubsubpull.audit import export, history
 from pubsubpull.capture import registry
-from pubsubpull.pages import restoring, sight, values
+from pubsubpull.pages import restoring, sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
 
 if TYPE_CHECKING:
@@ -113,7 +113,11 @@ def _moment(text: str) -> dt.datetime | None:
     except ValueError:
         return None
     found = found or (dt.datetime.combine(day, dt.time()) if day else None)
-    return timezone.make_aware(found) if found and timezone.is_naive(found) else found
+    found = timezone.make_aware(found) if found and timezone.is_naive(found) else found
+    try:
+        return found and found.astimezone(dt.UTC)
+    except OverflowError:
+        return None
 
 
 def _timeline(request: HttpRequest, site: AdminSite, page: history.History, errors: list[str]) -> dict[str, Any]:
@@ -123,7 +127,8 @@ def _timeline(request: HttpRequest, site: AdminSite, page: history.History, erro
     older = urlencode({**given, "before": page.next}) if page.next else None
     chosen = {name: value for name, value in given.items() if name != "before"}
     files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.TYPES]
-    rows = [{"entry": e, "url": _history_url(site, e), **values.shown(e, names)} for e in page]
+    effort = texts.Effort()
+    rows = [{"entry": e, "url": _history_url(site, e), **values.shown(e, names, effort)} for e in page]
     return {"rows": rows, "older": older, "files": files, "given": request.GET, "errors": errors}
 
 

@@ -77,6 +77,8 @@ def instances_(  # noqa: PLR0917  each is a part of the query
 ) -> HttpResponse:
     """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it.
 
+    A page has about 8 MB of rows at most, but for one that is larger by itself.
+
     `until` is a key to end at: with those of `ranges/`, several can read at once. With `newest` the highest keys come
     first.
     """
@@ -88,7 +90,7 @@ def instances_(  # noqa: PLR0917  each is a part of the query
     except exceptions.InvalidKey as error:
         raise problems.invalid("after", str(error)) from error
     following = None
-    if page.count == limit:
+    if page.full:
         bound = ({} if until is None else {"until": until}) | ({"newest": "true"} if newest else {})
         query = urlencode({"limit": limit, "after": page.last, **bound, "cursor": taken.encode()})
         following = f"{request.build_absolute_uri(request.path)}?{query}"

@@ -58,7 +58,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
         return export.response(request, changes_, kind=kind, name=f"{publication.label}-{key}")
     page = trail.page(publication.label, key, before=before, limit=limit, using=calls.using(), **only)
     following = None
-    if page.count == limit:
+    if page.full:
         asked = {name: value for name, value in only.items() if value is not None}
         query = {"limit": limit, "before": page.last, **asked}
         following = f"{request.build_absolute_uri(request.path)}?{urlencode(query)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import inspect
 import json
@@ -15,7 +16,6 @@ from pubsubpull.capture.cursor import Cursor
 from pubsubpull.pull import consumers, problems
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from pubsubpull.capture.registry import Publication
@@ -84,10 +84,15 @@ def cursor(text: str, field: str) -> Cursor:
 
 
 def zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
-    """Return the moment; refuse one without a time zone."""
-    if moment is not None and moment.tzinfo is None:
+    """Return the moment in UTC; refuse one without a time zone, or that no calendar of UTC has."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
         raise problems.invalid(field, "says its time zone: 2026-01-31T12:00:00Z.")
-    return moment
+    try:
+        return moment.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise problems.invalid(field, "is of the years 1 to 9999 in UTC.") from error
 
 
 def answer(content: str | bytes | dict[str, Any]) -> HttpResponse:

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3 import Retry
 
 from pubsubpull import exceptions
-from pubsubpull.pull import parts
+from pubsubpull.pull import calling, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-TRIES = 5
-"""How often a call is repeated, after no answer and after 429, 502, 503 and 504; each may be made twice."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,27 +69,17 @@ class Instances:
 class Client:
     """Calls the pubsubpull API of another service.
 
-    `url` is where the API is mounted, `token` what the other service gave, `timeout` the seconds to wait for an answer.
-    `models` of its calls is a list of labels, or the only one. Every error is a `pubsubpull.exceptions.ServiceError` or
-    `CursorExpired`.
+    `url` is where the API is mounted, `token` what the other service gave, `timeout` the seconds that a call may take,
+    whatever it is: all its tries, the waits between them that the service asks for, and the last byte of the answer,
+    which may have `largest` bytes once it is unpacked. `models` of its calls is a list of labels, or the only one. Each
+    error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0, largest: int = calling.LARGEST) -> None:
         self.url = parts.base(url)
         self.timeout = timeout
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {parts.sendable(token)}"
-        retry = Retry(
-            total=TRIES,
-            backoff_factor=0.2,
-            backoff_jitter=0.2,
-            status_forcelist=(429, 502, 503, 504),
-            allowed_methods=("GET", "PUT", "DELETE"),
-            respect_retry_after_header=True,
-            raise_on_status=False,
-        )
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+        self.largest = largest
+        self._session = calling.session(parts.sendable(token))
 
     def __repr__(self) -> str:
         return f"<Client {self.url}>"
@@ -188,7 +173,11 @@ class Client:
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """Return this consumer's subscriptions and how they fare."""
-        found: list[dict[str, Any]] = self.get("subscriptions/")["items"]
+        found: list[dict[str, Any]] = []
+        url: str | None = "subscriptions/"
+        while url is not None:
+            page = self.get(url)
+            found, url = found + page["items"], page["next"]
         return found
 
     def subscription(self, name: str) -> dict[str, Any]:
@@ -204,7 +193,10 @@ class Client:
         answer = self._answer("GET", url, **options)
         if answer.status_code != 200:
             parts.result(answer)
-        return answer.content.decode()
+        try:
+            return answer.content.decode()
+        except UnicodeDecodeError as error:
+            raise exceptions.ServiceError(f"{self.url} gave what is no text in UTF-8.") from error
 
     def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         return parts.result(self._answer(method, url, **options))
@@ -215,6 +207,6 @@ class Client:
             raise exceptions.ServiceError(f"{address} is not below {self.url}: the token is not sent there.")
         options.setdefault("timeout", self.timeout)
         try:
-            return self._session.request(method, address, allow_redirects=False, **options)
+            return calling.call(self._session, method, address, largest=self.largest, **options)
         except requests.RequestException as error:
             raise exceptions.Unavailable(f"{self.url} does not answer: {type(error).__name__}.") from error

@@ -82,7 +82,7 @@ def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> 
         if page.count:
             _member(file, [lines])
         count, after = count + page.count, page.last
-        if page.count < PAGE:
+        if not page.full:
             _member(file, [json.dumps({"end": True, "rows": count})])
             return count
 

@@ -10,7 +10,7 @@ from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sql
+from pubsubpull.capture import sizes, sql
 from pubsubpull.pull import instances
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
+VALUES = 1000
+"""How many values a condition may have, of all its columns together."""
 Key = list[str] | None
 """The text of each of a key's columns; None is the beginning or the end."""
 
@@ -82,6 +84,8 @@ def checked_where(publication: Publication, where: str, *, using: str) -> str:
         or "\\u0000" in where
     ):
         raise exceptions.InvalidColumn("It is a JSON object of columns, each with a list of values.")
+    if sum(map(len, read.values())) > VALUES:
+        raise exceptions.InvalidColumn(f"It has {VALUES} values at most, those of all columns together.")
     of(publication, read, using=using)
     return where
 
@@ -98,7 +102,10 @@ def bounds(publication: Publication, *, each: int, most: int, using: str) -> lis
 
 
 def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
-    """Return the items of the rows with these keys, all of one snapshot, as JSON text. Raises `InvalidKey`."""
+    """Return the items of the rows with these keys, all of one snapshot, as JSON text.
+
+    Raises `InvalidKey`, and `TooLarge` where the rows of several keys come to more than a page may have.
+    """
     query = sql.compose(
         "queries/instances_by_key",
         keys=json.dumps([instances.parts(publication, key) for key in keys]),
@@ -108,14 +115,19 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
         excluded=publication.excluded_columns,
         known=publication.known_columns,
         masked=publication.masked_columns,
+        size=sizes.PAGE,
     )
     ((items,),) = _run(query, using)
+    if items is None:
+        raise exceptions.TooLarge(
+            f"The rows of these {len(keys)} keys have more than {sizes.PAGE} bytes: ask for fewer."
+        )
     return str(items)
 
 
 def _run(query: psql.Composed, using: str) -> list[tuple[Any, ...]]:
     try:
-        return sql.run(using, query)
+        return sql.run_within(using, query)
     except (DataError, UnicodeEncodeError) as error:
         raise exceptions.InvalidKey("A key does not fit the table's primary key.") from error
 

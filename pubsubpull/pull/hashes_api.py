@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 503), schemas.Problem)
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 503), schemas.Problem)
 RANGES = 1000
 """The most ranges that a table is split into; one call gives at most a tenth of them."""
 
@@ -80,6 +80,8 @@ def rows(  # noqa: PLR0917  each is a part of the query
 @router.get("/models/{model}/rows/", response={200: schemas.Rows, **ERRORS}, summary="The rows of some keys")
 def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None) -> HttpResponse:
     """Give the rows of the `wanted` keys (a JSON array), all of one moment; those that are not there are left out.
+
+    Where several have more than 8 MB together, the answer is 413: ask for fewer.
 
     `seen` is a cursor that the answer must not be older than: a standby that lags behind it answers 503.
     """

@@ -9,7 +9,7 @@ from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import keys, sql
+from pubsubpull.capture import keys, sizes, sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,15 @@ parts = keys.parts
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instances:
-    """Some rows as JSON text, items with commas between. `last` is the last one's key, None where there is none."""
+    """Some rows as JSON text, items with commas between. `last` is the last one's key, None where there is none.
+
+    `full` says that there may be more: there are as many as were asked for, or they have the size of a page.
+    """
 
     items: str
     count: int
     last: str | None
+    full: bool
 
 
 def page(
@@ -64,7 +68,7 @@ def split(
         columns=publication.key_columns,
         parts=parts,
     )
-    ((rows, found),) = sql.run(using, query)
+    ((rows, found),) = sql.run_within(using, query)
     return rows, list(found)
 
 
@@ -99,6 +103,7 @@ def query(
         until=None if until is None else parts(publication, until),
         only=None if only is None else parts(publication, only),
         limit=limit,
+        size=sizes.PAGE,
         newest=newest,
     )
 
@@ -115,7 +120,7 @@ def _read(
 ) -> Instances:
     rows = query(publication, past=past, until=until, only=only, limit=limit, newest=newest)
     try:
-        ((items, count, last),) = sql.run(using, rows)
+        ((items, count, last, cut),) = sql.run_within(using, rows)
     except (DataError, UnicodeEncodeError) as error:
         raise exceptions.InvalidKey(f"The key does not fit {', '.join(publication.key_columns)}.") from error
-    return Instances(items=items, count=count, last=last)
+    return Instances(items=items, count=count, last=last, full=cut or count == limit)

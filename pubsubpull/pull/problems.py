@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import OperationalError, ProgrammingError
 from django.http import HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from psycopg.errors import UndefinedFunction, UndefinedTable
+from psycopg.errors import QueryCanceled, UndefinedFunction, UndefinedTable
 
 from pubsubpull import exceptions
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ninja import NinjaAPI
 
 PREFIX = "urn:pubsubpull:problem:"
+TOOK_TOO_LONG = "The database took too long. Ask for less at a time, or try again."
 
 
 class Problem(Exception):
@@ -106,6 +107,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return expired(error)
         case exceptions.HistoryErased():
             return erased(error)
+        case exceptions.TooLarge():
+            return Problem(status=413, type="too-large", title="Too large", detail=str(error))
         case exceptions.SubscriptionError():
             return invalid(error.field, error.reason)
         case exceptions.MetricsUnavailable():
@@ -123,7 +126,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
                 "Row level security hides rows of this table from the service. Its operator sees to that."
             )
         case OperationalError():
-            return unavailable("The database does not answer. Try again.")
+            slow = isinstance(error.__cause__, QueryCanceled)
+            return unavailable(TOOK_TOO_LONG if slow else "The database does not answer. Try again.")
         case ProgrammingError() if _without_log(error):
             return unavailable("The service's change log is not there. Its operator runs: manage.py migrate")
     return None
@@ -154,6 +158,7 @@ def install(api: NinjaAPI) -> None:
         Problem,
         exceptions.CursorError,
         exceptions.HistoryErased,
+        exceptions.TooLarge,
         exceptions.SubscriptionError,
         exceptions.MetricsUnavailable,
         exceptions.RowsHidden,

@@ -111,12 +111,26 @@ def _judge_all(
             pause(0.2)
         again: list[str] = []
         for some in _chunks(left):
-            judged, busy = _judge(sides, some, repair=repair)
+            judged, busy = _judge_in_parts(sides, some, repair=repair)
             found |= judged
             again += busy
         left = again
     unsettled += left
     return found
+
+
+def _judge_in_parts(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
+    """Judge some suspects as `_judge` does; where their rows are too large for one answer, each half by itself."""
+    try:
+        return _judge(sides, keys, repair=repair)
+    except exceptions.Refused as error:
+        if error.status != 413 or len(keys) == 1:
+            raise
+    middle = len(keys) // 2
+    (found, again), (other, others) = (
+        _judge_in_parts(sides, half, repair=repair) for half in (keys[:middle], keys[middle:])
+    )
+    return found | other, again + others
 
 
 def _judge(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 OK = "ok"
 
 
-def checks(using: str) -> dict[str, str]:
-    """Return each declared replica with `ok` or the reason why it fails; nothing where none is declared."""
+def checks(using: str, *, values: bool = True) -> dict[str, str]:
+    """Return each declared replica with `ok` or the reason why it fails; nothing where none is declared.
+
+    Without `values`, what the database said, which may quote a row, is left out.
+    """
     names = {follows.name for service in place.services() for follows in place.of_service(service)}
     if not names:
         return {}
-    return {f"replica {name}": reason for name, reason in _of(names, using).items()}
+    return {f"replica {name}": reason for name, reason in _of(names, using, values=values).items()}
 
 
 def waiting(services: Collection[str], using: str) -> dict[str, str]:
@@ -50,10 +53,10 @@ def parked(services: Collection[str], using: str) -> dict[str, int]:
     return {one["replica"]: one["count"] for one in found.order_by("replica")}
 
 
-def _of(names: Collection[str], using: str) -> dict[str, str]:
+def _of(names: Collection[str], using: str, *, values: bool = True) -> dict[str, str]:
     states = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
     aside = _parked(names, using)
-    return {name: _state(states.get(name), aside.get(name, 0)) for name in sorted(names)}
+    return {name: _state(states.get(name), aside.get(name, 0), values=values) for name in sorted(names)}
 
 
 def _parked(names: Collection[str], using: str) -> dict[str, int]:
@@ -61,11 +64,12 @@ def _parked(names: Collection[str], using: str) -> dict[str, int]:
     return dict(there.values_list("replica").annotate(count=Count("id")).order_by("replica"))
 
 
-def _state(state: ReplicaState | None, aside: int) -> str:
+def _state(state: ReplicaState | None, aside: int, *, values: bool) -> str:
     if state is None:
         return "it has never been followed; run pubsubpull_follow"
     if state.failing_since:
-        return f"failing since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC: {state.last_error}"
+        since = f"failing since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{since}: {state.last_error}" if values else since
     if state.absent:
         return f"{state.source} does not send {', '.join(state.absent)}; migrate the source, or declare the fields anew"
     if aside:

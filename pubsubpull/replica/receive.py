@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, blame, follow, pages, place, services
+from pubsubpull.replica import advance, apply, blame, follow, notified, pages, place, services
+from pubsubpull.replica.away import is_away
 from pubsubpull.subscribe import signing
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 PREFIX = "replica-"
 BATCH = 1000
 """How many changes a notification may bring."""
+ELSEWHERE = (
+    "Consent to %s was asked for under the name %r, and is given to %r only: "
+    "if that is how the service calls itself, give its name as PUBSUBPULL['SERVICES'][%r]['origin']"
+)
 RETRY = "1"
 """Seconds after which a notification that could not be applied now is to come again."""
 
@@ -72,12 +76,18 @@ class Receive(View):
             return super().dispatch(request, *args, **kwargs)
         except Error as error:
             logger.warning("A notification could not be applied: %s", type(error).__name__)
+            if not is_away(error):
+                return _answer(422, "The database does not take what this page holds.")
             return _again("The database is away.")
 
     def options(self, request: HttpRequest, *_: Any, service: str, **__: Any) -> HttpResponse:
-        """Consent to notifications, if the service is followed by pushes: what comes is verified in any case."""
-        origin = request.headers.get("WebHook-Request-Origin", "")
-        if not origin or service not in services.names() or not services.get(service).secrets:
+        """Consent to the notifications of a service that is followed by pushes, asked for under its own name."""
+        origin = request.headers.get("WebHook-Request-Origin", "").strip().lower()
+        known = services.get(service) if service in services.names() else None
+        if not origin or known is None or not known.secrets:
+            return HttpResponse(status=204)
+        if origin != known.origin:
+            logger.warning(ELSEWHERE, service, origin[:100], known.origin, service)
             return HttpResponse(status=204)
         return HttpResponse(status=204, headers={"WebHook-Allowed-Origin": origin})
 
@@ -95,15 +105,10 @@ class Receive(View):
         if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=now):
             return _answer(401, "The signature is wrong, or too old.")
         try:
-            text = body.decode()
-            given = json.loads(text)
-            page = pages.Page(
-                body=text, previous=str(given["previous"]), cursor=str(given["cursor"]), more=bool(given["more"])
-            )
-            name, _ = str(given["subscription"]), [item["version"] for item in given["items"]]
-        except (ValueError, KeyError, TypeError):
-            return _answer(400, "This is no page of changes.")
-        return self._take(known, name, page)
+            given = notified.read(body)
+        except notified.Malformed as error:
+            return _answer(400, f"This is no page of changes. {error}")
+        return self._take(known, given.subscription, given.page)
 
     def _take(self, service: Service, name: str, page: pages.Page) -> HttpResponse:
         using = conf.get().DATABASE
@@ -117,7 +122,7 @@ class Receive(View):
 def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpResponse:
     """Apply a page to all that stand before it. A replica that fails is left behind, to be brought up by pull."""
     failed: list[str] = []
-    moved = False
+    moved, unread = False, None
     while standing := _before(service, page.previous, failed, using):
         try:
             moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
@@ -127,12 +132,15 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
                 break  # to rows of those that stand elsewhere: they come up first
             place.fail(error, using, clock.moment(using))
             logger.warning("Replica %s: %s", error.name, error.reason)
+            unread = unread or (error if isinstance(error.__cause__, apply.Unreadable) else None)
             failed.append(error.name)
         except exceptions.ServiceError as error:
             return _again(f"What is missing cannot be pulled: {error}")
     _pull_late(service, client, using)
     if moved:
         return HttpResponse(status=204)
+    if unread is not None:
+        return _answer(422, unread.reason)
     main = _main(service, using)
     if main is None or main.cursor == page.previous:
         return _again("There is no replica that could take it now.")

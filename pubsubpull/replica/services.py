@@ -6,6 +6,7 @@ import dataclasses
 
 from pubsubpull import conf, exceptions
 from pubsubpull.pull.client import Client
+from pubsubpull.subscribe import consent
 from pubsubpull.subscribe.threads import first_line
 
 
@@ -17,6 +18,8 @@ class Service:
     url: str
     token: str = dataclasses.field(repr=False)
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    origin: str = ""
+    """The name under which it asks for consent to its notifications."""
 
     def client(self, *, timeout: float = 30.0) -> Client:
         """Return a client of its API."""
@@ -43,4 +46,10 @@ def get(name: str) -> Service:
         raise exceptions.ReplicaError(
             f"There is no service {name!r} in PUBSUBPULL['SERVICES']; there are: {', '.join(names()) or 'none'}."
         )
-    return Service(name=name, url=given["url"], token=given["token"], secrets=tuple(given.get("secrets", ())))
+    return Service(
+        name=name,
+        url=given["url"],
+        token=given["token"],
+        secrets=tuple(given.get("secrets", ())),
+        origin=given["origin"].lower() if "origin" in given else consent.named(name),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003  ninja reads the annotations
 import json
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
@@ -12,11 +13,13 @@ from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from pubsubpull import conf
 from pubsubpull.capture import feed
-from pubsubpull.pull import consumers, problems, schemas
+from pubsubpull.pull import calls, consumers, problems, schemas
 from pubsubpull.subscribe import keys, subscriptions, wishes
 
 router = Router()
 keys_router = Router()
+PAGE = 100
+"""How many subscriptions a page has where the call does not say."""
 ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
@@ -106,17 +109,24 @@ class Subscription(Schema):
 
 
 class Subscriptions(Schema):
-    """All subscriptions of the consumer, by name."""
+    """A page of the consumer's subscriptions, by name."""
 
     items: list[Subscription]
+    next: str | None
 
 
 @router.get("/", response={200: Subscriptions, **ERRORS}, summary="All subscriptions")
-def list_(request: HttpRequest) -> HttpResponse:
-    """Return the consumer's subscriptions, and how each fares."""
-    now = _present()
-    found = [subscriptions.describe(one, now) for one in subscriptions.all_of(_consumer(request))]
-    return _json({"items": found})
+def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
+    """Page through the consumer's subscriptions, by name, and how each fares."""
+    consumer, limit = _consumer(request), calls.checked_limit(limit, usual=PAGE)
+    if after is not None and "\0" in after:
+        raise problems.invalid("after", "is a subscription's name.")
+    found = subscriptions.page(consumer, after=after, limit=limit)
+    following = None
+    if len(found) == limit:
+        query = urlencode({"limit": limit, "after": found[-1]["name"]})
+        following = f"{request.build_absolute_uri(request.path)}?{query}"
+    return _json({"items": found, "next": following})
 
 
 @router.put("/{name}/", response={200: Subscription, 201: Subscription, **ERRORS}, summary="Subscribe")

@@ -28,7 +28,12 @@ class Consented:
 
 def origin(settings: Settings) -> str:
     """Return the name that the service asks under: ORIGIN, or SERVICE_NAME in the letters of a host's name."""
-    return settings.ORIGIN.lower() or NOT_IN_NAMES.sub("-", settings.SERVICE_NAME.lower()).strip("-.") or "pubsubpull"
+    return settings.ORIGIN.lower() or named(settings.SERVICE_NAME)
+
+
+def named(service: str) -> str:
+    """Return a service's name in the letters of a host's name: Our Shop → our-shop."""
+    return NOT_IN_NAMES.sub("-", service.lower()).strip("-.") or "pubsubpull"
 
 
 def request(origin: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf
+from pubsubpull.capture import sizes
 from pubsubpull.pull import consumers
 from pubsubpull.subscribe import times
 from pubsubpull.subscribe.models import Failure
@@ -22,11 +23,17 @@ def of(subscription: Subscription) -> QuerySet[Failure]:
 
 
 def page(subscription: Subscription, *, after: int | None, limit: int) -> list[Failure]:
-    """Return at most `limit` of what is set aside, after the change of this version."""
+    """Return at most `limit` of what is set aside, and about 8 MB, after the change of this version."""
     found = of(subscription)
     if after is not None:
         found = found.filter(version__gt=after)
-    return list(found[:limit])
+    kept, size = list[Failure](), 0
+    for one in found[:limit].iterator(chunk_size=10):
+        size += len(one.item)
+        if kept and size > sizes.PAGE:
+            break
+        kept.append(one)
+    return kept
 
 
 def retry(subscription: Subscription, id_: int | None = None) -> int:

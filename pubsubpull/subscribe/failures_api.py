@@ -46,9 +46,10 @@ class AllSetAside(Schema):
 def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
     """Page through the changes that the receiver did not take, by version."""
     limit = calls.checked_limit(limit, usual=DEFAULT_LIMIT)
-    found = failures.page(_subscription(request, name), after=after, limit=limit)
+    subscription = _subscription(request, name)
+    found = failures.page(subscription, after=after, limit=limit)
     following = None
-    if len(found) == limit:
+    if found and failures.page(subscription, after=found[-1].version, limit=1):
         query = urlencode({"limit": limit, "after": found[-1].version})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
     items = ",".join(_text(failure) for failure in found)

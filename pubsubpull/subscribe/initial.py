@@ -75,6 +75,7 @@ class Read(NamedTuple):
     key: str
     version: int
     item: str
+    cut: bool = False
 
 
 def page(held: Held, *, using: str) -> Notification | None:
@@ -96,7 +97,7 @@ def _next(held: Held, publication: Publication, place: Place, using: str) -> Not
     size = held.most
     rows = _read(publication, place, limit=size + 1, using=using)
     kept = _fitting(rows[:size])
-    is_last = len(kept) == len(rows)
+    is_last = len(kept) == len(rows) and not any(row.cut for row in rows)
     snapshot = formats.Snapshot(id=place.run, model=place.models[0], first=not place.begun, last=is_last)
     made = notification.page(
         [Row(_number(place, row), place.models[0], OP, row.item) for row in kept] or _nothing(held, place),

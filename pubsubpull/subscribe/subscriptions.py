@@ -7,11 +7,12 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Count
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock, feed, sql
 from pubsubpull.capture.cursor import Cursor
-from pubsubpull.subscribe import initial, signing, times, vault, wishes
+from pubsubpull.subscribe import initial, metrics, signing, times, vault, wishes
 from pubsubpull.subscribe.models import Subscription
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def put(consumer: Consumer, name: str, wish: wishes.Wish) -> tuple[Subscription,
         there = _own(consumer).select_for_update().filter(name=name).first()
         if there is not None:
             return _replace(there, fields, wish), False
+        _check_count(consumer)
         cursor = cursor or feed.present(using).cursor().encode()
         # Whoever makes the same one at the same time wins, and is replaced.
         made, new = Subscription.objects.using(using).get_or_create(
@@ -69,9 +71,24 @@ def put(consumer: Consumer, name: str, wish: wishes.Wish) -> tuple[Subscription,
     return made, new
 
 
-def all_of(consumer: Consumer) -> QuerySet[Subscription]:
-    """Return a consumer's subscriptions, by name."""
-    return _own(consumer).order_by("name")
+def _check_count(consumer: Consumer) -> None:
+    most = conf.get().SUBSCRIPTIONS
+    if _own(consumer).count() >= most:
+        raise exceptions.SubscriptionError("name", f"would be one more than the {most} that a consumer may have.")
+
+
+def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return what is told of at most `limit` of a consumer's subscriptions, by name, those after the name `after`."""
+    own = _own(consumer).order_by("name").annotate(aside=Count("failures"))
+    found = list((own if after is None else own.filter(name__gt=after))[:limit])
+    now = feed.present(conf.get().DATABASE)
+    seen = {metrics.behind(one, now) for one in found}
+    waited = metrics.lags({one for one in seen if one < now.seq}, conf.get().DATABASE)
+    return [
+        _described(one, lag=Lag(changes=max(now.seq - at, 0), seconds=waited.get(at, 0.0)), aside=one.aside)
+        for one in found
+        for at in [metrics.behind(one, now)]
+    ]
 
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
@@ -169,7 +186,10 @@ def _end_of_old(subscription: Subscription) -> str | None:
 
 def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
     """Return what a consumer is told of its subscription; never the secret."""
-    behind = lag(subscription, now)
+    return _described(subscription, lag=lag(subscription, now), aside=subscription.failures.count())
+
+
+def _described(subscription: Subscription, *, lag: Lag, aside: int) -> dict[str, Any]:
     return {
         "name": subscription.name,
         "callback": subscription.callback,
@@ -187,8 +207,8 @@ def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
         "state": subscription.state,
         "instances": bool(subscription.initial),
         "cursor": subscription.cursor,
-        "lag": {"changes": behind.changes, "seconds": round(behind.seconds, 3)},
-        "failures": subscription.failures.count(),
+        "lag": {"changes": lag.changes, "seconds": round(lag.seconds, 3)},
+        "failures": aside,
         "delivered": subscription.delivered,
         "last_delivered": times.text(subscription.last_delivered),
         "attempts": subscription.attempts,

@@ -1,6 +1,9 @@
 -- The trail of one object, newest first, as the JSON text of its items: what changed column by column, and who did it. A masked column never
--- differs. A truncate has taken the object with all others; why truncates are ordered as they are is said in history_object.sql.
-SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits), '') FROM (
+-- differs. A truncate has taken the object with all others; why truncates are ordered as they are is said in history_object.sql. What goes
+-- beyond the size of a page is left for the next one, which the last column tells.
+SELECT count(*), min(id) FILTER (WHERE before < {size}),
+       coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits AND before < {size}), ''), coalesce(bool_or(before >= {size}), false)
+FROM (SELECT id, fits, item, sum(octet_length(item)) OVER (ORDER BY id DESC) - octet_length(item) AS before FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
         'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' WHEN 'X' THEN 'erase' ELSE 'truncate' END,
@@ -19,4 +22,4 @@ SELECT count(*), min(id), coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER
          ORDER BY key DESC, model DESC, id DESC LIMIT {limit})
         ORDER BY id DESC LIMIT {limit}
     ) AS c
-) AS items
+) AS items) AS measured

@@ -1,7 +1,7 @@
 -- Takes the log away again, with every trigger that writes to it.
 DROP FUNCTION {schema}.pubsubpull_capture_insert(), {schema}.pubsubpull_capture_update(), {schema}.pubsubpull_capture_delete(), {schema}.pubsubpull_capture_row(),
     {schema}.pubsubpull_capture_truncate(), {schema}.pubsubpull_capture_truncate_partition() CASCADE;
-DROP FUNCTION {schema}.pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer, boolean);
+DROP FUNCTION {schema}.pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer, bigint, boolean);
 DROP FUNCTION {schema}.pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION {schema}.pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
 DROP FUNCTION {schema}.pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);

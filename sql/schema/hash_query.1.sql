@@ -1,6 +1,6 @@
 -- The query for the hashes of a table's rows, in a range of keys: each row's key columns k1, k2, … and h, a hash of the text of its key and chosen columns.
 -- columns and masked: their names in the order that both sides agree on; a masked one takes part as the constant that readers get.
--- filter: the values that columns must have, an object of arrays; past, until: the key columns at the ends, as text, or NULL.
+-- filter: the values that columns must have, an object of arrays, each of which becomes a constant that PostgreSQL looks up by its hash; past, until: the key columns at the ends, as text, or NULL.
 -- Texts are ordered byte by byte, so that both sides give a range the same rows whatever their databases' collations.
 CREATE FUNCTION {schema}.pubsubpull_hash_query(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[]
@@ -18,8 +18,9 @@ CREATE FUNCTION {schema}.pubsubpull_hash_query(
         FROM unnest(columns) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
     ),
     kept AS (
-        SELECT coalesce(string_agg(format(' AND coalesce(to_jsonb(%s), ''null'') = ANY (ARRAY(SELECT jsonb_array_elements(%L::jsonb)))',
-                                          CASE WHEN f.c = ANY (masked) THEN quote_literal('***') || '::text' ELSE format('t.%I', f.c) END, f.v), ''), '') AS rows
+        SELECT coalesce(string_agg(format(' AND coalesce(to_jsonb(%s), ''null'') = ANY (%L::jsonb[])',
+                                          CASE WHEN f.c = ANY (masked) THEN quote_literal('***') || '::text' ELSE format('t.%I', f.c) END,
+                                          ARRAY(SELECT jsonb_array_elements(f.v))), ''), '') AS rows
         FROM jsonb_each(filter) AS f(c, v)
     )
     SELECT format('SELECT %s, (''x'' || left(md5(row_to_json(ROW(%s))::text), 16))::bit(64)::bigint AS h FROM %s t WHERE true%s%s%s',

@@ -2,10 +2,11 @@
 -- where the log has none, the id up to which changes are gone: no change that a reader may hold of the row is above it, and each that is to come is.
 -- Row and version are of one snapshot. The settings are those of the capture functions, so that both give a value the same text.
 -- past: the key columns of the last row of the page before, as text, or NULL; until: those of the last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
+-- size: about how many bytes they come to at most, so that the one that goes beyond is the last; cut: whether more of at_most would have followed.
 -- newest: the highest keys first; then past is a key to go on below.
 CREATE FUNCTION {schema}.pubsubpull_instances(
-    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer, newest boolean DEFAULT false,
-    OUT items text, OUT n bigint, OUT last_key text
+    relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[], only_key text[], at_most integer, size bigint, newest boolean DEFAULT false,
+    OUT items text, OUT n bigint, OUT last_key text, OUT cut boolean
 ) LANGUAGE plpgsql STABLE
 SET jit = off
 SET row_security = off
@@ -32,16 +33,21 @@ DECLARE
                         ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;
 BEGIN
     EXECUTE format(
-        'SELECT coalesce(string_agg(
-                    ''{"key":'' || to_json(key)::text || '',"version":'' ||
-                    coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), gone.upto)::text ||
-                    '',"data":'' || (%5$s)::text || ''}'', '','' ORDER BY place), ''''),
-                count(*),
-                (array_agg(key ORDER BY place DESC))[1]
-         FROM (SELECT j, place, %4$s AS key
-               FROM (SELECT %6$s AS j, row_number() OVER (ORDER BY %3$s) AS place
-                     FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows
-              CROSS JOIN (SELECT coalesce(max(greatest(l.dropped, l.restored)), 0) AS upto FROM {schema}.pubsubpull_log l) AS gone', relation, filter, ordered, key_of, data_of, row_of)
-    INTO items, n, last_key USING label, columns, excluded, masked, at_most;
+        'SELECT coalesce(string_agg(item, '','' ORDER BY place) FILTER (WHERE before < $6), ''''),
+                count(*) FILTER (WHERE before < $6),
+                (array_agg(key ORDER BY place DESC) FILTER (WHERE before < $6))[1],
+                coalesce(bool_or(before >= $6), false)
+         FROM (SELECT key, place, item, sum(octet_length(item)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(item) AS before
+               FROM (SELECT key, place,
+                            ''{"key":'' || to_json(key)::text || '',"version":'' ||
+                            coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), gone.upto)::text ||
+                            '',"data":'' || (%5$s)::text || ''}'' AS item
+                     FROM (SELECT j, place, %4$s AS key
+                           FROM (SELECT %6$s AS j, row_number() OVER (ORDER BY %3$s) AS place
+                                 FROM %1$s t %2$s ORDER BY %3$s LIMIT $5) AS found OFFSET 0) AS rows
+                          CROSS JOIN (SELECT coalesce(max(greatest(l.dropped, l.restored)), 0) AS upto FROM {schema}.pubsubpull_log l) AS gone
+                     OFFSET 0) AS texts) AS measured',
+        relation, filter, ordered, key_of, data_of, row_of)
+    INTO items, n, last_key, cut USING label, columns, excluded, masked, at_most, size;
 END
 $$;

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 import pubsubpull
-from pubsubpull.pages import values
+from pubsubpull.pages import texts
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -185,6 +185,6 @@ def test_a_page_takes_the_same_queries_however_long(boss, changes, django_assert
 
 def test_a_long_text_is_shown_as_what_went_and_came():
     old = "a word " * 20
-    kinds = [(piece.kind, piece.text) for piece in values.pieces(old, old + "more")]
+    kinds = [(piece.kind, piece.text) for piece in texts.pieces(old, old + "more", texts.Effort())]
     assert ("new", "more") in kinds
     assert "".join(text for kind, text in kinds if kind != "new") == old

@@ -356,6 +356,14 @@ def test_a_page_of_large_rows_is_cut(subscribe):
     assert [len(page["items"]) for page in pages(transport)] == [2, 2]
 
 
+def test_rows_that_are_each_larger_than_a_page_of_the_api_all_come(subscribe):
+    add(*("x" * 9_000_000 for _ in range(3)))
+    made = subscribe()
+    transport = RecordingTransport()
+    run(lambda *_: until(lambda: not now(made).initial), transport)
+    assert [len(page["items"]) for page in pages(transport)] == [1, 1, 1]
+
+
 def test_a_model_that_is_published_or_granted_no_more_is_passed(subscribe, consumer):
     add("a")
     Stock.objects.create(warehouse="w", article=2)

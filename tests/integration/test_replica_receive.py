@@ -159,9 +159,16 @@ def test_a_page_whose_rows_refer_to_a_later_one_pulls_that_too(follower):
 
 
 def test_consent_is_given_for_services_that_push(follower):
-    headers = {"WebHook-Request-Origin": "shop.example"}
-    assert Browser().options(URL, headers=headers).headers["WebHook-Allowed-Origin"] == "shop.example"
-    assert "WebHook-Allowed-Origin" not in Browser().options("/receive/other/", headers=headers).headers
+    def allowed(origin, url=URL):
+        answer = Browser().options(url, headers={"WebHook-Request-Origin": origin})
+        return answer.headers.get("WebHook-Allowed-Origin")
+
+    assert allowed("shop") == "shop"
+    assert [allowed(other) for other in ("attacker.example", "*", "", "shop.example", "shop, x")] == [None] * 5
+    given = conf.get().SERVICES["shop"]
+    with override_settings(PUBSUBPULL={"SERVICES": {"shop": {**given, "origin": "Shop.Example"}}}):
+        assert [allowed("shop.example"), allowed("shop")] == ["shop.example", None]
+    assert allowed("shop", "/receive/other/") is None
 
 
 def test_subscribing_needs_a_secret_and_rows_and_removes_what_an_earlier_declaration_subscribed(follower, shop):

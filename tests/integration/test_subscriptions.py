@@ -278,7 +278,7 @@ def test_a_cursor_of_another_history_gets_a_410_that_says_how_to_go_on(call):
 def test_a_consumer_sees_only_its_own(call):
     _, other = consumers.add("other", ["*"], may_subscribe=True)
     call("PUT", "main/", GOOD)
-    assert call("GET", token=other).json() == {"items": []}
+    assert call("GET", token=other).json() == {"items": [], "next": None}
     problem(call("GET", "main/", token=other), 404)
     problem(call("DELETE", "main/", token=other), 404)
     assert call("PUT", "main/", {**GOOD, "models": ["shop.stock"]}, token=other).status_code == 201

@@ -1,0 +1,111 @@
+"""What differs in a text, word by word, as far as a page's effort goes: whoever may write a row sets the texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+MOST = 5000
+"""Characters of a text that are shown and compared; more is cut."""
+EDITS = 200
+"""Words that may have come and gone; a text with more differs in nearly everything, and is shown whole."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A piece of a text: `kind` is `same`, `gone` or `new`."""
+
+    kind: str
+    text: str
+
+
+@dataclasses.dataclass(kw_only=True)
+class Effort:
+    """How many comparisons of words a page has left, whatever is in its texts: 1,000,000 take half a second."""
+
+    left: int = 1_000_000
+
+
+def pieces(old: str, new: str, effort: Effort) -> tuple[Piece, ...]:
+    """Return a text's words as those that stayed, went and came; none where to find them takes too much effort."""
+    before, after = (re.split(r"(\s+)", text[:MOST]) for text in (old, new))
+    start = _common(before, after, effort)
+    end = _common(before[start:][::-1], after[start:][::-1], effort)
+    inner = _path(before[start : len(before) - end], after[start : len(after) - end], effort)
+    if inner is None:
+        return ()
+    rest = [("same", word) for word in before[len(before) - end :]]
+    return _joined([*(("same", word) for word in before[:start]), *inner, *rest])
+
+
+def _common(before: list[str], after: list[str], effort: Effort) -> int:
+    """Return how many words at the beginning are the same."""
+    count = next(
+        (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
+    effort.left -= count
+    return count
+
+
+def _path(before: list[str], after: list[str], effort: Effort) -> list[tuple[str, str]] | None:
+    """Return the fewest words that went and came, with those between; None where there are too many.
+
+    The algorithm is that of E. Myers, An O(ND) Difference Algorithm and Its Variations (1986): for each number of
+    edits, and on each diagonal, how far one comes.
+    """
+    furthest, trails = {1: 0}, []
+    for edits in range(EDITS + 1):
+        trails.append(dict(furthest))
+        for diagonal in range(-edits, edits + 1, 2):
+            down = diagonal == -edits or (
+                diagonal != edits and furthest.get(diagonal - 1, -1) < furthest.get(diagonal + 1, -1)
+            )
+            x = furthest[diagonal + 1] if down else furthest[diagonal - 1] + 1
+            start, y = x, x - diagonal
+            while x < len(before) and y < len(after) and before[x] == after[y]:
+                x, y = x + 1, y + 1
+            furthest[diagonal] = x
+            effort.left -= 1 + x - start
+            if x >= len(before) and y >= len(after):
+                return _back(before, after, trails)
+        if effort.left <= 0:
+            break
+    return None
+
+
+def _back(before: list[str], after: list[str], trails: list[dict[int, int]]) -> list[tuple[str, str]]:
+    """Return the words along the path that led to the end, from the beginning on."""
+    x, y, made = len(before), len(after), list[tuple[str, str]]()
+    for edits, furthest in reversed(list(enumerate(trails))):
+        diagonal = x - y
+        down = diagonal == -edits or (
+            diagonal != edits and furthest.get(diagonal - 1, -1) < furthest.get(diagonal + 1, -1)
+        )
+        from_x = 0 if not edits else furthest[diagonal + 1] if down else furthest[diagonal - 1]
+        from_y = 0 if not edits else from_x - (diagonal + 1 if down else diagonal - 1)
+        while x > from_x and y > from_y:
+            x, y = x - 1, y - 1
+            made.append(("same", before[x]))
+        if edits:
+            made.append(("new", after[from_y]) if down else ("gone", before[from_x]))
+            x, y = from_x, from_y
+    return made[::-1]
+
+
+def _joined(words: list[tuple[str, str]]) -> tuple[Piece, ...]:
+    """Return words as pieces: between two that stayed, all that went and then all that came."""
+    made: list[Piece] = []
+    texts = {"same": "", "gone": "", "new": ""}
+
+    def end(*kinds: str) -> None:
+        made.extend(Piece(kind=kind, text=texts[kind]) for kind in kinds if texts[kind])
+        texts.update(dict.fromkeys(kinds, ""))
+
+    for kind, word in words:
+        if kind == "same":
+            end("gone", "new")
+        else:
+            end("same")
+        texts[kind] += word
+    end("same", "gone", "new")
+    return tuple(made)

@@ -1,0 +1,195 @@
+"""Calls of another service with one bound on their time, all tries together, and one on the bytes of an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import email.utils
+import http.client
+import io
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from pubsubpull import exceptions
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+TRIES = 5
+"""How often a call is repeated, after no answer and after 429, 502, 503 and 504; each may be made twice."""
+AGAIN = {429, 502, 503, 504}
+FIRST, LONGEST = 0.2, 5.0
+"""The wait before the second try, in seconds, and the longest one; each further wait is twice as long."""
+PIECE = 1 << 16
+"""Bytes that are unpacked at a time."""
+LARGEST = 1 << 27
+"""The most bytes of an answer, unpacked, where the caller says no other: 128 MiB."""
+
+_due: contextvars.ContextVar[float] = contextvars.ContextVar("_due", default=float("inf"))
+
+
+class Bearer(requests.auth.AuthBase):
+    """Sends a token. As it is the call's own authentication, none of a `.netrc` file takes its place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token's header."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Reader(io.RawIOBase):
+    """What comes through a socket, as long as the call is not due: the wait for each byte is what is left."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = _due.get() - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(min(left, 3600.0))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Readable:
+    """A socket as a response wants it: something that makes a file."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, *_: Any) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._sock))
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **options: Any) -> None:
+        super().__init__(_Readable(sock), *args, **options)  # type: ignore[arg-type]  # it makes the file, no more
+
+
+class _Plain(HTTPConnection):
+    response_class = _Response
+
+
+class _Secure(HTTPSConnection):
+    response_class = _Response
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+class _Adapter(HTTPAdapter):
+    """Connects so that whatever is read of an answer, byte by byte or not, is read before the call is due."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        _use_pools(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        return _use_pools(super().proxy_manager_for(*args, **options))
+
+
+def _use_pools(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+    return manager
+
+
+def session(token: str) -> requests.Session:
+    """Return a session that sends the token and follows no `.netrc`."""
+    made = requests.Session()
+    made.auth = Bearer(token)
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _Adapter(max_retries=0))
+    return made
+
+
+def call(  # noqa: PLR0917  as requests has them
+    session: requests.Session,
+    method: str,
+    address: str,
+    timeout: float,
+    largest: int,
+    sleep: Callable[[float], object] = time.sleep,
+    **options: Any,
+) -> requests.Response:
+    """Return the answer with its body read, after some tries where it asks for them, all within `timeout` seconds.
+
+    Raises `requests.RequestException`, and `ServiceError` for an answer with more than `largest` bytes.
+    """
+    due = time.monotonic() + timeout
+    with _until(due):
+        for tried in range(TRIES):
+            try:
+                answer = _once(session, method, address, due, largest, **options)
+                if answer.status_code not in AGAIN:
+                    return answer
+                pause = _pause(answer.headers, tried)
+                if time.monotonic() + pause >= due:
+                    return answer
+            except requests.ConnectionError:
+                pause = _pause({}, tried) if tried else 0.0  # the service may just have closed an idle connection
+                if time.monotonic() + pause >= due:
+                    raise
+            sleep(pause)
+        return _once(session, method, address, due, largest, **options)
+
+
+def _pause(headers: Mapping[str, str], tried: int) -> float:
+    """Return how long to wait for the next try: as the answer asks, or twice as long as before the last one.
+
+    A date counts from that of the answer, so that no clock of this machine is asked.
+    """
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked[:9])
+    with contextlib.suppress(ValueError, OverflowError):
+        given = (email.utils.parsedate_to_datetime(text).timestamp() for text in (asked, headers.get("Date", "")))
+        return max(0.0, next(given) - next(given))
+    wait: float = min(FIRST * 2**tried, LONGEST) * random.uniform(0.5, 1.5)  # noqa: S311  not for secrets
+    return wait
+
+
+def _once(
+    session: requests.Session, method: str, address: str, due: float, largest: int, **options: Any
+) -> requests.Response:
+    left = max(0.001, due - time.monotonic())
+    answer = session.request(method, address, allow_redirects=False, timeout=left, stream=True, **options)
+    with contextlib.closing(answer):
+        body = bytearray()
+        for piece in answer.iter_content(PIECE):
+            body += piece
+            if len(body) > largest:
+                raise exceptions.ServiceError(f"{address.partition('?')[0]} gave more than {largest} bytes.")
+        answer._content = bytes(body)
+    return answer
+
+
+@contextlib.contextmanager
+def _until(due: float) -> Any:
+    token = _due.set(due)
+    try:
+        yield
+    finally:
+        _due.reset(token)
