@@ -73,6 +73,7 @@ def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     context = {
         "title": f"Restore version {version} of {found or key}",
         "opts": admin.opts,
+        "object": found,
         "changes": [values.difference(label, column, pair, names, effort) for column, pair in changes.items()],
         "error": error,
         "form": form,

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import dateparse, timezone
 
+from pubsubpull import exceptions
 from pubsubpull.audit import export, history
 from pubsubpull.capture import registry
 from pubsubpull.pages import restoring, sight, texts, values
@@ -67,10 +68,15 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     asked, errors = _asked(request.GET)
     visible = sight.models(request, site)
     model, key = request.GET.get("model", ""), request.GET.get("key", "").strip().replace("\0", "")
-    target = (model, key) if model in visible and key else ()
+    target: tuple[str, ...] = (model, key) if model in visible and key else ()
     chosen = [model] if model in visible else visible
     if key and not target:
         errors.append("Choose a model to search for a key.")
+    try:
+        target = history.identify(*target, using=using_now()) if target else ()
+    except exceptions.HistoryError as error:
+        errors.append(str(error))
+        target = ()
     if (kind := _export(request, errors)) is not None:
         changes = export.entries(*target, **asked, models=chosen, using=using_now())
         return export.response(request, changes, kind=kind, name="log", mark=True)

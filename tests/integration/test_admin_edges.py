@@ -223,6 +223,18 @@ def test_an_odd_key_is_not_found(boss, key):
         page(boss, f"/admin/shop/customer/{key}/history/{below}", 404)
 
 
+def test_a_page_leads_back_to_the_list_and_the_object(boss):
+    order = Order.objects.create()
+    version, url = versions(order)[0], history_of(order)
+    for shown in (page(boss, url), page(boss, url + "restore/", version=version)):
+        crumbs = shown.split('class="breadcrumbs"')[1].split("</div>")[0]
+        assert 'href="/admin/shop/order/"' in crumbs
+        assert f'href="/admin/shop/order/{order.pk}/change/"' in crumbs
+    order.delete()
+    crumbs = page(boss, url).split('class="breadcrumbs"')[1].split("</div>")[0]
+    assert "/change/" not in crumbs
+
+
 def test_a_search_for_odd_characters_says_so(boss):
     for name in ("user", "path", "column"):
         assert "NUL" in page(boss, LOG, **{name: "\0"})
