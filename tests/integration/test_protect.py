@@ -647,3 +647,47 @@ def test_an_overload_in_the_logs_schema_does_not_run_with_the_owners_rights():
     finally:
         run("DROP OPERATOR public.- (jsonb, text[])")
         run(*(f"DROP FUNCTION public.{head.split(' RETURNS')[0]}" for head in bodies))
+
+
+def test_what_the_documentation_gives_a_role_that_owned_everything_holds_against_it(me):
+    """As docs/audit.md has it."""
+    protect("--undo", "--owner", APP)
+    tables = [
+        name for (name,) in run("SELECT oid::regclass::text FROM pg_class WHERE relname ~ '^shop_' AND relkind = 'r'")
+    ]
+    run(*(f"ALTER TABLE {name} OWNER TO {APP}" for name in tables))
+    try:
+        assert f"{APP} owns shop_customer: {APP} may take its triggers away" in protect("--owner", LOG)
+        run(
+            f'CREATE ROLE psp_keeper IN ROLE "{LOG}"',
+            f"REASSIGN OWNED BY {APP} TO psp_keeper",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP}",
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP}",
+            'GRANT USAGE ON SCHEMA "Other Schema" TO psp_keeper',
+        )
+        assert f"The log is append-only for {APP}." in protect("--owner", LOG)
+        with application():
+            assert_append_only()
+            for statement in (
+                "ALTER TABLE shop_customer DISABLE TRIGGER ALL",
+                "ALTER TABLE shop_customer ADD COLUMN psp text",
+                "CREATE TABLE public.psp_mine (id int)",
+            ):
+                with pytest.raises(ProgrammingError, match="must be owner|permission denied"), transaction.atomic():
+                    run(statement)
+            Customer.objects.create(name="a")
+        with application("psp_keeper"):
+            run('DROP TRIGGER "00_pubsubpull_insert" ON shop_customer')
+            assert len(triggers.sync().done) == 1
+            call_command(
+                "pubsubpull_triggers",
+                "--baseline",
+                "shop.customer",
+                "--again",
+                stdout=io.StringIO(),
+                stderr=io.StringIO(),
+            )
+        assert [entry.op for entry in pubsubpull.history(models=[Customer])] == ["update", "insert"]
+    finally:
+        run(*(f"ALTER TABLE {name} OWNER TO {me}" for name in tables), f"REASSIGN OWNED BY {APP} TO {me}")
+        run("REASSIGN OWNED BY psp_keeper TO " + me, "DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")
