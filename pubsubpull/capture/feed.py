@@ -231,7 +231,11 @@ def page(
         if found is None:
             bound = size if sizes.may_be_large(using, limit=limit) else None
             query = "queries/compact" if compact else "queries/page"
-            read = reading.read(query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True)
+            # A cursor that somebody made up may have all of the log looked at for stragglers.
+            within = reading.late > SCAN
+            read = reading.read(
+                query, limit=limit, size=bound, models=models, using=using, old=old, as_bytes=True, within=within
+            )
             found = (read[0][0], *_joined([row[1:] for row in read])) if compact else read[0]
         dropped, count, last, cut, items = found
         _kept(reading, dropped, now, using)

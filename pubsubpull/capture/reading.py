@@ -34,6 +34,11 @@ class Reading:
         settled = since.floor >= since.seq or since.snapshot == upto.snapshot
         return since.window is None and upto.top <= since.seq and settled
 
+    @property
+    def late(self) -> int:
+        """How many ids it has to look at for stragglers: of a cursor that was not made up, seldom more than a few."""
+        return self.since.seq - max(self.window.last, self.since.floor)
+
     def is_gap_before(self, cursor: Cursor) -> bool:
         """Say whether the cursor after this reading has skipped ids that are not there."""
         return cursor.window is not None and cursor.window.last > self.high
@@ -60,10 +65,11 @@ class Reading:
         using: str,
         old: bool = True,
         as_bytes: bool = False,
+        within: bool = False,
     ) -> list[tuple[Any, ...]]:
         """Run the query of this name for the changes of `models`, at most `limit` and about `size` bytes of them.
 
-        Without `old`, updates come without the row before.
+        Without `old`, updates come without the row before. `within` bounds the time, as `sql.run` says.
         """
         since, upto = self.since, self.window
         ended = sorted(set(since.snapshot.running) - set(upto.snapshot.running))
@@ -91,7 +97,7 @@ class Reading:
             "seq": since.seq,
             "last": upto.last,
         }
-        return sql.run(using, text, given, as_bytes=as_bytes)
+        return sql.run(using, text, given, as_bytes=as_bytes, within=within)
 
 
 @functools.cache

@@ -66,18 +66,26 @@ class _Bytes(psycopg.adapt.Loader):
 
 
 def run(
-    using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | None = None, *, as_bytes: bool = False
+    using: str,
+    query: sql.SQL | sql.Composed,
+    params: Mapping[str, Any] | None = None,
+    *,
+    as_bytes: bool = False,
+    within: bool = False,
 ) -> list[tuple[Any, ...]]:
     """Run `query` on the database `using` and return its rows, if it has any.
 
     Values are sent as literals within the text, on a cursor of psycopg's own: a prepared statement could get a
     generic plan, which looks at every partition of the log. With `as_bytes` a text comes as UTF-8, for what is
-    passed on as it is: a page is large, and each copy of it is a good part of what it costs.
+    passed on as it is: a page is large, and each copy of it is a good part of what it costs. `within` bounds the time
+    as `run_within` does.
     """
     with _cursor(using) as cursor:
         if as_bytes:
             cursor.adapters.register_loader("text", _Bytes)
-        cursor.execute(query, params)
+        cursor.execute(sql.SQL(";\n").join([_limit(), query]) if within else query, params)
+        if within:
+            cursor.nextset()
         return cursor.fetchall() if cursor.description else []
 
 
@@ -96,8 +104,11 @@ def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...
 
     What takes longer ends with an `OperationalError` whose cause is `QueryCanceled`. It is one round trip all the same.
     """
-    limit = compose("queries/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
-    return run_each(using, limit, query)[-1]
+    return run(using, query, within=True)
+
+
+def _limit() -> sql.Composed:
+    return compose("queries/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
 
 
 def session(using: str) -> psycopg.Connection[Any]:

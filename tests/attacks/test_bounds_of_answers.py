@@ -11,7 +11,8 @@ from django.db import OperationalError, connection
 from django.test import Client, override_settings
 
 import pubsubpull
-from pubsubpull.capture import sizes, sql
+from pubsubpull.capture import feed, sizes, sql
+from pubsubpull.capture.cursor import Cursor, Snapshot
 from pubsubpull.conf import NAME
 from pubsubpull.models import Change, Failure, Subscription
 from pubsubpull.pull import consumers
@@ -68,7 +69,7 @@ def test_a_page_of_a_trail_has_a_bound_in_bytes_and_all_of_it_comes(get):
     customer = Customer.objects.create(name="")
     for number in range(ROWS):
         Customer.objects.update(name=str(number) * MEGABYTE)
-    trail = f"models/shop.customer/instances/{customer.pk}/audit/"
+    trail = f"models/shop.customer/audit/{customer.pk}/"
     found = [item for page in pages(get, trail) for item in page["items"]]
     assert len(found) == ROWS + 1
     assert [item["version"] for item in found] == sorted((item["version"] for item in found), reverse=True)
@@ -150,6 +151,17 @@ def test_a_call_ends_after_the_time_that_the_database_may_take(get):
     assert get("models/shop.stock/hashes/").status_code == 200
 
 
+def test_a_cursor_that_was_made_up_has_the_log_looked_at_for_a_bounded_time(get):
+    Stock.objects.bulk_create(Stock(warehouse="w", article=n) for n in range(feed.SCAN + 1000))
+    now = feed.present()
+    nothing = Snapshot(xmin=1, xmax=1)
+    forged = Cursor(history=now.history, tick=now.tick, seq=now.seq, floor=0, snapshot=nothing).encode()
+    with override_settings(**{NAME: {**suite.PUBSUBPULL, "CALL_LIMIT": 0.001}}):
+        assert get("changes/", after=forged, models="shop.customer").status_code == 503
+        assert get("changes/", models="shop.customer").status_code == 200
+    assert get("changes/", after=forged, limit=10).status_code == 200
+
+
 def test_a_shorter_time_out_of_the_role_stays():
     connection.ensure_connection()
     with connection.cursor() as cursor:
@@ -184,12 +196,12 @@ ENDS = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "0001-01-01T00
 @pytest.mark.parametrize("moment", ENDS)
 def test_times_at_the_ends_of_the_calendar_are_taken_or_refused(get, moment, client, admin_user):
     customer = Customer.objects.create(name="a")
-    trail = f"models/shop.customer/instances/{customer.pk}/"
+    trail = f"models/shop.customer/audit/{customer.pk}/"
     for url in (
-        f"{trail}?{urlencode({'at': moment})}",
-        f"{trail}audit/?{urlencode({'since': moment})}",
-        f"{trail}audit/?{urlencode({'until': moment})}",
-        f"{trail}audit/?{urlencode({'until': moment, 'format': 'csv'})}",
+        f"models/shop.customer/instances/{customer.pk}/?{urlencode({'at': moment})}",
+        f"{trail}?{urlencode({'since': moment})}",
+        f"{trail}?{urlencode({'until': moment})}",
+        f"{trail}?{urlencode({'until': moment, 'format': 'csv'})}",
     ):
         answer = get(url)
         assert answer.status_code in {200, 400, 404}, (url, answer.content)

@@ -45,9 +45,9 @@ QUERIES = {
     "hashes/rows/": ["", f"?where={quote(json.dumps({'internal_note': [EXCLUDED]}))}", "?columns=internal_note"],
     "rows/": ["?wanted=KEYS"],
     "instances/": ["", "?newest=true", "?limit=1"],
-    "audit/": ["", "?column=internal_note", "?column=card", "?format=csv", "?format=ndjson", f"?user={EXCLUDED}"],
+    "audit/<key>/": ["", "?column=internal_note", "?column=card", "?format=csv", "?format=ndjson", f"?user={EXCLUDED}"],
     "changes/": ["", "?old=false", "?compact=true", "?models=shop.order"],
-    "<key>/": ["", "?at=NOW"],
+    "instances/<key>/": ["", "?at=NOW"],
     "requests/<request_id>/": ["", "?format=csv", "?format=ndjson"],
 }
 
@@ -140,7 +140,7 @@ SPELLINGS = [
 def test_no_spelling_of_a_model_or_path_leads_to_one_that_was_not_granted(order):
     token = consumers.add("other", ["shop.customer"], **ALL)[1]
     ends = ["", "instances/", "ranges/", "bounds/", "hashes/", "hashes/rows/", f"rows/?wanted=[%22{order.pk}%22]",
-            f"instances/{order.pk}/", f"instances/{order.pk}/audit/"]  # fmt: skip
+            f"instances/{order.pk}/", f"audit/{order.pk}/"]  # fmt: skip
     for spelling, end in itertools.product(SPELLINGS, ends):
         for path in (
             f"models/{spelling}/{end}",
