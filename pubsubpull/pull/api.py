@@ -141,11 +141,12 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     old: bool = True,
     compact: bool = False,
 ) -> HttpResponse:
-    """Return a page of changes; without `after` from the log's start, with `after=now` an empty page and the cursor.
+    """Return a page of changes; without `after`, or with `start`, from the log's start.
 
-    `wait` holds the call until there is something, at most so many seconds. With `old=false` updates come without the
-    row before. With `compact=true` the page is by model, and each change an array: its version, key and op, and of the
-    row that it left, or that a delete took, the values of the model's `columns`, or the row where it has others.
+    With `after=now` it is an empty page and the cursor. `wait` holds the call until there is something, at most so many
+    seconds. With `old=false` updates come without the row before. With `compact=true` the page is by model, and each
+    change an array: its version, key and op, and of the row that it left, or that a delete took, the values of the
+    model's `columns`, or the row where it has others.
     """
     calls.check_known(request, changes_)
     chosen = consumers.chosen(calls.consumer(request), models)
@@ -153,7 +154,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     limit = calls.checked_limit(limit, usual=calls.DEFAULT_LIMIT * times, times=times)
     if not 0 <= wait <= conf.get().WAIT_LIMIT:
         raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
-    cursor = feed.present(calls.using()).cursor() if after == "now" else calls.cursor(after, "after") if after else None
+    cursor = _cursor(after)
     form = "compact" if compact else "whole" if old else "new"
     tag = _tag(cursor, chosen, limit, form)
     if tag and request.headers.get("If-None-Match") == tag and cursor:
@@ -175,6 +176,12 @@ def changes_(  # noqa: PLR0917  each is a part of the query
         return answer(page)
     asked = waiting.Question(after=page.cursor, models=tuple(chosen), limit=limit, old=old, compact=compact)
     return held.Held(asked, calls.consumer(request), seconds=wait, answer=answer)
+
+
+def _cursor(after: str | None) -> Cursor | None:
+    if after == "now":
+        return feed.present(calls.using()).cursor()
+    return None if after in {None, "", "start"} else calls.cursor(str(after), "after")
 
 
 def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 TYPES: dict[str, dict[str, Any]] = {
     "BooleanField": {"type": "boolean"},
-    "FloatField": {"type": "number"},
-    "DecimalField": {"type": "number"},
+    "FloatField": {"type": ["number", "string"], "description": "NaN and the infinities are text"},
+    "DecimalField": {"type": ["number", "string"], "description": "NaN and the infinities are text"},
     "DateTimeField": {"type": "string", "format": "date-time"},
     "DateField": {"type": "string", "format": "date"},
     "TimeField": {"type": "string", "format": "time"},
@@ -39,5 +39,6 @@ def _column(field: Any, publication: Publication) -> dict[str, Any]:
     kind = target.get_internal_type()
     found = dict(TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"}))
     if field.null and "type" in found:
-        found["type"] = [found["type"], "null"]
+        types = found["type"]
+        found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
     return found

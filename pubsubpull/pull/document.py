@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 from ninja import NinjaAPI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from ninja.operation import Operation
 
 PROBLEM = "#/components/schemas/Problem"
 EVERYWHERE = (400, 401, 404, 429, 503)
@@ -22,6 +25,40 @@ TITLES = {
     410: "The cursor cannot be gone on from, or what is asked for was erased on request.",
     429: "Too many calls; try again after Retry-After.",
     503: "The database does not answer; try again after Retry-After.",
+}
+
+IDS = {
+    "operate.health_": "getHealth",
+    "operate.metrics_": "getMetrics",
+    "pull.api.changes_": "getChanges",
+    "pull.api.instance": "getInstance",
+    "pull.api.instances_": "listInstances",
+    "pull.api.model_": "getModel",
+    "pull.api.ranges_": "getRanges",
+    "pull.api.service": "getService",
+    "pull.audit_api.audit": "getAudit",
+    "pull.audit_api.request_": "getRequest",
+    "pull.hashes_api.bounds": "getBounds",
+    "pull.hashes_api.ranges": "getRangeHashes",
+    "pull.hashes_api.rows": "getRowHashes",
+    "pull.hashes_api.some": "getRows",
+    "subscribe.api.delete": "deleteSubscription",
+    "subscribe.api.get": "getSubscription",
+    "subscribe.api.keys_": "getKeys",
+    "subscribe.api.list_": "listSubscriptions",
+    "subscribe.api.put": "putSubscription",
+    "subscribe.failures_api.drop": "dropFailure",
+    "subscribe.failures_api.list_": "listFailures",
+    "subscribe.failures_api.retry": "retryFailure",
+}
+"""What the document calls the operation of each function: generated clients name their methods after it."""
+
+TAGS = {
+    "pull": "Models, their rows, and the changes since.",
+    "audit": "Who changed what: it takes the audit grant.",
+    "compare": "Hashes of rows, by which a copy is compared.",
+    "subscribe": "Have changes pushed: it takes the grant to subscribe.",
+    "operate": "How the service fares.",
 }
 
 
@@ -43,12 +80,43 @@ class Api(NinjaAPI):
     def get_openapi_schema(self, **options: Any) -> Any:
         """Return the document."""
         made = super().get_openapi_schema(**options)
+        made["servers"] = [{"url": "/"}]
+        made["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
+        made["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
         if self.pushed is not None:
             made["webhooks"] = self.pushed.webhooks
             made["components"]["schemas"] |= self.pushed.schemas
         for operation in operations(made):
             complete(operation["responses"])
+        for schema in made["components"]["schemas"].values():
+            close(schema)
+        without_defaults(made["components"]["schemas"]["Wish"])
         return made
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """Return the name of an operation."""
+        view = operation.view_func
+        return IDS[f"{view.__module__}.{view.__name__}".removeprefix("pubsubpull.")]
+
+
+def close(schema: Any) -> None:
+    """Let arrays of fixed places, wherever there are any in a schema, have nothing behind these."""
+    if isinstance(schema, dict):
+        if "prefixItems" in schema:
+            schema.setdefault("items", False)
+        for part in schema.values():
+            close(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            close(part)
+
+
+def without_defaults(schema: dict[str, Any]) -> None:
+    """Tell defaults in words: what makes types of a schema takes a field with a default for one that must be given."""
+    for part in schema["properties"].values():
+        default = part.pop("default", None)
+        if default is not None:
+            part["description"] = f"{json.dumps(default)} where it is not given."
 
 
 def exported(types: Mapping[str, str]) -> dict[str, Any]:
@@ -72,3 +140,5 @@ def complete(responses: dict[Any, Any]) -> None:
         if content.get("application/json", {}).get("schema", {}).get("$ref") == PROBLEM:
             response["content"] = {"application/problem+json": content["application/json"]}
             response["description"] = TITLES.get(int(status), response["description"])
+        if int(status) in {429, 503}:
+            response["headers"] = {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}}

@@ -28,7 +28,7 @@ class Lag:
     """How far a subscription is behind: at most so many changes, the first of which has waited for so many seconds.
 
     `changes` counts the versions that were given out since its cursor was recorded, for whatever model, and those of
-    transactions that were rolled back.
+    transactions that were rolled back. Where rows are still to be sent, these have waited, too.
     """
 
     changes: int
@@ -115,10 +115,12 @@ def lag(subscription: Subscription, now: feed.Present) -> Lag:
     except exceptions.CursorInvalid:
         return Lag(changes=0, seconds=0.0)
     seen = cursor.window.last if cursor.window else cursor.seq
+    rows = initial.decode(subscription.initial)
+    waited = 0.0 if rows is None else max(_now() - rows.at, 0.0)
     if now.seq <= seen:
-        return Lag(changes=0, seconds=0.0)
+        return Lag(changes=0, seconds=waited)
     ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/subscribe/lag", seen=seen))
-    return Lag(changes=now.seq - seen, seconds=seconds)
+    return Lag(changes=now.seq - seen, seconds=max(seconds, waited))
 
 
 def _own(consumer: Consumer) -> QuerySet[Subscription]:

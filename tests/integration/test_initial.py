@@ -294,6 +294,14 @@ def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(s
     assert subscribe().failures.count() == 0, "rows sent anew tell of what was set aside"
 
 
+def test_what_waits_for_rows_that_are_refused_is_behind(subscribe):
+    add("a")
+    there = subscribe()
+    run(lambda *_: until(lambda: now(there).attempts >= 3), RecordingTransport(Response(status=500)))
+    lag = subscriptions.lag(now(there), feed.present())
+    assert (lag.changes, lag.seconds > 0) == (0, True)
+
+
 def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe):
     there = subscribe(on_failure="set-aside")
     transport = RecordingTransport(lambda _: Response(status=500 if len(transport.sent) < 4 else 204))

@@ -79,7 +79,7 @@ def test_a_model_tells_its_key_and_its_columns_without_the_excluded(get):
     assert "internal_note" not in columns
     assert columns["card"] == {"const": "***"}
     assert columns["customer_id"] == {"type": ["integer", "null"]}
-    assert columns["total"] == {"type": "number"}
+    assert columns["total"]["type"] == ["number", "string"]
     assert columns["placed"] == {"type": ["string", "null"], "format": "date-time"}
     assert get("models/shop.stock/").json()["key"] == ["warehouse", "article"]
     assert set(get("models/shop.restaurant/").json()["columns"]["properties"]) == {"place_ptr_id", "seats"}
@@ -421,6 +421,22 @@ def routes():
     from pubsubpull.urls import api
 
     return {path.removeprefix(BASE) for path in api.get_openapi_schema()["paths"] if "subscriptions" not in path}
+
+
+def test_the_document_is_fit_for_generators():
+    from pubsubpull.urls import api
+
+    document = api.get_openapi_schema()
+    named = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(named) == len(set(named))
+    assert set(named) >= {"getChanges", "listInstances", "putSubscription"}
+    assert document["servers"] == [{"url": "/"}]
+    wish = document["components"]["schemas"]["Wish"]
+    assert wish["required"] == ["callback", "models"]
+    assert not [name for name, part in wish["properties"].items() if "default" in part]
+    assert wish["properties"]["batch"]["description"] == "100 where it is not given."
+    used = {tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in document["tags"]}
 
 
 def test_every_route_is_in_the_table_of_these_tests():

@@ -53,9 +53,8 @@ def test_every_notification_is_as_the_document_has_it(form, callback):
             cursor.execute("TRUNCATE shop_stock")
         until(Failure.objects.exists)
         healed.append(True)
-        failures.retry(made)
         Customer.objects.all().delete()
-        until(lambda: sum(b'delete"' in sent.body for sent in transport.sent) == 2 and not Failure.objects.exists())
+        until(lambda: sum(b'delete"' in sent.body for sent in transport.sent) >= 2 and not failures.retry(made))
 
     run(work, transport, SET_ASIDE_AFTER=1)
     headers = {one["name"]: one["required"] for one in operation()["parameters"]}
