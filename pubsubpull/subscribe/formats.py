@@ -49,8 +49,14 @@ class Envelope:
 
     def parts(self) -> dict[str, str]:
         """Return what there is to say, as JSON texts by name."""
-        said = {"subscription": self.subscription, "previous": self.previous, "cursor": self.cursor, "more": self.more}
-        return {name: json.dumps(value) for name, value in said.items() if value is not None}
+        said = {"subscription": json.dumps(self.subscription)}
+        if self.previous is not None:
+            said["previous"] = f'"{self.previous}"'
+        if self.cursor is not None:
+            said["cursor"] = f'"{self.cursor}"'
+        if self.more is not None:
+            said["more"] = "true" if self.more else "false"
+        return said
 
 
 def encode(rows: Sequence[Row], envelope: Envelope, form: str) -> tuple[bytes, Mapping[str, str]]:
