@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Collection, Iterable
 
-OPS = {label: value for value, label in Change.Op.choices if value != Change.Op.ERASE}
+OPS = {str(op.label): op.value for op in (Change.Op.INSERT, Change.Op.UPDATE, Change.Op.DELETE, Change.Op.TRUNCATE)}
 """The letter in the log of each operation's name on the wire."""
 
 COLUMNS = (
