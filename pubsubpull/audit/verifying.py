@@ -86,7 +86,8 @@ class Verification:
                 self._run("queries/audit/seals/steady")
                 ((self._lowest["changes"], self._lowest["imported"]),) = self._run("queries/audit/seals/lowest")
                 rows = self._run("queries/audit/seals/one", id=id_)
-                yield self._look(proof.Seal(*rows[0])) if rows else self._missing(id_)
+                looked = self._look(proof.Seal(*rows[0])) if rows else self._missing(id_)
+            yield looked
 
     def rest(self) -> Rest:
         """Return what is not proved, once all seals have been looked at."""

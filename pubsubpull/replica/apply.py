@@ -165,8 +165,9 @@ def _apply_each(found: statement.Target, using: str) -> None:
         if truncates:
             _empty(found, using)
             continue
-        row = jsontext.loads(_rows(found.replica, place - 1, place, using)[0][1] or "{}")
-        _apply(found, wanted - set(row), after=place - 1, upto=place, using=using)
+        rows = _rows(found.replica, place - 1, place, using)
+        absent = wanted - set(jsontext.loads(rows[0][1] or "{}")) if rows else set()  # a delete writes no column
+        _apply(found, absent, after=place - 1, upto=place, using=using)
 
 
 def _empty(found: statement.Target, using: str) -> None:

@@ -14,7 +14,7 @@ from django.db import ProgrammingError, connection, transaction
 
 import pubsubpull
 from pubsubpull import conf
-from pubsubpull.audit import protection, seals
+from pubsubpull.audit import erasure, protection, seals
 from pubsubpull.capture import feed, partitions, triggers
 from pubsubpull.checks import check_triggers
 from pubsubpull.models import Sample, Subscription
@@ -382,6 +382,8 @@ def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_t
             for _ in range(2):
                 run("SELECT pubsubpull_settle()")
             assert list(seals.seal("default", age=0))
+            key = str(Customer.objects.get(name="b").pk)
+            assert erasure.erase("default", "shop.customer", key, by="dpo", reason="") == 1
         assert holes() == []
     finally:
         run("DROP OWNED BY psp_keeper", "DROP ROLE psp_keeper")

@@ -246,6 +246,10 @@ def test_a_change_that_may_still_be_on_its_way_is_not_sealed():
     assert "9 changes are as they were" in command("verify")
 
 
+def test_without_seals_nothing_is_proved():
+    assert "There are no seals: nothing is proved. Run pubsubpull_seal" in command("verify")
+
+
 def test_young_changes_are_left_for_later():
     assert "nothing to seal yet" in command("seal")
     assert "must be 0 or more" in command("seal", "--age", "-1")

@@ -46,6 +46,9 @@ class Command(RefusingCommand):
                 self.stderr.write(self.style.ERROR(problem))
             if looked.id % EVERY == 0:
                 self.stderr.write(f"seal {looked.id} of {verification.last}")
+        if not verification.count:
+            found.append("There are no seals: nothing is proved. Run pubsubpull_seal, and keep its hash.")
+            self.stderr.write(self.style.ERROR(found[-1]))
         rest = verification.rest()
         self._tell(rest)
         if found:
