@@ -137,6 +137,18 @@ def test_a_replica_that_was_behind_loses_the_row(follower):
         assert not model.objects.exists(), model
 
 
+def test_a_replica_takes_the_delete_also_where_changes_are_applied_one_by_one(follower):
+    """Unique values that meet within a page make it so."""
+    first, second, third = (here.SeatSource.objects.create(number=n) for n in (1, 2, 3))
+    follower.run_once()
+    for seat, number in ((first, 9), (second, 1), (first, 2)):
+        seat.number = number
+        seat.save()
+    gone(third, here.SeatSource._meta.label_lower)
+    follower.run_once()
+    assert dict(here.Seat.objects.values_list("id", "number")) == {first.pk: 2, second.pk: 1}
+
+
 @pytest.fixture
 def aside():
     """Have two changes of an object and one of another set aside for a subscription."""
