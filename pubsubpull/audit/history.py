@@ -15,7 +15,7 @@ from django.utils import timezone
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import span
 from pubsubpull.audit.context import as_who
-from pubsubpull.capture import jsontext, keys, registry, sql
+from pubsubpull.capture import hiding, jsontext, keys, registry, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -163,9 +163,10 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most:
         "user": "queries/history_user",
         "log": "queries/history_log",
     }
-    fits = sql.compose("queries/history_fits", **asked)
+    fits = sql.compose("queries/history_fits", hiding=hiding.labels_of(asked["column"]), **asked)
     seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
-    return sql.compose("queries/history", seen=seen, most=most, limit=limit)
+    images = {name: hiding.shown(name, hiding.hidden(None), alias="c") for name in ("old", "new")}
+    return sql.compose("queries/history", seen=seen, most=most, limit=limit, **images)
 
 
 def label(model: type[django_models.Model] | str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit import history, span
-from pubsubpull.capture import sql
+from pubsubpull.capture import hiding, sql
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -50,7 +50,10 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
 
     Raises `HistoryErased`.
     """
-    given = {"model": name, "key": key, "moment": moment, "first": -span.LATEST}
+    what = hiding.hidden([name])
+    images = {image: hiding.shown(image, what) for image in ("old", "new")}
+    images |= {f"c_{image}": hiding.shown(image, what, alias="c") for image in ("old", "new")}
+    given = {"model": name, "key": key, "moment": moment, "first": -span.LATEST, **images}
     found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=span.LATEST, most=RECENT))
     if found and found[0][0] and moment is not None:
         # It may be far back: where in the log it is, is found by time.

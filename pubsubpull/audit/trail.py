@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql as psql
 
-from pubsubpull.capture import sizes, sql
+from pubsubpull.capture import hiding, sizes, sql
 
 if TYPE_CHECKING:
     import uuid
@@ -40,7 +40,9 @@ def page(
     query = sql.compose(
         "queries/trail",
         request=sql.template("queries/request_json").format(),
-        fits=sql.compose("queries/history_fits", **asked),
+        fits=sql.compose("queries/history_fits", hiding=hiding.labels_of(asked["column"]), **asked),
+        old=hiding.shown("old", hiding.hidden([label])),
+        new=hiding.shown("new", hiding.hidden([label])),
         model=label,
         key=key,
         before=LATEST if before is None else before,
@@ -64,6 +66,8 @@ def request(
         "queries/request",
         request=sql.template("queries/request_json").format(),
         item=sql.compose("queries/item", old=psql.SQL("old")),
+        old=hiding.shown("old", hiding.hidden(models)),
+        new=hiding.shown("new", hiding.hidden(models)),
         id=id,
         models=list(models),
         after=EARLIEST if after is None else after,

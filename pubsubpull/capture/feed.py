@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sizes, sql
+from pubsubpull.capture import hiding, sizes, sql
 from pubsubpull.capture.cursor import LARGEST, NOTHING, Cursor, Snapshot, Window
 from pubsubpull.capture.reading import Reading
 
@@ -150,7 +150,9 @@ def look(
     if compact or after is None or not after.settled:
         return present(using), None
     few = min(limit, FEW)
-    given = {"models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}
+    excluded, stars = hiding.columns(models)
+    hidden = {"excluded": excluded, "stars": stars}
+    given = {**hidden, "models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}
     (row,) = sql.run(using, sql.template("queries/look"), given, as_bytes=True)
     *columns, dropped, count, last, items = row
     now = as_present(*columns)

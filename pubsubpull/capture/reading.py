@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql as psql
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import hiding, sql
 from pubsubpull.capture.cursor import Cursor, Window
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Reading:
             bounded=size is not None,
             wanted="true" if models is None else "model = ANY(%(models)s)",
             old="old" if old else "CASE WHEN op <> 'U' THEN old END",
+            hidden=hiding.hidden(models),
         )
         given = {
             "limit": limit,
@@ -101,7 +102,9 @@ class Reading:
 
 
 @functools.cache
-def _text(name: str, *, parts: tuple[str, ...], bounded: bool, wanted: str, old: str) -> psql.SQL:
+def _text(
+    name: str, *, parts: tuple[str, ...], bounded: bool, wanted: str, old: str, hidden: tuple[hiding.Hidden, ...]
+) -> psql.SQL:
     """Return a query without its values, put together once: that takes as long as to read a page of few changes."""
     only = psql.SQL(wanted)
     window: psql.Composable = sql.template("queries/tail").format(wanted=only)
@@ -111,6 +114,15 @@ def _text(name: str, *, parts: tuple[str, ...], bounded: bool, wanted: str, old:
         window = sql.template("queries/window").format(parts=union)
     if bounded:
         window = sql.template("queries/bounded").format(window=window)
+    cut = psql.SQL("cut" if bounded else "false")
+    if hidden:
+        images = {name: _doubled(hiding.shown(name, hidden)) for name in ("old", "new")}
+        window, cut = sql.template("queries/shown_window").format(window=window, cut=cut, **images), psql.SQL("cut")
     item = sql.template("queries/item").format(old=psql.SQL(old))
-    query = sql.template(name).format(item=item, window=window, cut=psql.SQL("cut" if bounded else "false"))
+    query = sql.template(name).format(item=item, window=window, cut=cut)
     return psql.SQL(sql.template("queries/kept").format(query=query).as_string())
+
+
+def _doubled(part: psql.Composable) -> psql.SQL:
+    """Return a part of a query with names and values in it, for a query that is given parameters."""
+    return psql.SQL(part.as_string().replace("%", "%%"))

@@ -10,10 +10,10 @@ looked AS MATERIALIZED (
     FROM (SELECT id FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {ceiling} ORDER BY id DESC LIMIT {most}) AS recent
     WHERE NOT EXISTS (SELECT FROM past)
 )
-SELECT looked.more, true, c.id, c.op::text, c.old::text, c.new::text FROM looked, pubsubpull_change c WHERE c.id = (SELECT id FROM past)
+SELECT looked.more, true, c.id, c.op::text, ({c_old})::text, ({c_new})::text FROM looked, pubsubpull_change c WHERE c.id = (SELECT id FROM past)
 UNION ALL
-(SELECT (SELECT more FROM looked), true, id, op::text, old::text, new::text FROM pubsubpull_change
+(SELECT (SELECT more FROM looked), true, id, op::text, ({old})::text, ({new})::text FROM pubsubpull_change
  WHERE model = {model} AND key IS NULL AND at <= {moment} ORDER BY key DESC, model DESC, id DESC LIMIT 1)
 UNION ALL
-(SELECT (SELECT more FROM looked), false, id, op::text, old::text, new::text FROM pubsubpull_change
+(SELECT (SELECT more FROM looked), false, id, op::text, ({old})::text, ({new})::text FROM pubsubpull_change
  WHERE model = {model} AND key = {key} AND id > coalesce((SELECT id FROM past), {first}) ORDER BY id LIMIT 1)

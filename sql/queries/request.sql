@@ -5,7 +5,7 @@ FROM (SELECT * FROM pubsubpull_request WHERE id = {id} ORDER BY xid LIMIT 1) AS 
            coalesce(json_agg(item::json ORDER BY id) FILTER (WHERE before < {size}), '[]') AS changes
     FROM (SELECT id, item, sum(octet_length(item)) OVER (ORDER BY id) - octet_length(item) AS before FROM (
         SELECT id, {item} AS item FROM (
-            SELECT * FROM pubsubpull_change
+            SELECT id, xid, at, model, op, key, request_id, {old} AS old, {new} AS new FROM pubsubpull_change
             WHERE request_id = {id} AND id > {after} AND model = ANY({models}::text[]) ORDER BY id LIMIT {limit}) AS c
     ) AS items) AS measured
 ) AS made

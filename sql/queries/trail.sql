@@ -14,12 +14,12 @@ FROM (SELECT id, fits, item, sum(octet_length(item)) OVER (ORDER BY id DESC) - o
             WHERE coalesce((c.old -> name)::text, 'null') <> coalesce((c.new -> name)::text, 'null') AND c.op <> 'X'),
         'request', (SELECT {request} FROM pubsubpull_request r WHERE r.id = c.request_id ORDER BY r.xid LIMIT 1)
     )::text AS item
-    FROM (
+    FROM (SELECT id, xid, at, model, op, key, request_id, {old} AS old, {new} AS new FROM (
         (SELECT * FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
         UNION ALL
         (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before}
              AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key = {key})
          ORDER BY key DESC, model DESC, id DESC LIMIT {limit})
         ORDER BY id DESC LIMIT {limit}
-    ) AS c
+    ) AS w OFFSET 0) AS c
 ) AS items) AS measured
