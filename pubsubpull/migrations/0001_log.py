@@ -71,6 +71,7 @@ class Migration(migrations.Migration):
                 "close_requests.1",
                 "forget.1",
                 "erase.1",
+                "forget_columns.1",
                 "past_id.1",
                 "past_value.1",
                 "make_past.1",

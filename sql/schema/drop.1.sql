@@ -9,6 +9,7 @@ DROP FUNCTION {schema}.pubsubpull_baseline(regclass, text, text[], text[], text[
 DROP FUNCTION {schema}.pubsubpull_keys_after(regclass, text[], text[], integer);
 DROP FUNCTION {schema}.pubsubpull_resend(regclass, text, text[], text[], text[], jsonb);
 DROP FUNCTION {schema}.pubsubpull_erase(text, text, text[], text, text);
+DROP FUNCTION {schema}.pubsubpull_forget_columns(text, text[], text[], bigint, bigint, text, text);
 DROP FUNCTION {schema}.pubsubpull_forget(bigint[], text[], text[], text, text);
 DROP FUNCTION {schema}.pubsubpull_rows_digest(bytea, jsonb, jsonb);
 DROP FUNCTION {schema}.pubsubpull_close_requests(bigint[]);

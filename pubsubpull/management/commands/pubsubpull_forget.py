@@ -1,0 +1,50 @@
+"""`manage.py pubsubpull_forget`: takes columns that are excluded or masked by now out of the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import conf
+from pubsubpull.audit import forgetting
+from pubsubpull.management.refusing import RefusingCommand
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+TELL = 100
+"""After how many parts of the log progress is printed."""
+
+
+class Command(RefusingCommand):
+    """Forgets, or says what would be."""
+
+    help = (
+        "Takes columns out of all changes of a model in the log: those that were excluded or masked after they had "
+        "been captured, and those that no field has any more. Readers do not get the excluded and masked ones in any "
+        "case; afterwards the log does not hold them either. A record says which changes had them, and seals still "
+        "verify. Without --yes it only says how many there are. It does not touch "
+        "the table itself, backups, nor what subscribers have had."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("model", help="The model's label, as shop.customer.")
+        parser.add_argument("columns", nargs="+", metavar="COLUMN", help="A column, by the name it had in the log.")
+        parser.add_argument("--reason", default="", help="Kept with the record.")
+        parser.add_argument("--by", default="", help="Who does it; kept with the record.")
+        parser.add_argument("--yes", action="store_true", help="Do it: there is no way back.")
+
+    def handle(self, *, model: str, columns: list[str], reason: str, by: str, yes: bool, **_: Any) -> None:
+        using = conf.get().DATABASE
+        what = forgetting.columns(model, columns)
+        names = f"{', '.join(columns)} of {what.model}"
+        if not yes:
+            count = forgetting.count(what, using=using)
+            self.stdout.write(f"{count:,} changes have {names}; it would be taken out of them. Do it with --yes.")
+            return
+        changes = 0
+        for number, done in enumerate(forgetting.forget(what, by=by, reason=reason, using=using), 1):
+            changes = done.changes
+            if number % TELL == 0:
+                share = min((done.next - done.first) / (done.last - done.first + 1), 1)
+                self.stderr.write(f"{share:.0%} of the log, {changes:,} changes")
+        self.stdout.write(self.style.SUCCESS(f"{changes:,} changes are without {names} now."))
