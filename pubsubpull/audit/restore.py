@@ -173,9 +173,10 @@ class _Table:
 
 def _table(publication: Publication, using: str) -> _Table:
     """Look at a table. Raises `RowsHidden` where it cannot be read whole."""
-    tables.require_whole(publication, using)
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
-    ((made, fixed, hstores),) = sql.run(using, sql.compose("queries/restore_columns", relation=relation))
+    ((secured, made, fixed, hstores),) = sql.run(using, sql.compose("queries/restore_columns", relation=relation))
+    if secured:
+        raise tables.rows_hidden(publication, using)
     return _Table(made=made, fixed=fixed, hstores=hstores)
 
 

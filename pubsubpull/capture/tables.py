@@ -111,10 +111,15 @@ def require_whole(publication: Publication, using: str) -> None:
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
     ((secured,),) = sql.run(using, sql.compose("queries/secured", relation=relation))
     if secured:
-        raise exceptions.RowsHidden(
-            f"Row level security hides rows of {publication.label} from the role that {using} is reached with. Use one "
-            "with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
-        )
+        raise rows_hidden(publication, using)
+
+
+def rows_hidden(publication: Publication, using: str) -> exceptions.RowsHidden:
+    """Return the error of a published table that cannot be read whole."""
+    return exceptions.RowsHidden(
+        f"Row level security hides rows of {publication.label} from the role that {using} is reached with. Use one "
+        "with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
+    )
 
 
 def _facts(schema: str, table: str, kind: str, unlogged: bool, secured: bool, *rest: Any) -> Facts:
