@@ -93,7 +93,8 @@ def test_seals_verify_still_and_tell_of_what_is_altered_afterwards(customers):
     call("shop.customer", "name", "--yes", "--by", "dpo")
     assert verified() == ""
     assert run("SELECT DISTINCT erased_by, columns FROM pubsubpull_erasure ORDER BY 2") == [
-        ("dpo", ["email"]), ("dpo", ["name"])
+        ("dpo", ["email"]),
+        ("dpo", ["name"]),
     ]
     change = Change.objects.filter(model="shop.customer").first()
     run("UPDATE pubsubpull_change SET new = new || '{\"id\": 77}' WHERE id = %s", [change.id])

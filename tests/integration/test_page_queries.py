@@ -60,7 +60,7 @@ def write(many):
 
 PAGES = {
     "history": (6, "/admin/shop/order/{order}/history/"),
-    "restore": (8, "/admin/shop/order/{order}/history/restore/?version={version}"),
+    "restore": (7, "/admin/shop/order/{order}/history/restore/?version={version}"),
     "request": (4, "/admin/pubsubpull/change/requests/{request}/"),
     "log": (5, "/admin/pubsubpull/change/"),
     "log of a key": (4, "/admin/pubsubpull/change/?model=shop.order&key={order}"),
