@@ -143,13 +143,16 @@ def test_the_version_of_an_instance_is_that_of_its_latest_captured_change(old, c
         return answer.json()
 
     path = f"models/pasts.kept/instances/{old.pk}/"
-    assert get(path)["version"] >= 0
-    first = get(f"{path}audit/?limit=2")
+    before = get(path)["version"]
+    assert before >= 0
+    first = get(f"models/pasts.kept/audit/{old.pk}/?limit=2")
     assert [item["changed"]["name"][1] for item in first["items"]] == ["1", "2"]
     following = get(first["next"].split("/pubsubpull/")[1])
     assert [item["changed"]["name"][1] for item in following["items"]] == ["3", "0"]
     request = get(f"requests/{first['items'][0]['request']['id']}/")
     assert [change["new"]["name"] for change in request["changes"]] == ["1"]
+    Kept.objects.filter(pk=old.pk).update(name="later")
+    assert get(path)["version"] > before, "an imported change has no version that compares"
 
 
 def test_the_admin_pages_through_the_imported_past_and_restores_from_it(old, client):
