@@ -116,12 +116,12 @@ def test_over_http_the_trail_has_erase_and_a_row_as_it_was_is_gone(client, custo
     moment = now().isoformat()
     erase(customer)
 
-    def get(path, **query):
-        url = f"/pubsubpull/models/shop.customer/instances/{customer.pk}/{path}"
+    def get(kind, **query):
+        url = f"/pubsubpull/models/shop.customer/{kind}/{customer.pk}/"
         return client.get(url, query, headers={"Authorization": f"Bearer {token}"})
 
-    assert [(item["op"], item["changed"]) for item in get("audit/").json()["items"]] == [("erase", {})] * 2
-    assert len(get("audit/", column="email").json()["items"]) == 2
-    answer = get("", at=moment)
+    assert [(item["op"], item["changed"]) for item in get("audit").json()["items"]] == [("erase", {})] * 2
+    assert len(get("audit", column="email").json()["items"]) == 2
+    answer = get("instances", at=moment)
     assert (answer.status_code, answer.json()["type"]) == (410, "urn:pubsubpull:problem:erased")
     assert "erased on request" in answer.json()["detail"]
