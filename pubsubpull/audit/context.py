@@ -163,7 +163,14 @@ class Block(contextlib.ContextDecorator):
         self._token = None
 
 
-UNSET = object()
+class Unset:
+    """What stands for an argument that is not given where None means something."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
 
 
 def context(source: str | None = None, user: Any = UNSET, **metadata: Any) -> Block:
