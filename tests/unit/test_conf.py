@@ -46,6 +46,7 @@ def test_the_settings_cannot_be_written():
         ({"PARTITION_SIZE": 10**10}, "PARTITION_SIZE must be at most 1000000000"),
         ({"LEASE": -1}, "LEASE must be above 0"),
         ({"LEASE": "1"}, "LEASE must be a number"),
+        ({"SERVICES": {"x": {"url": "http://x/", "token": "t", "origin": "a b"}}}, "must have an origin as a host"),
         ({"CALLBACK_ADDRESSES": "10.0.0.0/8"}, "CALLBACK_ADDRESSES must be a list of texts"),
         ({"CALLBACK_ADDRESSES": [10]}, "CALLBACK_ADDRESSES must be a list of texts"),
         (
