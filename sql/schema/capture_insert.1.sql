@@ -33,14 +33,16 @@ BEGIN
         SELECT transaction, moment, label, 'I', coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]), request, j
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
-        IF NOT (SELECT to_jsonb(n.*) ?& columns FROM new_rows n LIMIT 1) THEN
+        IF cardinality(columns) > 1 AND NOT (SELECT to_jsonb(n.*) ?& columns FROM new_rows n LIMIT 1) THEN
             columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
         END IF;
         IF tg_nargs > 5 THEN
             excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
         END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
-        SELECT transaction, moment, label, 'I', {schema}.pubsubpull_key(j, columns), request, {schema}.pubsubpull_mask(j - excluded, masked)
+        SELECT transaction, moment, label, 'I', CASE WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
+                                                      ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]) END,
+            request, CASE WHEN masked = '{}' THEN j - excluded ELSE {schema}.pubsubpull_mask(j - excluded, masked) END
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     END IF;
     RETURN NULL;

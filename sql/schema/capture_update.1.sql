@@ -67,10 +67,10 @@ BEGIN
         SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request,
                {schema}.pubsubpull_mask(o.j, masked), {schema}.pubsubpull_mask(n.j, masked)
         FROM (
-            SELECT j - excluded AS j, {schema}.pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, CASE WHEN cardinality(columns) = 1 THEN j ->> key_column ELSE {schema}.pubsubpull_key(j, columns) END AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
         ) AS o
         FULL JOIN (
-            SELECT j - excluded AS j, {schema}.pubsubpull_key(j, columns) AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j, CASE WHEN cardinality(columns) = 1 THEN j ->> key_column ELSE {schema}.pubsubpull_key(j, columns) END AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
         ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     END IF;
