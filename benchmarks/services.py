@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MODEL = "benchmarks.captured"
 TABLE = psql.Identifier("benchmarks_captured")
+LOG = "pubsubpull_change, pubsubpull_request, pubsubpull_alive, pubsubpull_tick, pubsubpull_history"
+"""What holds the log: its ids begin anew, and so must its ticks."""
 LIMIT = 600.0
 """Seconds that anything may take before it is given up."""
 http = urllib3.PoolManager(maxsize=4, retries=False, timeout=60)
@@ -84,8 +86,11 @@ def until(condition: Callable[[], Any], running: Processes, *, tick: float = 0.0
 
 def changes(count: int) -> None:
     """Write `count` changes into an empty log: half of them inserts, half updates."""
-    for tables in ("benchmarks_captured", "pubsubpull_change, pubsubpull_request"):  # emptying a table is a change, too
+    from pubsubpull.capture import feed
+
+    for tables in ("benchmarks_captured", LOG):  # emptying a table is a change, too
         sql.run(sql.compose("empty", tables=psql.SQL(tables)))
+    feed.present()  # a history begins before the changes, as in a log that was never emptied
     sql.run(sql.compose("insert_rows", table=TABLE, count=count // 2))
     sql.run(sql.compose("update_rows", table=TABLE))
     sql.run(sql.compose("analyze"))
