@@ -77,5 +77,5 @@ def test_it_has_the_shops_rows_and_then_their_changes_and_notes_each_change_once
     changes = "select id from pubsubpull_change where id > 30 order by 1"  # the first 30 were there as rows
     assert came == [version for (version,) in shop.execute(changes)]
     url = processes.serve("billing", "example.billing.wsgi", threads=2)
-    assert requests.get(url, timeout=30).json()["rows"] == {"customer": 30, "order": 30, "item": 20}
+    assert requests.get(f"{url}/rows/", timeout=30).json()["rows"] == {"customer": 30, "order": 30, "item": 20}
     assert requests.put(f"{url}/receive/shop/", data=b"{}", timeout=30).status_code == 401
