@@ -39,7 +39,7 @@ class Display:
     def title(self) -> None:
         """Say what this is."""
         self.console.print("\n[bold]pubsubpull[/]: a shop, and billing that follows it\n")
-        self.console.print("   shop's tables -> triggers -> change log -> delivery worker -> billing's copies")
+        self.console.print("   shop's tables -> triggers -> log -> delivery worker -> billing's copies")
 
     def restore(self) -> None:
         """Give the terminal back as it was, wherever the story broke off."""

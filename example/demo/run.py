@@ -92,6 +92,7 @@ def _stay(display: Display, processes: Processes, story: Story, *, away: float) 
     display.chapter("It stays up until you press Ctrl-C")
     story.farewell()
     if away:
+        display.say("Billing goes away now. Look at how subscriptions fare, and at billing's page.")
         story.away(away)
     while True:
         time.sleep(WATCH)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH = 600
 HEIGHT = 160
+ALONE = 6
+"""How wide the line of a single value is."""
 Points = list[tuple[float, float]]
 """Values by time in unix seconds, the earliest first."""
 
@@ -143,8 +145,14 @@ def _segments(values: Sequence[float | None], top: float) -> tuple[str, ...]:
         if known:
             points = [f"{place * across:.1f},{HEIGHT * (1 - (value or 0) / top):.1f}" for place, value in run]
             # A single value would be a point without an extent, which is not drawn.
-            found.append(" ".join(points if len(points) > 1 else points * 2))
+            found.append(" ".join(points if len(points) > 1 else [_left_of(points[0]), *points]))
     return tuple(found)
+
+
+def _left_of(point: str) -> str:
+    """Return the point a few pixels to the left: "600.0,80.0" → "594.0,80.0"."""
+    across, down = point.split(",")
+    return f"{float(across) - ALONE:.1f},{down}"
 
 
 def _last(values: Sequence[float | None]) -> float | None:

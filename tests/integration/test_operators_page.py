@@ -349,7 +349,7 @@ def test_workers_that_are_alive_are_named(boss):
 
 
 def test_pictures_are_drawn_of_samples(boss):
-    assert "There are no samples yet" in page(boss)
+    assert "Nothing to draw yet" in page(boss)
     now = timezone.now().replace(microsecond=0)
     for minutes in range(1, 9):
         at = now - dt.timedelta(minutes=10 - minutes)

@@ -42,7 +42,7 @@ def test_a_rate_is_not_known_where_there_are_no_samples_or_a_count_began_anew():
 
 def test_a_line_is_broken_where_nothing_is_known_and_one_value_alone_is_seen():
     (line,) = made([0.0, 10.0, None, 5.0]).lines
-    assert line.segments == ("0.0,160.0 200.0,0.0", "600.0,80.0 600.0,80.0")
+    assert line.segments == ("0.0,160.0 200.0,0.0", "594.0,80.0 600.0,80.0")
     assert line.last == "5"
 
 
