@@ -68,6 +68,22 @@ def test_every_problem_type_is_in_the_wire_format():
     assert used == set(re.findall(rf"`{problems.PREFIX}([a-z-]+)`", text))
 
 
+def test_every_system_check_is_documented_once():
+    ids = {
+        one
+        for path in (ROOT / "pubsubpull").rglob("*.py")
+        for one in re.findall(r'"(pubsubpull\.[EW]\d+)"', path.read_text())
+    }
+    rows = re.findall(r"^\| `(pubsubpull\.[EW]\d+)` \|", (ROOT / "docs" / "checks.md").read_text(), re.MULTILINE)
+    assert rows == sorted(ids)
+
+
+def test_every_command_is_documented():
+    text = "".join(path.read_text() for path in PAGES)
+    for path in (ROOT / "pubsubpull" / "management" / "commands").glob("pubsubpull_*.py"):
+        assert re.search(rf"manage\.py {path.stem}\b|`{path.stem}\b", text), path.stem
+
+
 def test_the_signature_of_the_wire_format_is_right():
     text = (ROOT / "docs" / "wire-format.md").read_text()
     secret, *rest = re.search(
