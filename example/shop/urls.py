@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.staticfiles.views import serve
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from example.shop import views
 
@@ -14,6 +15,8 @@ urlpatterns = [
     path("orders/", views.orders, name="orders"),
     path("orders/<int:pk>/", views.order, name="order"),
     path("pubsubpull/", include("pubsubpull.urls")),
+    # Each browser asks for it, and the log would tell of an error.
+    path("favicon.ico", RedirectView.as_view(url="/static/admin/img/icon-viewlink.svg")),
     # For the admin and the page that documents the API; in production a web server serves these files.
     path("static/<path:path>", serve, {"insecure": True}),
 ]
