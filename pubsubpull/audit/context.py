@@ -99,7 +99,8 @@ class Context:
             "elapsed": time.monotonic() - self.started,
             "metadata": self.metadata,
         }
-        return f"{self.id}{json.dumps(data, ensure_ascii=False)}"
+        # Only ASCII goes over with whatever encoding the session and the database have.
+        return f"{self.id}{json.dumps(data)}"
 
 
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("pubsubpull", default=None)

@@ -1,4 +1,4 @@
-"""What a statement may do, as far as its text tells: whether it writes, and whether it must go by itself."""
+"""What a statement may do, as far as its text tells: whether it writes."""
 
 from __future__ import annotations
 
@@ -59,8 +59,3 @@ def effect(text: str) -> Effect:
         return Effect.MAY_WRITE
     holds = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text
     return Effect.WRITES if holds and INNER_WRITE.search(text) else Effect.READS
-
-
-def is_several(text: str) -> bool:
-    """Say whether a text may hold several statements."""
-    return ";" in text.rstrip("; \n\r\t")

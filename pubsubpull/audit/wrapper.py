@@ -2,8 +2,8 @@
 
 The setting is local to the transaction, so nothing is left on the session, and a transaction pooler does no harm.
 
-A cursor that binds on the client's side, as Django's do unless told otherwise, sends the telling as a statement before
-its own, in one message. One that binds on the server's side may send only one, and so uses a pipeline.
+A statement without parameters of its own, as all are that a cursor binds on the client's side, goes in one message with
+the telling before it. A statement with parameters bound by the server cannot, and follows the telling in a pipeline.
 
 It is done by the cursors that the connection makes, below Django's execute wrappers and its log of queries: these see
 the statement that they were given, its result and its error, and nothing of the telling.
@@ -64,7 +64,6 @@ class Due:
 
     stamp: Stamp
     at_hand: audit.Context | None = None
-    alone: bool = False
 
 
 _told: weakref.WeakKeyDictionary[psycopg.Connection[Any], Told] = weakref.WeakKeyDictionary()
@@ -144,28 +143,34 @@ def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
             due = _due(self.connection, query)
             if due is None:
                 super().execute(query, params, **kwargs)
-            elif isinstance(self, psycopg.ClientCursor) and not self.connection.pgconn.pipeline_status:
-                # One message; a pipeline's several cost a third more.
-                text = self.mogrify(query, params)
-                try:
-                    super().execute(f"{_telling(self.connection, due)};\n{text}", **kwargs)
-                finally:
-                    # Django's log of queries reads it, and shows what the application asked for.
-                    if self._query is not None:
-                        self._query.query = text.encode(self.connection.info.encoding)
-                del self._results[0]  # of the telling
-                self._select_current_result(0)
-                _tell(self.connection, due)
+            elif _is_simple(self, query, params, kwargs):
+                self._execute_told(due, query, params, kwargs)
             else:
-                with _block(self.connection, due):
+                with _before(self.connection, due, piped=True):
                     super().execute(query, params, **kwargs)
-            if self.statusmessage == "ROLLBACK":
+            if _may_have_rolled_back(self):
                 _undone(self.connection)
             return self
 
+        def _execute_told(self, due: Due, query: Any, params: Any, kwargs: dict[str, Any]) -> None:
+            """Send telling and statement in one message, and show the statement and its results alone."""
+            self._tx = psycopg.adapt.Transformer(self)  # as psycopg does for each statement
+            text = self._convert_query(query, params).query
+            told = _telling(self.connection, due).encode(self.connection.info.encoding)
+            try:
+                # Several statements cannot be prepared.
+                super().execute(told + b";\n" + text, **{**kwargs, "prepare": False})
+            finally:
+                # Django's log of queries reads it, and shows what the application asked for.
+                if self._query is not None:
+                    self._query.query = text
+            del self._results[0]  # of the telling
+            self._select_current_result(0)
+            _tell(self.connection, due)
+
         def executemany(self, query: Any, *args: Any, **kwargs: Any) -> None:
-            due = _due(self.connection, query)
-            with _block(self.connection, due) if due else contextlib.nullcontext():
+            # In a pipeline of ours it would count no rows.
+            with _apart(self.connection, query):
                 super().executemany(query, *args, **kwargs)
 
         def stream(self, query: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
@@ -181,25 +186,64 @@ def telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
     return Telling
 
 
+def _is_simple(cursor: psycopg.Cursor[Any], query: Any, params: Any, kwargs: dict[str, Any]) -> bool:
+    """Say whether a statement goes by the simple protocol, which takes several in one message."""
+    if cursor.connection.pgconn.pipeline_status:
+        return False
+    extended = params or kwargs.get("prepare") or kwargs.get("binary") or cursor.format == Format.BINARY
+    # A template string has its parameters within.
+    return isinstance(cursor, psycopg.ClientCursor) or not (extended or hasattr(query, "interpolations"))
+
+
+def _may_have_rolled_back(cursor: psycopg.Cursor[Any]) -> bool:
+    """Say whether one of the statements was a ROLLBACK. Within a pipeline no result is known yet."""
+    within = cursor.connection.pgconn.pipeline_status
+    return bool(within) or any(result.command_status == b"ROLLBACK" for result in cursor._results)
+
+
 @contextlib.contextmanager
 def _apart(pg: psycopg.Connection[Any], query: Any) -> Iterator[None]:
-    """Send what is due before what takes no part in a pipeline; in autocommit both are one transaction."""
+    """Send what is due before what takes no part in a pipeline of ours."""
     due = _due(pg, query)
-    with _block(pg, dataclasses.replace(due, alone=True)) if due else contextlib.nullcontext():
+    with _before(pg, due) if due else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
-def _block(pg: psycopg.Connection[Any], due: Due) -> Iterator[None]:
-    """Send what is due, and let the statement follow in the same round trip where that can be."""
-    around: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
-    if not due.alone:
-        around = pg.pipeline()
-    elif pg.autocommit and _status(pg) == TransactionStatus.IDLE:
-        around = pg.transaction()
-    with around:
+def _before(pg: psycopg.Connection[Any], due: Due, *, piped: bool = False) -> Iterator[None]:
+    """Send what is due before a statement, in one transaction and, if piped, in one round trip.
+
+    A pipeline of the application's takes it up as it is: another within would end its transaction.
+    """
+    if pg.pgconn.pipeline_status:
         _send(pg, due)
         yield
+        return
+    begins = pg.autocommit and _status(pg) == TransactionStatus.IDLE
+    piped = piped and psycopg.Pipeline.is_supported()
+    around = _committed(pg) if begins else contextlib.nullcontext()
+    with around, pg.pipeline() if piped else contextlib.nullcontext():
+        if begins:
+            _run(pg, sql.template("queries/begin"))
+        _send(pg, due)
+        yield
+
+
+@contextlib.contextmanager
+def _committed(pg: psycopg.Connection[Any]) -> Iterator[None]:
+    """Commit a transaction that is begun within, or roll it back on any error.
+
+    The end of a pipeline must not be what commits: psycopg cannot take the error of a deferred constraint there, and
+    the connection would be lost. A COMMIT within the pipeline could hide the statement's error behind its own.
+    """
+    try:
+        yield
+        pg.commit()
+    except BaseException:
+        if not pg.closed:
+            with contextlib.suppress(psycopg.Error):
+                pg.rollback()
+        raise
 
 
 def _status(pg: psycopg.Connection[Any]) -> int:
@@ -227,13 +271,12 @@ def _due(pg: psycopg.Connection[Any], query: Any) -> Due | None:
     effect = statements.effect(text)
     if effect is Effect.NOTHING:
         return None
-    alone = statements.is_several(text) or not psycopg.Pipeline.is_supported()
     if at_hand is None:
-        return Due(stamp=LEFT, alone=alone)
+        return Due(stamp=LEFT)
     if status == TransactionStatus.IDLE and pg.autocommit and effect is not Effect.WRITES:
         return None
     stamp = (at_hand.id, _who(told, at_hand, effect), at_hand.revision)
-    return None if stamp == told.stamp else Due(stamp=stamp, at_hand=at_hand, alone=alone)
+    return None if stamp == told.stamp else Due(stamp=stamp, at_hand=at_hand)
 
 
 def _who(told: Told, at_hand: audit.Context, effect: Effect) -> audit.Who | None:
@@ -248,9 +291,14 @@ def _who(told: Told, at_hand: audit.Context, effect: Effect) -> audit.Who | None
 
 
 def _send(pg: psycopg.Connection[Any], due: Due) -> None:
-    with psycopg.ClientCursor(pg) as cursor:
-        cursor.execute(_telling(pg, due))
+    _run(pg, _telling(pg, due))
     _tell(pg, due)
+
+
+def _run(pg: psycopg.Connection[Any], statement: Any) -> None:
+    """Run a statement of ours, whose cursor asks for no context."""
+    with psycopg.ClientCursor(pg) as cursor:
+        cursor.execute(statement)
 
 
 def _telling(pg: psycopg.Connection[Any], due: Due) -> str:
