@@ -93,6 +93,19 @@ def test_the_signature_of_the_wire_format_is_right():
     assert signing.sign([secret], notification=notification, timestamp=int(timestamp), body=body.encode()) == signature
 
 
+def test_the_changelog_is_grouped_and_says_nothing_twice():
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    groups = [line.removeprefix("### ") for line in lines if line.startswith("### ")]
+    assert set(groups) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    entries = [line for line in lines if line.startswith("- ")]
+    assert len(entries) == len(set(entries))
+    assert all(line.endswith(".") for line in entries)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
 def test_the_commands_of_the_readme_come_first():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert [line.split("#")[0].strip() for line in lines[4:6]] == ["make demo", "make test"]
