@@ -15,11 +15,11 @@ FROM (SELECT id, fits, item, sum(octet_length(item)) OVER (ORDER BY id DESC) - o
         'request', (SELECT {request} FROM pubsubpull_request r WHERE r.id = c.request_id ORDER BY r.xid LIMIT 1)
     )::text AS item
     FROM (SELECT id, xid, at, model, op, key, request_id, {old} AS old, {new} AS new FROM (
-        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
+        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {limit})
         UNION ALL
-        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key IS NULL AND id < {before}
-             AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key = {key})
-         ORDER BY key DESC, model DESC, id DESC LIMIT {limit})
+        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) IS NULL AND id < {before}
+             AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key})
+         ORDER BY key::varchar(255) DESC, model DESC, id DESC LIMIT {limit})
         ORDER BY id DESC LIMIT {limit}
     ) AS w OFFSET 0) AS c
 ) AS items) AS measured

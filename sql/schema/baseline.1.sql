@@ -19,7 +19,7 @@ DECLARE
     texts text := (SELECT string_agg(format('t.%I::text', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
     key_of text := CASE WHEN cardinality(columns) = 1 THEN format('to_jsonb(%s) #>> ''{}''', names) ELSE format('jsonb_build_array(%s)::text', names) END;
     unknown text := format(  -- with LIMIT, so that it stays a look by the index for each row
-        '(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = %L AND c.key = %s AND c.id > %s LIMIT 1) IS NULL', label, key_of, since);
+        '(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = %1$L AND c.key::varchar(255) = (%2$s)::varchar(255) AND c.key = %2$s AND c.id > %3$s LIMIT 1) IS NULL', label, key_of, since);
     guarded text[] := {schema}.pubsubpull_guarded_columns(relation);
     row_of text := CASE WHEN guarded = '{}' THEN 'to_jsonb(t.*)'
                         ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded) END;

@@ -9,7 +9,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 2);
     DELETE FROM {schema}.pubsubpull_import WHERE model = label AND key = row_key;
     RETURN {schema}.pubsubpull_forget(
-        ARRAY(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = label AND c.key = row_key AND c.op NOT IN ('E', 'X')),
+        ARRAY(SELECT c.id FROM {schema}.pubsubpull_change c WHERE c.model = label AND c.key::varchar(255) = row_key::varchar(255) AND c.key = row_key AND c.op NOT IN ('E', 'X')),
         NULL, key_columns, by_whom, why);
 END
 $$;

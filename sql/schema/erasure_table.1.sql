@@ -17,4 +17,4 @@ CREATE TABLE {schema}.pubsubpull_erasure (
 );
 
 CREATE INDEX pubsubpull_erasure_change ON {schema}.pubsubpull_erasure (change_id, id);
-CREATE INDEX pubsubpull_erasure_key ON {schema}.pubsubpull_erasure (key, model);
+CREATE INDEX pubsubpull_erasure_key ON {schema}.pubsubpull_erasure ((key::varchar(255)), model);

@@ -30,7 +30,7 @@ BEGIN
             WHERE c.id >= first AND c.id < beyond AND c.model = label GROUP BY c.key, c.at, c.op
         )
         SELECT b.at, b.place, b.why IS NULL AND b.nth > coalesce(t.n, 0) AND NOT EXISTS (
-            SELECT FROM {schema}.pubsubpull_erasure e WHERE e.key = b.key AND e.model = label AND e.columns IS NULL
+            SELECT FROM {schema}.pubsubpull_erasure e WHERE e.key::varchar(255) = b.key::varchar(255) AND e.key = b.key AND e.model = label AND e.columns IS NULL
         ) AS fresh FROM (
             SELECT i.* FROM {schema}.pubsubpull_import i
             WHERE i.model = label AND (i.at, i.place) > (after_at, after_place) ORDER BY i.at, i.place LIMIT at_most

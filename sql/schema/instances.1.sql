@@ -40,7 +40,7 @@ BEGIN
          FROM (SELECT key, place, item, sum(octet_length(item)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(item) AS before
                FROM (SELECT key, place,
                             ''{"key":'' || to_json(key)::text || '',"version":'' ||
-                            coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key = rows.key AND c.id > 0), gone.upto)::text ||
+                            coalesce((SELECT max(c.id) FROM {schema}.pubsubpull_change c WHERE c.model = $1 AND c.key::varchar(255) = rows.key::varchar(255) AND c.key = rows.key AND c.id > 0), gone.upto)::text ||
                             '',"data":'' || (%5$s)::text || ''}'' AS item
                      FROM (SELECT j, place, %4$s AS key
                            FROM (SELECT %6$s AS j, row_number() OVER (ORDER BY %3$s) AS place

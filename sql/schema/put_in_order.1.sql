@@ -8,18 +8,18 @@ DECLARE
     ids bigint[];
 BEGIN
     SELECT id, old, new INTO mine FROM {schema}.pubsubpull_change c
-    WHERE c.key = row_key AND c.model = label AND c.id > marker AND c.xid = pg_current_xact_id() ORDER BY c.id DESC LIMIT 1;
+    WHERE c.key::varchar(255) = row_key::varchar(255) AND c.key = row_key AND c.model = label AND c.id > marker AND c.xid = pg_current_xact_id() ORDER BY c.id DESC LIMIT 1;
     IF (
         SELECT c.new IS NOT DISTINCT FROM mine.old AND NOT (superseded AND c.old IS NOT DISTINCT FROM mine.new) FROM {schema}.pubsubpull_change c
-        WHERE c.key = row_key AND c.model = label AND c.id > marker AND c.id < mine.id AND c.xid = pg_current_xact_id() ORDER BY c.id DESC LIMIT 1
+        WHERE c.key::varchar(255) = row_key::varchar(255) AND c.key = row_key AND c.model = label AND c.id > marker AND c.id < mine.id AND c.xid = pg_current_xact_id() ORDER BY c.id DESC LIMIT 1
     ) IS NOT FALSE THEN
         RETURN;
     END IF;
     ids := ARRAY(
         SELECT c.id FROM {schema}.pubsubpull_change c
-        WHERE c.key = row_key AND c.model = label AND c.xid = pg_current_xact_id() AND c.id <= mine.id AND c.id >= (
+        WHERE c.key::varchar(255) = row_key::varchar(255) AND c.key = row_key AND c.model = label AND c.xid = pg_current_xact_id() AND c.id <= mine.id AND c.id >= (
             SELECT max(f.id) FROM {schema}.pubsubpull_change f
-            WHERE f.key = row_key AND f.model = label AND f.id > marker AND f.id < mine.id AND f.xid = pg_current_xact_id()
+            WHERE f.key::varchar(255) = row_key::varchar(255) AND f.key = row_key AND f.model = label AND f.id > marker AND f.id < mine.id AND f.xid = pg_current_xact_id()
               AND f.old IS NOT DISTINCT FROM mine.new
         ) ORDER BY c.id DESC
     );

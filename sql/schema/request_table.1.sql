@@ -24,6 +24,7 @@ CREATE TABLE {schema}.pubsubpull_request (
 );
 
 CREATE INDEX pubsubpull_request_started ON {schema}.pubsubpull_request (started);
-CREATE INDEX pubsubpull_request_user ON {schema}.pubsubpull_request (user_id, started) WHERE user_id IS NOT NULL;
+-- The first of the user's characters, as of the log's keys: what one index row cannot hold must not stop a write.
+CREATE INDEX pubsubpull_request_user ON {schema}.pubsubpull_request ((user_id::varchar(255)), started) WHERE user_id IS NOT NULL;
 -- Of each change that is sent the trace is looked up: where requests have none, that is an empty index.
 CREATE INDEX pubsubpull_request_trace ON {schema}.pubsubpull_request (id, xid) WHERE traceparent IS NOT NULL;

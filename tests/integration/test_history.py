@@ -492,6 +492,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     given = {
         "before": span.LATEST,
         "limit": 200,
+        "size": 1_000_000,
         "first": -span.LATEST,
         "ceiling": span.LATEST,
         "moment": now() + datetime.timedelta(days=1),

@@ -3,4 +3,4 @@
 SELECT count(*), count(*) FILTER (WHERE op IN ('E', 'X')), count(DISTINCT request_id),
     (SELECT count(*) FROM pubsubpull_import WHERE model = {model} AND key = {key}),
     (SELECT count(*) FROM pubsubpull_failure WHERE model = {model} AND item::json ->> 'key' = {key})
-FROM pubsubpull_change WHERE model = {model} AND key = {key}
+FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key}

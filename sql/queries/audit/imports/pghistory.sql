@@ -2,7 +2,7 @@
 -- one with the before row; what such a one made of it, the object's next event knows, or its first captured change, or the table.
 SELECT d.place, d.at, d.op, d.old, CASE WHEN d.op = 'U' AND {before} THEN coalesce(
         lead(d.old) OVER (PARTITION BY d.key ORDER BY d.place),
-        (SELECT c.old FROM pubsubpull_change c WHERE c.key = d.key AND c.model = {label} AND c.id > 0 ORDER BY c.id LIMIT 1),
+        (SELECT c.old FROM pubsubpull_change c WHERE c.key::varchar(255) = d.key::varchar(255) AND c.key = d.key AND c.model = {label} AND c.id > 0 ORDER BY c.id LIMIT 1),
         to_jsonb(t.*)) - {unknown}::text[] ELSE d.new END AS new, d.request
 FROM (
     SELECT row_number() OVER (ORDER BY e.pgh_id) AS place, e.pgh_created_at AS at, o.op, to_jsonb(r.*) ->> {pk_name} AS key,

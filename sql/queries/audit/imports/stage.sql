@@ -11,7 +11,7 @@ FROM (
         WHEN op = 'U' AND old - {excluded}::text[] = new - {excluded}::text[] THEN 'same'
         WHEN at >= {captured}::timestamptz THEN 'captured'
         WHEN at < {oldest}::timestamptz THEN 'retention'
-        WHEN EXISTS (SELECT FROM pubsubpull_erasure e WHERE e.key = c.key AND e.model = {label} AND e.columns IS NULL) THEN 'erased'
+        WHEN EXISTS (SELECT FROM pubsubpull_erasure e WHERE e.key::varchar(255) = c.key::varchar(255) AND e.key = c.key AND e.model = {label} AND e.columns IS NULL) THEN 'erased'
         END AS why
     FROM (
         SELECT place, max(at) OVER (PARTITION BY key ORDER BY place) AS at, op::"char" AS op, key,
