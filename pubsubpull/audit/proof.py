@@ -13,6 +13,8 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pubsubpull.capture import jsontext
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -123,15 +125,26 @@ def _is_key(change: Change) -> bool:
     """Say whether a change has no row, or of a delete the values of the key's columns, and no more."""
     if change.new is not None or change.old is None:
         return change.new is None
-    values = list(json.loads(change.old, parse_int=str, parse_float=str).values())
+    row = _read(change.old)
+    if not isinstance(row, dict):
+        return False
+    values = list(row.values())
     if len(values) <= 1:
-        return not values or _text(values[0]) == change.key
-    key = json.loads(change.key or "[]", parse_int=str, parse_float=str)
-    return isinstance(key, list) and sorted(map(_text, values)) == sorted(map(_text, key))
+        return not values or values[0] == change.key or _texts(_read(f"[{change.key}]")) == _texts(values)
+    return _texts(values) == _texts(_read(change.key or ""))
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _read(text: str) -> Any:
+    """Return the value of JSON text; None where an altered log has what is none."""
+    try:
+        return jsontext.row(text)
+    except ValueError:
+        return None
+
+
+def _texts(values: Any) -> list[str] | None:
+    """Return the JSON text of each value of a list, whatever their order; None of what is no list."""
+    return sorted(map(jsontext.dumps, values)) if isinstance(values, list) else None
 
 
 def digest_of_rows(change: Change, salt: bytes) -> bytes:
