@@ -11,23 +11,31 @@ CREATE FUNCTION {schema}.pubsubpull_hash_query(
                string_agg(format('t.%I%s', u.c, CASE WHEN a.attcollation <> 0 THEN ' COLLATE "C"' ELSE '' END), ', ' ORDER BY u.i) AS ordered
         FROM unnest(keys) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
     ),
+    guarded AS (  -- those with json in them take part as readers get them: jsonb cannot hold all that json can
+        SELECT ARRAY(SELECT c FROM unnest({schema}.pubsubpull_guarded_columns(relation)) AS g(c)
+                     WHERE c <> ALL (masked) AND (c = ANY (columns) OR filter ? c)) AS names
+    ),
     chosen AS (
         SELECT string_agg(CASE WHEN u.c = ANY (masked) THEN quote_literal('***') || '::text'
-                               WHEN a.atttypid = 'json'::regtype THEN format('t.%I::jsonb', u.c)
+                               WHEN u.c = ANY (guarded.names) THEN format('g.j -> %L', u.c)
                                ELSE format('t.%I', u.c) END, ', ' ORDER BY u.i) AS names
-        FROM unnest(columns) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
+        FROM guarded CROSS JOIN unnest(columns) WITH ORDINALITY AS u(c, i) JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
     ),
     kept AS (
         SELECT coalesce(string_agg(format(' AND coalesce(to_jsonb(%s), ''null'') = ANY (%L::jsonb[])',
-                                          CASE WHEN f.c = ANY (masked) THEN quote_literal('***') || '::text' ELSE format('t.%I', f.c) END,
+                                          CASE WHEN f.c = ANY (masked) THEN quote_literal('***') || '::text'
+                                               WHEN f.c = ANY (guarded.names) THEN format('g.j -> %L', f.c) ELSE format('t.%I', f.c) END,
                                           ARRAY(SELECT jsonb_array_elements(f.v))), ''), '') AS rows
-        FROM jsonb_each(filter) AS f(c, v)
+        FROM guarded CROSS JOIN jsonb_each(filter) AS f(c, v)
     )
-    SELECT format('SELECT %s, (''x'' || left(md5(row_to_json(ROW(%s))::text), 16))::bit(64)::bigint AS h FROM %s t WHERE true%s%s%s',
-                  key.shown, concat_ws(', ', key.names, chosen.names), relation, kept.rows,
+    SELECT format('SELECT %s, (''x'' || left(md5(row_to_json(ROW(%s))::text), 16))::bit(64)::bigint AS h FROM %s t%s WHERE true%s%s%s',
+                  key.shown, concat_ws(', ', key.names, chosen.names), relation,
+                  CASE WHEN guarded.names = '{}' THEN '' ELSE format(' CROSS JOIN LATERAL (SELECT {schema}.pubsubpull_guarded(t, %L::oid, %L::text[]) AS j OFFSET 0) AS g',
+                                                                     relation::oid, {schema}.pubsubpull_guarded_columns(relation)) END,
+                  kept.rows,
                   CASE WHEN past IS NULL THEN '' ELSE format(' AND ROW(%s) > ROW(%s)', key.ordered,
                       (SELECT string_agg(quote_literal(v), ', ' ORDER BY i) FROM unnest(past) WITH ORDINALITY AS u(v, i))) END,
                   CASE WHEN until IS NULL THEN '' ELSE format(' AND ROW(%s) <= ROW(%s)', key.ordered,
                       (SELECT string_agg(quote_literal(v), ', ' ORDER BY i) FROM unnest(until) WITH ORDINALITY AS u(v, i))) END)
-    FROM key, chosen, kept
+    FROM key, guarded, chosen, kept
 $$;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from django.db import connection
 
 from pubsubpull.capture import registry, triggers
 from pubsubpull.models import Change
-from pubsubpull.pull import instances
+from pubsubpull.pull import hashes, instances
 
 ZERO = r'"\u0000"'
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +49,26 @@ def test_an_instance_shows_such_a_value_as_the_log_does():
     execute("INSERT INTO shop_customer (name, email, extra) VALUES ('a', '', %s), ('b', '', '[1]')", ZERO)
     page = instances.page(registry.get("shop.customer"), after=None, limit=10, using="default")
     assert [item["data"]["extra"] for item in json.loads(f"[{page.items}]")] == [{"pubsubpull:json": ZERO}, [1]]
+
+
+def test_the_hash_of_such_a_row_is_that_of_the_row_as_a_replica_keeps_it():
+    values = [ZERO, "1e400000", '{"b":  [1.50], "a": null}', "null", None]
+    for value in values:
+        execute("INSERT INTO shop_customer (name, email, extra) VALUES ('a', '', %s)", value)
+    page = instances.page(registry.get("shop.customer"), after=None, limit=10, using="default")
+    execute("CREATE TEMP TABLE kept (id bigint, extra jsonb); CREATE TEMP TABLE as_json (id bigint, extra json)")
+    for item in json.loads(f"[{page.items}]", parse_float=str):
+        extra = json.dumps(item["data"]["extra"])
+        execute("INSERT INTO kept VALUES (%s, %s)", item["key"], extra.replace('"1.50"', "1.50"))
+    execute("INSERT INTO as_json SELECT id, extra::text::json FROM kept")
+    source = hashes.of(registry.get("shop.customer"), ["id", "extra"], using="default")
+    of = [source, *(dataclasses.replace(source, relation=name) for name in ("kept", "as_json"))]
+    there, *here = [table.rows(None, None, using="default") for table in of]
+    assert len(there) == len(values)
+    assert [there, there] == here
+    assert len({table.ranges([(None, None)], using="default")[0] for table in of}) == 1
+    wanted = json.dumps({"extra": [{"pubsubpull:json": ZERO}, {"a": None, "b": [1.5]}]})
+    assert len(source.rows(None, None, where=wanted, using="default")) == 2
 
 
 def test_a_value_that_jsonb_can_hold_is_kept_as_it_is():
