@@ -1,6 +1,7 @@
 """Runs labels of Django's own suite, once without and once with pubsubpull, and names the tests that fail only with it.
 
     python -m tests.django_suite basic queries transactions
+    SERVER=1 python -m tests.django_suite backends   # with parameters bound by the server
 
 The tests are those of the installed Django's source distribution, which pip brings.
 """
