@@ -54,7 +54,8 @@ def receivers(count):
             one.server_close()
 
 
-def test_a_worker_with_few_descriptors_serves_more_receivers_than_that(tmp_path):
+def test_a_worker_with_few_descriptors_serves_more_receivers_than_that(tmp_path, settings):
+    settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SUBSCRIPTIONS": MANY}
     consumer, _ = consumers.add("mirror", ["*"], may_subscribe=True)
     log = tmp_path / "deliver.log"
     with receivers(MANY) as servers:
