@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pubsubpull.audit.moments import as_of
     from pubsubpull.audit.requests import annotate
     from pubsubpull.audit.restore import restore
+    from pubsubpull.audit.uncaptured import uncaptured
     from pubsubpull.pull.client import Client
     from pubsubpull.pull.resend import resend
     from pubsubpull.replica.declared import VERSION, constant
@@ -31,6 +32,7 @@ __all__ = [
     "replicates",
     "resend",
     "restore",
+    "uncaptured",
     "unpublish",
 ]
 __version__ = version("pubsubpull")
@@ -48,6 +50,7 @@ _LAZY = {
     "replicates": "pubsubpull.replica.declaring",
     "resend": "pubsubpull.pull.resend",
     "restore": "pubsubpull.audit.restore",
+    "uncaptured": "pubsubpull.audit.uncaptured",
 }
 
 

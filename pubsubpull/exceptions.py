@@ -16,7 +16,8 @@ Their tree::
     ├── InvalidColumn           a column is not one that readers get
     ├── TooLarge                what is asked for is more than an answer may have
     ├── HistoryError            a history cannot be read as asked
-    │   └── HistoryErased       what it would tell was erased on request
+    │   ├── HistoryErased       what it would tell was erased on request
+    │   └── HistoryUncaptured   what it would tell was not captured
     ├── RestoreError            an earlier state cannot be written back
     ├── ImportFailed            another package's past cannot be brought into the log
     ├── ProtectionError         the log cannot be protected as asked
@@ -93,6 +94,10 @@ class HistoryError(PubSubPullError):
 
 class HistoryErased(HistoryError):
     """What the log knew was erased on somebody's request, and no later change tells it."""
+
+
+class HistoryUncaptured(HistoryError):
+    """Capture had been switched off, and no later change tells what rows were."""
 
 
 class RestoreError(PubSubPullError):

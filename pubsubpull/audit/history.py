@@ -29,8 +29,9 @@ LOOKED = 1000
 ENOUGH = 0.005
 """The seconds after which a page looks no further, so that it takes some tens of milliseconds whatever is asked for."""
 
-OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "E": "erase", "X": "erase"}
+OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "O": "uncaptured", "E": "erase", "X": "erase"}
 ERASED_DELETE = "X"
+UNCAPTURED = "O"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,8 @@ def as_of(
     """Return an object as it was at a moment, None where it was not there. Raises `HistoryError` where none can know.
 
     A change counts from the time of its statement, not from that of its transaction's end. What was erased is known
-    where the next change found it so; where it is not, `HistoryErased` is raised.
+    where the next change found it so; where it is not, `HistoryErased` is raised. What changed while capture was
+    off is known in the same way; where it is not, `HistoryUncaptured` is raised.
     """
     name, text = history.identify(model, key, using=using)
     moment = history.aware("when", when)
@@ -48,7 +49,7 @@ def as_of(
 def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) -> tuple[int, str | None] | None:
     """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all.
 
-    Raises `HistoryErased`.
+    Raises `HistoryErased` and `HistoryUncaptured`.
     """
     what = hiding.hidden([name])
     images = {image: hiding.shown(image, what) for image in ("old", "new")}
@@ -62,21 +63,28 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
     try:
         return state_between(
             max((row for _, is_past, *row in found if is_past), default=None),
-            next((row for _, is_past, *row in found if not is_past), None),
+            min((row for _, is_past, *row in found if not is_past), default=None),
         )
     except exceptions.HistoryErased as error:
         raise exceptions.HistoryErased(f"What {name} {key} was then has been erased on request.") from error
+    except exceptions.HistoryUncaptured as error:
+        raise exceptions.HistoryUncaptured(
+            f"What {name} {key} was then is not known: capture of {name} had been switched off."
+        ) from error
 
 
 def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[int, str | None] | None:
     """Return the version and the row between two changes, each a list of id, op, old and new; None without any.
 
-    The change before tells it, or, where there is none or it was erased, the one after: what that found.
+    The change before tells it. Where there is none, it was erased or capture was off, the one after does: what that
+    found.
     """
-    if past and past[1] != "E":
+    if past and past[1] not in {"E", history.UNCAPTURED}:
         return past[0], past[3]
-    if following and following[1] not in ("E", history.ERASED_DELETE):
+    if following and following[1] not in {"E", history.ERASED_DELETE, history.UNCAPTURED}:
         return past[0] if past else 0, following[2]
+    if history.UNCAPTURED in {one[1] for one in (past, following) if one}:
+        raise exceptions.HistoryUncaptured
     if past or following:
         raise exceptions.HistoryErased
     return None

@@ -14,6 +14,8 @@ class Change(ReadOnlyModel):
     class Op(models.TextChoices):
         """What happened. A truncate is one change for the whole table and has no key.
 
+        So is an uncaptured: in its transaction rows of the model may have changed without changes.
+
         Of an erased change nothing is left but that it was; the feed passes it by. Of an erased delete the key is left
         too, as `old`; to readers of the feed it is a delete.
         """
@@ -22,6 +24,7 @@ class Change(ReadOnlyModel):
         UPDATE = "U", "update"
         DELETE = "D", "delete"
         TRUNCATE = "T", "truncate"
+        UNCAPTURED = "O", "uncaptured"
         ERASE = "E", "erase"
         ERASED_DELETE = "X", "erased delete"
 
@@ -30,7 +33,7 @@ class Change(ReadOnlyModel):
     at = models.DateTimeField()
     model = models.TextField()
     op = models.CharField(max_length=1, choices=Op)
-    key = models.TextField(null=True)  # noqa: DJ001  a truncate has none
+    key = models.TextField(null=True)  # noqa: DJ001  a truncate and an uncaptured have none
     request_id = models.UUIDField(null=True)
     old = models.JSONField(null=True, encoder=jsontext.Encoder, decoder=jsontext.Decoder)
     new = models.JSONField(null=True, encoder=jsontext.Encoder, decoder=jsontext.Decoder)

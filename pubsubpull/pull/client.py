@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One change. `op` is insert, update, delete or truncate, which has no key. Numbers with a point are Decimal."""
+    """One change. `op` is insert, update or delete, or truncate or uncaptured, which have no key.
+
+    Numbers with a point are Decimal.
+    """
 
     version: int
     transaction: str

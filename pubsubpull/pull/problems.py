@@ -96,6 +96,11 @@ def erased(error: exceptions.HistoryErased) -> Problem:
     return Problem(status=410, type="erased", title="Erased on request", detail=str(error), field="at")
 
 
+def uncaptured(error: exceptions.HistoryUncaptured) -> Problem:
+    """Return the problem of a past that was not captured."""
+    return Problem(status=410, type="uncaptured", title="Not captured", detail=str(error), field="at")
+
+
 def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0912  a table
     """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
     match error:
@@ -107,6 +112,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return expired(error)
         case exceptions.HistoryErased():
             return erased(error)
+        case exceptions.HistoryUncaptured():
+            return uncaptured(error)
         case exceptions.TooLarge():
             return Problem(status=413, type="too-large", title="Too large", detail=str(error))
         case exceptions.SubscriptionError():
@@ -158,6 +165,7 @@ def install(api: NinjaAPI) -> None:
         Problem,
         exceptions.CursorError,
         exceptions.HistoryErased,
+        exceptions.HistoryUncaptured,
         exceptions.TooLarge,
         exceptions.SubscriptionError,
         exceptions.MetricsUnavailable,

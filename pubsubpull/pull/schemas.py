@@ -105,11 +105,11 @@ class Instances(Schema):
     cursor: str
 
 
-Op = Literal["insert", "update", "delete", "truncate"]
+Op = Literal["insert", "update", "delete", "truncate", "uncaptured"]
 
 
 class Change(Schema):
-    """One change. A truncate has no key."""
+    """One change. A truncate and an uncaptured have no key."""
 
     version: int
     transaction: str

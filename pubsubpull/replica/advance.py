@@ -223,8 +223,8 @@ def apply_to(
 ) -> frozenset[str]:
     """Apply what is laid out to one replica, and see whether its source has other columns than it had.
 
-    A column that had been missing and is there now is in all the source's rows: they are to be copied again. Returned
-    are the columns that are missing.
+    A column that had been missing and is there now is in all the source's rows: they are to be copied again, as where
+    rows may have changed without changes. Returned are the columns that are missing.
     """
     if not isinstance(replica, declared.Replica):
         return frozenset()
@@ -236,7 +236,7 @@ def apply_to(
         reason = first_line(error).removeprefix(f"{replica.name}: ")
         raise exceptions.ReplicaFailed(replica.name, reason) from error
     absent = frozenset(known_absent) | has.absent
-    if absent & has.present:
+    if absent & has.present or has.uncaptured:
         place.copy_again([replica], using)
     if absent != known_absent:
         place.note_absent(replica, absent, using)

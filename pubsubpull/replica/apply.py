@@ -34,19 +34,30 @@ class Columns:
 
     absent: frozenset[str] = frozenset()
     present: frozenset[str] = frozenset()
+    uncaptured: bool = False
+    """Whether rows may have changed at the source without changes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Laid:
-    """What is laid out of a source: the place of its last truncate, 0 for none; how many rows, each `whole` or not."""
+    """What is laid out of a source: the place of its last truncate, 0 for none; how many rows, each `whole` or not.
+
+    `uncaptured`: rows may have changed without changes.
+    """
 
     truncated: int = 0
     rows: int = 0
     whole: bool = True
+    uncaptured: bool = False
 
-    def and_then(self, truncated: int, rows: int, whole: bool) -> Laid:
+    def and_then(self, truncated: int, rows: int, whole: bool, uncaptured: bool) -> Laid:
         """Return what is laid out with another page behind."""
-        return Laid(truncated=max(self.truncated, truncated), rows=self.rows + rows, whole=self.whole and whole)
+        return Laid(
+            truncated=max(self.truncated, truncated),
+            rows=self.rows + rows,
+            whole=self.whole and whole,
+            uncaptured=self.uncaptured or uncaptured,
+        )
 
 
 def lay(
@@ -113,7 +124,8 @@ def _columns(replica: Replica, laid: Laid, using: str) -> Columns:
 
 def _look(replica: Replica, using: str) -> Laid:
     query = sql.compose("queries/replica/page_state", source=replica.source, columns=read_of(replica))
-    return Laid().and_then(*sql.run(using, query)[0])
+    ((truncated, rows, whole, uncaptured),) = sql.run(using, query)
+    return Laid(truncated=truncated, rows=rows, whole=whole, uncaptured=uncaptured)
 
 
 def apply(
@@ -129,7 +141,8 @@ def apply(
     `types` are those of its table's columns, where they are known.
     """
     laid = laid or _look(replica, using)
-    found, has = statement.target(replica, using, types=types), _columns(replica, laid, using)
+    found = statement.target(replica, using, types=types)
+    has = dataclasses.replace(_columns(replica, laid, using), uncaptured=laid.uncaptured)
     _check(replica, has)
     if one_by_one or has.absent & has.present:
         _apply_each(found, using)

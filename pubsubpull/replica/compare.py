@@ -157,11 +157,11 @@ def _judge(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict
 
 
 def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
-    """Return the keys that changed after the cursor; None where the table was emptied."""
+    """Return the keys that changed after the cursor; None where that is any of the table."""
     changed: set[str] = set()
     for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
         for item in () if page.empty else jsontext.loads(page.body)["items"]:
-            if item["op"] == "truncate":
+            if item["op"] in {"truncate", "uncaptured"}:
                 return None
             changed.add(item["key"])
     return changed

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
 
-Op = Literal["insert", "update", "delete", "truncate"]
-OPS: tuple[Op, ...] = ("insert", "update", "delete", "truncate")
+Op = Literal["insert", "update", "delete", "truncate", "uncaptured"]
+OPS: tuple[Op, ...] = ("insert", "update", "delete", "truncate", "uncaptured")
 F = TypeVar("F")
 
 

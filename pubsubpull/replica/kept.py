@@ -33,16 +33,17 @@ def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
     for source in made.sources:
         mine = [number for number, of in kept if of == source]
         _apply_pages("queries/replica/lay_copied", mine, [r for r in replicas if r.source == source], absent, using)
+    # Before the changes, one of which may say that all rows are to be copied again.
+    for replica in replicas:
+        ReplicaState.objects.using(using).filter(name=replica.name).update(shape=replica.shape, source=replica.source)
+    place.move(replicas, made.cursor, using=using)
     changes = [number for number, of in kept if of == ""]
     _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
     for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
         handlers.call(replicas, [pages.Page(body=body, previous="", cursor="", more=False)])
     parked.forget([replica.name for replica in replicas], using, why="all rows were copied again")
     for replica in replicas:
-        ReplicaState.objects.using(using).filter(name=replica.name).update(
-            shape=replica.shape, absent=sorted(absent[replica.name]), source=replica.source
-        )
-    place.move(replicas, made.cursor, using=using)
+        ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent[replica.name]))
 
 
 def _apply_pages(

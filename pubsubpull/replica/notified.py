@@ -13,7 +13,7 @@ from pubsubpull.replica.pages import Page
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OPS = {"insert", "update", "delete", "truncate"}
+OPS = {"insert", "update", "delete", "truncate", "uncaptured"}
 NO_TEXT = re.compile(
     r"(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2}\\u)d[c-f])", re.IGNORECASE
 )

@@ -83,7 +83,7 @@ class Subscription(Schema):
     name: str
     callback: str
     models: list[str]
-    ops: list[Literal["insert", "update", "delete", "truncate"]]
+    ops: list[Literal["insert", "update", "delete", "truncate", "uncaptured"]]
     batch: int
     max_rate: float | None
     allowed_rate: int | None

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pubsubpull.capture.feed import Row
 
 
+WHOLE = {"T", "O"}
+"""The letters of changes that are of all rows of their model."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spread:
     """One page's worth. `width` is how many may be on their way at once; `over` says to begin no more.
@@ -77,11 +81,11 @@ def worst(results: Sequence[Outcome]) -> Outcome | None:
 
 
 def segments(rows: Iterable[Row], alone: Collection[int] = ()) -> Iterator[list[list[Row]]]:
-    """Split changes where order must hold for all: a truncate is by itself, and so are the versions `alone`.
+    """Split changes where order must hold for all: a change of a whole model is by itself, as are the versions `alone`.
 
     Each segment is a list of keys' changes.
     """
-    for by_itself, part in itertools.groupby(rows, key=lambda row: row.op == "T" or row.version in alone):
+    for by_itself, part in itertools.groupby(rows, key=lambda row: row.op in WHOLE or row.version in alone):
         if by_itself:
             yield from ([[row]] for row in part)
             continue

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Collection, Iterable
 
-OPS = {str(op.label): op.value for op in (Change.Op.INSERT, Change.Op.UPDATE, Change.Op.DELETE, Change.Op.TRUNCATE)}
+OPS = {str(op.label): op.value for op in Change.Op if op not in {Change.Op.ERASE, Change.Op.ERASED_DELETE}}
 """The letter in the log of each operation's name on the wire."""
 
 COLUMNS = (

@@ -18,13 +18,16 @@ Optional = Annotated[str, Field(default="", json_schema_extra=lambda schema: sch
 
 
 class PushedChange(Schema):
-    """One change. A truncate has no key. `traceparent` and `tracestate` are those of its request, where it has any."""
+    """One change. A truncate and an uncaptured have no key.
+
+    `traceparent` and `tracestate` are those of its request, where it has any.
+    """
 
     version: int
     transaction: str
     model: str
     key: str | None
-    op: Literal["insert", "update", "delete", "truncate"]
+    op: Literal["insert", "update", "delete", "truncate", "uncaptured"]
     at: dt.datetime
     request: uuid.UUID | None
     traceparent: Optional

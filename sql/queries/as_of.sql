@@ -1,5 +1,6 @@
--- What tells an object's state at a moment: its last change up to then, of the latest {most} below {ceiling}; the last truncate up to then; and its
--- first change after it. With each, whether there are more changes than were looked at. Truncates are put in the order of the index of keys:
+-- What tells an object's state at a moment: its last change up to then, of the latest {most} below {ceiling}; the last truncate up to then; its
+-- first change after it; and the first record after it that rows may have changed without changes. With each, whether there are more changes than were
+-- looked at. Truncates are put in the order of the index of keys:
 -- see history_object.sql.
 WITH past AS MATERIALIZED (
     SELECT id FROM (SELECT id, at FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id < {ceiling} ORDER BY id DESC LIMIT {most}) AS recent
@@ -17,3 +18,7 @@ UNION ALL
 UNION ALL
 (SELECT (SELECT more FROM looked), false, id, op::text, ({old})::text, ({new})::text FROM pubsubpull_change
  WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id > coalesce((SELECT id FROM past), {first}) ORDER BY id LIMIT 1)
+UNION ALL
+(SELECT (SELECT more FROM looked), false, id, op::text, NULL, NULL FROM pubsubpull_change
+ WHERE model = {model} AND key::varchar(255) IS NULL AND op = 'O' AND ({moment}::timestamptz IS NULL OR at > {moment}) AND id > coalesce((SELECT id FROM past), {first})
+ ORDER BY key::varchar(255), model, id LIMIT 1)

@@ -4,6 +4,7 @@
 concat('{{"version":', id, ',"transaction":"', xid, '","model":', to_json(model), ',"key":', coalesce(to_json(key)::text, 'null'),
     CASE op WHEN 'I' THEN ',"op":"insert"' WHEN 'U' THEN ',"op":"update"' WHEN 'D' THEN ',"op":"delete"' WHEN 'E' THEN ',"op":"erase"'
         WHEN 'X' THEN ',"op":"delete"'
+        WHEN 'O' THEN ',"op":"uncaptured"'
         ELSE ',"op":"truncate"' END,
     ',"at":', rtrim(to_json(at AT TIME ZONE 'UTC')::text, '"'), 'Z","request":', coalesce('"' || request_id || '"', 'null'),
     ',"old":', CASE WHEN {old} IS NULL THEN 'null' END, {old}, ',"new":', CASE WHEN new IS NULL THEN 'null' END, new, '}}')

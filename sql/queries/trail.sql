@@ -6,7 +6,8 @@ SELECT count(*), min(id) FILTER (WHERE before < {size}),
 FROM (SELECT id, fits, item, sum(octet_length(item)) OVER (ORDER BY id DESC) - octet_length(item) AS before FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
-        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' WHEN 'X' THEN 'erase' ELSE 'truncate' END,
+        'op', CASE c.op WHEN 'I' THEN 'insert' WHEN 'U' THEN 'update' WHEN 'D' THEN 'delete' WHEN 'E' THEN 'erase' WHEN 'X' THEN 'erase'
+            WHEN 'O' THEN 'uncaptured' ELSE 'truncate' END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
         'changed', (
             SELECT coalesce(json_object_agg(name, json_build_array(c.old -> name, c.new -> name) ORDER BY name), '{{}}')

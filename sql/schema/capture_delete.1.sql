@@ -19,6 +19,11 @@ DECLARE
     transaction xid8;
     moment timestamptz;
 BEGIN
+    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
+        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     IF NOT EXISTS (SELECT FROM old_rows) THEN
         RETURN NULL;
     END IF;

@@ -22,6 +22,11 @@ DECLARE
     -- From which id on the changes of this transaction may be out of order; the empty text where none can be.
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
+    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
+        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     IF NOT coalesce(after, before) ?& columns THEN
         columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
     END IF;

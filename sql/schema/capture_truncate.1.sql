@@ -10,6 +10,11 @@ SET extra_float_digits = 1
 SET bytea_output = 'hex'
 AS $$
 BEGIN
+    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
+        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     PERFORM pg_current_xact_id();
     INSERT INTO {schema}.pubsubpull_change (model, op, request_id) VALUES (tg_argv[0], 'T', {schema}.pubsubpull_request_id());
     RETURN NULL;

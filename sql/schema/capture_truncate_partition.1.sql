@@ -13,6 +13,11 @@ DECLARE
     columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[]);
     excluded text[] := CASE WHEN tg_nargs > 5 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv) ELSE tg_argv[2]::text[] END;
 BEGIN
+    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
+        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old)

@@ -26,6 +26,11 @@ DECLARE
     transaction xid8;
     moment timestamptz;
 BEGIN
+    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
+        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     SELECT 1, to_jsonb(o.*), to_jsonb(n.*) INTO affected, before, after FROM old_rows o, new_rows n LIMIT 1;
     IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         affected := 2;

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test import override_settings
 
+import pubsubpull
 from pubsubpull import conf
 from pubsubpull.capture import feed, sizes
 from pubsubpull.capture.cursor import Cursor
@@ -84,9 +85,11 @@ def test_a_compact_page_tells_of_every_change_what_a_whole_one_tells(get):
             Customer.objects.filter(pk=dice.choice(customers)).delete()
     with connection.cursor() as run:
         run.execute("TRUNCATE shop_stock")
+    with pubsubpull.uncaptured(Stock, Quoted, reason="load"):
+        Stock.objects.create(warehouse="w", article=1)
     expected = everything(get, f"changes/?limit=5&after={start}", whole)
     assert len(expected) > 60
-    assert {op for _, _, op, _ in expected.values()} == {"insert", "update", "delete", "truncate"}
+    assert {op for _, _, op, _ in expected.values()} == {"insert", "update", "delete", "truncate", "uncaptured"}
     for limit in (1, 5, 1000):
         assert everything(get, f"changes/?compact=true&limit={limit}&after={start}", told) == expected
     text = get(f"changes/?compact=true&after={start}").content.decode()

@@ -148,6 +148,7 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
         "pubsubpull_make_partition",
         "pubsubpull_present",
         "pubsubpull_settle",
+        "pubsubpull_uncapture",
     ]
 
 

@@ -22,7 +22,7 @@ AWAY = Retry(error="away", away=True)
 
 
 def row(version, key="1", op="U", old=None, new=None):
-    names = {"I": "insert", "U": "update", "D": "delete", "T": "truncate"}
+    names = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "O": "uncaptured"}
     head = json.dumps(
         {
             "version": version,
@@ -211,9 +211,10 @@ def test_a_key_that_is_refused_goes_no_further_and_the_others_do():
     assert receiver.taken == [1, 3, 5, 2, 4, 6], "none is sent twice"
 
 
-def test_a_truncate_waits_for_all_before_it_and_all_after_it_wait():
+@pytest.mark.parametrize("op", ["T", "O"])
+def test_a_change_of_a_whole_model_waits_for_all_before_it_and_all_after_it_wait(op):
     receiver = Receiver()
-    rows = [row(1, key="a"), row(2, key="b"), row(3, key=None, op="T"), row(4, key="a")]
+    rows = [row(1, key="a"), row(2, key="b"), row(3, key=None, op=op), row(4, key="a")]
     assert receiver.spread(rows, width=9) == Delivered()
     assert receiver.taken == [1, 2, 3, 4]
     receiver = Receiver(v2=REFUSED)

@@ -31,6 +31,7 @@ def test_these_names_are_public_and_each_is_there():
         "replicates",
         "resend",
         "restore",
+        "uncaptured",
         "unpublish",
     ]
     for name in pubsubpull.__all__:

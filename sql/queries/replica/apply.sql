@@ -2,7 +2,7 @@
 -- a unique value is free for the row that took it over. PostgreSQL reads each value by the input of the local column's own type.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
-    WHERE model = {source} AND n > {after} AND n <= {upto} AND op <> 'truncate' ORDER BY key, n DESC, version DESC
+    WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured') ORDER BY key, n DESC, version DESC
 ),
 page AS MATERIALIZED (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra}),
 gone AS (

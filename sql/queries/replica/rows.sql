@@ -2,5 +2,5 @@
 -- business: it goes whatever the row was, and of one that was erased nothing but the key may be known.
 SELECT n, data::text FROM (
     SELECT DISTINCT ON (key) n, op, data FROM pg_temp.pubsubpull_page
-    WHERE model = {source} AND n > {after} AND n <= {upto} AND op <> 'truncate' ORDER BY key, n DESC, version DESC
+    WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured') ORDER BY key, n DESC, version DESC
 ) AS latest WHERE op <> 'delete'

@@ -2,7 +2,7 @@
 -- values. Of a deleted row the values are not looked at.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
-    WHERE model = {source} AND n > {after} AND n <= {upto} AND op <> 'truncate' ORDER BY key, n DESC, version DESC
+    WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured') ORDER BY key, n DESC, version DESC
 ),
 page AS MATERIALIZED (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra})
 SELECT p.version, p.keep, {keys}, {values}

@@ -1,0 +1,117 @@
+"""What changed at a source while its capture was off comes to its replicas by a copy."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from django.db import connection
+
+import pubsubpull
+from pubsubpull import on_change
+from pubsubpull.replica import copying, follow, handlers
+from pubsubpull.replica.models import Parked, ReplicaState
+from tests.integration.test_replica_bulk import PLAIN
+from tests.integration.test_replica_follow import equal, write
+from tests.integration.test_replica_receive import page, put
+from tests.integration.test_replica_walks import only
+from tests.replicas import models as here
+from tests.shop import models as there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def load(*models):
+    """Change, add and delete rows unseen."""
+    with pubsubpull.uncaptured(*models, reason="load"):
+        if there.Customer in models:
+            there.Customer.objects.filter(name__lt="c5").update(name="unseen")
+            there.Customer.objects.bulk_create(there.Customer(name=f"new {n}") for n in range(3))
+        if there.Order in models:
+            there.Order.objects.filter(quantity__lt=5).delete()
+        if there.Stock in models:
+            with connection.cursor() as run:
+                run.execute("UPDATE shop_stock SET article = article + 100 WHERE warehouse = 'w'")
+
+
+@pytest.mark.parametrize("changes", [0, 1, 300])
+def test_a_replica_is_copied_again_and_ends_equal(follower, changes):
+    """As a small page, and as a backlog that comes compact; with changes that are captured around it."""
+    write()
+    follower.run_once()
+    there.Stock.objects.bulk_create(there.Stock(warehouse="before", article=n) for n in range(changes))
+    load(there.Customer, there.Order, there.Stock)
+    there.Stock.objects.bulk_create(there.Stock(warehouse="after", article=n) for n in range(changes))
+    follower.run_once()
+    equal()
+    assert set(ReplicaState.objects.values_list("state", flat=True)) == {"following"}
+    assert not ReplicaState.objects.filter(shape="").exists()
+
+
+def test_plain_replicas_too(follower, monkeypatch):
+    only(monkeypatch, *PLAIN)
+    write()
+    follower.run_once()
+    load(there.Customer, there.Order, there.Stock)
+    follower.run_once()
+    assert set(here.Customer.objects.values_list("id", "name")) == set(there.Customer.objects.values_list("id", "name"))
+    assert set(here.Stock.objects.values_list("article", flat=True)) == {*range(100, 105)}
+    assert here.Order.objects.count() == there.Order.objects.count() == 25
+
+
+def test_only_the_replicas_of_the_model_are_copied_again(follower):
+    write()
+    follower.run_once()
+    load(there.Stock)
+    look = follower._look()
+    with follower._known.client() as client:
+        while follower.step(client, look=look) and not (wanted := follower._look().to_copy()):
+            look = follower._look()
+    wanted = follower._look().to_copy()
+    assert {replica.source for replica in wanted.replicas} == {"shop.stock"}
+    follower.run_once()
+    equal()
+
+
+def test_what_is_switched_off_while_rows_are_copied_is_copied_once_more(shop):
+    write()
+    done = []
+
+    def in_between(progress: copying.Progress):
+        if not done and not progress.applying and progress.rows >= progress.expected > 0:
+            done.append(dataclasses.asdict(progress))
+            load(there.Customer, there.Order, there.Stock)
+
+    follow.Follower("shop", using="default", wait=0.2, progress=in_between).run_once()
+    assert done
+    equal()
+
+
+def test_handlers_are_told(follower):
+    came, some = [], []
+    on_change("shop.customer")(came.append)
+    on_change("shop.customer", ops=["insert"])(some.append)
+    try:
+        write()
+        follower.run_once()
+        load(there.Customer)
+        follower.run_once()
+        assert [(one.op, one.model, one.key, one.old, one.new) for one in came] == [
+            ("uncaptured", "shop.customer", None, None, None)
+        ]
+        assert some == []
+        equal()
+    finally:
+        handlers.forget(came.append)
+        handlers.forget(some.append)
+
+
+def test_a_notification_brings_it(follower):
+    write()
+    follower.run_once()
+    load(there.Customer)
+    assert put(page()).status_code == 204
+    assert ReplicaState.objects.filter(shape="", source="shop.customer").exists()
+    follower.run_once()
+    equal()
+    assert not Parked.objects.exists()
