@@ -51,7 +51,7 @@ KINDS = {
         "{by} may set session_replication_role, and have no trigger fire: "
         "REVOKE SET ON PARAMETER session_replication_role FROM {by}"
     ),
-    "overload": "{by} could be called in place of a function of pubsubpull: drop it",
+    "foreign": "the function {by} has a name as those of pubsubpull, and is none of them: drop it",
 }
 """What each kind of hole means, and what to do about it."""
 
@@ -95,11 +95,18 @@ def statements(role: str, *, owner: str | None, undo: bool, using: str) -> list[
 
 
 def run(todo: Sequence[str], *, using: str) -> None:
-    """Do it, all or nothing. Raises `OperationalError` where others' locks are in the way for long."""
+    """Do it, all or nothing. Raises `OperationalError` where others' locks are in the way for long.
+
+    Raises `ProtectionError` where others' functions are among the log's.
+    """
     with transaction.atomic(using):
         sql.run(using, sql.template("queries/audit/patience"))
         for statement in todo:
             sql.run(using, psql.SQL(statement))  # PostgreSQL itself has quoted it
+        # After the altered functions are made anew, so that each is known. What others made would by now be the log's
+        # owner's, and where it is SECURITY DEFINER, or a trigger calls it, run with that role's rights.
+        if foreign := _foreign(using):
+            raise exceptions.ProtectionError(f"Nothing was changed: {'; '.join(foreign)}.")
 
 
 def holes(role: str, *, using: str) -> list[str]:
@@ -116,8 +123,7 @@ def holes(role: str, *, using: str) -> list[str]:
         ]
     if writable := [one for one in tables(role, using=using) if one.writable and not one.owns]:
         found["right"] = [f"{role} may {', '.join(one.writable)} {one.name}" for one in writable]
-    if foreign := _functions(using).foreign:
-        found["overload"] = [KINDS["overload"].format(by=signature) for signature in foreign]
+    found["foreign"] = _foreign(using)
     return [text for texts in found.values() for text in _few(texts)]
 
 
@@ -140,6 +146,10 @@ def _compose(file: str, **parts: Any) -> psql.Composed:
         reachable=sql.compose("queries/audit/reachable", role=parts["role"]),
         **parts,
     )
+
+
+def _foreign(using: str) -> list[str]:
+    return _few([KINDS["foreign"].format(by=signature) for signature in _functions(using).foreign])
 
 
 def _functions(using: str) -> functions.State:

@@ -59,7 +59,7 @@ class State:
     moved: tuple[Function, ...]
     """Those among them that name another schema: the log's has been renamed."""
     foreign: tuple[str, ...]
-    """Signatures of others with the name of one of them, which could be called in its place."""
+    """Signatures of others whose names begin as those of the log's, which are not the log's own."""
 
 
 @functools.cache
@@ -81,7 +81,11 @@ def state(place: str, using: str) -> State:
     return State(
         differing=tuple(should[name] for name in sorted(wrong)),
         moved=tuple(should[name] for name in sorted(moved)),
-        foreign=tuple(one.signature for one in there if one.name in right and not one.like(should[one.name])),
+        foreign=tuple(
+            one.signature
+            for one in there
+            if one.name not in should or (one.name in right and not one.like(should[one.name]))
+        ),
     )
 
 

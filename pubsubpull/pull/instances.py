@@ -9,7 +9,7 @@ from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import keys, sizes, sql
+from pubsubpull.capture import keys, sizes, sql, tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ def page(
 
 def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, list[str]]:
     """Return about how many rows there are, and the keys that split them into at most so many ranges."""
+    tables.require_whole(publication, using)
     ordered = [psql.Identifier(name) for name in publication.key_columns]
     return split(publication, ordered=ordered, parts=psql.Literal(parts), using=using)
 

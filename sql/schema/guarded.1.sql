@@ -10,6 +10,8 @@ DECLARE
 BEGIN
     RETURN to_jsonb(data);
 EXCEPTION WHEN data_exception THEN
+    -- Asked anew: one of them may have been renamed, added or dropped since the trigger was told of them.
+    guarded := {schema}.pubsubpull_guarded_columns(relation);
     SELECT string_agg(format('($1).%I', attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
     WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname <> ALL (guarded);
     EXECUTE format('SELECT to_jsonb(x.*) FROM (SELECT %s) AS x', columns) INTO result USING data;

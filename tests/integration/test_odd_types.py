@@ -75,6 +75,28 @@ def test_json_however_deep_in_a_type_may_hold_what_jsonb_cannot(publish, kind, v
         pubsubpull.restore("shop.odd", insert.key, insert.id)
 
 
+def test_a_column_of_json_that_is_renamed_or_added_may_hold_it_too(publish):
+    run("CREATE TABLE odd (id bigserial PRIMARY KEY, c json, d json)")
+    publish(c=models.TextField(null=True), d=models.TextField(null=True))
+    run("ALTER TABLE odd RENAME COLUMN c TO e; ALTER TABLE odd DROP COLUMN d; ALTER TABLE odd ADD COLUMN f json")
+    run(f"INSERT INTO odd (e, f) VALUES ('{ZERO}', '{ZERO}')")
+    run("UPDATE odd SET e = NULL")
+    run("DELETE FROM odd")
+    insert, update, delete = Change.objects.filter(model="shop.odd")
+    assert insert.new == {"id": 1, "e": {"pubsubpull:json": ZERO}, "f": {"pubsubpull:json": ZERO}}
+    assert update.new == delete.old == {**insert.new, "e": None}
+
+
+def test_a_partition_that_is_emptied_may_have_held_it(publish):
+    run("CREATE TABLE odd (id bigint PRIMARY KEY, c json) PARTITION BY RANGE (id)")
+    run("CREATE TABLE odd_1 PARTITION OF odd FOR VALUES FROM (1) TO (10)")
+    publish(c=models.TextField(null=True))
+    run(f"INSERT INTO odd VALUES (1, '{ZERO}'), (2, '[1]')")
+    run("TRUNCATE odd_1")
+    deleted = {change.key: change.old for change in Change.objects.filter(model="shop.odd", op="D")}
+    assert deleted == {"1": {"id": 1, "c": {"pubsubpull:json": ZERO}}, "2": {"id": 2, "c": [1]}}
+
+
 @pytest.mark.parametrize("how", ["ALWAYS", "BY DEFAULT"])
 def test_a_deleted_row_of_an_identity_is_restored_with_its_key(publish, how):
     run(f"CREATE TABLE odd (id bigint GENERATED {how} AS IDENTITY PRIMARY KEY, text text)")

@@ -573,7 +573,20 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
             "CREATE FUNCTION pubsubpull_guarded(shop_customer, oid, text[]) RETURNS jsonb "
             "LANGUAGE sql AS 'SELECT NULL::jsonb'",
             "DROP FUNCTION pubsubpull_guarded(shop_customer, oid, text[])",
-            "pubsubpull_guarded(shop_customer,oid,text[]) could be called in place",
+            "the function pubsubpull_guarded(shop_customer,oid,text[]) has a name as those of pubsubpull",
+        ),
+        (
+            "CREATE TABLE psp_forged (id int); CREATE TRIGGER psp_t AFTER INSERT ON psp_forged REFERENCING NEW TABLE "
+            "AS new_rows EXECUTE FUNCTION pubsubpull_capture_insert('shop.customer', '{{id}}', '{{}}', '{{}}')",
+            "DROP TABLE psp_forged",
+            "the trigger psp_t on psp_forged is not pubsubpull's",
+        ),
+        (
+            "CREATE TABLE psp_forged (id int); CREATE TRIGGER psp_t AFTER INSERT ON psp_forged REFERENCING NEW TABLE "
+            "AS new_rows EXECUTE FUNCTION pubsubpull_capture_insert('shop.customer', '{{id}}', '{{}}', '{{}}'); "
+            "ALTER TABLE psp_forged OWNER TO psp_group",
+            "DROP TABLE psp_forged",
+            "psp_group owns psp_forged",
         ),
     ],
 )
@@ -615,6 +628,30 @@ def test_functions_that_the_role_had_altered_while_it_owned_them_are_made_anew()
     assert "CREATE OR REPLACE FUNCTION" in protect("--dry-run", "--owner", LOG)
     assert f"The log is append-only for {APP}." in protect("--owner", LOG)
     assert triggers.plan().actions == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["pubsubpull_mine()", "pubsubpull_present(integer)", "pubsubpull_guarded(record, oid, text[])"]
+)
+def test_no_function_that_others_put_among_the_logs_becomes_its_owners(name):
+    """Its trigger would go on firing, whoever may call it, and would have the rights of the log's owner."""
+    run(f"GRANT CREATE ON SCHEMA public TO {APP}")
+    with application():
+        result = "trigger" if name.endswith("()") else "text"
+        run(
+            f"CREATE FUNCTION public.{name} RETURNS {result} "
+            "LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
+        )
+    owner = "SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE proname LIKE 'pubsubpull\\_%' ORDER BY 1"
+    before = run(owner)
+    try:
+        said = protect("--owner", LOG)
+        assert "Nothing was changed: the function pubsubpull_" in said
+        assert "is none of them: drop it" in said
+        assert run(owner) == before
+    finally:
+        run(f"DROP FUNCTION public.{name}")
+    assert f"The log is append-only for {APP}." in protect("--owner", LOG)
 
 
 def test_an_overload_in_the_logs_schema_does_not_run_with_the_owners_rights():

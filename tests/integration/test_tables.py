@@ -194,6 +194,7 @@ READERS = {
     "one instance": lambda one: instances.one(one, "1", using="default"),
     "hashes": lambda one: hashes.of(one, None, using="default").rows(None, None, using="default"),
     "ranges": lambda one: hashes.of(one, None, using="default").ranges([(None, None)], using="default"),
+    "keys that share out the rows": lambda one: instances.ranges(one, parts=2, using="default"),
     "rows by key": lambda one: hashes.rows(one, ["1"], using="default"),
     "a dump": lambda one: dump.dump(one, io.BytesIO(), using="default"),
     "a baseline": lambda one: list(baseline.baseline("shop.odd", using="default")),

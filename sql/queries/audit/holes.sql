@@ -8,7 +8,7 @@ log AS (
 captured AS (
     SELECT DISTINCT c.oid, c.oid::regclass::text AS place, c.relowner
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid JOIN log l ON l.schema = p.pronamespace
-    WHERE t.tgname LIKE '00\_pubsubpull\_%' AND p.proname LIKE 'pubsubpull\_%'
+    WHERE p.proname LIKE 'pubsubpull\_%'
 ),
 -- The types of columns, and what these are made of.
 types AS (
@@ -64,6 +64,11 @@ SELECT kind, object, by FROM (
     FROM types t JOIN pg_cast k ON k.castsource = t.oid JOIN pg_proc p ON p.oid = k.castfunc JOIN reachable r ON r.oid = p.proowner
     UNION ALL
     SELECT 14, 'trigger', t.place, g.tgname::text FROM pg_trigger g JOIN tables t ON t.oid = g.tgrelid WHERE NOT g.tgisinternal
+    UNION ALL
+    -- One that was made while its maker might call the function goes on writing to the log, whatever it is told to write there.
+    SELECT 14, 'trigger', g.tgrelid::regclass::text, g.tgname::text
+    FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN log l ON l.schema = p.pronamespace
+    WHERE NOT g.tgisinternal AND p.proname LIKE 'pubsubpull\_%' AND g.tgname NOT LIKE '00\_pubsubpull\_%'
     UNION ALL
     SELECT 14, 'rule', t.place, w.rulename::text FROM pg_rewrite w JOIN tables t ON t.oid = w.ev_class
     UNION ALL
