@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import OperationalError, ProgrammingError
 from django.http import HttpResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from psycopg.errors import QueryCanceled, UndefinedFunction, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, QueryCanceled, UndefinedFunction, UndefinedTable
 
 from pubsubpull import exceptions
 
@@ -135,8 +135,10 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
         case OperationalError():
             slow = isinstance(error.__cause__, QueryCanceled)
             return unavailable(TOOK_TOO_LONG if slow else "The database does not answer. Try again.")
-        case ProgrammingError() if _without_log(error):
+        case ProgrammingError() if _is_of_log(error, UndefinedTable, UndefinedFunction):
             return unavailable("The service's change log is not there. Its operator runs: manage.py migrate")
+        case ProgrammingError() if _is_of_log(error, InsufficientPrivilege):
+            return unavailable("The service's role lacks a right on its change log. manage.py check says which.")
     return None
 
 
@@ -147,9 +149,8 @@ def unavailable(detail: str) -> Problem:
     )
 
 
-def _without_log(error: ProgrammingError) -> bool:
-    missing = isinstance(error.__cause__, UndefinedTable | UndefinedFunction)
-    return missing and "pubsubpull_" in next(iter(str(error).splitlines()), "")
+def _is_of_log(error: ProgrammingError, *kinds: type[Exception]) -> bool:
+    return isinstance(error.__cause__, kinds) and "pubsubpull_" in next(iter(str(error).splitlines()), "")
 
 
 def install(api: NinjaAPI) -> None:

@@ -249,3 +249,16 @@ def test_a_renamed_part_of_a_key_goes_on_being_that_part(level):
     assert sorted(found[2:4]) == [("U", key) for key in keys]
     assert found[4] == ("U", keys[0])
     assert sorted(found[5:]) == [("D", key) for key in keys]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_renamed_key_that_is_no_primary_key_goes_on_being_the_key(level):
+    publish(Customer, level)
+    alter("DROP CONSTRAINT shop_customer_pkey CASCADE", table="shop_customer")
+    alter("ADD COLUMN number integer NOT NULL DEFAULT 0, ADD UNIQUE (id, number)", table="shop_customer")
+    alter("ADD UNIQUE (id)", table="shop_customer")
+    alter("RENAME id TO uid", table="shop_customer")
+    write("name", table="shop_customer", key="uid")
+    changes = list(Change.objects.filter(model="shop.customer"))
+    assert [change.op for change in changes] == list("IIIIUUUUUDDDD")
+    assert all(change.key == str((change.new or change.old)["uid"]) for change in changes)
