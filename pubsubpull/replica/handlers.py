@@ -110,7 +110,7 @@ def all_handlers() -> list[Handler]:
 
 def forget(call: Any) -> None:
     """Take a handler back."""
-    _handlers[:] = [handler for handler in _handlers if handler.call is not call]
+    _handlers[:] = [handler for handler in _handlers if handler.call != call]
 
 
 def of(follows: Follows) -> list[Handler]:
