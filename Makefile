@@ -24,7 +24,7 @@ demo: $(VENV)/.demo ## see it work: an example service, its changes and who rece
 
 test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
 	@rm -f .coverage .coverage.*
-	@$(RUN) -m coverage run -m pytest $(if $(DATABASE_URL),,--numprocesses 2) $(ARGS)
+	@$(RUN) -m coverage run -m pytest $(if $(DATABASE_URL),,--numprocesses 2 --dist worksteal) $(ARGS)
 	@$(RUN) -m coverage combine --quiet
 	@$(if $(ARGS),$(RUN) -m coverage report --fail-under=0 >/dev/null,$(RUN) -m coverage report)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
-SHARE = 0.05
-"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
+SHARE = 0.02
+"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.02 s."""
 ASK = 0.5
 """How often it is asked whether those who wait may still have what they wait for, in seconds."""
 LINGER = 1.0
