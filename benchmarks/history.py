@@ -14,7 +14,7 @@ import pubsubpull
 from benchmarks import measure, pages, services, sql
 from benchmarks.models import Captured
 from pubsubpull import exceptions
-from pubsubpull.capture import feed, partitions
+from pubsubpull.log import feed, partitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

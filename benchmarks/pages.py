@@ -110,7 +110,7 @@ def _execute(name: str, **parts: object) -> None:
 
 def subscriptions(many: int, changes: int) -> None:
     """Make subscriptions that stand at places of their own all over the log, a fifth of them failing."""
-    from pubsubpull.capture import feed
+    from pubsubpull.log import feed
     from pubsubpull.models import Subscription
 
     consumer, _ = services.consumer()
@@ -142,7 +142,7 @@ def subscriptions(many: int, changes: int) -> None:
 def samples() -> None:
     """Put a day of samples there, as many as are kept."""
     from pubsubpull.models import Sample
-    from pubsubpull.subscribe import samples
+    from pubsubpull.operate import samples
 
     samples.take("default")
     last = Sample.objects.get()

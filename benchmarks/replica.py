@@ -16,8 +16,9 @@ from django.test import signals
 from psycopg import sql as psql
 
 from benchmarks import broker, cqrs, measure, models, services, sql
-from pubsubpull.replica import compare, follow
+from pubsubpull.replica import follower
 from pubsubpull.replica import services as replicas
+from pubsubpull.replica.compare import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -139,8 +140,8 @@ def _whole(rows: int, bench: Bench) -> tuple[float, float, float]:
     """Copy all rows, compare them, and follow a fifth as many changes: rows/s, seconds, changes/s."""
     sql.run(sql.compose("insert_rows", table=services.TABLE, count=rows))
     sql.run(sql.compose("analyze"))
-    follower = follow.Follower("bench", using="default")
-    copied = measure.timed(follower.run_once)
+    following = follower.Follower("bench", using="default")
+    copied = measure.timed(following.run_once)
     bench.say(f"copied {rows:,} rows in {copied:.1f} s")
     sql.run(sql.compose("analyze"))
     compared = measure.timed(_compare)
@@ -149,14 +150,14 @@ def _whole(rows: int, bench: Bench) -> tuple[float, float, float]:
     taken = []
     for _ in range(ROUNDS):
         sql.run(sql.compose("touch_rows", table=services.TABLE, count=changes))
-        taken.append(measure.timed(follower.run_once))
+        taken.append(measure.timed(following.run_once))
         bench.say(f"followed {changes:,} changes in {taken[-1]:.1f} s")
     return rows / copied, compared, changes / statistics.median(taken)
 
 
 def _compare() -> None:
     with replicas.get("bench").client() as client:
-        found = compare.compare(compare.get("benchmarks.copied"), client, using="default")
+        found = judge.compare(judge.get("benchmarks.copied"), client, using="default")
     if found.differences or found.suspects:
         raise AssertionError(f"{found.suspects} rows differ")
 

@@ -12,8 +12,8 @@ from django.db import connection
 from benchmarks import measure, sql
 from benchmarks.models import Captured
 from pubsubpull import conf
-from pubsubpull.capture import feed, partitions
-from pubsubpull.subscribe import maintenance
+from pubsubpull.log import feed, partitions
+from pubsubpull.operate import maintenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -86,7 +86,7 @@ def until(condition: Callable[[], Any], running: Processes, *, tick: float = 0.0
 
 def changes(count: int) -> None:
     """Write `count` changes into an empty log: half of them inserts, half updates."""
-    from pubsubpull.capture import feed
+    from pubsubpull.log import feed
 
     for tables in ("benchmarks_captured", LOG):  # emptying a table is a change, too
         sql.run(sql.compose("empty", tables=psql.SQL(tables)))
@@ -105,6 +105,6 @@ def consumer() -> tuple[Consumer, str]:
 
 def subscribe(consumer_: Consumer, name: str, callback: str, *, batch: int, after: str = "start") -> None:
     """Make a subscription."""
-    from pubsubpull.subscribe import subscriptions
+    from pubsubpull.subscriptions import service
 
-    subscriptions.put(consumer_, name, subscriptions.Wish(callback=callback, models=[MODEL], batch=batch, after=after))
+    service.put(consumer_, name, service.Wish(callback=callback, models=[MODEL], batch=batch, after=after))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from pubsubpull.audit import context as audit
-from pubsubpull.audit import requests
+from pubsubpull.audit.context import context as audit
+from pubsubpull.audit.context import requests
 
 from . import streams
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from pubsubpull.audit.context import Context
+    from pubsubpull.audit.context.context import Context
 
 
 class RequestMiddleware:
@@ -36,9 +36,9 @@ class RequestMiddleware:
             self.process_view = self._history
 
     def _history(self, request: HttpRequest, *_: Any) -> HttpResponseBase | None:
-        from pubsubpull.pages import everywhere
+        from pubsubpull.pages import history_for_all
 
-        return everywhere.answer(request)
+        return history_for_all.answer(request)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:  # noqa: D102
         if self.is_async:

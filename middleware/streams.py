@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.http import StreamingHttpResponse
 
-from pubsubpull.audit import context as audit
+from pubsubpull.audit.context import context as audit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from pubsubpull.audit.context import Context
+    from pubsubpull.audit.context.context import Context
 
 END = object()
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from pubsubpull.capture.registry import publish, unpublish
 
 if TYPE_CHECKING:
-    from pubsubpull.audit.context import context
-    from pubsubpull.audit.history import history
-    from pubsubpull.audit.moments import as_of
-    from pubsubpull.audit.requests import annotate
-    from pubsubpull.audit.restore import restore
-    from pubsubpull.audit.uncaptured import uncaptured
+    from pubsubpull.audit.context.context import context
+    from pubsubpull.audit.context.requests import annotate
+    from pubsubpull.audit.context.uncaptured import uncaptured
+    from pubsubpull.audit.history.history import history
+    from pubsubpull.audit.history.moments import as_of
+    from pubsubpull.audit.history.restore import restore
+    from pubsubpull.log.resend import resend
     from pubsubpull.pull.client import Client
-    from pubsubpull.pull.resend import resend
     from pubsubpull.replica.declared import VERSION, constant
     from pubsubpull.replica.declaring import replicates
     from pubsubpull.replica.handlers import on_change
@@ -41,16 +41,16 @@ __version__ = version("pubsubpull")
 _LAZY = {
     "Client": "pubsubpull.pull.client",
     "VERSION": "pubsubpull.replica.declared",
-    "annotate": "pubsubpull.audit.requests",
-    "as_of": "pubsubpull.audit.moments",
+    "annotate": "pubsubpull.audit.context.requests",
+    "as_of": "pubsubpull.audit.history.moments",
     "constant": "pubsubpull.replica.declared",
-    "context": "pubsubpull.audit.context",
-    "history": "pubsubpull.audit.history",
+    "context": "pubsubpull.audit.context.context",
+    "history": "pubsubpull.audit.history.history",
     "on_change": "pubsubpull.replica.handlers",
     "replicates": "pubsubpull.replica.declaring",
-    "resend": "pubsubpull.pull.resend",
-    "restore": "pubsubpull.audit.restore",
-    "uncaptured": "pubsubpull.audit.uncaptured",
+    "resend": "pubsubpull.log.resend",
+    "restore": "pubsubpull.audit.history.restore",
+    "uncaptured": "pubsubpull.audit.context.uncaptured",
 }
 
 

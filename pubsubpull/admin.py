@@ -12,12 +12,12 @@ from django.http import HttpResponseNotAllowed
 from django.urls import path
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import history
+from pubsubpull.audit.history import history
 from pubsubpull.capture import registry
-from pubsubpull.capture.models import Change
-from pubsubpull.pages import aside, operators, restoring, sight, views
-from pubsubpull.pull import resend
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.log import resend
+from pubsubpull.log.models import Change
+from pubsubpull.pages import dead_letters, operators, restoring, sight, views
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
     import uuid
@@ -185,7 +185,7 @@ class SubscriptionAdmin(SubscriptionBase):
         """Show what is set aside."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return aside.page(request, self.admin_site, id_, may_change=self.has_change_permission(request))
+        return dead_letters.page(request, self.admin_site, id_, may_change=self.has_change_permission(request))
 
     def retry_view(self, request: HttpRequest, id_: uuid.UUID, failure: int) -> HttpResponse:
         """Have a change that is set aside sent again."""
@@ -193,7 +193,7 @@ class SubscriptionAdmin(SubscriptionBase):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        one, answer = aside.retry(request, self.admin_site, id_, failure)
+        one, answer = dead_letters.retry(request, self.admin_site, id_, failure)
         self.log_change(request, one, f"retry change {failure}")
         return answer
 
@@ -201,7 +201,7 @@ class SubscriptionAdmin(SubscriptionBase):
         """Ask whether a change that is set aside is to be dropped, and drop it."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        one, answer = aside.drop(request, self.admin_site, id_, failure)
+        one, answer = dead_letters.drop(request, self.admin_site, id_, failure)
         if one is not None:
             self.log_change(request, one, f"drop change {failure}")
         return answer

@@ -16,12 +16,13 @@ class PubSubPullConfig(AppConfig):
         from django.db.models.signals import post_migrate, pre_migrate
 
         from pubsubpull import checks  # noqa: F401
-        from pubsubpull.audit import tasks, wrapper
+        from pubsubpull.audit.context import announce, tasks
         from pubsubpull.capture import checks as capture_checks  # noqa: F401
-        from pubsubpull.capture import migrating, unmigrated
+        from pubsubpull.capture import unmigrated
+        from pubsubpull.log import migrating
         from pubsubpull.replica import checks as replica_checks  # noqa: F401
 
-        connection_created.connect(wrapper.connect, dispatch_uid="pubsubpull.context")
+        connection_created.connect(announce.connect, dispatch_uid="pubsubpull.context")
         tasks.connect()
         pre_migrate.connect(migrating.before, sender=self, dispatch_uid="pubsubpull.triggers")
         pre_migrate.connect(unmigrated.before_migrate, sender=self, dispatch_uid="pubsubpull.unmigrated")

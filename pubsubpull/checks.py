@@ -13,8 +13,8 @@ from django.utils.module_loading import import_string
 
 from pubsubpull import conf
 from pubsubpull.capture import registry, sql, triggers
+from pubsubpull.operate import labels
 from pubsubpull.pull import server
-from pubsubpull.subscribe import labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

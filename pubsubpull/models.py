@@ -1,10 +1,10 @@
 """All of the app's models, from where each belongs."""
 
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change, History, Log
+from pubsubpull.log.models import Change, History, Log
 from pubsubpull.pull.models import Consumer
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange, Parked, ReplicaState
-from pubsubpull.subscribe.models import Counter, Failure, Host, Sample, SigningKey, Subscription, Worker
+from pubsubpull.subscriptions.models import Counter, Failure, Host, Sample, SigningKey, Subscription, Worker
 
 __all__ = [
     "Change",

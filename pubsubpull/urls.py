@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from django.urls import URLPattern, re_path
 
 import pubsubpull
-from pubsubpull import operate
-from pubsubpull.pull import api as pull
-from pubsubpull.pull import audit_api, consumers, document, hashes_api, held, limits, problems
-from pubsubpull.subscribe import api as subscribe
-from pubsubpull.subscribe import failures_api, webhooks
+from pubsubpull.operate import api as operate
+from pubsubpull.pull import consumers, held_calls, limits, problems
+from pubsubpull.pull.api import audit, hashes, openapi
+from pubsubpull.pull.api import pages as pull
+from pubsubpull.subscriptions import api as subscriptions
+from pubsubpull.subscriptions import dead_letters_api
+from pubsubpull.subscriptions import openapi as pushed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,7 @@ def nowhere(_request: HttpRequest) -> HttpResponse:
 
 nowhere.csrf_exempt = True  # type: ignore[attr-defined]  # it does nothing, whoever asks
 
-api = document.Api(
+api = openapi.Api(
     title="pubsubpull",
     version=pubsubpull.__version__,
     description="The changes of this service: pulled in pages, or pushed to a callback.",
@@ -49,21 +51,21 @@ api = document.Api(
     docs_decorator=documented,
     urls_namespace="pubsubpull",
 )
-api.pushed = webhooks.pushed()
+api.pushed = pushed.pushed()
 problems.install(api)
-api.add_router("", audit_api.router, tags=["audit"])  # its addresses are longer, and so go first
+api.add_router("", audit.router, tags=["audit"])  # its addresses are longer, and so go first
 api.add_router("", pull.router, tags=["pull"])
-api.add_router("", hashes_api.router, tags=["compare"])
+api.add_router("", hashes.router, tags=["compare"])
 api.add_router("", operate.router, tags=["operate"])
-api.add_router("/keys", subscribe.keys_router, tags=["subscribe"])
-api.add_router("/subscriptions", subscribe.router, tags=["subscribe"])
-api.add_router("/subscriptions", failures_api.router, tags=["subscribe"])
+api.add_router("/keys", subscriptions.keys_router, tags=["subscribe"])
+api.add_router("/subscriptions", subscriptions.router, tags=["subscribe"])
+api.add_router("/subscriptions", dead_letters_api.router, tags=["subscribe"])
 
 patterns, _, _ = api.urls
 for pattern in patterns:
     pattern.callback = problems.as_problems(limits.bounded(pattern.callback))  # type: ignore[arg-type]
     if isinstance(pattern, URLPattern) and str(pattern.pattern) == "changes/":
-        pattern.callback = held.held(pattern.callback, api.on_exception)
-        pattern.__class__ = held.HeldPattern  # ninja makes the patterns
+        pattern.callback = held_calls.held(pattern.callback, api.on_exception)
+        pattern.__class__ = held_calls.HeldPattern  # ninja makes the patterns
 app_name = "pubsubpull"
 urlpatterns = [*patterns, re_path("", nowhere)]

@@ -7,8 +7,8 @@ import dataclasses
 import threading
 
 from pubsubpull import conf
-from pubsubpull.subscribe import worker
-from pubsubpull.subscribe.transport import RecordingTransport
+from pubsubpull.delivery import worker
+from pubsubpull.transports.http.transport import RecordingTransport
 
 SETTINGS = conf.Settings(
     LEASE=10, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from pubsubpull.subscribe import signing
+from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
     from example.demo.display import Display

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from pubsubpull.capture.readonly import ReadOnlyModel
+from pubsubpull.log.readonly import ReadOnlyModel
 
 
 class Request(ReadOnlyModel):

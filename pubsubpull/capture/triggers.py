@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 from psycopg import sql as psql
 
 from pubsubpull import conf
-from pubsubpull.capture import functions, patience, registry, sql, tables
+from pubsubpull.capture import functions, lock_retries, registry, sql, tables
 from pubsubpull.capture.arguments import Arguments
 
 if TYPE_CHECKING:
@@ -253,15 +253,15 @@ def perform(
             for action in tables[table]:
                 _do(action, using)
 
-        return patience.change(table, work, mode=mode, using=using)
+        return lock_retries.change(table, work, mode=mode, using=using)
 
     def waiting(left: list[tuple[str, str]]) -> None:
         for schema, table in left:
-            held = patience.holders((schema, table), using) or "others, one after the other,"
+            held = lock_retries.holders((schema, table), using) or "others, one after the other,"
             say(f"pubsubpull: the triggers of {schema}.{table} wait for {held} to let go of it")
 
     within = conf.get().LOCK_WAIT if wait is None else wait
-    left = set(patience.each(tables, attempt, within=within, waiting=waiting))
+    left = set(lock_retries.each(tables, attempt, within=within, waiting=waiting))
     for schema, table in sorted(left):
         say(
             f"pubsubpull: the triggers of {schema}.{table} are as they were: for {within:g} s others had it locked. "

@@ -2,8 +2,8 @@
 
 from django.db import migrations, models
 
-from pubsubpull.capture import jsontext
 from pubsubpull.capture.operations import RunFiles
+from pubsubpull.wire import jsontext
 
 
 class Migration(migrations.Migration):

@@ -6,8 +6,8 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-from pubsubpull.capture import jsontext
 from pubsubpull.capture.operations import RunFiles
+from pubsubpull.wire import jsontext
 
 
 class Migration(migrations.Migration):

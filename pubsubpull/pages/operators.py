@@ -13,10 +13,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import clock, feed, partitions
+from pubsubpull.base import times
+from pubsubpull.capture import clock
+from pubsubpull.log import feed, partitions
+from pubsubpull.operate import actions
 from pubsubpull.pages import state
-from pubsubpull.subscribe import operators, subscriptions, times
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
     import uuid
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
 
 ACTIONS = {
-    "pause": operators.pause,
-    "resume": operators.resume,
-    "enable": operators.enable,
-    "retry": operators.retry,
+    "pause": actions.pause,
+    "resume": actions.resume,
+    "enable": actions.enable,
+    "retry": actions.retry,
 }
 REFRESH = 10
 """How often the page fetches itself, in seconds."""
@@ -108,7 +111,7 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
     form = RewindForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            operators.rewind(one, form.to)
+            actions.rewind(one, form.to)
         except exceptions.SubscriptionError as error:
             form.add_error("cursor", error.reason)
         except exceptions.CursorExpired as error:
@@ -123,7 +126,7 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
         "opts": Subscription._meta,
         "one": one,
         "form": form,
-        "lag": subscriptions.lag(one, present),
+        "lag": service.lag(one, present),
         "oldest": None if oldest is None else times.moment(oldest),
         "zone": timezone.get_current_timezone_name(),
         "query": request.GET.urlencode(),

@@ -12,7 +12,7 @@ from django.db import models
 from django.http import Http404, HttpResponseRedirect
 
 from pubsubpull import exceptions
-from pubsubpull.audit import history, restore
+from pubsubpull.audit.history import history, restore
 from pubsubpull.pages import sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
 

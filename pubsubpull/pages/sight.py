@@ -9,7 +9,7 @@ from django.db import DataError
 from django.http import Http404
 
 from pubsubpull import exceptions
-from pubsubpull.audit import history
+from pubsubpull.audit.history import history
 from pubsubpull.capture import registry
 
 if TYPE_CHECKING:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Count
 
-from pubsubpull.capture import feed
-from pubsubpull.pages import charts, pictures, tables
-from pubsubpull.subscribe import hosts, metrics, operators
-from pubsubpull.subscribe.models import SERVED, Host, Subscription, Worker
+from pubsubpull.delivery import hosts
+from pubsubpull.log import feed
+from pubsubpull.operate import actions as operate_actions
+from pubsubpull.operate import metrics
+from pubsubpull.pages import charts, sparklines, tables
+from pubsubpull.subscriptions.models import SERVED, Host, Subscription, Worker
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
     from collections.abc import Iterable
 
-    from pubsubpull.capture.feed import Present
     from pubsubpull.conf import Settings
+    from pubsubpull.log.feed import Present
 
 PAGE = 50
 """Subscriptions on a page."""
@@ -117,7 +119,7 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
         tables=tables.read(since, using),
         workers=list(Worker.objects.using(using).filter(expires__gt=now).order_by("name")),
         hosts=_hosts(settings),
-        charts=pictures.draw(now, using),
+        charts=sparklines.draw(now, using),
     )
 
 
@@ -130,7 +132,7 @@ def actions(state: str) -> tuple[str, ...]:
         found.append("pause")
     if state == Subscription.State.PAUSED:
         found.append("resume")
-    if state in operators.ENDED:
+    if state in operate_actions.ENDED:
         found.append("enable")
     return tuple(found)
 

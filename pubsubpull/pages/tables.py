@@ -7,9 +7,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from pubsubpull.capture import sql, triggers
+from pubsubpull.operate import samples
 from pubsubpull.pages import charts
-from pubsubpull.subscribe import samples
-from pubsubpull.subscribe.models import Sample
+from pubsubpull.subscriptions.models import Sample
 
 if TYPE_CHECKING:
     from pubsubpull.capture.triggers import Plan

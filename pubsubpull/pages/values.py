@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 
-from pubsubpull.capture import jsontext, registry
+from pubsubpull.capture import registry
 from pubsubpull.pages import texts
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from django.db.models import Model, QuerySet
 
-    from pubsubpull.audit.history import Entry
+    from pubsubpull.audit.history.history import Entry
 
 Names = dict[tuple[str, str, str], str]
 """What related objects are called, by their model, the column that they are named by, and its value."""

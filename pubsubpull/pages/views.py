@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import dateparse, timezone
 
 from pubsubpull import exceptions
-from pubsubpull.audit import export, history
+from pubsubpull.audit.history import export, history
 from pubsubpull.capture import registry
 from pubsubpull.pages import restoring, sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now

@@ -6,12 +6,12 @@ import functools
 import time
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from pubsubpull.capture.cursor import Cursor
+    from pubsubpull.log.cursor import Cursor
 
 FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""

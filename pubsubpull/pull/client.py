@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin
 import requests
 
 from pubsubpull import exceptions
-from pubsubpull.pull import calling, parts
+from pubsubpull.pull import client_calls, client_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,11 +78,11 @@ class Client:
     error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 30.0, largest: int = calling.LARGEST) -> None:
-        self.url = parts.base(url)
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0, largest: int = client_calls.LARGEST) -> None:
+        self.url = client_checks.base(url)
         self.timeout = timeout
         self.largest = largest
-        self._session = calling.session(parts.sendable(token))
+        self._session = client_calls.session(client_checks.sendable(token))
 
     def __repr__(self) -> str:
         return f"<Client {self.url}>"
@@ -123,7 +123,11 @@ class Client:
         `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
         without the row before.
         """
-        given = {"models": None if models is None else ",".join(parts.labels(models)), "after": after, "limit": limit}
+        given = {
+            "models": None if models is None else ",".join(client_checks.labels(models)),
+            "after": after,
+            "limit": limit,
+        }
         more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})
         found = self.get("changes/", params=given | more, timeout=self.timeout + wait)
         items = tuple(Change(**item) for item in found["items"])
@@ -142,7 +146,7 @@ class Client:
 
         Store each page's `cursor` with what you made of the page, and begin with it the next time.
         """
-        models = None if models is None else parts.labels(models)
+        models = None if models is None else client_checks.labels(models)
         while True:
             page = self.changes(models, after, limit=limit, wait=wait, old=old)
             after = page.cursor
@@ -167,7 +171,7 @@ class Client:
         `options` are those of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`,
         `format`.
         """
-        body = {"callback": callback, "models": parts.labels(models), **options}
+        body = {"callback": callback, "models": client_checks.labels(models), **options}
         return self._call("PUT", f"subscriptions/{quote(name, safe='')}/", json=body)
 
     def unsubscribe(self, name: str) -> None:
@@ -195,14 +199,14 @@ class Client:
         """GET as `get` does, and return the body as it came: PostgreSQL's own JSON."""
         answer = self._answer("GET", url, **options)
         if answer.status_code != 200:
-            parts.result(answer)
+            client_checks.result(answer)
         try:
             return answer.content.decode()
         except UnicodeDecodeError as error:
             raise exceptions.ServiceError(f"{self.url} gave what is no text in UTF-8.") from error
 
     def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        return parts.result(self._answer(method, url, **options))
+        return client_checks.result(self._answer(method, url, **options))
 
     def _answer(self, method: str, url: str, **options: Any) -> requests.Response:
         address = urljoin(self.url, url)
@@ -210,6 +214,6 @@ class Client:
             raise exceptions.ServiceError(f"{address} is not below {self.url}: the token is not sent there.")
         options.setdefault("timeout", self.timeout)
         try:
-            return calling.call(self._session, method, address, largest=self.largest, **options)
+            return client_calls.call(self._session, method, address, largest=self.largest, **options)
         except requests.RequestException as error:
             raise exceptions.Unavailable(f"{self.url} does not answer: {type(error).__name__}.") from error

@@ -14,9 +14,11 @@ import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import clock, feed, jsontext
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.capture import clock
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import instances
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import sizes, sql
+from pubsubpull.capture import sql
+from pubsubpull.log import sizes
 from pubsubpull.pull import instances
 
 if TYPE_CHECKING:

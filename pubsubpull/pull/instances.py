@@ -9,7 +9,8 @@ from django.db import DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.capture import keys, sizes, sql, tables
+from pubsubpull.capture import keys, sql, tables
+from pubsubpull.log import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 from django.db import connections
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed, sql
+from pubsubpull.capture import sql
+from pubsubpull.log import feed
 from pubsubpull.pull import problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pubsubpull.capture.cursor import Cursor
-    from pubsubpull.capture.feed import Found, Page, Present
+    from pubsubpull.log.cursor import Cursor
+    from pubsubpull.log.feed import Found, Page, Present
     from pubsubpull.pull.models import Consumer
 
 FIRST, LONGEST = 0.0005, 0.25

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
+from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica import apply, blame, declared, handlers, parked, place, small, statement
+from pubsubpull.replica import constraint_errors, declared, handlers, parked, positions
+from pubsubpull.replica.appliers import single_message, staged, statements
 from pubsubpull.replica.away import is_away
 from pubsubpull.replica.pages import Spool, up_to_now
-from pubsubpull.subscribe.threads import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pubsubpull.replica.declared import Follows
     from pubsubpull.replica.pages import Page
-    from pubsubpull.replica.place import Place, Standing
+    from pubsubpull.replica.positions import Place, Standing
 
 
 def advance(
@@ -33,7 +34,7 @@ def advance(
     transaction; if that was not enough, twice as many as there are. A page after which there was no more holds whole
     transactions, so this ends there. Returned is the last page. Raises `ReplicaFailed`.
     """
-    if small.advance(standing, page, using=using):
+    if single_message.advance(standing, page, using=using):
         return page
     last, count, one_by_one = page, 1, False
     with contextlib.closing(Spool(page)) as pages:
@@ -42,19 +43,19 @@ def advance(
                 done = _advance(standing, pages, using=using, one_by_one=one_by_one)
             except IntegrityError as error:
                 state = getattr(error.__cause__, "sqlstate", None)
-                failed = blame.blamed(standing.replicas, error, using=using)
-                if state == blame.FOREIGN_KEY and failed.needs is None and last.more and following:
+                failed = constraint_errors.blamed(standing.replicas, error, using=using)
+                if state == constraint_errors.FOREIGN_KEY and failed.needs is None and last.more and following:
                     for _ in range(count):
                         if last.more:
                             last = following(last.cursor)
                             pages.add(last)
                     count *= 2
-                elif state == blame.UNIQUE and not one_by_one:
+                elif state == constraint_errors.UNIQUE and not one_by_one:
                     one_by_one = True  # a unique value that went from row to row within the page
                 else:
                     raise failed from error
-            except apply.Unreadable as error:
-                raise blame.unreadable(standing.replicas, pages, error, using=using) from error
+            except staged.Unreadable as error:
+                raise constraint_errors.unreadable(standing.replicas, pages, error, using=using) from error
             else:
                 return last if done else None
 
@@ -66,13 +67,13 @@ def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) 
     with transaction.atomic(using):
         locked, *columns = sql.run_each(
             using,
-            place.locking(standing.service),
-            *map(statement.table_columns, tables),
-            place.moving(standing.replicas, pages.cursor),
-            *apply.opening(relaxed=relaxed),
+            positions.locking(standing.service),
+            *map(statements.table_columns, tables),
+            positions.moving(standing.replicas, pages.cursor),
+            *staged.opening(relaxed=relaxed),
         )
-        places = place.by_name(locked)
-        if not place.stand(standing, places):
+        places = positions.by_name(locked)
+        if not positions.stand(standing, places):
             transaction.set_rollback(True, using)
             return False
         types = {replica.name: dict(found) for replica, found in zip(tables, columns, strict=False)}
@@ -131,7 +132,7 @@ def meeting(main: Standing, lates: Sequence[Late], pull: Callable[[list[str], st
         coming: list[Coming] = []
         for late in lates:
             brought = gathered(late.standing, late.start)
-            beyond = {version for page in pulled(late.standing, found.cursor) for version in apply.versions(page)}
+            beyond = {version for page in pulled(late.standing, found.cursor) for version in staged.versions(page)}
             coming.append(Coming(late=late, pages=brought, beyond=beyond))
         yield Meeting(main=main, pages=found, coming=coming)
 
@@ -147,13 +148,13 @@ def join(meeting: Meeting, *, using: str) -> bool:
         try:
             return _join(meeting, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
-            if one_by_one or getattr(error.__cause__, "sqlstate", None) != blame.UNIQUE:
+            if one_by_one or getattr(error.__cause__, "sqlstate", None) != constraint_errors.UNIQUE:
                 late = [replica for coming in meeting.coming for replica in coming.late.standing.replicas]
-                raise blame.blamed([*late, *meeting.main.replicas], error, using=using) from error
+                raise constraint_errors.blamed([*late, *meeting.main.replicas], error, using=using) from error
             one_by_one = True
-        except apply.Unreadable as error:
+        except staged.Unreadable as error:
             standing, given = _whose(meeting, error.name)
-            raise blame.unreadable(standing.replicas, given, error, using=using) from error
+            raise constraint_errors.unreadable(standing.replicas, given, error, using=using) from error
 
 
 def _whose(meeting: Meeting, name: str) -> tuple[Standing, Spool]:
@@ -165,22 +166,23 @@ def _whose(meeting: Meeting, name: str) -> tuple[Standing, Spool]:
 def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
     main, end = meeting.main, meeting.pages.cursor
     with transaction.atomic(using):
-        places = place.locked(main.service, using)
+        places = positions.locked(main.service, using)
         lates = [coming.late for coming in meeting.coming]
         if not (
-            place.stand(main, places) and all(place.stand(one.standing, places, follow=not one.first) for one in lates)
+            positions.stand(main, places)
+            and all(positions.stand(one.standing, places, follow=not one.first) for one in lates)
         ):
             return False
         for coming in meeting.coming:
             if coming.late.first:
                 coming.late.first()
-            place.move(coming.late.standing.replicas, end, using=using)
-        place.move(main.replicas, end, using=using)
-        apply.open_page(using)
+            positions.move(coming.late.standing.replicas, end, using=using)
+        positions.move(main.replicas, end, using=using)
+        staged.open_page(using)
         left_out = parked.hold(main, meeting.pages, using=using)
         apply_pages(main, meeting.pages, places, using=using, one_by_one=one_by_one, left_out=left_out)
         for coming in meeting.coming:
-            apply.open_page(using)
+            staged.open_page(using)
             late, beyond = coming.late.standing, list(coming.beyond)
             beyond += parked.hold(late, coming.pages, using=using)
             apply_pages(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
@@ -199,11 +201,11 @@ def apply_pages(
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
     try:
-        laid = apply.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
+        laid = staged.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
     except Exception as error:
         if is_away(error):
             raise
-        raise apply.Unreadable(standing.replicas[0].name, first_line(error)) from error
+        raise staged.Unreadable(standing.replicas[0].name, first_line(error)) from error
     for replica in standing.replicas:
         if found := laid.get(replica.source):
             known = (types or {}).get(replica.name)
@@ -216,7 +218,7 @@ def apply_to(
     replica: Follows,
     known_absent: Collection[str],
     *,
-    laid: apply.Laid | None = None,
+    laid: staged.Laid | None = None,
     types: Mapping[str, str] | None = None,
     using: str,
     one_by_one: bool = False,
@@ -229,7 +231,7 @@ def apply_to(
     if not isinstance(replica, declared.Replica):
         return frozenset()
     try:
-        has = apply.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)
+        has = staged.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)
     except Exception as error:
         if isinstance(error, IntegrityError | exceptions.ReplicaFailed) or is_away(error):
             raise
@@ -237,7 +239,7 @@ def apply_to(
         raise exceptions.ReplicaFailed(replica.name, reason) from error
     absent = frozenset(known_absent) | has.absent
     if absent & has.present or has.uncaptured:
-        place.copy_again([replica], using)
+        positions.copy_again([replica], using)
     if absent != known_absent:
-        place.note_absent(replica, absent, using)
+        positions.note_absent(replica, absent, using)
     return absent

@@ -8,7 +8,7 @@ from django.core import checks
 from django.db import DatabaseError, models, router
 
 from pubsubpull import conf
-from pubsubpull.replica import declared, handlers, health, place, services
+from pubsubpull.replica import declared, handlers, health, positions, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ def check_replicas(**_: Any) -> list[CheckMessage]:
             hint="Add it there, with its url and token.",
             id="pubsubpull.E020",
         )
-        for name in place.services()
+        for name in positions.services()
         if name not in services.names()
     ]
     for replica in declared.all_replicas().values():
@@ -51,7 +51,7 @@ def check_columns(*, databases: Iterable[str] | None = None, **_: Any) -> list[C
     if conf.problems(conf.given()) or conf.get().DATABASE not in (databases or ()):
         return []
     try:
-        missing = health.unsent(place.services(), conf.get().DATABASE)
+        missing = health.unsent(positions.services(), conf.get().DATABASE)
     except DatabaseError:
         return []  # it is not migrated yet
     return [

@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pubsubpull import exceptions
-from pubsubpull.capture import jsontext
+from pubsubpull.base.threads import first_line
 from pubsubpull.pull.client import Change
 from pubsubpull.replica import declared
 from pubsubpull.replica.away import is_away
-from pubsubpull.subscribe.threads import first_line
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

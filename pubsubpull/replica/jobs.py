@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import jsontext
 from pubsubpull.replica import handlers, pages, services
 from pubsubpull.replica.models import PullJob, PullKey
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from pubsubpull.capture import jsontext
+from pubsubpull.wire import jsontext
 
 
 class ReplicaState(models.Model):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import jsontext, sql
+from pubsubpull.capture import sql
 from pubsubpull.replica.models import Parked
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from pubsubpull.replica.pages import Page
-    from pubsubpull.replica.place import Standing
+    from pubsubpull.replica.positions import Standing
 
 logger = logging.getLogger(__name__)
 

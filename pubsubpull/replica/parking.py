@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import jsontext, sql
-from pubsubpull.replica import advance, apply, blame, pages, parked, place
+from pubsubpull.capture import sql
+from pubsubpull.replica import advance, constraint_errors, pages, parked, positions
+from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.models import Parked, ReplicaState
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declared import Follows
-    from pubsubpull.replica.place import Standing
+    from pubsubpull.replica.positions import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class Culprit:
 
 def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
     """Say whether a replica that was declared with `on_failure="park"` has failed often enough for that."""
-    if error.needs is not None or blame.refers(error):
+    if error.needs is not None or constraint_errors.refers(error):
         return False  # it waits for another's rows, which will come
     follows = next((one for one in _known() if one.name == error.name), None)
     state = ReplicaState.objects.using(using).filter(name=error.name).first()
@@ -63,7 +65,7 @@ def park(name: str, client: Client, *, using: str) -> Culprit | None:
     if parked.of(name, using).count() >= limit:
         raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
     with transaction.atomic(using):
-        if not place.stand(standing, place.locked(standing.service, using)):
+        if not positions.stand(standing, positions.locked(standing.service, using)):
             return None  # somebody else has moved it on
         parked.keep(name, standing.sources[0], page, [found.version], error=found.error, passed=False, using=using)
         ReplicaState.objects.using(using).filter(name=name).update(
@@ -85,7 +87,7 @@ def drop(name: str, *, key: str | None = None, using: str) -> int:
     The key's next change is applied again.
     """
     with transaction.atomic(using):
-        place.locked(_state(name, using).service, using)
+        positions.locked(_state(name, using).service, using)
         count = parked.finish(name, using, key=key)
     if count:
         logger.warning("Replica %s: %s changes that were set aside are dropped by a person", name, count)
@@ -96,14 +98,14 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
     follows = _follows(name)
     try:
         with transaction.atomic(using):
-            places = place.locked(_state(name, using).service, using)
+            places = positions.locked(_state(name, using).service, using)
             query = sql.template("queries/replica/parked_page")
             ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
             if last is None:
                 return None  # somebody else was first
             page = pages.Page(body=body, previous="", cursor="", more=False)
-            standing = place.Standing(service=follows.service, cursor="", replicas=(follows,))
-            apply.open_page(using)
+            standing = positions.Standing(service=follows.service, cursor="", replicas=(follows,))
+            staged.open_page(using)
             advance.apply_pages(standing, [page], places, using=using, one_by_one=True)
             sql.run(using, sql.template("queries/replica/check_now"))
             parked.finish(name, using, key=key, upto=last)
@@ -128,7 +130,7 @@ def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None
     whole = _fails(standing, page, held, using)
     if whole is None:
         return None
-    if isinstance(whole, apply.Unreadable):
+    if isinstance(whole, staged.Unreadable):
         raise exceptions.ReplicaError(
             f"{follows.name}: {whole.reason}. What cannot be read cannot be set aside either."
         )
@@ -153,15 +155,15 @@ def _fails(
     """Apply a page without some of its changes, and take it back; return what failed."""
     try:
         with transaction.atomic(using):
-            places = place.locked(standing.service, using)
-            apply.open_page(using)
+            places = positions.locked(standing.service, using)
+            staged.open_page(using)
             advance.apply_pages(standing, [page], places, using=using, one_by_one=True, left_out=left_out)
             sql.run(using, sql.template("queries/replica/check_now"))
             transaction.set_rollback(True, using)
     except exceptions.ReplicaFailed as error:
         return error
     except IntegrityError as error:
-        failed = blame.blamed(standing.replicas, error, using=using)
+        failed = constraint_errors.blamed(standing.replicas, error, using=using)
         failed.__cause__ = error
         return failed
     return None
@@ -177,7 +179,7 @@ def _alone(name: str, using: str) -> Standing:
     if not state.shape:
         raise exceptions.ReplicaError(f"{name} has not been copied yet: there is no change to set aside.")
     apart = Parked.objects.using(using).filter(replica=name).exists()
-    return place.Standing(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
+    return positions.Standing(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
 
 
 def _state(name: str, using: str) -> ReplicaState:
@@ -196,4 +198,4 @@ def _follows(name: str) -> Follows:
 
 
 def _known() -> list[Follows]:
-    return [follows for service in place.services() for follows in place.of_service(service)]
+    return [follows for service in positions.services() for follows in positions.of_service(service)]

@@ -14,16 +14,17 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, apply, blame, follow, notified, pages, place, services
+from pubsubpull.replica import advance, constraint_errors, follower, pages, positions, pushed, services
+from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.away import is_away
-from pubsubpull.subscribe import signing
+from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.place import Standing
+    from pubsubpull.replica.positions import Standing
     from pubsubpull.replica.services import Service
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def subscribe(service: Service, callback: str, *, using: str, batch: int = BATCH
     standing = _main(service.name, using)
     if standing is None:
         raise exceptions.ReplicaError(f"The replicas of {service.name} have no rows yet: follow it first.")
-    sources = sorted({follows.source for follows in place.of_service(service.name)})
+    sources = sorted({follows.source for follows in positions.of_service(service.name)})
     name = subscription_name(sources)
     with service.client() as client:
         client.subscribe(name, callback, sources, after=standing.cursor, batch=batch, secret=service.secrets[0])
@@ -105,14 +106,14 @@ class Receive(View):
         if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=now):
             return _answer(401, "The signature is wrong, or too old.")
         try:
-            given = notified.read(body)
-        except notified.Malformed as error:
+            given = pushed.read(body)
+        except pushed.Malformed as error:
             return _answer(400, f"This is no page of changes. {error}")
         return self._take(known, given.subscription, given.page)
 
     def _take(self, service: Service, name: str, page: pages.Page) -> HttpResponse:
         using = conf.get().DATABASE
-        if name != subscription_name(sorted({follows.source for follows in place.of_service(service.name)})):
+        if name != subscription_name(sorted({follows.source for follows in positions.of_service(service.name)})):
             # One of another version of this service's code, which may be running beside this one.
             return _again("This subscription is not of the models that are followed.")
         with service.client(timeout=10.0) as client:
@@ -128,11 +129,14 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
             moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
             break
         except exceptions.ReplicaFailed as error:
-            if blame.refers(error) and len(place.standings(service, using, clock.moment(using), without=failed)) > 1:
+            if (
+                constraint_errors.refers(error)
+                and len(positions.standings(service, using, clock.moment(using), without=failed)) > 1
+            ):
                 break  # to rows of those that stand elsewhere: they come up first
-            place.fail(error, using, clock.moment(using))
+            positions.fail(error, using, clock.moment(using))
             logger.warning("Replica %s: %s", error.name, error.reason)
-            unread = unread or (error if isinstance(error.__cause__, apply.Unreadable) else None)
+            unread = unread or (error if isinstance(error.__cause__, staged.Unreadable) else None)
             failed.append(error.name)
         except exceptions.ServiceError as error:
             return _again(f"What is missing cannot be pulled: {error}")
@@ -152,24 +156,24 @@ def _following(client: Client, standing: Standing) -> Any:
 
 
 def _before(service: str, cursor: str, failed: list[str], using: str) -> Standing | None:
-    found = place.standings(service, using, clock.moment(using), without=failed)
+    found = positions.standings(service, using, clock.moment(using), without=failed)
     return next((standing for standing in found if standing.cursor == cursor), None)
 
 
 def _main(service: str, using: str) -> Standing | None:
-    found = place.standings(service, using, clock.moment(using))
+    found = positions.standings(service, using, clock.moment(using))
     return found[0] if found else None
 
 
 def _pull_late(service: str, client: Client, using: str) -> None:
     """Bring up what stands behind, a page at a time: where nobody follows by pull, that is all it gets."""
-    found = place.standings(service, using, clock.moment(using))
+    found = positions.standings(service, using, clock.moment(using))
     if len(found) < 2:
         return
     try:
-        follow.Follower(service, using=using).catch_up(found, found[1], client)
+        follower.Follower(service, using=using).catch_up(found, found[1], client)
     except exceptions.ReplicaFailed as error:
-        place.fail(error, using, clock.moment(using))
+        positions.fail(error, using, clock.moment(using))
     except exceptions.PubSubPullError as error:
         logger.warning("%s: what is missing cannot be pulled: %s", service, error)
 

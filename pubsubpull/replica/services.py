@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from pubsubpull import conf, exceptions
+from pubsubpull.base.threads import first_line
 from pubsubpull.pull.client import Client
-from pubsubpull.subscribe import consent
-from pubsubpull.subscribe.threads import first_line
+from pubsubpull.transports.http import consent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

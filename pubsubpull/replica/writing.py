@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from django.db import InterfaceError, OperationalError, connections
 
 from pubsubpull import exceptions
+from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica import statement
-from pubsubpull.subscribe.threads import first_line
+from pubsubpull.replica.appliers import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,11 +61,11 @@ def name(replica: Replica) -> str:
 
 
 def laid_out(
-    found: statement.Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str
+    found: statements.Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str
 ) -> list[Write]:
     """Return what the changes come to that are laid out after one place of the page, up to another: one write a key."""
     columns = tuple(column for column in columns if not column.kept)  # what is the user's own, the function sees to
-    query = statement.writes(found, columns, after=after, upto=upto, extra=extra, using=using)
+    query = statements.writes(found, columns, after=after, upto=upto, extra=extra, using=using)
     keys, values = _readers(_keys(found.replica), using), _readers(columns, using)
     made: list[Write] = []
     for version, keep, *row in sql.run(using, query):

@@ -1,4 +1,4 @@
--- The digest of a change's rows with its salt. JSON has no character 1, so the two texts cannot run into each other. pubsubpull.audit.proof makes
+-- The digest of a change's rows with its salt. JSON has no character 1, so the two texts cannot run into each other. pubsubpull.audit.integrity.proof makes
 -- the same one.
 CREATE FUNCTION {schema}.pubsubpull_rows_digest(salt bytea, old jsonb, new jsonb) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

@@ -13,7 +13,7 @@ from django.db import connection
 
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests import processes
 from tests.shop.models import Customer
 
@@ -60,8 +60,8 @@ def test_a_worker_with_few_descriptors_serves_more_receivers_than_that(tmp_path,
     log = tmp_path / "deliver.log"
     with receivers(MANY) as servers:
         for number, one in enumerate(servers):
-            wish = subscriptions.Wish(callback=f"http://127.0.0.1:{one.server_port}/", models=["shop.customer"])
-            subscriptions.put(consumer, f"s{number}", wish)
+            wish = service.Wish(callback=f"http://127.0.0.1:{one.server_port}/", models=["shop.customer"])
+            service.put(consumer, f"s{number}", wish)
         few = ("sh", "-c", 'ulimit -n 64 && exec "$0" manage.py pubsubpull_deliver', sys.executable)
         with processes.running(
             *few, log=log, DJANGO_SETTINGS_MODULE="tests.delivery_settings", PUBSUBPULL_SETTINGS=json.dumps(TIMES)

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 import pubsubpull
-from pubsubpull.audit import baseline, erasure
+from pubsubpull.audit.integrity import baseline, erasure
 from tests.browser import SIZES, keep, violations
 from tests.shop.models import Customer, Order
 

@@ -8,10 +8,10 @@ import math
 import pytest
 from django.utils import timezone
 
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import Failure, Host, Sample, Subscription, Worker
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.browser import SIZES, keep, violations
 from tests.shop.models import Customer
 
@@ -28,8 +28,8 @@ def consumer():
 
 
 def put(consumer, name, **fields):
-    wish = subscriptions.Wish(callback="https://127.0.0.1/changes/", models=["shop.customer"])
-    one = subscriptions.put(consumer, name, wish)[0]
+    wish = service.Wish(callback="https://127.0.0.1/changes/", models=["shop.customer"])
+    one = service.put(consumer, name, wish)[0]
     Subscription.objects.filter(pk=one.pk).update(**fields)
     return one
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests import processes
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.acceptance.test_delivery import DIES, Workers, add, caught_up, now, until
 from tests.receivers import Receiver, serving
 
@@ -37,7 +37,7 @@ def subscribe(receiver):
 
     def make(**given):
         wish = {"callback": receiver.url, "models": ["shop.customer"], "verify": True, **given}
-        return subscriptions.put(consumer, "main", subscriptions.Wish(**wish))[0]
+        return service.put(consumer, "main", service.Wish(**wish))[0]
 
     return make
 

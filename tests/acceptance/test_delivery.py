@@ -15,10 +15,10 @@ import time
 import pytest
 from django.db import connection
 
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.receivers import Receiver, serving
 from tests.shop.models import Customer, Place
 
@@ -95,9 +95,9 @@ def consumer():
 @pytest.fixture
 def subscribe(consumer, receiver):
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": receiver.url, "models": ["shop.customer"], **given})
-        made, _ = subscriptions.put(consumer, name, wish)
-        receiver.secret = subscriptions.secret_of(made)
+        wish = service.Wish(**{"callback": receiver.url, "models": ["shop.customer"], **given})
+        made, _ = service.put(consumer, name, wish)
+        receiver.secret = service.secret_of(made)
         return made
 
     return make
@@ -231,7 +231,7 @@ def test_a_receiver_that_is_down_gets_all_once_it_is_back(workers, subscribe, co
     with serving(Receiver()) as gone:
         port = gone.port
     subscription = subscribe(callback=f"http://127.0.0.1:{port}/")
-    secret = subscriptions.secret_of(subscription)
+    secret = service.secret_of(subscription)
     worker = workers.start()
     add("a", "b")
     until(lambda: now(subscription).attempts >= 2)
@@ -422,7 +422,7 @@ def test_a_subscription_that_is_put_again_takes_effect_at_once(workers, receiver
     Customer.objects.get(name="a").delete()
     receiver.wait_names(["a", "a"])
     assert receiver.came[-1]["items"][0]["op"] == "delete"
-    subscriptions.delete(consumer, "main")
+    service.delete(consumer, "main")
     until(lambda: not Subscription.objects.exists())
 
 

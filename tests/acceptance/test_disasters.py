@@ -23,7 +23,7 @@ READ = """
 import django, json, sys
 django.setup()
 from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log.cursor import Cursor
 after = Cursor.decode(sys.argv[1]) if len(sys.argv) > 1 else feed.present().cursor()
 page = feed.page(after, limit=1000)
 print(json.dumps({"names": [item["new"]["name"] for item in json.loads(f"[{page.items.decode()}]")],

@@ -11,7 +11,7 @@ from django.db import connection
 
 from pubsubpull.models import Failure, Host, Subscription, Worker
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.acceptance.test_delivery import DIES, Workers, add, caught_up, in_chain, now, until
 from tests.receivers import Receiver, serving
 from tests.sessions import session
@@ -40,7 +40,7 @@ def subscribe(receiver):
 
     def make(name="main", **given):
         wish = {"callback": receiver.url, "models": ["shop.customer"], **given}
-        return subscriptions.put(consumer, name, subscriptions.Wish(**wish))[0]
+        return service.put(consumer, name, service.Wish(**wish))[0]
 
     return make
 

@@ -13,7 +13,7 @@ from django.db import connection
 
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.processes import until
 from tests.receivers import Receiver, serving
 from tests.shop.models import Customer
@@ -47,9 +47,9 @@ def test_rows_go_on_after_a_kill_and_no_change_is_missed(tmp_path):
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
     Customer.objects.bulk_create(Customer(name=f"before {n}") for n in range(100))
     with serving(Receiver()) as receiver, (tmp_path / "log").open("wb") as log:
-        wish = subscriptions.Wish(callback=receiver.url, models=["shop.customer"], batch=5, instances=True)
-        made, _ = subscriptions.put(consumer, "main", wish)
-        receiver.secret = subscriptions.secret_of(made)
+        wish = service.Wish(callback=receiver.url, models=["shop.customer"], batch=5, instances=True)
+        made, _ = service.put(consumer, "main", wish)
+        receiver.secret = service.secret_of(made)
         for pages in (3, 9):
             worker = start(log)
             try:

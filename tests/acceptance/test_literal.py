@@ -18,7 +18,8 @@ from django.db import connection, transaction
 
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import failures, signing, subscriptions
+from pubsubpull.subscriptions import dead_letters, service
+from pubsubpull.wire import signing
 from tests import literal
 from tests.acceptance.test_delivery import workers  # noqa: F401  a fixture
 from tests.processes import free_port, running, until
@@ -182,7 +183,7 @@ def sent_rows():
 
 def sent_again():
     """Have what is set aside sent again; say whether there is nothing."""
-    return all(failures.retry(one) == 0 for one in Subscription.objects.all())
+    return all(dead_letters.retry(one) == 0 for one in Subscription.objects.all())
 
 
 class Scene:
@@ -197,7 +198,7 @@ class Scene:
         usual = {"models": MODELS, "secret": self.secret, "batch": 20, "on_failure": "set-aside"}
         for name in names:
             wish = {**usual, "callback": self.receivers.callback(name), **NAMES[name], **given}
-            subscriptions.put(self.consumer, name, subscriptions.Wish(**wish))
+            service.put(self.consumer, name, service.Wish(**wish))
 
     def equal(self, names=tuple(NAMES)):
         """Wait until these have been sent all, what was set aside too, and have the source's rows."""

@@ -14,8 +14,8 @@ from django.db import connection, transaction
 
 import pubsubpull
 from pubsubpull.audit.models import Request
-from pubsubpull.capture import feed
-from pubsubpull.capture.models import Change
+from pubsubpull.log import feed
+from pubsubpull.log.models import Change
 from tests import processes
 from tests.sessions import names
 from tests.shop.models import Customer

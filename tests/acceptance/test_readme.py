@@ -32,7 +32,7 @@ VIEWS = """
 import json, pathlib, time
 from django.http import HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from pubsubpull.subscribe import signing
+from pubsubpull.wire import signing
 secret = pathlib.Path("secret").read_text() if pathlib.Path("secret").exists() else ""
 def print(*words): pathlib.Path("received").open("a").write(" ".join(map(str, words)) + "\\n")
 """

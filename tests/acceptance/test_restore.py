@@ -23,7 +23,7 @@ import django, json, sys
 django.setup()
 from pubsubpull import exceptions
 from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log.cursor import Cursor
 cursor = Cursor.decode(sys.argv[1]) if len(sys.argv) > 1 else None
 try:
     page = feed.page(cursor, limit=1000) if cursor else None

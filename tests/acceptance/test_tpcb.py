@@ -14,12 +14,13 @@ from django.test.utils import isolate_apps
 
 import pubsubpull
 from pubsubpull import conf
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.replica import compare, declared, follow, receive, services
-from pubsubpull.subscribe import signing
-from pubsubpull.subscribe.guard import Guard
-from pubsubpull.subscribe.transport import HttpTransport
+from pubsubpull.replica import declared, follower, receive, services
+from pubsubpull.replica.compare import judge
+from pubsubpull.transports.http.guard import Guard
+from pubsubpull.transports.http.transport import HttpTransport
+from pubsubpull.wire import signing
 from tests import delivering, processes, sessions
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
@@ -84,7 +85,7 @@ def bank(live_server):
         service = {"url": f"{live_server.url}/pubsubpull/", "token": token, "secrets": [signing.new_secret()]}
         given = {"SERVICE_NAME": "shop", "SERVICES": {"bank": service}, "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
         with override_settings(PUBSUBPULL=given):
-            yield follow.Follower("bank", using="default")
+            yield follower.Follower("bank", using="default")
     finally:
         for source, copy in zip(published, copies, strict=True):
             pubsubpull.unpublish(source)
@@ -139,7 +140,7 @@ def check_that_all_came():
         for name in TABLES:
             differing = f"SELECT count(*) FROM (TABLE pgbench_{name} EXCEPT ALL TABLE copied_{name}) AS d"
             assert run(differing) == [(0,)]
-            result = compare.compare(declared.get(f"shop.copied{name}"), client, using="default")
+            result = judge.compare(declared.get(f"shop.copied{name}"), client, using="default")
             assert (result.suspects, result.differences) == (0, ())
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.replica.models import ReplicaState
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests import processes
 from tests.faults import receiving
 from tests.shop.models import Customer
@@ -46,8 +46,8 @@ def test_a_worker_with_a_wrong_clock_changes_nothing(tmp_path, off):
     receiver = receiving.Receiver(0)
     receiver.mood = "refusing"
     with receiving.serving(receiver) as port:
-        wish = subscriptions.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.customer"])
-        receiver.secrets["all"] = subscriptions.secret_of(subscriptions.put(consumer, "all", wish)[0])
+        wish = service.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.customer"])
+        receiver.secrets["all"] = service.secret_of(service.put(consumer, "all", wish)[0])
         Customer.objects.create(name="first")
         with worker(tmp_path, off, RETENTION=3600.0, DISABLE_AFTER=3600.0):
             processes.until(lambda: Subscription.objects.filter(state="failing", attempts__gt=1).exists())

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pubsubpull import exceptions
 from pubsubpull.conf import Settings
-from pubsubpull.subscribe import addresses, guard
-from pubsubpull.subscribe.guard import Guard, Refused
+from pubsubpull.transports.http import addresses, guard
+from pubsubpull.transports.http.guard import Guard, Refused
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10")
 

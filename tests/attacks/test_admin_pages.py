@@ -13,7 +13,7 @@ from django.test import Client
 import pubsubpull
 from pubsubpull.models import Failure, Host, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,8 +101,8 @@ def stored():
         own = f"/admin/shop/customer/{customer.pk}/history/"
         pages |= {own, f"{own}restore/?version={version}", f"{LOG}requests/{context.id}/"}
     consumer = consumers.add("<evil>", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/%22%3E?x='evil'", models=["shop.customer"])
-    made, _ = subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/%22%3E?x='evil'", models=["shop.customer"])
+    made, _ = service.put(consumer, "main", wish)
     Subscription.objects.update(last_error="".join(PAYLOADS), state="failing", attempts=3)
     for number, text in enumerate(PAYLOADS):
         aside(made, number, text)
@@ -152,8 +152,8 @@ def there():
     customer = Customer.objects.create(name="a")
     Customer.objects.update(name="b")
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-    made, _ = subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    made, _ = service.put(consumer, "main", wish)
     return customer, made, aside(made, 7)
 
 

@@ -11,12 +11,13 @@ from django.db import OperationalError, connection
 from django.test import Client, override_settings
 
 import pubsubpull
-from pubsubpull.capture import feed, sizes, sql
-from pubsubpull.capture.cursor import Cursor, Snapshot
+from pubsubpull.capture import sql
 from pubsubpull.conf import NAME
+from pubsubpull.log import feed, sizes
+from pubsubpull.log.cursor import Cursor, Snapshot
 from pubsubpull.models import Change, Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests import settings as suite
 from tests.shop.models import Customer, Order, Stock
 
@@ -118,8 +119,8 @@ def pages_of_any_size(get, path):
 
 def test_changes_set_aside_come_in_pages_of_a_bounded_size(get, token):
     consumer = consumers.authenticate(token)
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
-    made, _ = subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    made, _ = service.put(consumer, "main", wish)
     item = json.dumps({"version": 7, "text": "x" * MEGABYTE})
     Failure.objects.bulk_create(
         Failure(subscription=made, version=n, model="shop.customer", op="I", item=item, attempts=1, error="no")
@@ -175,13 +176,13 @@ def test_a_shorter_time_out_of_the_role_stays():
 
 def test_a_consumer_has_so_many_subscriptions_and_sees_them_in_pages(get, token, django_assert_max_num_queries):
     consumer = consumers.authenticate(token)
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
     with override_settings(**{NAME: {**suite.PUBSUBPULL, "SUBSCRIPTIONS": 7}}):
         for number in range(7):
-            subscriptions.put(consumer, f"n{number}", wish)
+            service.put(consumer, f"n{number}", wish)
         with pytest.raises(pubsubpull.exceptions.SubscriptionError, match="name: would be one more than the 7"):
-            subscriptions.put(consumer, "more", wish)
-        subscriptions.put(consumer, "n3", wish)
+            service.put(consumer, "more", wish)
+        service.put(consumer, "n3", wish)
     assert Subscription.objects.count() == 7
     with django_assert_max_num_queries(4):
         names = [item["name"] for item in get("subscriptions/").json()["items"]]

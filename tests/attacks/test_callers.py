@@ -21,12 +21,12 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import load_all_checks
 
 import pubsubpull
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor, Snapshot, Window
 from pubsubpull.conf import NAME
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor, Snapshot, Window
 from pubsubpull.models import Consumer, Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests import settings as suite
 from tests.shop.models import Customer, Stock
 
@@ -77,8 +77,8 @@ def rich():
     for name in ("a", "b"):
         Customer.objects.create(name=name)
     Stock.objects.create(warehouse="w", article=1)
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
-    made, _ = subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    made, _ = service.put(consumer, "main", wish)
     Failure.objects.create(
         subscription=made, version=7, model="shop.customer", op="I", item='{"version":7}', attempts=1, error="no"
     )

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.pull import calling
+from pubsubpull.pull import client_calls
 from pubsubpull.pull.client import Client
 from tests import hostile
 
@@ -72,7 +72,7 @@ def test_waits_and_slow_bytes_end_with_the_time_out_all_tries_together(way):
     with calling_one(way, timeout=BOUND) as (client, server), pytest.raises(exceptions.Unavailable):
         client.get("")
     assert time.monotonic() - began < BOUND + 2
-    assert server.count <= calling.TRIES + 1
+    assert server.count <= client_calls.TRIES + 1
 
 
 BOMBS = {"gzip": hostile.BOMB, "gzip, gzip": gzip.compress(gzip.compress(bytes(50_000_000), 9))}

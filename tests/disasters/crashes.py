@@ -88,7 +88,7 @@ class Reader(threading.Thread):
         from django.db import Error, close_old_connections, connection
 
         from pubsubpull import exceptions
-        from pubsubpull.capture import feed
+        from pubsubpull.log import feed
 
         while not self.stop.is_set():
             try:
@@ -119,7 +119,7 @@ def run(crashes, say=lambda _: None):
         from django.core.management import call_command
 
         django.setup()
-        from pubsubpull.capture import feed
+        from pubsubpull.log import feed
 
         call_command("migrate", verbosity=0)
         receiver = receiving.Receiver(0)
@@ -193,11 +193,11 @@ def _judge_copy(copy, expected, state):
 
 def _subscribe(receiver, port):
     from pubsubpull.pull import consumers
-    from pubsubpull.subscribe import subscriptions
+    from pubsubpull.subscriptions import service
 
     consumer, _ = consumers.add("crashes", ["*"], may_subscribe=True)
-    wish = subscriptions.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.stock"])
-    receiver.secrets["crashes"] = subscriptions.secret_of(subscriptions.put(consumer, "crashes", wish)[0])
+    wish = service.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.stock"])
+    receiver.secrets["crashes"] = service.secret_of(service.put(consumer, "crashes", wish)[0])
 
 
 @contextlib.contextmanager

@@ -42,9 +42,9 @@ def subscribe(receiver, ports):
     """Make the two subscriptions; return the last version before each, by name, the consumer's token and a cursor."""
     from django.db import connection
 
-    from pubsubpull.capture import feed
+    from pubsubpull.log import feed
     from pubsubpull.pull import consumers
-    from pubsubpull.subscribe import subscriptions
+    from pubsubpull.subscriptions import service
     from tests.faults.models import ALL
 
     consumer, token = consumers.add("mirror", [model._meta.label_lower for model in ALL], may_subscribe=True)
@@ -52,13 +52,13 @@ def subscribe(receiver, ports):
     begun = {READER: now.seq}
     for (name, rows), port in zip({suite.LAGGING: True, "changes": False}.items(), ports, strict=True):
         begun[name] = feed.present().seq
-        wish = subscriptions.Wish(
+        wish = service.Wish(
             callback=f"http://127.0.0.1:{port}/",
             models=[model._meta.label_lower for model in ALL],
             batch=500 if rows else 50,
             instances=rows,
         )
-        receiver.secrets[name] = subscriptions.secret_of(subscriptions.put(consumer, name, wish)[0])
+        receiver.secrets[name] = service.secret_of(service.put(consumer, name, wish)[0])
     connection.close()
     return begun, token, now.cursor().encode()
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import override_settings
 
 from pubsubpull.pull import consumers
-from pubsubpull.replica import follow
+from pubsubpull.replica import follower as replica_follower
 
 SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD8fxPCVwuMO0="]
 
@@ -30,4 +30,4 @@ def shop(live_server):
 @pytest.fixture
 def follower(shop):
     """Give a follower of the shop."""
-    return follow.Follower("shop", using="default", wait=0.2)
+    return replica_follower.Follower("shop", using="default", wait=0.2)

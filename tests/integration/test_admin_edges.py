@@ -12,9 +12,9 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.capture import jsontext
 from pubsubpull.models import Change
 from pubsubpull.pages import values
+from pubsubpull.wire import jsontext
 from tests.shop.admin import ShopAdmin
 from tests.shop.models import Customer, Order
 

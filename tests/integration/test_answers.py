@@ -9,11 +9,11 @@ import json
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.shop.models import Customer
 
@@ -26,8 +26,8 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(consumer, name, wish)[0]
 
     return make
 

@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 import pubsubpull
-from pubsubpull.audit import baseline, history
+from pubsubpull.audit.history import history
+from pubsubpull.audit.integrity import baseline
 from pubsubpull.capture import triggers
 from pubsubpull.models import Change
 from tests.sessions import session

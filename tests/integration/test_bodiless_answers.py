@@ -9,8 +9,8 @@ import ipaddress
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.subscribe.guard import Guard
-from pubsubpull.subscribe.transport import HttpTransport
+from pubsubpull.transports.http.guard import Guard
+from pubsubpull.transports.http.transport import HttpTransport
 
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
 

@@ -14,10 +14,11 @@ from django.db.models.functions import Now
 from django.db.utils import OperationalError
 
 from pubsubpull import exceptions
+from pubsubpull.delivery import breaker, hosts
 from pubsubpull.models import Host, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import breaker, hosts, subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import SETTINGS, run, until
 from tests.sessions import session
 from tests.shop.models import Customer
@@ -32,8 +33,8 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name, host="sick.example"):
-        wish = subscriptions.Wish(callback=f"http://{host}/{name}", models=["shop.customer"])
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(callback=f"http://{host}/{name}", models=["shop.customer"])
+        return service.put(consumer, name, wish)[0]
 
     return make
 

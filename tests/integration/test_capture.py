@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 
 import pubsubpull
 from pubsubpull.capture import triggers
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests import roles
 from tests.shop.models import (
     Account,

@@ -11,8 +11,8 @@ from django.test import override_settings
 
 import pubsubpull
 from pubsubpull import conf
-from pubsubpull.capture import feed, sizes
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log import feed, sizes
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, Quoted, Stock
 

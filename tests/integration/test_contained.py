@@ -7,10 +7,11 @@ import resource
 
 import pytest
 
+from pubsubpull.delivery import store as stores
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import descriptors, subscriptions, transport
-from pubsubpull.subscribe import store as stores
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http import descriptors, transport
 from tests.delivering import run, until
 from tests.shop.models import Customer, Order
 
@@ -21,8 +22,8 @@ def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(mo
     consumer, _ = consumers.add("mirror", ["*"], may_subscribe=True)
     Order.objects.create()
     for name, model, after in (("bad", "shop.order", "start"), ("good", "shop.customer", None)):
-        wish = subscriptions.Wish(callback=f"https://{name}.example/", models=[model], after=after)
-        subscriptions.put(consumer, name, wish)
+        wish = service.Wish(callback=f"https://{name}.example/", models=[model], after=after)
+        service.put(consumer, name, wish)
     read, fails = stores.Store.read, [True]
 
     def reading(self, after, *, limit, models, now):

@@ -14,7 +14,7 @@ from django.db import DataError, IntegrityError, connection, connections, transa
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -232,7 +232,7 @@ def test_two_transactions_of_one_request_do_not_wait_for_each_other():
         done = threading.Event()
 
         def other():
-            from pubsubpull.audit.context import entered
+            from pubsubpull.audit.context.context import entered
 
             try:
                 with entered(made):

@@ -11,7 +11,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 import pubsubpull
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer, Order
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_binding")]

@@ -17,11 +17,11 @@ from django.utils.functional import SimpleLazyObject
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit import context as audit
-from pubsubpull.audit import requests, wrapper
+from pubsubpull.audit.context import announce, requests
+from pubsubpull.audit.context import context as audit
 from pubsubpull.audit.models import Request
-from pubsubpull.capture import feed
-from pubsubpull.capture.models import Change
+from pubsubpull.log import feed
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -306,7 +306,7 @@ def test_the_end_of_a_request_leaves_no_connection_where_there_was_none():
 def test_a_connection_that_is_attached_twice_is_told_once():
     connection.ensure_connection()
     before = connection.connection.cursor
-    wrapper.connect(connection)
+    announce.connect(connection)
     assert connection.connection.cursor is before
 
 
@@ -314,4 +314,4 @@ def test_a_database_of_another_kind_is_left_alone():
     class Other:
         vendor = "sqlite"
 
-    assert wrapper.connect(Other()) is None
+    assert announce.connect(Other()) is None

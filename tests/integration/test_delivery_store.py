@@ -12,12 +12,13 @@ from django.db import connection
 from django.db.utils import OperationalError
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.delivery import checkpoints, store
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import recorder, store, subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.sessions import session
 from tests.shop.models import Customer, Order
@@ -33,8 +34,8 @@ def consumer():
 @pytest.fixture
 def subscribe(consumer):
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(consumer, name, wish)[0]
 
     return make
 
@@ -46,7 +47,7 @@ def live(name="w", lease=60.0):
 
 
 def record_of(row, **changes):
-    return dataclasses.replace(recorder.record(store.held(row)), **changes)
+    return dataclasses.replace(checkpoints.record(store.held(row)), **changes)
 
 
 def now(made):
@@ -89,7 +90,7 @@ def test_a_change_by_its_consumer_fences_the_worker(subscribe, consumer, change)
     if change == "put":
         subscribe(batch=5)
     else:
-        subscriptions.delete(consumer, "main")
+        service.delete(consumer, "main")
     assert holder.record([record_of(row)]) == set()
     assert not Subscription.objects.filter(pk=made.pk, worker=holder.worker).exists()
 
@@ -281,7 +282,7 @@ def test_the_recorder_keeps_what_could_not_be_recorded(subscribe):
         return set()
 
     async def main():
-        one = recorder.Recorder(write=write, tell=lambda *_: None, lost=lost.append)
+        one = checkpoints.Recorder(write=write, tell=lambda *_: None, lost=lost.append)
         held.delivered = 3
         one.note(held)
         with pytest.raises(OperationalError):
@@ -308,7 +309,7 @@ def test_a_write_that_goes_on_when_who_asked_for_it_is_cancelled_is_counted_once
             written.extend(records)
             return {held.id}
 
-        one = recorder.Recorder(write=write, tell=lambda *_: None, lost=lambda _: None)
+        one = checkpoints.Recorder(write=write, tell=lambda *_: None, lost=lambda _: None)
         held.delivered = 3
         one.note(held)
         first = asyncio.create_task(one.flush())

@@ -8,7 +8,7 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit import erasure
+from pubsubpull.audit.integrity import erasure
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer
 

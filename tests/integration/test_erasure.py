@@ -9,12 +9,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from pubsubpull.audit import erasure
-from pubsubpull.capture import feed
+from pubsubpull.audit.integrity import erasure
+from pubsubpull.log import feed
 from pubsubpull.models import Change, Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run as deliver
 from tests.delivering import until
 from tests.replicas import models as here
@@ -110,8 +110,8 @@ def test_over_http_in_each_form_and_to_a_call_that_waits(client):
 
 def test_a_subscriber_that_was_behind_gets_the_delete():
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
-    subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
+    service.put(consumer, "main", wish)
     key = gone(person())
     transport = RecordingTransport()
     deliver(lambda *_: until(lambda: transport.sent), transport)
@@ -153,10 +153,8 @@ def test_a_replica_takes_the_delete_also_where_changes_are_applied_one_by_one(fo
 def aside():
     """Have two changes of an object and one of another set aside for a subscription."""
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(
-        callback="http://127.0.0.1:9/", models=["shop.customer"], after="start", on_failure="set-aside"
-    )
-    subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start", on_failure="set-aside")
+    service.put(consumer, "main", wish)
     row = person()
     key = str(row.pk)
     Customer.objects.create(name="bob")
@@ -187,8 +185,8 @@ def test_what_is_set_aside_goes_though_retention_has_taken_its_changes(aside):
 def test_a_worker_that_holds_a_page_for_a_failing_receiver_reads_it_again():
     """It would send the row for as long as the receiver fails."""
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
-    subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
+    service.put(consumer, "main", wish)
     row = person()
     key = list[str]()
     transport = RecordingTransport(lambda sent: Response(status=500 if SECRET in sent.body.decode() else 204))

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import AsyncClient
 
 import pubsubpull
-from pubsubpull.audit import export
+from pubsubpull.audit.history import export
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order
 

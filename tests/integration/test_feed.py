@@ -12,8 +12,8 @@ from django.db import connection
 from django.utils.connection import ConnectionDoesNotExist
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from tests.processes import until
 from tests.sessions import session
 from tests.shop.models import Customer, Order

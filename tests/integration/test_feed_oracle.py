@@ -12,8 +12,9 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from pubsubpull.capture import feed, registry
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.capture import registry
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from tests.sessions import names, session
 
 pytestmark = pytest.mark.django_db(transaction=True)

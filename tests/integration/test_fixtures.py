@@ -9,7 +9,7 @@ from django.db import connection
 import pubsubpull
 from pubsubpull.models import Change, Consumer, Log, Request
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
+from pubsubpull.subscriptions import service
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,7 +20,7 @@ def test_a_dump_of_everything_is_loaded_again(form, tmp_path):
     with pubsubpull.context(user="ann"):
         order = Order.objects.create(customer=Customer.objects.create(name="a"), total="12.30")
     consumer, _ = consumers.add("billing", ["shop.order"], may_subscribe=True)
-    subscriptions.put(consumer, "main", subscriptions.Wish(callback="https://a.example/", models=["shop.order"]))
+    service.put(consumer, "main", service.Wish(callback="https://a.example/", models=["shop.order"]))
     path = tmp_path / f"all.{form}"
     call_command("dumpdata", format=form, output=str(path), verbosity=0)
     Order.objects.all().delete()

@@ -10,12 +10,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.audit import erasure, forgetting
-from pubsubpull.capture import feed, registry, triggers
+from pubsubpull.audit.integrity import erasure, forgetting
+from pubsubpull.capture import registry, triggers
+from pubsubpull.log import feed
 from pubsubpull.models import Change
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
-from pubsubpull.subscribe.models import Failure
+from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions.models import Failure
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,8 +128,8 @@ def test_a_column_that_no_field_has_any_more_is_taken_out_too(customers):
 
 def test_it_is_taken_out_of_changes_that_were_set_aside_too(customers):
     consumer = consumers.add("reader", ["*"], may_subscribe=True)[0]
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-    subscription = subscriptions.put(consumer, "main", wish)[0]
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    subscription = service.put(consumer, "main", wish)[0]
     row = feed.rows(None, limit=1, models=["shop.customer"]).rows[0]
     item = json.loads(row.item)
     item["new"] |= {"email": "secret", "name": "name"}

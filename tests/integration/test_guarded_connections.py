@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.subscribe import guard, lookups
-from pubsubpull.subscribe.connections import connector
-from pubsubpull.subscribe.guard import Guard, Refused
-from pubsubpull.subscribe.transport import HttpTransport
+from pubsubpull.transports.http import dns, guard
+from pubsubpull.transports.http.connections import connector
+from pubsubpull.transports.http.guard import Guard, Refused
+from pubsubpull.transports.http.transport import HttpTransport
 from tests.receivers import Receiver, serving
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -116,9 +116,9 @@ def test_names_that_nobody_answers_for_keep_none_waiting_that_have_been_found_be
         assert (await transport.put(first, b'{"items": []}', {"webhook-id": "1"})).status == 204
         silent = [
             asyncio.create_task(transport.put(named(receiver, f"silent{n}.test"), b"{}", {}))
-            for n in range(lookups.NEW + lookups.KNOWN)
+            for n in range(dns.NEW + dns.KNOWN)
         ]
-        for _ in range(lookups.NEW):
+        for _ in range(dns.NEW):
             await asyncio.to_thread(asked.acquire)
         with serving(Receiver()) as other:
             again = named(other, "found.test")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, Quoted, Stock
 

@@ -9,10 +9,11 @@ from django.core.management import CommandError
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.audit import baseline
-from pubsubpull.capture import migrating, registry, triggers
+from pubsubpull.audit.integrity import baseline
+from pubsubpull.capture import registry, triggers
+from pubsubpull.log import migrating, resend
 from pubsubpull.models import Change
-from pubsubpull.pull import hashes, instances, resend
+from pubsubpull.pull import hashes, instances
 from tests.sessions import session
 from tests.shop.models import Customer, Event, Order, Stock
 

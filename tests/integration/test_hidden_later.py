@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 import pubsubpull
-from pubsubpull.capture import feed, registry, triggers
+from pubsubpull.capture import registry, triggers
+from pubsubpull.log import feed
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order
 

@@ -13,12 +13,12 @@ from psycopg import sql as psql
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit import history as histories
-from pubsubpull.audit import moments as moments_
-from pubsubpull.audit import restore as restoring
-from pubsubpull.audit import span
+from pubsubpull.audit.history import history as histories
+from pubsubpull.audit.history import moments as moments_
+from pubsubpull.audit.history import restore as restoring
 from pubsubpull.capture import sql
-from pubsubpull.capture.models import Change
+from pubsubpull.log import spans
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Secret, Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -398,7 +398,7 @@ def _large_log():
 )
 def test_each_history_is_read_by_an_index_and_no_more_of_it_than_a_page_needs(kind, parts):
     asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
-    query = histories.query_of(kind, asked, before=span.LATEST, limit=20, most=10_000, **parts)
+    query = histories.query_of(kind, asked, before=spans.LATEST, limit=20, most=10_000, **parts)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):
         if not node["Actual Loops"]:  # it was never needed
@@ -443,11 +443,11 @@ def test_a_moment_is_found_by_few_looks_at_the_primary_key_however_changes_are_s
     ends = {"low": first, "high": last + 1, "low_at": first_at, "high_at": last_at}
     for share in (0, 0.001, 0.1, 0.5, 0.77, 0.999, 1, 2):
         moment = first_at + (last_at - first_at) * share
-        query = sql.compose("queries/id_at", moment=moment, near=span.NEAR, **ends)
+        query = sql.compose("queries/id_at", moment=moment, near=spans.NEAR, **ends)
         ((low, high, steps),) = sql.run("default", query)
         assert run("SELECT coalesce(max(at) < %s, true) FROM pubsubpull_change WHERE id < %s", [moment, low])[0][0]
         assert run("SELECT coalesce(min(at) >= %s, true) FROM pubsubpull_change WHERE id >= %s", [moment, high])[0][0]
-        assert high - low < span.NEAR
+        assert high - low < spans.NEAR
         assert steps <= looks
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     assert max(node["Actual Loops"] for node in nodes(plan[0]["Plan"])) <= looks
@@ -459,9 +459,9 @@ def test_a_span_has_all_that_was_made_in_it():
     last = run("SELECT max(id) FROM pubsubpull_change")[0][0]
     run("UPDATE pubsubpull_change SET at = now() - (%s - id) * interval '1 min'", [last])
     since, until = now() - datetime.timedelta(hours=50), now() - datetime.timedelta(hours=40)
-    floor, ceiling = span.bounds(since, until, "default")
-    assert last - 52 * 60 - span.NEAR < floor < last - 50 * 60
-    assert last - 40 * 60 < ceiling < last - 38 * 60 + span.NEAR
+    floor, ceiling = spans.bounds(since, until, "default")
+    assert last - 52 * 60 - spans.NEAR < floor < last - 50 * 60
+    assert last - 40 * 60 < ceiling < last - 38 * 60 + spans.NEAR
     inside = Change.objects.filter(at__gte=since, at__lt=until).count()
     assert len(pubsubpull.history(since=since, until=until, limit=5000)) == inside
 
@@ -490,11 +490,11 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     images = {name: psql.Identifier(name) for name in ("old", "new")}
     images |= {f"c_{name}": psql.Identifier("c", name) for name in ("old", "new")}
     given = {
-        "before": span.LATEST,
+        "before": spans.LATEST,
         "limit": 200,
         "size": 1_000_000,
-        "first": -span.LATEST,
-        "ceiling": span.LATEST,
+        "first": -spans.LATEST,
+        "ceiling": spans.LATEST,
         "moment": now() + datetime.timedelta(days=1),
     }
     whose = {"model": "shop.customer", "key": "77"}

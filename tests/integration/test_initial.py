@@ -9,12 +9,15 @@ from django.db import connection
 from standardwebhooks import Webhook
 
 import pubsubpull
-from pubsubpull.capture import feed, registry
-from pubsubpull.capture.models import Change, Log
+from pubsubpull.capture import registry
+from pubsubpull.delivery import backfill
+from pubsubpull.log import feed
+from pubsubpull.log.models import Change, Log
 from pubsubpull.models import Failure, Subscription
+from pubsubpull.operate import actions
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import initial, operators, subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.shop.models import Customer, Order, Stock
 
@@ -30,7 +33,7 @@ def consumer():
 def subscribe(consumer):
     def make(name="main", **given):
         wish = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], "instances": True, **given}
-        return subscriptions.put(consumer, name, subscriptions.Wish(**wish))[0]
+        return service.put(consumer, name, service.Wish(**wish))[0]
 
     return make
 
@@ -100,7 +103,7 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
     assert (now(made).initial, now(made).delivered) == ("", 9)
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == len(transport.sent)
     for sent in transport.sent:
-        Webhook(subscriptions.secret_of(made)).verify(sent.body, sent.headers)
+        Webhook(service.secret_of(made)).verify(sent.body, sent.headers)
 
 
 def test_a_row_that_was_never_captured_has_no_versions_to_come_and_its_exact_values(subscribe):
@@ -137,7 +140,7 @@ def test_rows_go_on_where_they_were_when_another_worker_takes_over(subscribe):
     made = subscribe(batch=2)
     first = RecordingTransport(lambda sent: Response(status=200 if len(first.sent) < 2 else 500))
     run(lambda *_: until(lambda: len(first.sent) >= 2 and now(made).attempts), first)
-    place = initial.decode(now(made).initial)
+    place = backfill.decode(now(made).initial)
     assert place.models == ("shop.customer",)
     second = RecordingTransport()
     run(lambda *_: until(lambda: not now(made).initial), second)
@@ -181,7 +184,7 @@ def test_a_put_without_instances_leaves_the_rows_under_way_and_a_cursor_ends_the
     assert (bool(there.initial), there.cursor) == (True, cursor)
     assert subscribe(instances=False, after=cursor).initial == ""
     made = subscribe()
-    assert operators.rewind(made, "now").initial == ""
+    assert actions.rewind(made, "now").initial == ""
 
 
 def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe):
@@ -298,7 +301,7 @@ def test_what_waits_for_rows_that_are_refused_is_behind(subscribe):
     add("a")
     there = subscribe()
     run(lambda *_: until(lambda: now(there).attempts >= 3), RecordingTransport(Response(status=500)))
-    lag = subscriptions.lag(now(there), feed.present())
+    lag = service.lag(now(there), feed.present())
     assert (lag.changes, lag.seconds > 0) == (0, True)
 
 

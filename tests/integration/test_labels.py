@@ -11,11 +11,14 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import checks, conf, exceptions
-from pubsubpull.audit import seals
-from pubsubpull.capture import feed, registry, triggers
+from pubsubpull.audit.integrity import seals
+from pubsubpull.capture import registry, triggers
+from pubsubpull.delivery import backfill
+from pubsubpull.log import feed
 from pubsubpull.models import Change, Subscription
+from pubsubpull.operate import health, labels
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import health, initial, labels, subscriptions
+from pubsubpull.subscriptions import service
 from tests.shop.models import Place, Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,8 +46,8 @@ def kept(named, settings):
     Place.objects.update(name="b")
     consumer, _ = consumers.add("billing", [OLD, "shop.order"], may_subscribe=True)
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=[OLD, "shop.order"], instances=True)
-    subscriptions.put(consumer, "main", wish)
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=[OLD, "shop.order"], instances=True)
+    service.put(consumer, "main", wish)
     publish()
     return place
 
@@ -111,7 +114,7 @@ def test_all_is_carried_over_and_versions_and_cursors_stay(kept, capsys):
     assert feed.page(cursor, limit=10, models=["shop.place"]).count == 1
     one = Subscription.objects.get()
     assert one.wanted == ["shop.order", "shop.place"]
-    assert initial.decode(one.initial).models == ("shop.order", "shop.place")
+    assert backfill.decode(one.initial).models == ("shop.order", "shop.place")
     assert one.lease == lease + 1, "a worker that reads by the old label may write nothing"
     assert consumers.consumers().get(name="billing").granted == ["shop.order", "shop.place"]
     assert labels.unknown("default") == []
@@ -165,5 +168,5 @@ def test_a_label_that_another_model_has_is_refused_or_an_error_of_the_checks(nam
 
 def test_a_place_in_the_rows_without_labels_stays_as_it_is():
     assert labels._initial("", list) == ""
-    place = initial.Place(models=("shop.order",), run=initial.new_run(0.0), after="7").encode()
+    place = backfill.Place(models=("shop.order",), run=backfill.new_run(0.0), after="7").encode()
     assert labels._initial(place, list) == place

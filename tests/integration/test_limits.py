@@ -11,13 +11,14 @@ import uuid
 import pytest
 from django.core.cache import cache
 
-from pubsubpull.capture import feed, sizes
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.delivery import notification, rate_limit, store
+from pubsubpull.delivery.formats import PAGE
+from pubsubpull.log import feed, sizes
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers, limits, problems
-from pubsubpull.subscribe import notification, pace, store, subscriptions
-from pubsubpull.subscribe.formats import PAGE
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests import delivering
 from tests.shop.models import Customer
 
@@ -34,8 +35,8 @@ def token():
 def subscribe(token):
     def make(name="main", **given):
         consumer = consumers.authenticate(token)
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(consumer, name, wish)[0]
 
     return make
 
@@ -190,11 +191,11 @@ def test_another_rate_holds_at_once(subscribe):
 
 
 def test_pace_is_smooth_and_makes_nothing_up():
-    assert pace.after(None, count=5, rate=10, now=100.0) == 100.5
-    assert pace.after(100.5, count=5, rate=10, now=100.1) == 101.0
-    assert pace.after(100.5, count=5, rate=10, now=200.0) == 200.5
-    assert pace.after(100.5, count=5, rate=None, now=200.0) is None
-    assert [pace.batch(100, rate) for rate in (None, 1000, 10, 0.5)] == [100, 100, 10, 1]
+    assert rate_limit.after(None, count=5, rate=10, now=100.0) == 100.5
+    assert rate_limit.after(100.5, count=5, rate=10, now=100.1) == 101.0
+    assert rate_limit.after(100.5, count=5, rate=10, now=200.0) == 200.5
+    assert rate_limit.after(100.5, count=5, rate=None, now=200.0) is None
+    assert [rate_limit.batch(100, rate) for rate in (None, 1000, 10, 0.5)] == [100, 100, 10, 1]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(call, settings):

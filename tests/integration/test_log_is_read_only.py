@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db import models
 
 from pubsubpull import exceptions
-from pubsubpull.capture.readonly import ReadOnlyModel
+from pubsubpull.log.readonly import ReadOnlyModel
 from pubsubpull.models import Change, History, Log, Request
 from tests.shop.models import Customer
 

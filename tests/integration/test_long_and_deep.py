@@ -15,7 +15,7 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit import export
+from pubsubpull.audit.history import export
 from pubsubpull.models import Change, ReplicaState
 from pubsubpull.pull import client
 from pubsubpull.replica import handlers

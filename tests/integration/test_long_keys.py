@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.test.utils import isolate_apps
 
 import pubsubpull
-from pubsubpull.audit import erasure
+from pubsubpull.audit.integrity import erasure
 from pubsubpull.capture import registry, triggers
 from pubsubpull.models import Change
 

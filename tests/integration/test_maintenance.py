@@ -17,11 +17,15 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed, partitions, sql
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.base import threads
+from pubsubpull.capture import sql
+from pubsubpull.delivery import signals
+from pubsubpull.log import feed, partitions
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Change, Request, Subscription
+from pubsubpull.operate import maintenance, maintenance_loop, retention_warnings
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import lapsing, maintenance, signals, subscriptions, threads, upkeep
+from pubsubpull.subscriptions import service
 from tests import delivering
 from tests.sessions import session
 from tests.shop.models import Customer
@@ -85,8 +89,8 @@ def subscribe():
     consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
 
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(consumer, name, wish)[0]
 
     return make
 
@@ -384,7 +388,7 @@ def test_a_receiver_of_the_signal_that_fails_fails_nothing(subscribe, caplog):
 
     signals.subscription_lapsing.connect(fail)
     try:
-        lapsing.warn(subscribe())
+        retention_warnings.warn(subscribe())
     finally:
         signals.subscription_lapsing.disconnect(fail)
     assert "Changes that it has not had are dropped soon" in caplog.text
@@ -510,7 +514,7 @@ def test_a_worker_whose_role_may_not_maintain_says_so_once_and_goes_on(start, su
 
 async def twice(**given):
     database = threads.Database("default", "test")
-    one = upkeep.Upkeep(settings=settings(**given), database=database)
+    one = maintenance_loop.Upkeep(settings=settings(**given), database=database)
     try:
         await one.once()
         await one.once()

@@ -10,11 +10,14 @@ from django.db import connection
 from prometheus_client.parser import text_string_to_metric_families
 
 from pubsubpull import conf
-from pubsubpull.capture import feed, partitions
+from pubsubpull.base import threads
+from pubsubpull.delivery import meter
+from pubsubpull.log import feed, partitions
 from pubsubpull.models import Counter, Subscription
+from pubsubpull.operate import maintenance, metrics
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import maintenance, meter, metrics, subscriptions, threads
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests import delivering
 from tests.shop.models import Customer
 
@@ -44,8 +47,8 @@ def call(client):
 @pytest.fixture
 def subscribe(call):
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(call.consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(call.consumer, name, wish)[0]
 
     return make
 

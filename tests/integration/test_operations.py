@@ -9,8 +9,9 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import MigrationWriter
 
 from pubsubpull import models
-from pubsubpull.capture import feed, migrating, triggers
+from pubsubpull.capture import triggers
 from pubsubpull.capture.operations import RunFiles
+from pubsubpull.log import feed, migrating
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer
 

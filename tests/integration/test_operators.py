@@ -8,12 +8,12 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Failure, Host, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.shop.models import Customer
 
@@ -27,8 +27,8 @@ def made():
 
 
 def put(consumer, name="main", **given):
-    wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-    return subscriptions.put(consumer, name, wish)[0]
+    wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+    return service.put(consumer, name, wish)[0]
 
 
 def now(made):
@@ -75,7 +75,7 @@ def test_list_tells_state_lag_and_the_last_error(made):
     found = json.loads(command("list", "--state", "failing", "--json"))
     assert (found["name"], found["failures"], found["lag"]["changes"]) == ("billing/main", 2, 1)
     assert found["next_attempt"] == "2030-01-01T00:00:00Z"
-    assert subscriptions.secret_of(made) not in command("list") + json.dumps(found)
+    assert service.secret_of(made) not in command("list") + json.dumps(found)
 
 
 def test_one_that_is_paused_gets_nothing_until_it_is_resumed(made):

@@ -11,12 +11,13 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.utils import timezone
 
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Failure, Host, Sample, Subscription, Worker
-from pubsubpull.pages import aside, state
+from pubsubpull.operate import samples
+from pubsubpull.pages import dead_letters, state
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import samples, subscriptions
+from pubsubpull.subscriptions import service
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,8 +50,8 @@ def made(consumer):
 
 
 def put(consumer, name="main", **fields):
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/secret/path", models=["shop.customer"])
-    one = subscriptions.put(consumer, name, wish)[0]
+    wish = service.Wish(callback="http://127.0.0.1:9/secret/path", models=["shop.customer"])
+    one = service.put(consumer, name, wish)[0]
     Subscription.objects.filter(pk=one.pk).update(**fields)
     one.refresh_from_db()
     return one
@@ -91,7 +92,7 @@ def test_a_subscription_is_shown_with_state_lag_error_and_next_attempt(boss, mad
     assert "The receiver answered &lt;500&gt;." in html
     assert "2030-01-01 00:00:00 after 3 failed" in text
     assert "secret/path" not in html
-    assert subscriptions.secret_of(made) not in html
+    assert service.secret_of(made) not in html
 
 
 def test_a_rate_is_of_the_last_minute(boss, made):
@@ -407,13 +408,13 @@ def test_what_is_set_aside_is_listed_without_what_was_in_the_rows(boss, made, co
 
 
 def test_what_is_set_aside_comes_by_pages_the_oldest_first(boss, made):
-    for version in range(aside.PAGE + 1, 0, -1):
+    for version in range(dead_letters.PAGE + 1, 0, -1):
         set_aside(made, version=version)
     path = f"{PAGE}{made.pk}/failures/"
     first, last = plain(page(boss, path=path)), plain(page(boss, path=path, page="2"))
     assert first.index("version 1 ") < first.index("version 2 ")
-    assert f"{aside.PAGE + 1}, the oldest first; page 1 of 2." in first
-    assert [f"version {n} " in last for n in (aside.PAGE, aside.PAGE + 1)] == [False, True]
+    assert f"{dead_letters.PAGE + 1}, the oldest first; page 1 of 2." in first
+    assert [f"version {n} " in last for n in (dead_letters.PAGE, dead_letters.PAGE + 1)] == [False, True]
 
 
 def test_a_change_that_is_set_aside_is_sent_again(boss, made):

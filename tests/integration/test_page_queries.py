@@ -12,8 +12,9 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull.models import Failure
+from pubsubpull.operate import samples
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import samples, subscriptions
+from pubsubpull.subscriptions import service
 from tests.shop.models import Customer, Order
 
 pytestmark = [
@@ -47,8 +48,8 @@ def write(many):
             customer = Customer.objects.create(name=f"customer {number}")
             Order.objects.filter(pk=order.pk).update(customer=customer, status=f"state {number}")
     for number in range(many):
-        wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-        one, *_ = subscriptions.put(consumer, f"s{number}", wish)
+        wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+        one, *_ = service.put(consumer, f"s{number}", wish)
     for number in range(many):
         item = f'{{"version":{number},"key":"1","old":null}}'
         given = {"version": number, "model": "shop.customer", "op": "insert", "item": item}

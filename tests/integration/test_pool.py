@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 
 import pubsubpull
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)

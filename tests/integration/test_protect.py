@@ -14,12 +14,15 @@ from django.db import ProgrammingError, connection, transaction
 
 import pubsubpull
 from pubsubpull import conf
-from pubsubpull.audit import erasure, protection, seals
-from pubsubpull.capture import feed, partitions, triggers
+from pubsubpull.audit.integrity import erasure, protection, seals
+from pubsubpull.base import threads
+from pubsubpull.capture import triggers
 from pubsubpull.checks import check_triggers
+from pubsubpull.log import feed, partitions
 from pubsubpull.models import Sample, Subscription
+from pubsubpull.operate import health, maintenance, maintenance_loop
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import health, maintenance, subscriptions, threads, upkeep
+from pubsubpull.subscriptions import service
 from tests import delivering, roles
 from tests.shop.models import Account, Customer, Order
 
@@ -221,8 +224,8 @@ def test_the_role_reads_delivers_and_looks_after_partitions(client):
     protect()
     with application():
         consumer, token = consumers.add("billing", ["*"], may_subscribe=True, may_audit=True)
-        wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-        subscriptions.put(consumer, "main", wish)
+        wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+        service.put(consumer, "main", wish)
         customer = Customer.objects.create(name="a")
         delivering.run(lambda _, transport: delivering.until(lambda: transport.sent))
         for path in ("changes/", f"models/shop.customer/audit/{customer.pk}/"):
@@ -301,7 +304,7 @@ def test_a_worker_with_the_role_says_once_what_is_left_to_the_owner(me, caplog):
 async def twice(settings):
     """Do what a worker does now and then, two times."""
     database = threads.Database("default", "test")
-    one = upkeep.Upkeep(settings=settings, database=database)
+    one = maintenance_loop.Upkeep(settings=settings, database=database)
     try:
         await one.once()
         await one.once()

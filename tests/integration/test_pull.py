@@ -18,9 +18,9 @@ from django.urls import get_resolver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
-from pubsubpull.capture.reading import Reading
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
+from pubsubpull.log.reading import Reading
 from pubsubpull.pull import changes, consumers
 from tests.processes import until
 from tests.sessions import session

@@ -10,8 +10,8 @@ from django.db import connection
 
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import failures, subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import dead_letters, service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from pubsubpull.urls import api
 from tests.delivering import run, until
 from tests.shop.models import Customer
@@ -37,11 +37,9 @@ def validator(sent):
 def test_every_notification_is_as_the_document_has_it(form, callback):
     consumer, _ = consumers.add("reader", ["shop.customer", "shop.stock"], may_subscribe=True)
     models = ["shop.customer", "shop.stock"]
-    wish = subscriptions.Wish(
-        callback=callback, models=models, format=form, instances=True, batch=1, on_failure="set-aside"
-    )
+    wish = service.Wish(callback=callback, models=models, format=form, instances=True, batch=1, on_failure="set-aside")
     Customer.objects.create(name="there")
-    made, _ = subscriptions.put(consumer, "main", wish)
+    made, _ = service.put(consumer, "main", wish)
     healed = []
     transport = RecordingTransport(lambda sent: Response(status=422 if b'"bad"' in sent.body and not healed else 204))
 
@@ -54,7 +52,7 @@ def test_every_notification_is_as_the_document_has_it(form, callback):
         until(Failure.objects.exists)
         healed.append(True)
         Customer.objects.all().delete()
-        until(lambda: sum(b'delete"' in sent.body for sent in transport.sent) >= 2 and not failures.retry(made))
+        until(lambda: sum(b'delete"' in sent.body for sent in transport.sent) >= 2 and not dead_letters.retry(made))
 
     run(work, transport, SET_ASIDE_AFTER=1)
     headers = {one["name"]: one["required"] for one in operation()["parameters"]}

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 import pubsubpull
-from pubsubpull.audit import context as audit
+from pubsubpull.audit.context import context as audit
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer
 
 INSERT = "INSERT INTO shop_customer (name, email) VALUES ('{}', '')"

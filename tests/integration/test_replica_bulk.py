@@ -16,7 +16,8 @@ from django.utils import timezone
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.pull.client import Client
-from pubsubpull.replica import ahead, bulk, declared, handlers, pages, place, services
+from pubsubpull.replica import declared, handlers, pages, positions, prefetch, services
+from pubsubpull.replica.appliers import compact as appliers_compact
 from pubsubpull.replica.models import ReplicaState
 from tests.integration.test_replica_walks import STATUS, Odd, equal, odd_equal, only, replicate_odd, step, tables
 from tests.replicas import models as here
@@ -31,19 +32,19 @@ def outcomes(monkeypatch):
     """Let there be plain replicas alone, that a backlog is more than a change; note how compact pages fare."""
     only(monkeypatch, *PLAIN)
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    found, advance = [], bulk.advance
+    found, advance = [], appliers_compact.advance
 
     def noted(standing, page, **options):
         try:
             last = advance(standing, page, **options)
-        except bulk.NotPlain:
+        except appliers_compact.NotPlain:
             found.append("not plain")
             raise
         if page.parts:  # an empty one may follow, where the server has had a tick meanwhile
             found.append("applied" if last else "elsewhere")
         return last
 
-    monkeypatch.setattr(bulk, "advance", noted)
+    monkeypatch.setattr(appliers_compact, "advance", noted)
     return found
 
 
@@ -53,7 +54,7 @@ def stock():
 
 def compact(**options):
     """Return where all stand, and the compact page after it."""
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         return standing, pages.compact(client, standing.sources, standing.cursor, **options)
 
@@ -65,7 +66,7 @@ def no_more(_):
 @pytest.mark.parametrize("limit", [3, None])
 def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcomes, monkeypatch, limit):
     monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", limit)
-    monkeypatch.setattr(ahead, "WHOLE", 2)
+    monkeypatch.setattr(prefetch, "WHOLE", 2)
     replicate_odd()
     dice = random.Random(5)
     with tables(Odd):
@@ -164,8 +165,8 @@ def test_a_column_that_was_missing_and_is_there_again_is_left_to_whole_pages(fol
     there.Stock.objects.create(warehouse="w", article=1)
     ReplicaState.objects.filter(name="replicas.stock").update(absent=["amount"])
     standing, page = compact()
-    with pytest.raises(bulk.NotPlain):
-        bulk.advance(standing, page, using="default", following=no_more)
+    with pytest.raises(appliers_compact.NotPlain):
+        appliers_compact.advance(standing, page, using="default", following=no_more)
     assert not stock()
 
 
@@ -183,7 +184,7 @@ def test_a_row_that_goes_with_other_columns_goes(follower, outcomes):
 
 
 def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes, monkeypatch):
-    monkeypatch.setattr(ahead, "WHOLE", 3)
+    monkeypatch.setattr(prefetch, "WHOLE", 3)
     monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 2)
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=0)
@@ -205,8 +206,8 @@ def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
     check = "ALTER TABLE replicas_order ADD CONSTRAINT fits CHECK (quantity <> 13)"
     with altered((check, "ALTER TABLE replicas_order DROP CONSTRAINT fits")):
         standing, page = compact()
-        with pytest.raises(bulk.NotPlain):
-            bulk.advance(standing, page, using="default", following=no_more)
+        with pytest.raises(appliers_compact.NotPlain):
+            appliers_compact.advance(standing, page, using="default", following=no_more)
         assert {state.cursor for state in ReplicaState.objects.all()} == {standing.cursor}
         assert not here.Order.objects.exists()
         with pytest.raises(exceptions.ReplicaFailed, match="fits"):
@@ -257,15 +258,15 @@ def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(foll
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = compact()
-    assert bulk.advance(standing, page, using="default", following=no_more) is page
-    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    assert appliers_compact.advance(standing, page, using="default", following=no_more) is page
+    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
     there.Stock.objects.update(amount=5)
     standing, page = compact()
     ReplicaState.objects.filter(name="replicas.customer").update(cursor="other")
-    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
     assert stock() == {("w", 1, 0)}
     ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor, shape="")
-    assert bulk.advance(standing, page, using="default", following=no_more) is None
+    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
     assert outcomes == ["applied", "elsewhere", "elsewhere", "elsewhere"]
 
 
@@ -286,7 +287,7 @@ def test_a_table_that_changed_has_its_statement_made_anew(follower, outcomes):
 
 def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
     """Another service decides on the shapes of its rows."""
-    monkeypatch.setattr(bulk, "SHAPES", 3)
+    monkeypatch.setattr(appliers_compact, "SHAPES", 3)
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = compact()
@@ -297,22 +298,22 @@ def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
         made = dataclasses.replace(
             page, parts={"shop.stock": pages.Part(columns=names, items=json.dumps(padded))}, cursor=f"{n}"
         )
-        assert bulk.advance(standing, made, using="default", following=no_more)
+        assert appliers_compact.advance(standing, made, using="default", following=no_more)
         standing = dataclasses.replace(standing, cursor=f"{n}")
-    assert len([key for key in declared.get(here.Stock).statements if key[0] == bulk.KEPT]) == 3
+    assert len([key for key in declared.get(here.Stock).statements if key[0] == appliers_compact.KEPT]) == 3
     assert stock() == {("w", 1, 0)}
 
 
 def test_replicas_that_somebody_looks_at_row_by_row_are_not_for_compact_pages(follower, monkeypatch):
     follower.run_once()
-    (standing,) = place.standings("shop", "default", timezone.now())
-    assert not bulk.fits(standing)  # there are functions and handlers
+    (standing,) = positions.standings("shop", "default", timezone.now())
+    assert not appliers_compact.fits(standing)  # there are functions and handlers
     by_name = {follows.name: follows for follows in standing.replicas}
-    assert bulk.fits(dataclasses.replace(standing, replicas=tuple(by_name[name] for name in PLAIN)))
+    assert appliers_compact.fits(dataclasses.replace(standing, replicas=tuple(by_name[name] for name in PLAIN)))
     for name in ("replicas.shout", "replicas.bigorder"):
-        assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name[name],)))
+        assert not appliers_compact.fits(dataclasses.replace(standing, replicas=(by_name[name],)))
     monkeypatch.setattr(handlers, "of", lambda follows: [print])
-    assert not bulk.fits(dataclasses.replace(standing, replicas=(by_name["replicas.stock"],)))
+    assert not appliers_compact.fits(dataclasses.replace(standing, replicas=(by_name["replicas.stock"],)))
 
 
 @contextlib.contextmanager
@@ -329,7 +330,7 @@ def pair(monkeypatch, source, copy):
         pubsubpull.publish(made[0])
         pubsubpull.replicates("adhoc.adhocfrom", service="shop")(made[1])
         replica = declared.get(made[1])
-        monkeypatch.setattr(place, "of_service", lambda _: [replica])
+        monkeypatch.setattr(positions, "of_service", lambda _: [replica])
         try:
             call_command("pubsubpull_triggers", "--sync", verbosity=0)
             yield run
@@ -422,11 +423,11 @@ def test_what_no_service_should_send_is_never_applied(follower, outcomes, monkey
     columns = {"id": "int", "x": "int"}
     with pair(monkeypatch, columns, columns) as run:
         follower.run_once()
-        (standing,) = place.standings("shop", "default", timezone.now())
+        (standing,) = positions.standings("shop", "default", timezone.now())
         parts = {"adhoc.adhocfrom": pages.Part(columns=("id", "x"), items=items)}
         page = pages.Compact(parts=parts, previous=standing.cursor, cursor="next", more=False)
-        with pytest.raises(bulk.NotPlain):
-            bulk.advance(standing, page, using="default", following=no_more)
+        with pytest.raises(appliers_compact.NotPlain):
+            appliers_compact.advance(standing, page, using="default", following=no_more)
         run.execute("SELECT count(*) FROM adhoc_to")
         assert run.fetchall() == [(0,)]
 
@@ -435,7 +436,7 @@ def test_what_no_service_should_send_is_never_applied(follower, outcomes, monkey
 def test_a_service_that_fails_at_compact_pages_is_asked_for_whole_ones_for_a_while(
     follower, outcomes, monkeypatch, status
 ):
-    monkeypatch.setattr(ahead, "WHOLE", 4)
+    monkeypatch.setattr(prefetch, "WHOLE", 4)
     monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
     follower.run_once()
     asked, text = [], Client.text
@@ -463,6 +464,6 @@ def test_a_database_that_is_away_is_not_the_pages_fault(follower, outcomes, monk
     def away(*_, **__):
         raise OperationalError("away")
 
-    monkeypatch.setattr(bulk.sql, "run_bound", away)
+    monkeypatch.setattr(appliers_compact.sql, "run_bound", away)
     with pytest.raises(OperationalError, match="away"):
-        bulk.advance(standing, page, using="default", following=no_more)
+        appliers_compact.advance(standing, page, using="default", following=no_more)

@@ -12,7 +12,9 @@ from django.test import override_settings
 
 from pubsubpull import Client, exceptions
 from pubsubpull.pull import consumers
-from pubsubpull.replica import compare, declared, follow, hashing, services
+from pubsubpull.replica import declared, services
+from pubsubpull.replica import follower as replica_follower
+from pubsubpull.replica.compare import hashing, judge
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -26,7 +28,7 @@ def follower(live_server):
     token = consumers.add("billing", ["*"])[1]
     service = {"url": f"{live_server.url}/pubsubpull/", "token": token}
     with override_settings(PUBSUBPULL={"SERVICE_NAME": "shop", "SERVICES": {"shop": service}}):
-        yield follow.Follower("shop", using="default")
+        yield replica_follower.Follower("shop", using="default")
 
 
 def write(count=50):
@@ -41,7 +43,7 @@ def write(count=50):
 def compared(model, **options):
     replica = declared.get(model)
     with services.get("shop").client() as client:
-        return compare.compare(replica, client, using="default", pause=lambda _: None, **options)
+        return judge.compare(replica, client, using="default", pause=lambda _: None, **options)
 
 
 def found(result):
@@ -119,7 +121,7 @@ def test_rows_that_arrive_while_it_looks_are_judged_then(follower):
     there.Customer.objects.filter(name="c1").update(email="new")
     replica = declared.get(here.Customer)
     with services.get("shop").client() as client:
-        result = compare.compare(replica, client, using="default", pause=lambda _: follower.run_once())
+        result = judge.compare(replica, client, using="default", pause=lambda _: follower.run_once())
     assert (found(result), result.unsettled) == (set(), ())
     assert result.suspects == 1
 
@@ -213,7 +215,7 @@ def test_the_replica_stays_at_its_cursor_while_rows_are_judged(follower):
 
     with services.get("shop").client() as client:
         replica = declared.get(here.Customer)
-        result = compare.compare(replica, Between(client, happens), repair=True, using="default", pause=lambda _: None)
+        result = judge.compare(replica, Between(client, happens), repair=True, using="default", pause=lambda _: None)
     assert held
     assert (found(result), len(result.unsettled)) == (set(), 1)
     assert here.Customer.objects.get(name="c1").email == "wrong", "nothing is repaired with a row that has changed"

@@ -12,10 +12,12 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed, registry
+from pubsubpull.capture import registry
+from pubsubpull.log import feed, resend
 from pubsubpull.models import Change
-from pubsubpull.pull import consumers, dump, resend
-from pubsubpull.replica import follow, load
+from pubsubpull.pull import consumers, dump
+from pubsubpull.replica import follower as replica_follower
+from pubsubpull.replica.copy import load
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 from tests.replicas import models as here
 from tests.sessions import session
@@ -31,7 +33,7 @@ def follower(live_server):
     token = consumers.add("billing", ["*"])[1]
     service = {"url": f"{live_server.url}/pubsubpull/", "token": token}
     with override_settings(PUBSUBPULL={"SERVICE_NAME": "shop", "SERVICES": {"shop": service}}):
-        yield follow.Follower("shop", using="default")
+        yield replica_follower.Follower("shop", using="default")
 
 
 def write(count):

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, apply, copying, declared, health, pages, place, services
+from pubsubpull.replica import advance, declared, health, pages, positions, services
+from pubsubpull.replica.appliers import staged
+from pubsubpull.replica.copy import ranges
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 from tests import processes
 from tests.replicas import models as here
@@ -82,7 +84,7 @@ def test_what_was_laid_out_before_in_a_transaction_costs_no_later_scan():
     size = "SELECT pg_relation_size('pg_temp.pubsubpull_page')"
     row = "INSERT INTO pg_temp.pubsubpull_page SELECT n, n, 'm', '', 'insert' FROM generate_series(1, 1000) n"
     with transaction.atomic(), connection.cursor() as cursor:
-        apply.open_page("default")
+        staged.open_page("default")
         cursor.execute(row)
         sql.run("default", sql.template("queries/replica/clear_page"))
         cursor.execute(size)
@@ -200,7 +202,7 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(follower, monkeypatch):
             follower.stopping.set()
 
     follower._progress = progress
-    with pytest.raises(copying.Stopped):
+    with pytest.raises(ranges.Stopped):
         follower.run_once()
     kept = CopyPage.objects.count()
     assert kept >= 8
@@ -230,7 +232,7 @@ def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
     follower.run_once()
     ReplicaState.objects.filter(name="replicas.order").delete()
     write()
-    place.enter("shop", "default")
+    positions.enter("shop", "default")
     assert follower.copy([])
     equal()
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
@@ -256,7 +258,7 @@ def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_
 
 def standing_of(*names):
     """Return where some replicas stand, as if they stood there alone."""
-    (found,) = place.standings("shop", "default", timezone.now())
+    (found,) = positions.standings("shop", "default", timezone.now())
     return dataclasses.replace(found, replicas=tuple(one for one in found.replicas if one.name in names))
 
 
@@ -283,10 +285,10 @@ def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(foll
     """The customers' rows are fetched before, the orders' after a customer and their order came."""
     write()
     follower.run_once()
-    everyone = place.standings("shop", "default", timezone.now())[0]
+    everyone = positions.standings("shop", "default", timezone.now())[0]
     there.Stock.objects.update(amount=2)
     take_a_page(everyone, 2)
-    place.copy_again(everyone.replicas, "default")
+    positions.copy_again(everyone.replicas, "default")
     seen = []
 
     def progress(_):
@@ -303,19 +305,19 @@ def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(foll
 def test_a_whole_copy_stays_as_it_is(follower, monkeypatch):
     """Another that copies at the same time would move it on into the midst of a backlog, where no rows agree."""
     write()
-    monkeypatch.setattr(copying, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
-    place.enter("shop", "default")
-    wanted = place.look("shop", "default", timezone.now()).to_copy()
+    monkeypatch.setattr(ranges, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
+    positions.enter("shop", "default")
+    wanted = positions.look("shop", "default", timezone.now()).to_copy()
     client = services.get("shop").client
-    copying.copy(wanted, client, using="default")
+    ranges.copy(wanted, client, using="default")
     whole = Copy.objects.get()
     assert whole.whole
     there.Customer.objects.update(name="changed")
-    copying.copy(wanted, client, using="default")
+    ranges.copy(wanted, client, using="default")
     with client() as one:
         page = pages.changes(one, wanted.sources, whole.cursor, limit=3)
     assert page.more
-    assert not copying._keep_changes(whole, page, "default")
+    assert not ranges._keep_changes(whole, page, "default")
     assert Copy.objects.get().cursor != page.cursor
 
 
@@ -385,7 +387,7 @@ def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_
     for number in range(10):
         there.Stock.objects.create(warehouse="w", article=number)
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         page = pages.changes(client, standing.sources, standing.cursor, limit=2)
         assert page.more
@@ -409,7 +411,7 @@ def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     tries, once = [], advance._advance
     monkeypatch.setattr(advance, "_advance", lambda *a, **k: tries.append(a) or once(*a, **k))
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         page = pages.changes(client, standing.sources, standing.cursor, limit=2)
 
@@ -488,7 +490,7 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
     """The orders' old rows would refer to customers that are gone."""
     write()
     follower.run_once()
-    place.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declared.get("replicas.order")], "default")
     with connection.cursor() as run:
         run.execute("DELETE FROM shop_order WHERE customer_id = (SELECT id FROM shop_customer WHERE name = 'c5')")
         run.execute("DELETE FROM shop_customer WHERE name = 'c5'")
@@ -504,7 +506,7 @@ def test_a_copy_is_kept_where_one_that_it_meets_with_fails(follower):
     """It took long to make, and nothing is wrong with it."""
     write()
     follower.run_once()
-    place.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declared.get("replicas.order")], "default")
     there.Customer.objects.filter(name="c1").update(name="bad")
     with connection.cursor() as run:
         run.execute("ALTER TABLE replicas_customer ADD CONSTRAINT fits CHECK (name <> 'bad')")
@@ -525,11 +527,11 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
     """The copy goes on from where it stands."""
     write()
     follower.run_once()
-    (seen,) = place.standings("shop", "default", timezone.now())
+    (seen,) = positions.standings("shop", "default", timezone.now())
     there.Stock.objects.update(amount=7)
     with services.get("shop").client() as client:
         page = pages.changes(client, seen.sources, seen.cursor)
-    place.copy_again([declared.get("replicas.stock")], "default")
+    positions.copy_again([declared.get("replicas.stock")], "default")
     assert advance.advance(seen, page, using="default") is None
     follower.run_once()
     equal()
@@ -538,7 +540,7 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
 def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_along(follower):
     write()
     follower.run_once()
-    place.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declared.get("replicas.order")], "default")
     ReplicaState.objects.filter(name="replicas.customer").update(cursor="AgEAAAAFAAA")
     there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
     follower.run_once()
@@ -575,7 +577,7 @@ def test_a_replica_that_fails_waits_and_catches_up(follower):
 
 def until_due(follower):
     """Follow once what waits may be tried again."""
-    processes.until(lambda: not place.look("shop", "default", timezone.now()).waiting())
+    processes.until(lambda: not positions.look("shop", "default", timezone.now()).waiting())
     follower.run_once()
 
 
@@ -584,15 +586,15 @@ def test_two_that_follow_apply_each_page_once(follower):
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         page = pages.changes(client, standing.sources, standing.cursor)
         assert advance.advance(standing, page, using="default") is page
         there.Order.objects.update(quantity=6)
         follower.run_once()
-        (further,) = place.standings("shop", "default", timezone.now())
+        (further,) = positions.standings("shop", "default", timezone.now())
         assert advance.advance(standing, page, using="default") is None
-    (left,) = place.standings("shop", "default", timezone.now())
+    (left,) = positions.standings("shop", "default", timezone.now())
     assert left.cursor == further.cursor != page.cursor
     equal()
 
@@ -602,7 +604,7 @@ def test_whoever_applies_a_page_holds_the_places_until_it_is_committed(follower)
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         page = pages.changes(client, standing.sources, standing.cursor)
     results = []

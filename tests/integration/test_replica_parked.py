@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import checks, declared, handlers, health, parked, parking, place
+from pubsubpull.replica import checks, declared, handlers, health, parked, parking, positions
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.replicas import models as here
 from tests.sessions import session
@@ -54,7 +54,7 @@ def rows():
 
 def follow(follower):
     """Follow up to now; say whether a replica failed."""
-    place.hurry("shop", "default")
+    positions.hurry("shop", "default")
     try:
         follower.run_once()
     except exceptions.ReplicaFailed:
@@ -262,7 +262,7 @@ def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, r
         return out.getvalue()
 
     one = there.Customer.objects.create(name="one")
-    monkeypatch.setattr("pubsubpull.replica.follow.services.get", lambda _: follower._known)
+    monkeypatch.setattr("pubsubpull.replica.follower.services.get", lambda _: follower._known)
     assert "Up to date." in once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
     for _ in range(2):
@@ -282,7 +282,7 @@ def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch
         declared.get(NAME), columns=(*others, dataclasses.replace(column, source="emial")), statements={}
     )
     monkeypatch.setitem(declared._replicas, NAME, misspelt)
-    monkeypatch.setattr("pubsubpull.replica.follow.services.get", lambda _: follower._known)
+    monkeypatch.setattr("pubsubpull.replica.follower.services.get", lambda _: follower._known)
     there.Customer.objects.create(name="one", email="a@b.example")
     out = io.StringIO()
     call_command("pubsubpull_follow", "--once", stdout=out, stderr=out)

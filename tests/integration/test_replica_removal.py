@@ -12,7 +12,9 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import bulk, compare, declared, pages, parking, place, services
+from pubsubpull.replica import declared, pages, parking, positions, services
+from pubsubpull.replica.appliers import compact
+from pubsubpull.replica.compare import judge
 from pubsubpull.replica.models import Parked
 from pubsubpull.replica.writing import Write
 from tests import processes
@@ -48,7 +50,7 @@ def names():
 
 def compared(**options):
     with services.get("shop").client() as client:
-        result = compare.compare(declared.get(Spot), client, using="default", pause=lambda _: None, **options)
+        result = judge.compare(declared.get(Spot), client, using="default", pause=lambda _: None, **options)
     return sorted((one.kind, one.key) for one in result.differences)
 
 
@@ -65,7 +67,7 @@ def remove(way, name):
 @pytest.fixture
 def backlogs(monkeypatch):
     """Let the replica be alone, and a backlog be more than a change; note the compact pages that are applied."""
-    applied, advance = [], bulk.advance
+    applied, advance = [], compact.advance
 
     def noted(*args, **options):
         last = advance(*args, **options)
@@ -74,7 +76,7 @@ def backlogs(monkeypatch):
 
     monkeypatch.setattr(declared, "_replicas", {})
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    monkeypatch.setattr(bulk, "advance", noted)
+    monkeypatch.setattr(compact, "advance", noted)
     return applied
 
 
@@ -129,7 +131,7 @@ def test_a_row_that_went_while_nobody_was_told_is_found_by_a_copy_and_by_compari
     if marks:
         assert [kind for kind, _ in compared(repair=True)] == ["extra", "extra"]
         assert there() == {"a": True, "b": True, "c": False}
-    place.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declared.get(Spot)], "default")
     follower.run_once()
     assert there() == {"a": marks, "b": marks, "c": False}
     assert compared() == []
@@ -144,7 +146,7 @@ def test_the_time_of_the_mark_is_that_of_the_first_time_it_was_seen_gone(followe
     follower.run_once()
     marked = Spot.objects.get().gone_at
     assert before - timedelta(seconds=1) < marked < timezone.now() + timedelta(seconds=1)
-    place.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declared.get(Spot)], "default")
     follower.run_once()
     assert Spot.objects.get().gone_at == marked
 
@@ -249,7 +251,7 @@ def test_what_a_copy_does_not_have_is_handed_over_as_deleted(follower, written):
         cursor.execute("DELETE FROM shop_place WHERE name = 'a'")
         cursor.execute("RESET session_replication_role")
     came.clear()
-    place.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declared.get(Spot)], "default")
     follower.run_once()
     assert came[0] == [Write(op="delete", version=0, key={"id": gone}, values={})]
     assert there() == {"a": True, "b": False}
@@ -264,7 +266,7 @@ def test_what_it_raises_takes_all_of_the_page_back_and_is_parked_as_elsewhere(fo
     with pytest.raises(exceptions.ReplicaFailed, match=r"write failed on version \d+ to \d+: ValueError: not this one"):
         follower.run_once()
     assert (Spot.objects.count(), Note.objects.count()) == (0, 0)
-    processes.until(lambda: not place.look("shop", "default", timezone.now()).waiting())
+    processes.until(lambda: not positions.look("shop", "default", timezone.now()).waiting())
     follower.run_once()
     assert Parked.objects.get().item["new"]["name"] == "b"
     assert there() == {"a": False, "c": False}

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, declared, handlers, pages, place, services, small
+from pubsubpull.replica import advance, declared, handlers, pages, positions, services
+from pubsubpull.replica.appliers import single_message
 from pubsubpull.replica.models import ReplicaState
 from tests.replicas import models as here
 from tests.shop import models as there
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def next_page():
     """Return where all stand, and the page after it."""
-    (standing,) = place.standings("shop", "default", timezone.now())
+    (standing,) = positions.standings("shop", "default", timezone.now())
     with services.get("shop").client() as client:
         return standing, pages.changes(client, standing.sources, standing.cursor)
 
@@ -71,13 +72,13 @@ def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(foll
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = next_page()
-    assert small.advance(standing, page, using="default")
-    assert not small.advance(standing, page, using="default")
+    assert single_message.advance(standing, page, using="default")
+    assert not single_message.advance(standing, page, using="default")
     further = dataclasses.replace(standing, cursor=page.cursor)
     there.Stock.objects.update(amount=5)
     _, following = next_page()
     ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor)
-    assert not small.advance(further, following, using="default")
+    assert not single_message.advance(further, following, using="default")
     assert {state.cursor for state in ReplicaState.objects.exclude(name="replicas.customer")} == {page.cursor}
     assert stock() == {("w", 1, 0)}
 
@@ -87,7 +88,7 @@ def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
     ReplicaState.objects.filter(name="replicas.customer").update(absent=["email"])
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = next_page()
-    assert small.advance(standing, page, using="default")
+    assert single_message.advance(standing, page, using="default")
     assert stock() == {("w", 1, 0)}
     assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
 
@@ -98,7 +99,7 @@ def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = next_page()
     ReplicaState.objects.filter(name="replicas.stock").update(**change)
-    assert not small.advance(standing, page, using="default")
+    assert not single_message.advance(standing, page, using="default")
     assert stock() == set()
 
 
@@ -107,25 +108,25 @@ def test_what_somebody_must_look_at_is_left_to_the_careful_way(follower):
     there.Stock.objects.create(warehouse="w", article=1)
     standing, page = next_page()
     with transaction.atomic():
-        assert not small.advance(standing, page, using="default")
-    large = dataclasses.replace(page, body=page.body + " " * small.SIZE)
-    assert not small.advance(standing, large, using="default")
+        assert not single_message.advance(standing, page, using="default")
+    large = dataclasses.replace(page, body=page.body + " " * single_message.SIZE)
+    assert not single_message.advance(standing, large, using="default")
 
     @pubsubpull.on_change("shop.stock", service="shop")
     def handler(change):
         """Do nothing."""
 
     try:
-        assert not small.advance(standing, page, using="default")
+        assert not single_message.advance(standing, page, using="default")
     finally:
         handlers.forget(handler)
     there.Customer.objects.create(name="has a replica that a function makes")
     standing, page = next_page()
-    assert not small.advance(standing, page, using="default")
+    assert not single_message.advance(standing, page, using="default")
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE shop_stock")
     standing, page = next_page()
-    assert not small.advance(standing, page, using="default")
+    assert not single_message.advance(standing, page, using="default")
     follower.run_once()
     assert stock() == set()
 
@@ -150,7 +151,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
         for total in ("1.1", "2.2"):
             there.Order.objects.create(total=Decimal(total))
             standing, page = next_page()
-            assert small.advance(standing, page, using="default")
+            assert single_message.advance(standing, page, using="default")
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE adhoc_priced ALTER COLUMN total TYPE numeric(12, 2)")
         there.Order.objects.create(total=Decimal("3.25"))
@@ -175,9 +176,11 @@ def test_a_page_that_fails_says_whose_fault_it_is(follower, monkeypatch):
         follower.run_once()
         there.Stock.objects.update(amount=6)
         standing, page = next_page()
-        assert not small.advance(standing, page, using="default")
-        monkeypatch.setattr(small, "_made", lambda *a, **k: pytest.fail("it was tried again, and logged again"))
-        assert not small.advance(standing, page, using="default")
+        assert not single_message.advance(standing, page, using="default")
+        monkeypatch.setattr(
+            single_message, "_made", lambda *a, **k: pytest.fail("it was tried again, and logged again")
+        )
+        assert not single_message.advance(standing, page, using="default")
         monkeypatch.undo()
         with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
             follower.run_once()
@@ -201,7 +204,7 @@ def test_its_writes_belong_to_the_request_that_pushed_it(follower):
             there.Stock.objects.create(warehouse="w", article=1)
             standing, page = next_page()
             with pubsubpull.context(user="ann") as context:
-                assert small.advance(standing, page, using="default")
+                assert single_message.advance(standing, page, using="default")
             cursor.execute("SELECT request FROM told")
             ((request,),) = cursor.fetchall()
         finally:

@@ -13,7 +13,8 @@ from psycopg.types.range import Range
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import ahead, bulk, declared, pages, place
+from pubsubpull.replica import declared, pages, positions, prefetch
+from pubsubpull.replica.appliers import compact
 from tests.replicas.models import KindsCopy, KindsSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,11 +83,11 @@ def test_every_field_of_django_has_a_value_here():
 def backlog(monkeypatch):
     """Let one plain replica follow, all but the first change in compact pages; give what became of these."""
     copies = [KindsCopy, "replicas.anycopy"]
-    monkeypatch.setattr(place, "of_service", lambda _: [next(filter(None, map(declared.get, reversed(copies))))])
+    monkeypatch.setattr(positions, "of_service", lambda _: [next(filter(None, map(declared.get, reversed(copies))))])
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    found, advance = [], bulk.advance
-    monkeypatch.setattr(bulk, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
-    monkeypatch.setattr(ahead, "WHOLE", 0)
+    found, advance = [], compact.advance
+    monkeypatch.setattr(compact, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
+    monkeypatch.setattr(prefetch, "WHOLE", 0)
     return found
 
 

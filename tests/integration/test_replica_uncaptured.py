@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
 
 import pubsubpull
 from pubsubpull import on_change
-from pubsubpull.replica import copying, follow, handlers
+from pubsubpull.replica import follower, handlers
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.integration.test_replica_bulk import PLAIN
 from tests.integration.test_replica_follow import equal, write
@@ -17,6 +18,9 @@ from tests.integration.test_replica_receive import page, put
 from tests.integration.test_replica_walks import only
 from tests.replicas import models as here
 from tests.shop import models as there
+
+if TYPE_CHECKING:
+    from pubsubpull.replica.copy import ranges
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,12 +81,12 @@ def test_what_is_switched_off_while_rows_are_copied_is_copied_once_more(shop):
     write()
     done = []
 
-    def in_between(progress: copying.Progress):
+    def in_between(progress: ranges.Progress):
         if not done and not progress.applying and progress.rows >= progress.expected > 0:
             done.append(dataclasses.asdict(progress))
             load(there.Customer, there.Order, there.Stock)
 
-    follow.Follower("shop", using="default", wait=0.2, progress=in_between).run_once()
+    follower.Follower("shop", using="default", wait=0.2, progress=in_between).run_once()
     assert done
     equal()
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import blame, declared, pages, small
+from pubsubpull.replica import constraint_errors, declared, pages
+from pubsubpull.replica.appliers import single_message
 from pubsubpull.replica.models import ReplicaState
 from tests.replicas import models as here
 from tests.shop import models as there
@@ -116,8 +117,8 @@ def odd_equal():
 def test_small_pages_leave_each_replica_equal_whatever_is_in_them(follower, monkeypatch, within):
     only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock")
     replicate_odd()
-    taken, advance = [], small.advance
-    monkeypatch.setattr(small, "advance", lambda *a, **k: taken.append(advance(*a, **k)) or taken[-1])
+    taken, advance = [], single_message.advance
+    monkeypatch.setattr(single_message, "advance", lambda *a, **k: taken.append(advance(*a, **k)) or taken[-1])
     dice = random.Random(4)
     with tables(Odd):
         follower.run_once()
@@ -209,5 +210,5 @@ def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
         pubsubpull.replicates("shop.order", service="shop")(model)
     error = IntegrityError("check few")
     error.__cause__ = Cause()
-    failed = blame.blamed([declared.get(There)], error, using="default")
+    failed = constraint_errors.blamed([declared.get(There)], error, using="default")
     assert (failed.name, failed.needs) == ("adhoc.there", None)

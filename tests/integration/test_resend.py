@@ -9,7 +9,7 @@ from django.test import Client
 
 import pubsubpull
 from pubsubpull import admin, exceptions
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import Change, Request
 from tests import roles
 from tests.shop.models import Customer, Order, Place, Restaurant, Secret, Stock

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)

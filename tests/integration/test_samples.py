@@ -12,9 +12,12 @@ from django.db import connection
 from django.utils import timezone
 
 from pubsubpull import conf
+from pubsubpull.base import threads
+from pubsubpull.delivery import meter
 from pubsubpull.models import Counter, Sample, Subscription
+from pubsubpull.operate import maintenance, samples
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import maintenance, meter, samples, subscriptions, threads
+from pubsubpull.subscriptions import service
 from tests import delivering
 from tests.delivering import until
 from tests.sessions import session
@@ -26,8 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def made():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
-    wish = subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
-    return subscriptions.put(consumer, "main", wish)[0]
+    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    return service.put(consumer, "main", wish)[0]
 
 
 def ago(**given):

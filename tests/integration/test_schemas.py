@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from pubsubpull.capture import functions, triggers
 from pubsubpull.checks import check_triggers
 from pubsubpull.models import Change
-from pubsubpull.pull import health
+from pubsubpull.operate import capture_health
 from tests.shop.models import Account, Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,12 +132,12 @@ def test_after_the_schema_is_renamed_everything_tells_and_sync_or_migrate_repair
     with service(RENAMED):
         with pytest.raises(DatabaseError), transaction.atomic():
             Customer.objects.create(name="a")
-        assert "run pubsubpull_triggers --sync" in health.checks("default")["database"]
+        assert "run pubsubpull_triggers --sync" in capture_health.checks("default")["database"]
         assert any("the function" in warning.msg for warning in check_triggers(databases=["default"]))
         with pytest.raises(CommandError, match="pubsubpull_triggers --sync"):
             call_command("pubsubpull_triggers", "--check", stdout=io.StringIO())
         call_command(*repair, stdout=io.StringIO())
-        assert health.checks("default")["database"] == "ok"
+        assert capture_health.checks("default")["database"] == "ok"
         assert triggers.plan().actions == ()
         assert write() == WRITTEN
         Order.objects.all().delete()
@@ -181,7 +181,7 @@ def test_a_table_that_another_log_captures_is_left_to_it_and_named():
         migrate()
         assert triggers.plan().taken == ("Other Schema.The Table, into the log of the schema public",)
         assert "pubsubpull.W050" in {warning.id for warning in check_triggers(databases=["default"])}
-        assert health.checks("default")["triggers"] != "ok"
+        assert capture_health.checks("default")["triggers"] != "ok"
         out = io.StringIO()
         with pytest.raises(CommandError, match="differ from what is published"):
             call_command("pubsubpull_triggers", "--check", stdout=out, stderr=out)

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 import pubsubpull
-from pubsubpull.audit import seals, trail
+from pubsubpull.audit.history import trail
+from pubsubpull.audit.integrity import seals
 from pubsubpull.capture import sql
 from pubsubpull.models import Change, Request
 from tests.sessions import session

@@ -17,11 +17,12 @@ from django.db import connection
 from standardwebhooks import Webhook
 
 from pubsubpull import conf, exceptions
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.models import SigningKey, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import keys, signing, subscriptions, vault
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service, signing_keys, vault
+from pubsubpull.transports.http.transport import RecordingTransport, Response
+from pubsubpull.wire import signing
 from tests.delivering import run, until
 from tests.shop.models import Customer
 
@@ -38,7 +39,7 @@ def consumer():
 @pytest.fixture
 def put(consumer):
     def make(name="main", **given):
-        return subscriptions.put(consumer[0], name, subscriptions.Wish(**BODY, **given))[0]
+        return service.put(consumer[0], name, service.Wish(**BODY, **given))[0]
 
     return make
 
@@ -92,12 +93,12 @@ def test_a_secret_is_nowhere_in_the_database_the_logs_or_what_is_shown(put, call
         workers.append(repr(list(worker.shares.held.values())))
 
     run(work, RecordingTransport(Response(status=500)))
-    wish = subscriptions.Wish(**BODY, secret=secret)
+    wish = service.Wish(**BODY, secret=secret)
     shown = [
         *workers,
         repr(vault.opened(made.secrets)),
         repr(wish),
-        repr(subscriptions.describe(made, feed.present())),
+        repr(service.describe(made, feed.present())),
         call("get", "subscriptions/").content.decode(),
         command(),
     ]
@@ -153,28 +154,28 @@ def test_an_end_that_was_set_is_not_put_off_by_another_rotation():
 
 
 def test_secrets_are_encrypted_again_with_the_first_key(put, settings):
-    secret = subscriptions.secret_of(put())
+    secret = service.secret_of(put())
     put("signed", signature="v1a")
-    (key,) = keys.current("default")
+    (key,) = signing_keys.current("default")
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SECRET_KEYS": ["new", settings.SECRET_KEY]}
     assert "2 secrets can be read" in command()
     assert "2 secrets are encrypted again" in command("--reseal")
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SECRET_KEYS": ["new"]}
-    assert subscriptions.secret_of(Subscription.objects.get(name="main")) == secret
-    assert keys.current("default") == [key]
+    assert service.secret_of(Subscription.objects.get(name="main")) == secret
+    assert signing_keys.current("default") == [key]
 
 
 def test_a_secret_whose_key_is_gone_is_said_and_nothing_is_sent_until_it_is_back(put, call, settings):
     put()
     put("signed", signature="v1a")
-    keys.published("default")
+    signing_keys.published("default")
     before = settings.PUBSUBPULL
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SECRET_KEYS": ["another"]}
     for arguments in ((), ("--reseal",)):
         with pytest.raises(CommandError, match="give new secrets"):
             command(*arguments)
     with pytest.raises(exceptions.SecretError):
-        keys.current("default")
+        signing_keys.current("default")
     found = call("put", "subscriptions/main/", json.dumps(BODY)).json()
     assert (found["status"], found["field"]) == (400, "secret")
 
@@ -216,7 +217,7 @@ def fits(public, notification):
 
 def test_a_receiver_without_a_secret_verifies_by_the_public_key(put, call, client, settings):
     made = put(signature="v1a")
-    assert (made.secrets, subscriptions.secret_of(made)) == ([], None)
+    assert (made.secrets, service.secret_of(made)) == ([], None)
     assert "secret" not in call("get", "subscriptions/main/").json()
     assert client.get("/pubsubpull/keys/").status_code == 401
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "PUBLIC_KEYS": "everyone"}
@@ -235,17 +236,17 @@ def test_a_receiver_without_a_secret_verifies_by_the_public_key(put, call, clien
 
 def test_a_new_key_signs_beside_the_old_one_at_once(put):
     made = put(signature="v1a")
-    first = keys.published("default")["keys"][0]["whpk"]
+    first = signing_keys.published("default")["keys"][0]["whpk"]
     assert "a new key: whpk_" in command("--new-key", "--overlap", "60")
     assert Subscription.objects.get(pk=made.pk).lease > made.lease, "its worker lets go of it"
-    newest, older = [key["whpk"] for key in keys.published("default")["keys"]]
+    newest, older = [key["whpk"] for key in signing_keys.published("default")["keys"]]
     assert older == first != newest
     notification = sent()
     lower = {name.lower(): value for name, value in notification.headers.items()}
     for public in (newest, older):
         assert signing.verify([public], headers=lower, body=notification.body, now=time.time())
     command("--new-key", "--overlap", "0")
-    assert len(keys.published("default")["keys"]) == 2, "one ends now, one in a minute"
+    assert len(signing_keys.published("default")["keys"]) == 2, "one ends now, one in a minute"
 
 
 def test_an_overlap_below_nothing_is_refused():

@@ -9,13 +9,14 @@ import uuid
 import pytest
 from django.db import IntegrityError
 
-from pubsubpull.capture import feed
-from pubsubpull.capture.cursor import Cursor
+from pubsubpull.delivery import dead_letters, notification, store
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import aside, notification, store, subscriptions
-from pubsubpull.subscribe.outcome import Retry
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.base import Retry
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.sessions import session
 from tests.shop.models import Customer
@@ -33,7 +34,7 @@ def consumer():
 def subscribe(consumer):
     def make(name="main", **given):
         usual = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], "on_failure": "set-aside"}
-        return subscriptions.put(consumer, name, subscriptions.Wish(**{**usual, **given}))[0]
+        return service.put(consumer, name, service.Wish(**{**usual, **given}))[0]
 
     return make
 
@@ -91,7 +92,7 @@ def test_the_poisonous_change_alone_is_set_aside_and_all_others_arrive_in_order(
     assert failure.version == json.loads(failure.item)["version"]
     assert in_chain(receiver.taken), "its receiver is told of no cursor that it has not been sent"
     assert "is set aside for main of billing" in caplog.text
-    assert subscriptions.describe(now(made), feed.present())["failures"] == 1
+    assert service.describe(now(made), feed.present())["failures"] == 1
 
 
 def test_several_in_one_page_are_set_aside_one_after_the_other(subscribe):
@@ -169,7 +170,7 @@ def hold():
         cursor=read.cursor,
         text=read.cursor.encode(),
     )
-    return aside.Store(using="default", worker=taker.worker), held, page
+    return dead_letters.Store(using="default", worker=taker.worker), held, page
 
 
 def test_a_stale_worker_sets_nothing_aside_and_moves_no_cursor(subscribe):
@@ -336,10 +337,10 @@ def test_nobody_else_sees_retries_or_drops_them(call, failed):
             assert answer.headers["Content-Type"] == "application/problem+json"
     assert not Failure.objects.filter(wanted=True).exists()
     subscription = now(failed)
-    made, _ = subscriptions.put(
+    made, _ = service.put(
         consumers.consumers().get(name="other"),
         "main",
-        subscriptions.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"]),
+        service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"]),
     )
     assert made.pk != subscription.pk
     for method in ("PUT", "DELETE"):

@@ -9,10 +9,11 @@ import pytest
 from django.db import connection
 
 from pubsubpull import exceptions
+from pubsubpull.delivery import signals
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import signals, subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.shop.models import Customer
 
@@ -48,8 +49,8 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name="main", **given):
-        wish = subscriptions.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
-        return subscriptions.put(consumer, name, wish)[0]
+        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        return service.put(consumer, name, wish)[0]
 
     return make
 

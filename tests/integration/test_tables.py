@@ -12,10 +12,11 @@ from django.db import connection, models, transaction
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit import baseline
+from pubsubpull.audit.integrity import baseline
 from pubsubpull.capture import checks, registry, triggers
+from pubsubpull.log import resend
 from pubsubpull.models import Change
-from pubsubpull.pull import consumers, dump, hashes, instances, resend
+from pubsubpull.pull import consumers, dump, hashes, instances
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db

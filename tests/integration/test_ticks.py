@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from tests.processes import until
 from tests.sessions import session
 from tests.shop.models import Customer

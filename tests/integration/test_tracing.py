@@ -11,11 +11,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 import pubsubpull
-from pubsubpull.audit import tracing
+from pubsubpull.audit.context import tracing
 from pubsubpull.models import Failure, Request
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import subscriptions
-from pubsubpull.subscribe.transport import RecordingTransport, Response
+from pubsubpull.subscriptions import service
+from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests import delivering
 from tests.shop.models import Customer
 
@@ -31,7 +31,7 @@ def subscribe():
 
     def make(name="main", **given):
         usual = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"]}
-        return subscriptions.put(consumer, name, subscriptions.Wish(**{**usual, **given}))[0]
+        return service.put(consumer, name, service.Wish(**{**usual, **given}))[0]
 
     return make
 

@@ -12,9 +12,9 @@ import threading
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.subscribe.guard import Guard
-from pubsubpull.subscribe.outcome import Retry, outcome
-from pubsubpull.subscribe.transport import ANSWER_LIMIT, HttpTransport, RecordingTransport, Response
+from pubsubpull.transports.base import Retry, outcome
+from pubsubpull.transports.http.guard import Guard
+from pubsubpull.transports.http.transport import ANSWER_LIMIT, HttpTransport, RecordingTransport, Response
 from tests import hostile
 from tests.processes import until
 from tests.receivers import Receiver, serving

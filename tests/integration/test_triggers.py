@@ -10,9 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.capture import migrating, registry, tables, triggers
-from pubsubpull.capture.models import Change
+from pubsubpull.capture import registry, tables, triggers
 from pubsubpull.checks import check_triggers
+from pubsubpull.log import migrating
+from pubsubpull.log.models import Change
 from tests.sessions import session
 from tests.shop.models import Account, Customer, Event, Order, Secret, Tag
 

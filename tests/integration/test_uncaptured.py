@@ -10,7 +10,7 @@ from django.utils import timezone
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit.models import Request
-from pubsubpull.capture.models import Change
+from pubsubpull.log.models import Change
 from pubsubpull.pull import consumers
 from tests.shop.models import Account, Customer, Event, Order, Quoted, Stock
 

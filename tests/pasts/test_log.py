@@ -18,11 +18,11 @@ from django.utils import timezone
 import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit.imports import packages
-from pubsubpull.capture import feed, partitions
 from pubsubpull.exceptions import HistoryError
+from pubsubpull.log import feed, partitions
 from pubsubpull.models import Change, Request
+from pubsubpull.operate import maintenance
 from pubsubpull.pull import consumers
-from pubsubpull.subscribe import maintenance
 from tests import roles
 from tests.pasts.conftest import command, run, uncaptured
 from tests.pasts.models import Kept, Logged

@@ -14,8 +14,9 @@ django.setup()
 from django_tenants.utils import schema_context  # noqa: E402  the apps come first
 
 from pubsubpull import checks  # noqa: E402
-from pubsubpull.capture import feed, triggers  # noqa: E402
-from pubsubpull.capture.models import Change  # noqa: E402
+from pubsubpull.capture import triggers  # noqa: E402
+from pubsubpull.log import feed  # noqa: E402
+from pubsubpull.log.models import Change  # noqa: E402
 from tests.tenants.goods.models import Item  # noqa: E402
 from tests.tenants.hosting.models import Tenant  # noqa: E402
 

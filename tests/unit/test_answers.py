@@ -9,7 +9,7 @@ from aiohttp.client_proto import ResponseHandler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pubsubpull.subscribe.connections import HEAD_LIMIT, LIMIT, Answers
+from pubsubpull.transports.http.connections import HEAD_LIMIT, LIMIT, Answers
 
 
 class Wire(asyncio.Transport):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pubsubpull.capture import migrating
 from pubsubpull.capture.arguments import Arguments
 from pubsubpull.capture.registry import Publication
+from pubsubpull.log import migrating
 from tests.shop.models import Order
 
 FULL = Arguments(

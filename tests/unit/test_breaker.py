@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull import conf
-from pubsubpull.subscribe import breaker, hosts
-from pubsubpull.subscribe.outcome import Retry, outcome
-from pubsubpull.subscribe.transport import Response
+from pubsubpull.delivery import breaker, hosts
+from pubsubpull.transports.base import Retry, outcome
+from pubsubpull.transports.http.transport import Response
 
 
 @pytest.mark.parametrize(

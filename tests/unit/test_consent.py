@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull.conf import Settings
-from pubsubpull.subscribe import consent
-from pubsubpull.subscribe.consent import Consented
-from pubsubpull.subscribe.outcome import Retry
-from pubsubpull.subscribe.transport import Response
+from pubsubpull.transports.base import Retry
+from pubsubpull.transports.http import consent
+from pubsubpull.transports.http.consent import Consented
+from pubsubpull.transports.http.transport import Response
 
 
 def judge(status=200, **headers):

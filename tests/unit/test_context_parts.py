@@ -10,8 +10,8 @@ import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 
 import pubsubpull
-from pubsubpull.audit import context as audit
-from pubsubpull.audit import statements, tasks
+from pubsubpull.audit.context import context as audit
+from pubsubpull.audit.context import statements, tasks
 from pubsubpull.middleware import streams
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pubsubpull import exceptions
-from pubsubpull.capture.cursor import NOTHING, Cursor, Snapshot, Window, reached
+from pubsubpull.log.cursor import NOTHING, Cursor, Snapshot, Window, reached
 
 numbers = st.integers(min_value=0, max_value=2**40)
 
@@ -91,7 +91,7 @@ def test_a_cursor_cut_short_is_invalid(cursor, cut):
     ],
 )
 def test_numbers_that_make_no_cursor_are_invalid(numbers):
-    from pubsubpull.capture import cursor
+    from pubsubpull.log import cursor
 
     data = bytes([cursor.FORMAT]) + b"".join(map(cursor._varint, numbers))
     with pytest.raises(exceptions.CursorInvalid):

@@ -15,7 +15,7 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from pubsubpull import conf
 from pubsubpull.pull import problems
-from pubsubpull.subscribe import signing
+from pubsubpull.wire import signing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)

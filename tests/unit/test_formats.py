@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from pubsubpull import exceptions
-from pubsubpull.capture.feed import Row
-from pubsubpull.subscribe import formats, spread, uri
-from pubsubpull.subscribe.outcome import Delivered, Gone, Retry, Rewind
+from pubsubpull.delivery import formats, per_key
+from pubsubpull.log.feed import Row
+from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
+from pubsubpull.transports.http import uri_template
 
 TEMPLATE = "https://billing.example/customers/{key}/?m={model}&v={version}"
 REFUSED = Retry(error="no", refused=True)
@@ -128,8 +129,8 @@ def test_one_change_says_nothing_of_cursors(form):
 @given(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text not in {".", ".."}))
 def test_no_key_leaves_its_place_in_a_url(key):
     try:
-        url = URL(uri.expand(TEMPLATE, model="shop.customer", key=key, version=3))
-    except uri.Unexpandable:
+        url = URL(uri_template.expand(TEMPLATE, model="shop.customer", key=key, version=3))
+    except uri_template.Unexpandable:
         assert len(key) > 100
     else:
         assert url.raw_parts[:2] == ("/", "customers")
@@ -139,12 +140,12 @@ def test_no_key_leaves_its_place_in_a_url(key):
 
 @pytest.mark.parametrize("key", [".", "..", "x" * 2000])
 def test_a_key_that_no_url_can_hold_is_said_to_be_so(key):
-    with pytest.raises(uri.Unexpandable):
-        uri.expand("https://a.example/{key}", model="m.m", key=key, version=1)
+    with pytest.raises(uri_template.Unexpandable):
+        uri_template.expand("https://a.example/{key}", model="m.m", key=key, version=1)
 
 
 def test_a_truncate_has_no_key():
-    assert uri.expand("https://a.example/{key}", model="m.m", key=None, version=1) == "https://a.example/"
+    assert uri_template.expand("https://a.example/{key}", model="m.m", key=None, version=1) == "https://a.example/"
 
 
 @pytest.mark.parametrize(
@@ -157,13 +158,13 @@ def test_a_truncate_has_no_key():
     ],
 )
 def test_consent_is_asked_for_where_no_variable_decides(callback, stem):
-    assert uri.stem(callback) == stem
+    assert uri_template.stem(callback) == stem
 
 
 @pytest.mark.parametrize("template", ["https://a.example/{name}", "https://a.example/{}", "https://a.example/{key"])
 def test_a_template_that_cannot_be_expanded_names_the_field(template):
     with pytest.raises(exceptions.SubscriptionError) as caught:
-        uri.check(template)
+        uri_template.check(template)
     assert caught.value.field == "callback"
 
 
@@ -187,7 +188,7 @@ class Receiver:
 
     def spread(self, rows, *, width=2, done=(), over=lambda: False):
         self.done = set(done)
-        return asyncio.run(spread.Spread(send=self.send, width=width, over=over, done=self.done).run(rows))
+        return asyncio.run(per_key.Spread(send=self.send, width=width, over=over, done=self.done).run(rows))
 
 
 def test_keys_go_at_the_same_time_and_each_in_its_order():
@@ -240,7 +241,7 @@ def test_what_is_broken_off_says_so_unless_all_was_taken():
 
 def test_the_answer_that_decides_comes_first():
     rewind = Rewind(cursor=None)
-    assert spread.worst([REFUSED, rewind, Gone()]) == Gone()
-    assert spread.worst([REFUSED, rewind]) == rewind
-    assert spread.worst([REFUSED, AWAY]) == AWAY
-    assert spread.worst([]) is None
+    assert per_key.worst([REFUSED, rewind, Gone()]) == Gone()
+    assert per_key.worst([REFUSED, rewind]) == rewind
+    assert per_key.worst([REFUSED, AWAY]) == AWAY
+    assert per_key.worst([]) is None

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from pubsubpull.subscribe import lookups
-from pubsubpull.subscribe.lookups import Lookups
+from pubsubpull.transports.http import dns
+from pubsubpull.transports.http.dns import Lookups
 
 
 def silent(over):
@@ -22,21 +22,21 @@ def failing(_host, _port):
 
 def test_at_registration_a_name_is_waited_for_only_so_long():
     over = threading.Event()
-    assert lookups.within(lambda *_: ["8.8.8.8"], "a.test", limit=5) == ["8.8.8.8"]
-    assert lookups.within(failing, "a.test", limit=5) == []
-    assert lookups.within(silent(over), "a.test", limit=0.01) == []
+    assert dns.within(lambda *_: ["8.8.8.8"], "a.test", limit=5) == ["8.8.8.8"]
+    assert dns.within(failing, "a.test", limit=5) == []
+    assert dns.within(silent(over), "a.test", limit=0.01) == []
     over.set()
 
 
 def test_at_registration_only_so_many_names_are_looked_up_at_a_time():
     over = threading.Event()
     for _ in range(8):
-        lookups.within(silent(over), "a.test", limit=0.001)
+        dns.within(silent(over), "a.test", limit=0.001)
     asked = []
-    assert lookups.within(lambda host, _: asked.append(host) or ["8.8.8.8"], "b.test", limit=0.01) == []
+    assert dns.within(lambda host, _: asked.append(host) or ["8.8.8.8"], "b.test", limit=0.01) == []
     assert asked == []
     over.set()
-    assert lookups.within(lambda *_: ["8.8.8.8"], "c.test", limit=5) == ["8.8.8.8"]
+    assert dns.within(lambda *_: ["8.8.8.8"], "c.test", limit=5) == ["8.8.8.8"]
 
 
 def test_a_worker_is_told_why_a_name_is_not_found():
@@ -59,7 +59,7 @@ def test_who_gives_up_waiting_leaves_the_room_taken_until_the_thread_is_done():
 
     async def main():
         look = Lookups(resolve)
-        given_up = [asyncio.create_task(look("silent.test", 80)) for _ in range(lookups.NEW)]
+        given_up = [asyncio.create_task(look("silent.test", 80)) for _ in range(dns.NEW)]
         for _ in given_up:
             await asyncio.to_thread(started.acquire)
         for task in given_up:

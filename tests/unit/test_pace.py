@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pubsubpull.subscribe import pace
+from pubsubpull.delivery import rate_limit
 
 
 @dataclasses.dataclass
@@ -34,4 +34,4 @@ class Held:
 )
 def test_the_slower_of_the_two_rates_holds(held, count, next_at):
     """Changes a second are the subscription's, notifications a minute the receiver's."""
-    assert pace.next_at(held, count, now=1000.0) == next_at
+    assert rate_limit.next_at(held, count, now=1000.0) == next_at

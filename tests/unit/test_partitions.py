@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull import checks
-from pubsubpull.capture import feed, partitions
-from pubsubpull.capture.cursor import Cursor, Snapshot, Window
+from pubsubpull.log import feed, partitions
+from pubsubpull.log.cursor import Cursor, Snapshot, Window
 
 LAST = 2**63 - 1
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pubsubpull.subscribe import poison
-from pubsubpull.subscribe.outcome import ANSWER_KEPT, Retry, beginning, outcome
-from pubsubpull.subscribe.poison import Step
-from pubsubpull.subscribe.transport import Response
+from pubsubpull.delivery import bisect
+from pubsubpull.delivery.bisect import Step
+from pubsubpull.transports.base import ANSWER_KEPT, Retry, beginning, outcome
+from pubsubpull.transports.http.transport import Response
 
 
 def step(**given):
     usual = {"sets_aside": True, "refused": True, "attempts": 8, "limit": 8, "count": 4, "searching": False}
-    return poison.step(**{**usual, **given})
+    return bisect.step(**{**usual, **given})
 
 
 @pytest.mark.parametrize(
@@ -35,27 +35,27 @@ def test_what_follows_on_a_failure(given, follows):
 @pytest.mark.parametrize("count", [2, 3, 7, 100, 1000])
 def test_every_single_poisonous_change_is_found_alone_in_few_steps_and_all_others_are_taken(count):
     for bad in {0, 1, count // 2, count - 2, count - 1}:
-        search, place, sent = poison.narrowed(count), 0, 1
+        search, place, sent = bisect.narrowed(count), 0, 1
         while search is not None:
             sent += 1
             size = search.size
             assert 1 <= size <= search.left
             if not place <= bad < place + size:
-                search, place = poison.passed(search, size), place + size
+                search, place = bisect.passed(search, size), place + size
             elif size == 1:
                 break
             else:
-                search = poison.narrowed(size)
+                search = bisect.narrowed(size)
         assert place == bad
         assert sent <= 2 * count.bit_length() + 1
 
 
 def test_a_search_ends_where_everything_is_taken_after_all():
-    search = poison.narrowed(2)
-    search = poison.passed(search, 1)
-    assert search == poison.Search(left=1, size=1)
-    assert poison.passed(search, 1) is None
-    assert poison.passed(None, 5) is None
+    search = bisect.narrowed(2)
+    search = bisect.passed(search, 1)
+    assert search == bisect.Search(left=1, size=1)
+    assert bisect.passed(search, 1) is None
+    assert bisect.passed(None, 5) is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from pubsubpull.audit import proof
-from pubsubpull.audit.proof import Change, Erasure, Seal
+from pubsubpull.audit.integrity import proof
+from pubsubpull.audit.integrity.proof import Change, Erasure, Seal
 
 CHANGE = Change(1, "7", "2026-01-02 03:04:05+00", "shop.order", "U", "17", "r", '{"a": 1}', '{"a": 2}')
 SEAL = Seal(1, "changes", 1, 2, 3, [1, 2], [3, 3], b"l" * 64, b"s" * 32, b"d" * 32, b"", 4)

@@ -9,8 +9,8 @@ from django.db import OperationalError, ProgrammingError
 from psycopg import errors
 
 from pubsubpull import Client, exceptions
-from pubsubpull.management import refusing
-from pubsubpull.pull import parts
+from pubsubpull.management import command_errors
+from pubsubpull.pull import client_checks
 from pubsubpull.replica import services
 from tests import processes
 
@@ -23,7 +23,7 @@ def caused(error, cause):
 def test_a_database_that_does_not_answer_is_named_with_the_settings_to_look_at():
     with pytest.raises(psycopg.OperationalError) as refused:
         psycopg.connect(host="127.0.0.1", port=processes.free_port())
-    told = refusing.advice(caused(OperationalError(str(refused.value)), refused.value), "default")
+    told = command_errors.advice(caused(OperationalError(str(refused.value)), refused.value), "default")
     assert told.startswith("The database default does not answer: ")
     assert "DATABASES['default']" in told
     assert "\n" not in told
@@ -31,12 +31,14 @@ def test_a_database_that_does_not_answer_is_named_with_the_settings_to_look_at()
 
 def test_a_right_that_is_missing_is_said_with_who_has_it():
     cause = errors.InsufficientPrivilege("permission denied for table pubsubpull_seal")
-    told = refusing.advice(caused(ProgrammingError(str(cause)), cause), "default")
+    told = command_errors.advice(caused(ProgrammingError(str(cause)), cause), "default")
     assert told.startswith("permission denied for table pubsubpull_seal. Run it with the role that owns the log")
 
 
 def test_another_error_of_the_database_is_said_in_its_own_first_line():
-    assert refusing.advice(OperationalError("canceling statement\nCONTEXT: x"), "default") == "canceling statement"
+    assert (
+        command_errors.advice(OperationalError("canceling statement\nCONTEXT: x"), "default") == "canceling statement"
+    )
 
 
 @pytest.mark.parametrize("url", ["shop.example/pubsubpull/", "ftp://shop.example/", "", "http://", "http://[", None])
@@ -53,11 +55,11 @@ def test_the_client_refuses_what_is_no_token_and_does_not_show_it(token):
 
 
 def test_a_token_read_from_a_file_may_end_its_line():
-    assert parts.sendable("psp_x\n") == "psp_x"
+    assert client_checks.sendable("psp_x\n") == "psp_x"
 
 
 def test_one_model_may_be_named_by_its_text():
-    assert parts.labels("shop.order") == parts.labels(["shop.order"]) == ["shop.order"]
+    assert client_checks.labels("shop.order") == client_checks.labels(["shop.order"]) == ["shop.order"]
 
 
 def answer(status, **headers):
@@ -69,9 +71,9 @@ def answer(status, **headers):
 
 def test_an_answer_that_is_not_the_apis_says_where_to_look():
     with pytest.raises(exceptions.Refused, match=r"404: http://shop.example/ gave .*is pubsubpull.urls mounted"):
-        parts.result(answer(404))
+        client_checks.result(answer(404))
     with pytest.raises(exceptions.Refused, match=r"301: http://shop.example/ leads to 'https://shop.example/'"):
-        parts.result(answer(301, Location="https://shop.example/"))
+        client_checks.result(answer(301, Location="https://shop.example/"))
 
 
 def test_an_error_with_a_service_names_it_and_the_settings_that_say_where_it_is():

@@ -8,7 +8,7 @@ from django.test.utils import isolate_apps, override_settings
 
 import pubsubpull
 from pubsubpull import checks, exceptions
-from pubsubpull.audit import history
+from pubsubpull.audit.history import history
 from pubsubpull.capture import registry
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Restaurant, Secret, Stock

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pubsubpull.audit import export
+from pubsubpull.audit.history import export
 from pubsubpull.pages import texts
 
 TEXT = st.lists(st.sampled_from(["a", "b", "word", " ", "  ", "\n", "longer"]), max_size=60).map("".join)

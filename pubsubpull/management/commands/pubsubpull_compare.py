@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import compare, declared, parked, services, writing
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.replica import declared, parked, services, writing
+from pubsubpull.replica.compare import judge
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -38,12 +39,12 @@ class Command(RefusingCommand):
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if not models:
             names = list(filter(self._comparable, names))
-        well = [self._compare(compare.get(name), repair=repair, show=show) for name in names]
+        well = [self._compare(judge.get(name), repair=repair, show=show) for name in names]
         if not all(well):
             sys.exit(1)
 
     def _comparable(self, name: str) -> bool:
-        replica = compare.get(name)
+        replica = judge.get(name)
         if replica.write is not None:
             self.stdout.write(f"{name}: not compared, as its rows are written by {writing.name(replica)}.")
         return replica.write is None
@@ -51,7 +52,7 @@ class Command(RefusingCommand):
     def _compare(self, replica: Replica, *, repair: bool, show: int) -> bool:
         try:
             with services.get(replica.service).client() as client:
-                result = compare.compare(replica, client, repair=repair, using=conf.get().DATABASE)
+                result = judge.compare(replica, client, repair=repair, using=conf.get().DATABASE)
         except exceptions.ServiceError as error:
             raise CommandError(services.told(replica.service, error), returncode=self.failed) from error
         count = "" if result.rows is None else f"{result.rows:,} rows, "
@@ -74,5 +75,5 @@ class Command(RefusingCommand):
         return (result.repaired and not result.unsettled) or not (result.differences or result.unsettled)
 
 
-def _but(result: compare.Result) -> str:
+def _but(result: judge.Result) -> str:
     return f", but for {', '.join(result.absent)}, which the source does not send" if result.absent else ""

@@ -10,7 +10,7 @@ from django.db import IntegrityError
 
 from pubsubpull import exceptions
 from pubsubpull.capture import registry
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.management.command_errors import RefusingCommand
 from pubsubpull.pull import consumers
 
 if TYPE_CHECKING:

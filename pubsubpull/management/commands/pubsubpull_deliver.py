@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf
-from pubsubpull.management import refusing
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.subscribe import worker
+from pubsubpull.delivery import worker
+from pubsubpull.management import command_errors
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -27,7 +27,7 @@ class Command(RefusingCommand):
 
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
         settings = conf.get()
-        refusing.require_log(settings.DATABASE)
+        command_errors.require_log(settings.DATABASE)
         one = worker.Worker(settings=settings, name=name)
         if not once:
             self.stdout.write(f"{one.name} delivers, until SIGTERM or Ctrl-C.")

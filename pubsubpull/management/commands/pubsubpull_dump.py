@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from pubsubpull import conf
 from pubsubpull.capture import registry
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.management.command_errors import RefusingCommand
 from pubsubpull.pull import dump
 
 if TYPE_CHECKING:

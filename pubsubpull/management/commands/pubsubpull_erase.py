@@ -8,14 +8,14 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from pubsubpull import conf
-from pubsubpull.audit import erasure
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.pull import resend as resending
+from pubsubpull.audit.integrity import erasure
+from pubsubpull.log import resend as resending
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.audit.erasure import Found
+    from pubsubpull.audit.integrity.erasure import Found
     from pubsubpull.capture.registry import Publication
 
 

@@ -12,16 +12,16 @@ from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
-from pubsubpull.management import refusing
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import declared, follow, health, place, receive
+from pubsubpull.management import command_errors
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.replica import declared, follower, health, positions, receive
 from pubsubpull.replica import services as known
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable, Iterator
 
-    from pubsubpull.replica.copying import Progress
+    from pubsubpull.replica.copy.ranges import Progress
 
 
 SPARE = 10.0
@@ -52,18 +52,18 @@ class Command(RefusingCommand):
     def handle(
         self, *, services: list[str], once: bool, workers: int, push: str | None, refresh: list[str], **_: Any
     ) -> None:
-        names = services or place.services()
+        names = services or positions.services()
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if workers < 1:
             raise CommandError("--workers is 1 or more.")
         using = conf.get().DATABASE
-        refusing.require_log(using)
+        command_errors.require_log(using)
         _refresh(refresh, using)
         sql.preload()
         with _bars(names) as bars:
             followers = [
-                follow.Follower(
+                follower.Follower(
                     name,
                     using=using,
                     workers=workers,
@@ -105,7 +105,7 @@ def _refresh(names: list[str], using: str) -> None:
         replica = declared.get(name)
         if replica is None:
             raise exceptions.ReplicaError(f"{name} is no replica; there are: {', '.join(declared.all_replicas())}.")
-        place.copy_again([replica], using)
+        positions.copy_again([replica], using)
 
 
 def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
@@ -114,22 +114,22 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
     return lambda: receive.subscribe(known.get(name), callback, using=using)
 
 
-def _once(followers: list[follow.Follower], using: str) -> None:
+def _once(followers: list[follower.Follower], using: str) -> None:
     """Follow all services up to now, also what waits after a failure; one that fails lets the others go on first."""
     failed: list[str] = []
-    for follower in followers:
+    for each in followers:
         try:
-            place.hurry(follower.service, using)
-            follower.run_once()
+            positions.hurry(each.service, using)
+            each.run_once()
         except exceptions.ServiceError as error:
-            failed.append(known.told(follower.service, error))
+            failed.append(known.told(each.service, error))
         except exceptions.ReplicaFailed as error:
             failed.append(str(error))
     if failed:
         raise CommandError("Not up to date:\n" + "\n".join(failed))
 
 
-def _always(followers: list[follow.Follower]) -> None:
+def _always(followers: list[follower.Follower]) -> None:
     """Follow each service in a thread. At a signal they finish what they apply; who only waits is not waited for."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf
-from pubsubpull.audit import forgetting
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.audit.integrity import forgetting
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

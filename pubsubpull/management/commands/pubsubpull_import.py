@@ -12,7 +12,7 @@ from django.db import ProgrammingError
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.imports import packages
 from pubsubpull.capture import clock
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

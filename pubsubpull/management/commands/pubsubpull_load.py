@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.replica import load
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.replica.copy import load
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

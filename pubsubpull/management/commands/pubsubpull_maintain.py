@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.subscribe import lapsing, maintenance
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.operate import maintenance, retention_warnings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -39,7 +39,7 @@ class Command(RefusingCommand):
         for one in report.lapsing:
             self.stderr.write(f"lapsing: {one} has not had changes that are dropped soon")
             if not dry_run:
-                lapsing.warn(one)
+                retention_warnings.warn(one)
         for one in report.lapsed:
             self.stderr.write(f"{would}lapsed: {one} has not had changes that are dropped")
         if report.left:

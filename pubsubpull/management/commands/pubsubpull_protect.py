@@ -9,8 +9,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import protection
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.audit.integrity import protection
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.subscribe import labels
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.operate import labels
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.capture import jsontext
-from pubsubpull.management import refusing
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.management import command_errors
+from pubsubpull.management.command_errors import RefusingCommand
 from pubsubpull.replica import health, parked, parking, services
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -47,7 +47,7 @@ class Command(RefusingCommand):
 
     def handle(self, *, action: str, name: str = "", key: str | None = None, **options: Any) -> None:
         using = conf.get().DATABASE
-        refusing.require_log(using)
+        command_errors.require_log(using)
         if action == "list":
             self._list(using)
         elif action == "park":

@@ -11,8 +11,8 @@ from django.db import DataError
 
 from pubsubpull import conf
 from pubsubpull.capture import registry
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.pull import resend
+from pubsubpull.log import resend
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

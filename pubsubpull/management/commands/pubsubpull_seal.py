@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.audit import seals
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.audit.integrity import seals
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.subscribe import rekey
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.operate import key_rotation
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -36,10 +36,10 @@ class Command(RefusingCommand):
         if overlap is not None and overlap < 0:
             raise CommandError("--overlap must be 0 or more.")
         if new_key:
-            made = rekey.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
+            made = key_rotation.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
             self.stdout.write(self.style.SUCCESS(f"Signatures v1a are made with a new key: {made}"))
             return
-        found = rekey.reseal(using) if reseal else rekey.count(using)
+        found = key_rotation.reseal(using) if reseal else key_rotation.count(using)
         self.stdout.write(f"{found.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")
         for name in found.unreadable:
             self.stderr.write(f"{name} cannot be read: its key is in none of the settings.")

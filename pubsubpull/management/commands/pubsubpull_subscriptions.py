@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import exceptions
+from pubsubpull.base import times
 from pubsubpull.capture import registry
-from pubsubpull.management.refusing import RefusingCommand
-from pubsubpull.subscribe import operators, times
-from pubsubpull.subscribe.models import Subscription
+from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.operate import actions
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.subscribe.operators import Standing
+    from pubsubpull.operate.actions import Standing
 
 ACTIONS = {
     "pause": "Send nothing more until it is resumed.",
@@ -58,7 +59,7 @@ class Command(RefusingCommand):
     def handle(self, *, action: str, **options: Any) -> None:
         try:
             if action in ACTIONS:
-                changed = getattr(operators, action)(operators.find(options["name"]))
+                changed = getattr(actions, action)(actions.find(options["name"]))
                 self.stdout.write(self.style.SUCCESS(f"{options['name']} is {changed.state}."))
             else:
                 getattr(self, "show" if action == "list" else action.replace("-", "_"))(**options)
@@ -69,7 +70,7 @@ class Command(RefusingCommand):
 
     def show(self, *, state: str | None, json: bool, **_: Any) -> None:
         """List the subscriptions."""
-        found = list(operators.everyone(state=state))
+        found = list(actions.everyone(state=state))
         for standing in found:
             self.stdout.write(_as_json(standing) if json else _line(standing))
         if not found and not json:
@@ -77,16 +78,16 @@ class Command(RefusingCommand):
 
     def rewind(self, *, name: str, to: str, **_: Any) -> None:
         """Move a subscription's cursor."""
-        subscription = operators.find(name)
+        subscription = actions.find(name)
         try:
-            operators.rewind(subscription, to)
+            actions.rewind(subscription, to)
         except exceptions.SubscriptionError as error:
             raise CommandError(f"--to: {error.reason}") from error
         self.stdout.write(self.style.SUCCESS(f"{name} goes on from there."))
 
     def failures(self, *, name: str, **_: Any) -> None:
         """List what is set aside."""
-        for failure in operators.failures(operators.find(name)):
+        for failure in actions.failures(actions.find(name)):
             again = ", to be tried again" if failure.wanted else ""
             self.stdout.write(
                 f"{failure.pk}: {failure.op} {failure.model}, version {failure.version}, "
@@ -95,12 +96,12 @@ class Command(RefusingCommand):
 
     def retry_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002  the option's name
         """Have changes that are set aside sent again by the worker."""
-        count = self._some(operators.failures(operators.find(name), id).update(wanted=True))
+        count = self._some(actions.failures(actions.find(name), id).update(wanted=True))
         self.stdout.write(self.style.SUCCESS(f"{count} changes are sent again."))
 
     def drop_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002
         """Forget changes that are set aside."""
-        count = self._some(operators.failures(operators.find(name), id).delete()[0])
+        count = self._some(actions.failures(actions.find(name), id).delete()[0])
         self.stdout.write(self.style.SUCCESS(f"{count} changes are dropped."))
 
     def _some(self, count: int) -> int:

@@ -9,10 +9,10 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit import baseline as recording
+from pubsubpull.audit.integrity import baseline as recording
 from pubsubpull.capture import triggers
-from pubsubpull.management import refusing
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.management import command_errors
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -111,7 +111,7 @@ class Command(RefusingCommand):
     def _reconcile(self, database: str, *, sync: bool, check: bool, wait: float | None) -> None:
         plan = triggers.plan(database)
         if plan is None:
-            raise CommandError(refusing.without_log(database))
+            raise CommandError(command_errors.without_log(database))
         synced = triggers.Synced(left=plan.actions)
         if sync:
             synced = triggers.perform(plan.actions, database, wait=wait, say=self._say)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from pubsubpull import conf
-from pubsubpull.audit.verifying import Verification
-from pubsubpull.management.refusing import RefusingCommand
+from pubsubpull.audit.integrity.verifying import Verification
+from pubsubpull.management.command_errors import RefusingCommand
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.audit.verifying import Rest
+    from pubsubpull.audit.integrity.verifying import Rest
 
 EVERY = 100
 """After how many seals progress is printed."""

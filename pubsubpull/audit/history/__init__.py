@@ -1,0 +1,1 @@
+"""Each object's past: its trail, moments in time, restoring, exports."""

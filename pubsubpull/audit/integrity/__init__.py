@@ -1,0 +1,1 @@
+"""That the log is whole: seals, proofs, protection, erasure, baselines."""

@@ -1,0 +1,1 @@
+"""The engine that sends changes to subscriptions, in order, at least once, by a lease."""

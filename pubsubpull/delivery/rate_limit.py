@@ -1,0 +1,32 @@
+"""How fast a subscription is sent changes, at most. Times are unix seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pubsubpull.delivery.lease import Held
+
+
+def batch(most: int, rate: float | None) -> int:
+    """Return how many changes to send at once: of a rate, what may go in a second.
+
+    100 at 10 a second → 10, at 0.5 a second → 1.
+    """
+    return most if rate is None else max(1, min(most, int(rate)))
+
+
+def after(free_at: float | None, *, count: int, rate: float | None, now: float) -> float | None:
+    """Return from when on the next may be sent, once `count` changes have been: time that went unused is not made up.
+
+    5 changes at 10 a second, at 100.0 → 100.5; then 5 more at 100.1 → 101.0.
+    """
+    return None if rate is None else max(free_at or now, now) + count / rate
+
+
+def next_at(held: Held, count: int, *, now: float) -> float | None:
+    """Return from when on the next may be sent, by the changes a second and by the notifications a minute."""
+    notifications = count if held.one_by_one else 1
+    minutely = None if held.allowed_rate is None else held.allowed_rate / 60
+    slower = after(held.free_at, count=count, rate=held.max_rate, now=now)
+    return max(slower or 0.0, after(held.free_at, count=notifications, rate=minutely, now=now) or 0.0) or None

@@ -1,0 +1,1 @@
+"""The change log, read: cursors, the present, pages of changes, partitions."""

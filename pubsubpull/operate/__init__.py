@@ -1,0 +1,1 @@
+"""What keeps a service running and tells how it is: health, metrics, maintenance, operators' actions."""

@@ -1,0 +1,158 @@
+"""What operators do with subscriptions, whoever's they are: look, pause, enable, retry, rewind."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from pubsubpull import conf, exceptions
+from pubsubpull.delivery import hosts
+from pubsubpull.log import feed, spans
+from pubsubpull.subscriptions import service, spec
+from pubsubpull.subscriptions.models import SERVED, Failure, Subscription
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+
+    from django.db.models import QuerySet
+
+State = Subscription.State
+ENDED = frozenset({State.DISABLED, State.UNSUBSCRIBED})
+"""The states that `enable` ends."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A subscription and how far it is behind."""
+
+    subscription: Subscription
+    lag: service.Lag
+    failures: int
+
+    @property
+    def name(self) -> str:
+        """What operators call it: the consumer's name and its own."""
+        return f"{self.subscription.consumer}/{self.subscription.name}"
+
+
+def everyone(*, state: str | None = None) -> list[Standing]:
+    """Return all subscriptions, or those of one state, by consumer and name."""
+    now = feed.present(conf.get().DATABASE)
+    found = _all().select_related("consumer").order_by("consumer__name", "name")
+    if state is not None:
+        found = found.filter(state=state)
+    return [Standing(subscription=one, lag=service.lag(one, now), failures=one.failures.count()) for one in found]
+
+
+def find(name: str) -> Subscription:
+    """Return the subscription that operators call `consumer/name`. Raises `SubscriptionError`."""
+    consumer, _, own = name.rpartition("/")
+    found = _all().select_related("consumer").filter(consumer__name=consumer, name=own).first()
+    if found is None:
+        raise exceptions.SubscriptionError("name", f"there is no subscription {name!r}; `list` shows those there are.")
+    return found
+
+
+def pause(subscription: Subscription) -> Subscription:
+    """Send nothing more until it is resumed; the cursor stays. Raises `SubscriptionError`."""
+    return _change(subscription.pk, _expect(SERVED, "delivered to"), {"state": State.PAUSED})
+
+
+def resume(subscription: Subscription) -> Subscription:
+    """Go on with one that was paused. Raises `SubscriptionError`."""
+    return _change(subscription.pk, _expect({State.PAUSED}, "paused"), _begin)
+
+
+def enable(subscription: Subscription) -> Subscription:
+    """Go on with one that was disabled, or unsubscribed, from where it was. Raises `SubscriptionError`."""
+    return _change(subscription.pk, _expect(ENDED, "disabled or unsubscribed"), _begin)
+
+
+def retry(subscription: Subscription) -> Subscription:
+    """Have one that is failing tried at once, and its host with it. Raises `SubscriptionError`."""
+    changed = _change(subscription.pk, _expect({State.FAILING, State.UNVERIFIED}, "failing"), {"next_attempt": None})
+    hosts.Store(conf.get().DATABASE).well(hosts.host(changed.callback))
+    return changed
+
+
+def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
+    """Go on from another cursor, "now", "start" or a moment. Raises `SubscriptionError` and `CursorExpired`."""
+    using = conf.get().DATABASE
+    moment = to if isinstance(to, dt.datetime) else _moment(to)
+    cursor = _cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
+    return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
+
+
+def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Failure]:
+    """Return what is set aside of a subscription, oldest first; or the one of this id."""
+    found = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
+    return found if id_ is None else found.filter(pk=id_)
+
+
+def _moment(to: str) -> dt.datetime | None:
+    """Return the moment that a text is, if it is one; no cursor looks like one."""
+    try:
+        return dt.datetime.fromisoformat(to)
+    except ValueError:
+        return None
+
+
+def _cursor_at(to: str, using: str) -> str | None:
+    try:
+        return spec.cursor_at(to, using)
+    except exceptions.SubscriptionError as error:
+        wrong = 'must be a cursor, "now", "start", or a time with its zone, as 2026-01-02T03:04:05Z.'
+        raise exceptions.SubscriptionError(error.field, wrong) from error
+
+
+def _cursor_since(moment: dt.datetime | None, using: str) -> str:
+    """Return the cursor of one who has had nothing of a moment or later; of what was before, some may come again."""
+    if moment is None or moment.tzinfo is None:
+        raise exceptions.SubscriptionError("after", "must say its time zone too, as 2026-01-02T03:04:05Z.")
+    now = feed.present(using)
+    return now.after(spans.bounds(moment, None, using, near=1)[0] - 1).encode()
+
+
+def _all() -> QuerySet[Subscription]:
+    return Subscription.objects.using(conf.get().DATABASE)
+
+
+def _expect(states: frozenset[State] | set[State], wanted: str) -> Callable[[Subscription], None]:
+    def check(there: Subscription) -> None:
+        if there.state not in states:
+            raise exceptions.SubscriptionError("state", f"{there.name} is not {wanted}: it is {there.state}.")
+
+    return check
+
+
+def _begin(there: Subscription) -> dict[str, Any]:
+    """Return the fields of one that is delivered to as if nothing had been."""
+    fields = {"verify": there.verify, "callback": there.callback, "state": State.ACTIVE}
+    return {
+        "state": spec.unless_unverified(fields, there.consented),
+        "attempts": 0,
+        "failing_since": None,
+        "next_attempt": None,
+        "last_error": "",
+    }
+
+
+def _change(
+    id_: uuid.UUID,
+    check: Callable[[Subscription], None],
+    fields: dict[str, Any] | Callable[[Subscription], dict[str, Any]],
+) -> Subscription:
+    """Change a subscription, and take it from its worker, so that what was changed holds at once."""
+    with transaction.atomic(using=conf.get().DATABASE):
+        there = _all().select_for_update().get(pk=id_)
+        check(there)
+        for field, value in (fields(there) if callable(fields) else fields).items():
+            setattr(there, field, value)
+        there.worker = None
+        there.lease += 1
+        there.save()
+    return there

@@ -1,0 +1,43 @@
+"""Whether the service can do its work: each check by name, and what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+
+from django.db import Error
+
+from pubsubpull.capture import triggers
+from pubsubpull.log import feed
+
+OK = "ok"
+SYNC = "run pubsubpull_triggers --sync"
+
+
+def database(using: str) -> dict[str, str]:
+    """Return the one check without which nothing can be served."""
+    try:
+        feed.present(using)
+    except Error as error:
+        return {"database": f"{type(error).__name__}: the log cannot be read"}
+    return {"database": OK}
+
+
+def checks(using: str) -> dict[str, str]:
+    """Return each check with `ok` or the reason why it fails."""
+    found = database(using)
+    if found["database"] != OK:
+        return _unreadable(found, using)
+    plan = triggers.plan(using)
+    found["triggers"] = OK
+    if plan is None or plan.actions or plan.taken:
+        found["triggers"] = f"they differ from what is published; {SYNC}"
+    return found
+
+
+def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
+    """Return the check that failed, with what to do where the log's functions are not as they should be."""
+    with contextlib.suppress(Error):
+        plan = triggers.plan(using)
+        if plan and any(action.function for action in plan.actions):
+            return {"database": f"{found['database']}, as its functions are not up to date; {SYNC}"}
+    return found

@@ -1,0 +1,87 @@
+"""Whether changes are kept and delivered: partitions ahead, workers alive, and nobody far behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pubsubpull.capture import clock, registry, sql
+from pubsubpull.log import feed, partitions
+from pubsubpull.operate import labels, metrics
+from pubsubpull.subscriptions.models import Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pubsubpull.conf import Settings
+    from pubsubpull.log.feed import Present
+
+OK = "ok"
+DAY = 86_400.0
+AHEAD = 0.1
+"""The part of a partition that must be ahead of what is written."""
+OVERDUE = 1.5
+"""A change that is older than so many times RETENTION should be gone: it is trimmed at 1.25 times that age."""
+
+
+def checks(settings: Settings) -> dict[str, str]:
+    """Return each check with `ok` or the reason why it fails."""
+    present = feed.present(settings.DATABASE)
+    return {
+        "partitions": _partitions(present, settings),
+        "retention": _retention(present, settings),
+        "delivery": _delivery(settings.DATABASE),
+        "lag": _lag(present, settings),
+        "labels": _labels(settings.DATABASE),
+    }
+
+
+def _partitions(present: Present, settings: Settings) -> str:
+    using = settings.DATABASE
+    there = partitions.read(present, using)
+    ahead = partitions.end(there) - 1 - present.reached
+    if partitions.overflowed(there):
+        return f"changes go into the default partition; {_maintain(partitions.ADOPTING, using)}"
+    if ahead < settings.PARTITION_SIZE * AHEAD:
+        return f"only {max(ahead, 0)} versions are ahead; {_maintain(partitions.MAKING, using)}"
+    return OK
+
+
+def _retention(present: Present, settings: Settings) -> str:
+    oldest = partitions.oldest(present, settings.DATABASE) if settings.RETENTION else None
+    age = 0.0 if oldest is None else clock.now(settings.DATABASE) - oldest
+    if age > settings.RETENTION * OVERDUE:
+        advice = _maintain(partitions.DROPPING, settings.DATABASE)
+        return f"the oldest change is {age / DAY:.1f} days old, RETENTION is {settings.RETENTION / DAY:.1f}; {advice}"
+    return OK
+
+
+def _maintain(functions: Sequence[str], using: str) -> str:
+    """Say what to run, and as whom where this role may not."""
+    rights = partitions.rights(using)
+    return f"run pubsubpull_maintain{'' if rights.allow(functions) else f' as {rights.owner}'}"
+
+
+def _delivery(using: str) -> str:
+    ((workers, subscriptions),) = sql.run(using, sql.template("queries/subscribe/standing"))
+    if subscriptions and not workers:
+        return f"no worker is alive for {subscriptions} subscriptions; run pubsubpull_deliver"
+    return OK
+
+
+def _labels(using: str) -> str:
+    """Look for subscriptions that wait for the changes of a model that is published no more, or under another label."""
+    published = {*registry.all_publications()}
+    missing = sorted({label for _, wanted in labels.subscribed(using) for label in wanted} - published)
+    if missing:
+        return f"subscriptions name {', '.join(missing)}, which no published model is called; run pubsubpull_rename"
+    return OK
+
+
+def _lag(present: Present, settings: Settings) -> str:
+    """Look at those whose receivers take what they are sent: that one does not is not this service's fault."""
+    active = Subscription.objects.using(settings.DATABASE).filter(state=Subscription.State.ACTIVE)
+    seen = {metrics.behind(one, present) for one in active}
+    oldest = max(metrics.lags({one for one in seen if one < present.seq}, settings.DATABASE).values(), default=0.0)
+    if oldest > settings.HEALTH_LAG:
+        return f"an active subscription is {oldest:.0f} seconds behind"
+    return OK

@@ -1,0 +1,66 @@
+"""Looking after the keys: what stored secrets are encrypted with, and what the service signs with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from django.db import models, transaction
+
+from pubsubpull import exceptions
+from pubsubpull.subscriptions import signing_keys, vault
+from pubsubpull.subscriptions.models import SigningKey, Subscription
+from pubsubpull.wire import signing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many secrets could be read, and whose could not."""
+
+    readable: int
+    unreadable: list[str]
+
+
+def count(using: str) -> Count:
+    """Read every secret, and change nothing."""
+    return _each(using, vault.unchanged)
+
+
+def reseal(using: str) -> Count:
+    """Encrypt every secret again with the first key. Those that cannot be read stay as they are."""
+    return _each(using, vault.resealed)
+
+
+def new_key(using: str, *, overlap: float) -> str:
+    """Make a new key pair, and have workers sign with it from now on; return the public half."""
+    with transaction.atomic(using=using):
+        made = signing_keys.add(using, overlap=overlap)
+        signed = Subscription.objects.using(using).filter(signature=signing.PUBLIC_VERSION)
+        # Whoever holds one lets go of it, and takes it again with the new key.
+        signed.update(worker=None, lease=models.F("lease") + 1)
+    return made.public
+
+
+def _each(using: str, change: Callable[[str], str]) -> Count:
+    readable, unreadable = 0, []
+    with transaction.atomic(using=using):
+        for one in Subscription.objects.using(using).select_related("consumer").select_for_update(of=("self",)):
+            try:
+                one.secrets = [{**secret, "sealed": change(secret["sealed"])} for secret in one.secrets]
+            except exceptions.SecretError:
+                unreadable.append(f"The secret of {one.consumer.name}/{one.name}")
+                continue
+            one.save(update_fields=["secrets"])
+            readable += len(one.secrets)
+        for key in SigningKey.objects.using(using).select_for_update():
+            try:
+                key.sealed = change(key.sealed)
+            except exceptions.SecretError:
+                unreadable.append(f"The service's key {key.pk}")
+                continue
+            key.save(update_fields=["sealed"])
+            readable += 1
+    return Count(readable=readable, unreadable=unreadable)

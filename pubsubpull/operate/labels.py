@@ -1,0 +1,157 @@
+"""Labels that no published model has, as those of renamed models; and carrying over what was kept under one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F
+
+from pubsubpull import exceptions
+from pubsubpull.capture import registry, sql, triggers
+from pubsubpull.delivery import backfill
+from pubsubpull.pull import consumers
+from pubsubpull.pull.models import Consumer
+from pubsubpull.subscriptions.models import Failure, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HINT = (
+    'If its model was renamed, publish it under the label it had: publish(Model, label="{label}"); or carry all over '
+    "with `pubsubpull_rename {label} NEW`. If it is published no more, `pubsubpull_consumer revoke` takes its grants."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """A label that no published model has."""
+
+    label: str
+    consumers: tuple[str, ...] = ()
+    """The consumers that it is granted to, by name."""
+    subscriptions: tuple[str, ...] = ()
+    """The subscriptions that ask for it, as `consumer/name`."""
+    logged: bool = False
+    """Whether the log has changes of it, as far as PostgreSQL's statistics say."""
+
+    @property
+    def where(self) -> str:
+        """Say what names it."""
+        found = [f"consumer {name}" for name in self.consumers]
+        found += [f"subscription {name}" for name in self.subscriptions]
+        return ", ".join([*found, *(["the log"] if self.logged else [])])
+
+
+def unknown(using: str) -> list[Unknown]:
+    """Return the labels that grants, subscriptions or the log name, and that no published model has; sorted."""
+    granted, asked = dict[str, list[str]](), dict[str, list[str]]()
+    for name, labels in Consumer.objects.using(using).order_by("name").values_list("name", "granted"):
+        for label in labels:
+            granted.setdefault(label, []).append(name)
+    for name, labels in subscribed(using):
+        for label in labels:
+            asked.setdefault(label, []).append(name)
+    logged = {label for (label,) in sql.run(using, sql.template("queries/labels/seen"))}
+    published = {consumers.ALL, *registry.all_publications()}
+    return [
+        Unknown(
+            label=label,
+            consumers=tuple(granted.get(label, ())),
+            subscriptions=tuple(asked.get(label, ())),
+            logged=label in logged,
+        )
+        for label in sorted({*granted, *asked, *logged} - published)
+    ]
+
+
+def subscribed(using: str) -> list[tuple[str, list[str]]]:
+    """Return each subscription, as `consumer/name`, with the labels that it asks for."""
+    found = Subscription.objects.using(using).order_by("consumer__name", "name")
+    return [(f"{of}/{name}", labels) for of, name, labels in found.values_list("consumer__name", "name", "wanted")]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What is kept under a label, or was carried over to another."""
+
+    changes: int
+    consumers: int
+    subscriptions: int
+    failures: int
+
+
+def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carried:
+    """Carry over what is kept under the label `of` to the published label `to`: all of it, or nothing.
+
+    Versions and cursors stay what they are. Raises `PublicationError` where one of them is not as it has to be, or
+    changes are sealed: their seals prove that they are of the label they have.
+    """
+    check(of, to, using)
+    with transaction.atomic(using):
+        sql.run(using, sql.template("queries/labels/hold_seals"))
+        ((changes, sealed),) = sql.run(using, sql.compose("queries/labels/count", label=of))
+        if sealed:
+            raise exceptions.PublicationError(
+                f"{sealed:,} changes of {of} are sealed, and seals prove the label, too. Keep it: publish the model "
+                f'with label="{of}", and all that is kept under it stays in use.'
+            )
+        found = Carried(
+            changes=changes,
+            consumers=_grants(of, to, using),
+            subscriptions=_subscriptions(of, to, using),
+            failures=Failure.objects.using(using).filter(model=of).update(model=to),
+        )
+        if dry_run:
+            transaction.set_rollback(True, using)
+        else:
+            sql.run(using, sql.compose("queries/labels/rename", of=of, to=to))
+            sql.run(using, sql.template("queries/labels/analyze"))
+    return found
+
+
+def check(of: str, to: str, using: str) -> None:
+    """Raise `PublicationError` unless `of` is published no more, and `to` is and is captured."""
+    known = ", ".join(registry.all_publications()) or "none"
+    if registry.get(of) is not None:
+        raise exceptions.PublicationError(f"{of} is published: its changes are its own. Name a label that was.")
+    if registry.get(to) is None:
+        raise exceptions.PublicationError(f"{to} is not published. Published are: {known}.")
+    plan = triggers.plan(using)
+    if plan is None or plan.actions:
+        raise exceptions.PublicationError(
+            "The triggers differ from what is published, and may still write the old label: run migrate, or "
+            "`pubsubpull_triggers --sync`, first."
+        )
+
+
+def _grants(of: str, to: str, using: str) -> int:
+    found = [one for one in Consumer.objects.using(using).select_for_update() if of in one.granted]
+    for one in found:
+        one.granted = sorted({to if label == of else label for label in one.granted})
+        one.save(update_fields=["granted"], using=using)
+    return len(found)
+
+
+def _subscriptions(of: str, to: str, using: str) -> int:
+    """Let subscriptions ask for the other label, and take them from their workers, which read by what they knew."""
+
+    def replaced(labels: list[Any]) -> list[Any]:
+        return list(dict.fromkeys(to if label == of else label for label in labels))
+
+    found = [one for one in Subscription.objects.using(using).select_for_update() if of in one.wanted]
+    for one in found:
+        Subscription.objects.using(using).filter(pk=one.pk).update(
+            wanted=sorted(replaced(one.wanted)),
+            initial=_initial(one.initial, replaced),
+            worker=None,
+            lease=F("lease") + 1,
+        )
+    return len(found)
+
+
+def _initial(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
+    """Return the place in the rows that go before all changes, with the other label."""
+    found = backfill.decode(place)
+    return "" if found is None else dataclasses.replace(found, models=tuple(replaced(list(found.models)))).encode()

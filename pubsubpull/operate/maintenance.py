@@ -1,0 +1,226 @@
+"""The maintenance pass: partitions ahead, the old changes gone, and the subscriptions told that have not had them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+import psycopg.errors
+from django.db import IntegrityError, OperationalError
+
+from pubsubpull.capture import clock, sql
+from pubsubpull.log import feed, partitions
+from pubsubpull.operate import metrics, retention_warnings, samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pubsubpull.conf import Settings
+    from pubsubpull.log.partitions import Cut, Partition
+    from pubsubpull.subscriptions.models import Subscription
+
+T = TypeVar("T")
+SOON = 0.9
+"""A subscription is lapsing once what it has not had has come to this part of its age."""
+PAUSES = (0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
+TRIMS = 20
+"""How many times a pass trims, at most."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """What a pass did; with `dry_run`, what it would do.
+
+    `held_up` is what others' locks were in the way of, `left` what only the log's owner may do.
+    """
+
+    made: list[str] = dataclasses.field(default_factory=list)
+    dropped: list[str] = dataclasses.field(default_factory=list)
+    trimmed: int = 0
+    requests: int = 0
+    lapsing: list[Subscription] = dataclasses.field(default_factory=list)
+    lapsed: list[Subscription] = dataclasses.field(default_factory=list)
+    held_up: list[str] = dataclasses.field(default_factory=list)
+    left: list[str] = dataclasses.field(default_factory=list)
+    owner: str = ""
+
+
+class Pass:
+    """One pass over the log of `settings.DATABASE`; `now` is the clock, in unix seconds. Several at once do no harm."""
+
+    def __init__(self, settings: Settings, *, now: float, dry_run: bool = False) -> None:
+        self.settings = settings
+        self.using = settings.DATABASE
+        self.now = now
+        self.dry_run = dry_run
+        self.keep = settings.RETENTION
+        self.rights = partitions.rights(self.using)
+        self.report = Report(owner=self.rights.owner)
+
+    def run(self) -> Report:
+        """Do all that is due."""
+        sql.run(self.using, sql.template("queries/subscribe/settle"))
+        self._make()
+        if self.keep:
+            self._warn()
+            self._drop()
+            if not (self.report.held_up or self.report.left) and not (self.dry_run and self.report.dropped):
+                self._trim()
+            self._trim_past()
+            self._prune()
+        self._mark()
+        if not self.dry_run:
+            samples.take(self.using)
+        self.report.lapsing = [one for one in self.report.lapsing if one not in self.report.lapsed]
+        return self.report
+
+    def _make(self) -> None:
+        """Make partitions ahead; where changes got into the default one, make that a partition first."""
+        present, size = feed.present(self.using), self.settings.PARTITION_SIZE
+        there = partitions.read(present, self.using)
+        if partitions.overflowed(there):
+            there = self._adopt(there, present.reached + size)
+        elif not self.dry_run and self.rights.allow(partitions.ADOPTING):
+            self._patiently("the default partition", partitions.release_default, self.using)
+        if partitions.overflowed(there):
+            return
+        for low, high in partitions.missing(there, seq=present.reached, size=size):
+            name = f"versions {low} to {high - 1}"
+            if not self._may(name, partitions.MAKING):
+                return
+            if not self.dry_run and not self._patiently(name, partitions.make, low, high, self.using):
+                return
+            self.report.made.append(name)
+
+    def _adopt(self, there: list[Partition], below: int) -> list[Partition]:
+        name = f"the default partition, as versions {partitions.end(there)} to {below - 1}"
+        if not self._may(name, partitions.ADOPTING):
+            return there
+        logger.warning("pubsubpull: no partition was made ahead for some changes; %s becomes one", name)
+        if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
+            there = partitions.read(feed.present(self.using), self.using)
+        elif name in self.report.held_up:
+            # What is bound takes no ids beyond: should no pass come for long, writes would fail.
+            self._patiently("the default partition", partitions.release_default, self.using)
+            return there
+        self.report.made.append(name)
+        return there
+
+    def _drop(self) -> None:
+        present = feed.present(self.using)
+        there = partitions.read(present, self.using)
+        for cut in partitions.expired(there, settled=present.settled, before=self.now - self.keep):
+            if not self._may(str(cut), partitions.DROPPING):
+                return
+            self._tell(cut)
+            if self.dry_run:
+                self.report.dropped.append(str(cut))
+            elif not self._patiently(str(cut), partitions.detach, cut, self.using):
+                break
+        may = self.rights.allow(partitions.DROPPING) and not self.dry_run
+        while may and (name := self._patiently("a table", partitions.drop_detached, self.using)):
+            logger.info("pubsubpull: %s is dropped", name)
+            self.report.dropped.append(name)
+
+    def _trim(self) -> None:
+        """Delete old changes whose partition fills too slowly."""
+        if not partitions.too_old(self._oldest(), now=self.now, keep=self.keep):
+            return
+        if not self._may("changes older than RETENTION", partitions.DROPPING):
+            return
+        for _ in range(1 if self.dry_run else TRIMS):
+            cut = partitions.first_old(feed.present(self.using), before=self.now - self.keep, using=self.using)
+            if cut is None:
+                return
+            self._tell(cut)
+            if self.dry_run:
+                self.report.dropped.append(str(cut))
+            elif trimmed := self._patiently(str(cut), partitions.trim, cut, self.using):
+                self.report.trimmed += trimmed
+            else:
+                return
+
+    def _trim_past(self) -> None:
+        """Delete imported changes as they come to their age; no subscription waits for one."""
+        before = self.now - self.keep
+        if not self.rights.allow(partitions.DROPPING):
+            if partitions.old_past(before, self.using):
+                self.report.left.append("imported changes older than RETENTION")
+            return
+        if self.dry_run and (old := partitions.old_past(before, self.using)):
+            self.report.dropped.append(f"{old} imported changes")
+        for _ in range(0 if self.dry_run else TRIMS):
+            trimmed = partitions.trim_past(before, self.using)
+            self.report.trimmed += trimmed
+            if trimmed < partitions.BATCH:
+                return
+
+    def _prune(self) -> None:
+        before = self._oldest() or self.now - self.keep
+        while not self.dry_run and self.rights.allow(partitions.DROPPING):
+            pruned = partitions.prune_requests(before, self.using)
+            self.report.requests += pruned
+            if pruned < partitions.BATCH:
+                return
+
+    def _oldest(self) -> float | None:
+        return partitions.oldest(feed.present(self.using), self.using)
+
+    def _tell(self, cut: Cut) -> None:
+        """Warn of the subscriptions that have not had what goes now."""
+        for one, cursor in retention_warnings.cursors(self.using):
+            if feed.lacks(cursor, cut.upto, cut.xid):
+                logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", one, cut)
+                if self.dry_run and one not in self.report.lapsed:
+                    self.report.lapsed.append(one)
+
+    def _warn(self) -> None:
+        """Warn of the subscriptions that will not have had what goes soon."""
+        present = feed.present(self.using)
+        places = [(one, cursor, metrics.behind(one, present)) for one, cursor in retention_warnings.cursors(self.using)]
+        waited = metrics.lags({seen for _, _, seen in places if seen < present.seq}, self.using)
+        for one, cursor, seen in places:
+            soon = waited.get(seen, 0.0) > SOON * self.keep
+            if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):
+                self.report.lapsing.append(one)
+
+    def _mark(self) -> None:
+        """Mark the subscriptions that have not had what is gone, and take them from their workers."""
+        present = feed.present(self.using)
+        for one, cursor in retention_warnings.cursors(self.using):
+            known = present.last_tick(cursor.history) is not None
+            if not known or not feed.lacks(cursor, present.dropped, present.dropped_xid):
+                continue
+            if not self.dry_run and retention_warnings.mark(one, self.using):
+                self.report.lapsed.append(one)
+
+    def _may(self, name: str, functions: Sequence[str]) -> bool:
+        """Say whether the role may do it; note it where it may not, for the owner."""
+        allowed = self.rights.allow(functions)
+        if not allowed:
+            self.report.left.append(name)
+        return allowed
+
+    def _patiently(self, name: str, function: Callable[..., T], *arguments: object) -> T | None:
+        """Try until the locks are to be had; note it where they are not, for the next pass."""
+        for pause in (*PAUSES, None):
+            try:
+                return function(*arguments)
+            except (OperationalError, IntegrityError) as error:
+                if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.CheckViolation):
+                    raise
+            if pause is not None:
+                time.sleep(pause)
+        logger.warning("pubsubpull: %s: others' locks are in the way; it is left to the next pass", name)
+        self.report.held_up.append(name)
+        return None
+
+
+def run(settings: Settings, *, dry_run: bool = False) -> Report:
+    """Do a pass now. Signals and warnings of subscriptions that are lapsing are left to the caller."""
+    return Pass(settings, now=clock.now(settings.DATABASE), dry_run=dry_run).run()

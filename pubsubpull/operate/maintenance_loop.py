@@ -1,0 +1,67 @@
+"""What a worker does now and then beside delivery: the maintenance pass, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import Error as DatabaseError
+from django.db import OperationalError, connections
+
+from pubsubpull.base import threads
+from pubsubpull.operate import maintenance, retention_warnings
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from pubsubpull.conf import Settings
+
+logger = logging.getLogger("pubsubpull")
+
+
+class Upkeep:
+    """Looks after the log every MAINTAIN_INTERVAL. Workers that do so at the same time leave it to one of them."""
+
+    def __init__(self, *, settings: Settings, database: threads.Database) -> None:
+        self.settings = settings
+        self._database = database
+        self._warned: set[UUID] = set()
+        self._refused = False
+
+    async def run(self) -> None:
+        """Do a pass now and then, for ever."""
+        while True:
+            await self.once()
+            await asyncio.sleep(self.settings.MAINTAIN_INTERVAL)
+
+    async def once(self) -> None:
+        """Do a pass. What the worker's role may not do is said once, and left to `pubsubpull_maintain` as the owner."""
+        try:
+            report = await self._database(self._pass)
+        except OperationalError:
+            raise
+        except DatabaseError as error:
+            if not self._refused:
+                logger.warning("pubsubpull: the log cannot be looked after: %s", threads.first_line(error))
+            self._refused = True
+            return
+        if report.left and not self._refused:
+            logger.warning(
+                "pubsubpull: the worker's role may not do what is due (%s): run pubsubpull_maintain as %s, by cron",
+                ", ".join(report.left),
+                report.owner,
+            )
+        self._refused = bool(report.left)
+        for one in report.lapsing:
+            if one.pk not in self._warned:
+                self._warned.add(one.pk)
+                await self._database(retention_warnings.warn, one)
+        self._warned &= {one.pk for one in report.lapsing}
+
+    def _pass(self) -> maintenance.Report:
+        """Do a pass; the connection is not kept until the next."""
+        try:
+            return maintenance.run(self.settings)
+        finally:
+            connections[self.settings.DATABASE].close()

@@ -1,0 +1,151 @@
+"""Metrics for Prometheus, made from the database at each scrape, so that every process gives the same."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
+
+from pubsubpull import exceptions
+from pubsubpull.capture import sql
+from pubsubpull.delivery import meter
+from pubsubpull.log import cursor, feed, partitions
+from pubsubpull.subscriptions.models import Counter, Failure, Host, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pubsubpull.conf import Settings
+    from pubsubpull.log.feed import Present
+
+NAMES = ("consumer", "subscription")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def text(settings: Settings) -> bytes:
+    """Return all metrics in Prometheus's text format. Raises `MetricsUnavailable` without `prometheus-client`."""
+    try:
+        import prometheus_client
+        from prometheus_client import core
+    except ImportError as error:
+        raise exceptions.MetricsUnavailable(
+            "Metrics need the package prometheus-client: pip install 'pubsubpull[metrics]'"
+        ) from error
+    registry = prometheus_client.CollectorRegistry()
+    registry.register(_Collector(settings, core))
+    return prometheus_client.generate_latest(registry)
+
+
+class _Collector:
+    """What Prometheus's library asks for the metrics; `core` is its module of families."""
+
+    def __init__(self, settings: Settings, core: Any) -> None:
+        self.settings = settings
+        self.using = settings.DATABASE
+        self.core = core
+
+    def describe(self) -> list[Any]:
+        """Return nothing: what is registered is collected at once."""
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        """Give each family of metrics."""
+        present = feed.present(self.using)
+        yield from self._log(present)
+        yield from self._workers()
+        yield from self._subscriptions(present)
+        yield from self._counted()
+
+    def _gauge(self, name: str, words: str, value: float) -> Any:
+        return self.core.GaugeMetricFamily(f"pubsubpull_{name}", words, value=value)
+
+    def _log(self, present: Present) -> Iterator[Any]:
+        there = partitions.read(present, self.using)
+        ((rows,),) = sql.run(self.using, sql.template("queries/maintain/size"))
+        yield self.core.CounterMetricFamily(
+            "pubsubpull_captured", "Versions given to changes, those of rolled back ones too.", value=present.reached
+        )
+        yield self._gauge("log_changes", "About how many changes the log holds.", rows)
+        yield self._gauge("log_bytes", "The size of the log with its indexes.", sum(one.bytes for one in there))
+        yield self._gauge("log_partitions", "Partitions, but for the default one.", len(there) - 1)
+        ahead = max(partitions.end(there) - 1 - present.reached, 0)
+        yield self._gauge("log_versions_ahead", "Versions that partitions have been made for.", ahead)
+        overflowed = partitions.overflowed(there)
+        yield self._gauge("log_overflowed", "1 while the default partition holds changes.", int(overflowed))
+        yield self._gauge("log_dropped_version", "Changes up to this version are gone.", present.dropped)
+
+    def _workers(self) -> Iterator[Any]:
+        ((workers, _),) = sql.run(self.using, sql.template("queries/subscribe/standing"))
+        yield self._gauge("workers", "Delivery workers that are alive.", workers)
+        sick = Host.objects.using(self.using).filter(failures__gte=self.settings.BREAKER_FAILURES).count()
+        yield self._gauge("hosts_given_up", "Callbacks' hosts that do not answer.", sick)
+
+    def _subscriptions(self, present: Present) -> Iterator[Any]:
+        gauge = self.core.GaugeMetricFamily
+        delivered = self.core.CounterMetricFamily("pubsubpull_delivered", "Changes delivered.", labels=NAMES)
+        changes = gauge("pubsubpull_lag_changes", "At most how many changes it is behind.", labels=NAMES)
+        seconds = gauge("pubsubpull_lag_seconds", "How long the first change has been waiting.", labels=NAMES)
+        attempts = gauge("pubsubpull_failed_attempts", "Attempts that failed since the last success.", labels=NAMES)
+        state = gauge("pubsubpull_subscription_state", "1 for the state it is in.", labels=[*NAMES, "state"])
+        aside = gauge("pubsubpull_set_aside", "Changes that are set aside.", labels=NAMES)
+        places = [(one, behind(one, present)) for one in self._all()]
+        waited = lags({seen for _, seen in places if seen < present.seq}, self.using)
+        for one, seen in places:
+            labels = (one.consumer.name, one.name)
+            delivered.add_metric(labels, one.delivered)
+            changes.add_metric(labels, max(present.seq - seen, 0))
+            seconds.add_metric(labels, waited.get(seen, 0.0))
+            attempts.add_metric(labels, one.attempts)
+            state.add_metric((*labels, one.state), 1)
+        names = ("subscription__consumer__name", "subscription__name")
+        for *labels, n in Failure.objects.using(self.using).values_list(*names).annotate(Count("pk")):
+            aside.add_metric(labels, n)
+        yield from (delivered, changes, seconds, attempts, state, aside)
+
+    def _all(self) -> list[Subscription]:
+        return list(Subscription.objects.using(self.using).select_related("consumer"))
+
+    def _counted(self) -> Iterator[Any]:
+        values = {(one.name, one.label): one.value for one in Counter.objects.using(self.using).all()}
+        outcomes = self.core.CounterMetricFamily(
+            "pubsubpull_exchanges", "Exchanges with receivers, by outcome.", labels=["outcome"]
+        )
+        for (name, label), value in sorted(values.items()):
+            if name == meter.OUTCOMES:
+                outcomes.add_metric([label], value)
+        yield outcomes
+        for name, words in (
+            (meter.EXCHANGE, "How long receivers took to answer."),
+            (meter.DELIVERY, "How old the first change of a notification was when it was taken."),
+        ):
+            yield self.core.HistogramMetricFamily(
+                f"pubsubpull_{name}_seconds",
+                words,
+                buckets=cumulated(name, values),
+                sum_value=values.get((name, meter.SUM), 0.0),
+            )
+
+
+def cumulated(name: str, values: dict[tuple[str, str], float]) -> list[tuple[str, float]]:
+    """Return a histogram's buckets as Prometheus wants them: each holds what is in those before it too."""
+    ends = [*map(str, meter.BUCKETS), meter.REST]
+    return list(zip(ends, itertools.accumulate(values.get((name, end), 0.0) for end in ends), strict=True))
+
+
+def behind(one: Subscription, present: Present) -> int:
+    """Return the version up to which a subscription has been served; the present's where its cursor is none."""
+    return seen(one.cursor, present)
+
+
+def seen(text: str, present: Present) -> int:
+    """Return the version up to which who has a cursor has been served; the present's where it is none."""
+    try:
+        return cursor.reached(text)
+    except exceptions.CursorInvalid:
+        return present.seq
+
+
+def lags(seen: set[int], using: str) -> dict[int, float]:
+    """Return how long the first change after each version has been waiting, in seconds."""
+    return dict(sql.run(using, sql.compose("queries/subscribe/lags", seen=sorted(seen)))) if seen else {}

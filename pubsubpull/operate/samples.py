@@ -1,0 +1,79 @@
+"""Samples of what is captured and delivered, taken by whichever process comes first, and few enough to draw."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from django.db import Error as DatabaseError
+from django.db import OperationalError, connections
+
+from pubsubpull.base import threads
+from pubsubpull.capture import clock, sql
+from pubsubpull.delivery import meter
+from pubsubpull.log import feed
+
+EVERY = 10
+"""Seconds between two samples."""
+FINE = 4000
+"""For how long all samples are kept, in seconds: an hour, and what a picture of it begins with."""
+COARSE = 300
+"""Seconds between two of those samples that are kept for longer."""
+KEEP = 90_000
+"""How long those are kept, in seconds: a day, and what a picture of it begins with."""
+DETAILED = 180
+"""How long a sample keeps its details, in seconds: rates are those of the last minute."""
+
+logger = logging.getLogger("pubsubpull")
+
+
+def take(using: str, *, every: int = EVERY) -> bool:
+    """Take a sample, unless there is one of this time already; say whether it was taken. Older ones are thinned out."""
+    query = sql.compose(
+        "queries/subscribe/sample",
+        every=every,
+        captured=feed.present(using).reached,
+        name=meter.CHANGES,
+        label=meter.DELIVERED,
+        writes=sql.template("queries/subscribe/writes"),
+    )
+    if not sql.run(using, query):
+        return False
+    sql.run(using, sql.compose("queries/subscribe/thin_samples", keep=KEEP, fine=FINE, coarse=COARSE))
+    sql.run(using, sql.compose("queries/subscribe/strip_samples", detailed=DETAILED))
+    return True
+
+
+class Sampler:
+    """Takes a sample every now and then, in a thread that it shares with what else is not urgent."""
+
+    def __init__(self, *, using: str, database: threads.Database) -> None:
+        self._using = using
+        self._database = database
+        self._refused = False
+
+    async def run(self) -> None:
+        """Take samples, for ever."""
+        while True:
+            await self.once()
+            await asyncio.sleep(EVERY - clock.of(self._using).now() % EVERY)
+
+    async def once(self) -> None:
+        """Take a sample. What the worker's role may not do is said once: delivery goes on without."""
+        try:
+            await self._database(self._take)
+        except OperationalError:
+            raise
+        except DatabaseError as error:
+            if not self._refused:
+                logger.warning("pubsubpull: no samples for the operators' page: %s", threads.first_line(error))
+            self._refused = True
+        else:
+            self._refused = False
+
+    def _take(self) -> None:
+        """Take a sample; the connection is not kept until the next."""
+        try:
+            take(self._using)
+        finally:
+            connections[self._using].close()

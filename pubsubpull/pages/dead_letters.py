@@ -1,0 +1,84 @@
+"""The operators' page of what is set aside of a subscription: seen, tried again, dropped."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from pubsubpull.delivery import formats
+from pubsubpull.operate import actions
+from pubsubpull.pages import operators as page_
+from pubsubpull.subscriptions.models import Failure, Subscription
+
+if TYPE_CHECKING:
+    import uuid
+
+    from django.contrib.admin import AdminSite
+
+PAGE = 50
+"""Changes on a page."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A change that is set aside, as the page shows it; what was in the row is not shown."""
+
+    failure: Failure
+    key: str | None
+
+
+def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: bool) -> HttpResponse:
+    """Show what is set aside of a subscription, oldest first."""
+    one = page_.find(id_)
+    found = Paginator(actions.failures(one), PAGE).get_page(request.GET.get("page"))
+    context = {
+        "title": f"Set aside of {one.consumer}/{one.name}",
+        "opts": Subscription._meta,
+        "one": one,
+        "page": found,
+        "rows": [_row(failure) for failure in found],
+        "may_change": may_change,
+    }
+    return page_.answer(request, site, "failures", context)
+
+
+def retry(request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int) -> tuple[Subscription, HttpResponse]:
+    """Have a change sent again by the worker that holds the subscription."""
+    one = page_.find(id_)
+    if not actions.failures(one, failure).update(wanted=True):
+        raise Http404
+    messages.success(request, f"Change {failure} is sent again, as soon as a worker holds the subscription.")
+    return one, _back(site, one)
+
+
+def drop(
+    request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int
+) -> tuple[Subscription | None, HttpResponse]:
+    """Ask whether a change is to be forgotten; with POST forget it, and return its subscription."""
+    one = page_.find(id_)
+    there = actions.failures(one, failure).first()
+    if there is None:
+        raise Http404
+    if request.method == "POST":
+        there.delete()
+        messages.success(request, f"Change {failure} is dropped: its receiver never gets it.")
+        return one, _back(site, one)
+    context: dict[str, Any] = {
+        "title": f"Drop a change of {one.consumer}/{one.name}",
+        "opts": Subscription._meta,
+        "row": _row(there),
+    }
+    return None, page_.answer(request, site, "drop", context)
+
+
+def _row(failure: Failure) -> Row:
+    return Row(failure=failure, key=formats.head(failure.item)["key"])
+
+
+def _back(site: AdminSite, one: Subscription) -> HttpResponse:
+    return HttpResponseRedirect(reverse(f"{site.name}:pubsubpull_subscription_failures", args=[one.pk]))

@@ -1,0 +1,1 @@
+"""The HTTP API that consumers pull from."""

@@ -1,0 +1,106 @@
+"""The trail over HTTP: who changed what of one object, and what a request changed. It takes the audit grant."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import json
+import uuid  # noqa: TC003  ninja reads the annotations
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from django.http import HttpRequest  # noqa: TC002  ninja reads the annotations
+from django.http.response import HttpResponseBase  # noqa: TC002  ninja reads the annotations
+from ninja import Router
+
+from pubsubpull.audit.history import export, trail
+from pubsubpull.pull import consumers, problems
+from pubsubpull.pull.api import calls, openapi, schemas
+
+router = Router()
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+
+
+@router.get(
+    "/models/{model}/audit/{path:key}/",
+    response={200: schemas.Audit, **ERRORS},
+    summary="A row's trail",
+    openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+)
+def audit(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    model: str,
+    key: str,
+    limit: int | None = None,
+    before: int | None = None,
+    user: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    column: str | None = None,
+    format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
+) -> HttpResponseBase:
+    """Tell who changed what of one object, when, and by which request; newest first.
+
+    `user` (an id or a name), `since`, `until` and `column` narrow it. A page looks at `limit` changes: it may have
+    fewer, even none, and still a `next`. With `format` csv or ndjson, or `Accept` of their types, all of the trail
+    comes, as a stream: of CSV a line for each column that changed, of NDJSON an object for each change.
+    """
+    calls.check_audit(request)
+    calls.check_known(request, audit)
+    publication, limit = calls.publication(request, model), calls.checked_limit(limit)
+    if before is not None and (before == 0 or not -(2**63) <= before < 2**63):
+        raise problems.invalid("before", "is a version.")
+    if "\0" in key:
+        raise problems.not_found("There is no such object.", "key")
+    only = {"user": user, "since": calls.zoned("since", since), "until": calls.zoned("until", until), "column": column}
+    if any("\0" in (text or "") for text in (user, column)):
+        raise problems.invalid("user", "holds no NUL character, nor does column.")
+    if (kind := format or _preferred(request)) != "json":
+        changes_ = export.entries(publication.label, key, **only, before=before, using=calls.using())
+        return export.response(request, changes_, kind=kind, name=f"{publication.label}-{key}")
+    page = trail.page(publication.label, key, before=before, limit=limit, using=calls.using(), **only)
+    following = None
+    if page.full:
+        asked = {name: value for name, value in only.items() if value is not None}
+        query = {"limit": limit, "before": page.last, **asked}
+        following = f"{request.build_absolute_uri(request.path)}?{urlencode(query)}"
+    return calls.answer(f'{{"items":[{page.items}],"next":{json.dumps(following)}}}')
+
+
+@router.get(
+    "/requests/{request_id}/",
+    response={200: schemas.Request, **ERRORS},
+    summary="What a request changed",
+    openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+)
+def request_(
+    request: HttpRequest,
+    request_id: uuid.UUID,
+    limit: int | None = None,
+    after: int | None = None,
+    format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
+) -> HttpResponseBase:
+    """Return a request, and what it changed of the models that the consumer may read.
+
+    With `format` csv or ndjson, or `Accept` of their types, all of that comes as a stream, the latest change first.
+    """
+    calls.check_audit(request)
+    calls.check_known(request, request_)
+    if after is not None and not -(2**63) <= after < 2**63:
+        raise problems.invalid("after", "is a version.")
+    models, limit, using = consumers.granted(calls.consumer(request)), calls.checked_limit(limit), calls.using()
+    kind = format or _preferred(request)
+    found = trail.request(request_id, models=models, after=after, limit=limit if kind == "json" else 1, using=using)
+    if found is None:
+        raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
+    if kind == "json":
+        return calls.answer(found)
+    if after is not None:
+        raise problems.invalid("after", "is of pages of JSON: an export has all changes.")
+    changes_ = export.entries(request=request_id, models=models, using=using)
+    return export.response(request, changes_, kind=kind, name=f"request-{request_id}")
+
+
+def _preferred(request: HttpRequest) -> str:
+    """Return what the caller would rather have: json, csv or ndjson."""
+    kinds = {"application/json": "json"} | {media: kind for kind, media in export.TYPES.items()}
+    return kinds.get(request.get_preferred_type(list(kinds)) or "", "json")

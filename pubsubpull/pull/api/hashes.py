@@ -1,0 +1,156 @@
+"""What a replica asks for to be compared: hashes of key ranges, then of rows, then the few rows that may differ."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads the annotations
+from ninja import Router
+
+from pubsubpull import exceptions
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
+from pubsubpull.pull import hashes, instances, problems
+from pubsubpull.pull.api import calls, schemas
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+
+router = Router()
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 503), schemas.Problem)
+RANGES = 1000
+"""The most ranges that a table is split into; one call gives at most a tenth of them."""
+
+
+@router.get("/models/{model}/bounds/", response={200: schemas.Bounds, **ERRORS}, summary="Keys to split hashes at")
+def bounds(request: HttpRequest, model: str, each: int = 10_000) -> HttpResponse:
+    """Give keys that split the table into ranges of about `each` rows, in the order that hashes are taken in."""
+    publication = calls.publication(request, model)
+    if not 1 <= each <= 10**9:
+        raise problems.invalid("each", "is a number of rows, from 1.")
+    keys = hashes.bounds(publication, each=each, most=RANGES, using=calls.using())
+    return calls.answer({"model": publication.label, "keys": keys})
+
+
+@router.get("/models/{model}/hashes/", response={200: schemas.Hashes, **ERRORS}, summary="The hashes of key ranges")
+def ranges(
+    request: HttpRequest, model: str, bounds: str = "[null,null]", columns: str | None = None, where: str = "{}"
+) -> HttpResponse:
+    """Count and hash the rows of ranges that adjoin: `bounds` is a JSON array of keys, null for the beginning and end.
+
+    `columns` are names with commas between, all without it; `where` is a JSON object of columns, each with the list of
+    values that a row may have there.
+    """
+    publication = calls.publication(request, model)
+    table, where = _table(publication, columns, where)
+    ends = _bounds(publication, bounds)
+    found = _checked("bounds", lambda: table.ranges(ends, where=where, using=calls.using()))
+    return calls.answer(
+        {
+            "model": publication.label,
+            "columns": table.columns,
+            "ranges": [{"count": one.rows, "hash": _hex(one.hash)} for one in found],
+        }
+    )
+
+
+@router.get("/models/{model}/hashes/rows/", response={200: schemas.RowHashes, **ERRORS}, summary="The hashes of rows")
+def rows(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    model: str,
+    after: str | None = None,
+    until: str | None = None,
+    columns: str | None = None,
+    where: str = "{}",
+    limit: int = 10_000,
+) -> HttpResponse:
+    """Give the key and the hash of each row after one key, up to another, at most `limit`."""
+    publication = calls.publication(request, model)
+    table, where = _table(publication, columns, where)
+    if not 1 <= limit <= 10_000:
+        raise problems.invalid("limit", "is a number from 1 to 10000.")
+    begin, end = _parts(publication, "after", after), _parts(publication, "until", until)
+    found = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=calls.using()))
+    return calls.answer(
+        {"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in found]}
+    )
+
+
+@router.get("/models/{model}/rows/", response={200: schemas.Rows, **ERRORS}, summary="The rows of some keys")
+def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None) -> HttpResponse:
+    """Give the rows of the `wanted` keys (a JSON array), all of one moment; those that are not there are left out.
+
+    Where several have more than 8 MB together, the answer is 413: ask for fewer.
+
+    `seen` is a cursor that the answer must not be older than: a standby that lags behind it answers 503.
+    """
+    publication = calls.publication(request, model)
+    try:
+        keys = json.loads(wanted)
+    except (ValueError, RecursionError):
+        keys = None
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or len(keys) > 1000:
+        raise problems.invalid("wanted", "is a JSON array of at most 1000 keys.")
+    if seen is not None:
+        _not_before(seen)
+    items = _checked("wanted", lambda: hashes.rows(publication, keys, using=calls.using()))
+    return calls.answer(f'{{"model":{json.dumps(publication.label)},"items":[{items}]}}')
+
+
+def _not_before(text: str) -> None:
+    try:
+        cursor = Cursor.decode(text)
+    except exceptions.CursorInvalid as error:
+        raise problems.invalid("seen", str(error)) from error
+    now = feed.present(calls.using())
+    feed.check(cursor, now)
+    if feed.is_ahead(cursor, now):
+        raise problems.Problem(
+            status=503,
+            type="unavailable",
+            title="Not available now",
+            detail="This server is a standby that has not seen as much yet. Try again.",
+            headers={"Retry-After": "1"},
+        )
+
+
+def _bounds(publication: Publication, text: str) -> list[tuple[hashes.Key, hashes.Key]]:
+    try:
+        keys = json.loads(text)
+    except (ValueError, RecursionError):
+        keys = None
+    most = RANGES // 10
+    if (
+        not isinstance(keys, list)
+        or not 2 <= len(keys) <= most + 1
+        or not all(key is None or isinstance(key, str) for key in keys)
+        or None in keys[1:-1]
+    ):
+        raise problems.invalid(
+            "bounds", f"is a JSON array of 2 to {most + 1} keys; only the first and last may be null."
+        )
+    parts = [_parts(publication, "bounds", key) for key in keys]
+    return list(itertools.pairwise(parts))
+
+
+def _parts(publication: Publication, field: str, key: str | None) -> hashes.Key:
+    return None if key is None else _checked(field, lambda: instances.parts(publication, key))
+
+
+def _table(publication: Publication, columns: str | None, where: str) -> tuple[hashes.Table, str]:
+    names = None if columns is None else [name for name in columns.split(",") if name]
+    table = _checked("columns", lambda: hashes.of(publication, names, using=calls.using()))
+    return table, _checked("where", lambda: hashes.checked_where(publication, where, using=calls.using()))
+
+
+def _checked(field: str, read: Any) -> Any:
+    try:
+        return read()
+    except (exceptions.InvalidKey, exceptions.InvalidColumn) as error:
+        raise problems.invalid(field, str(error)) from error
+
+
+def _hex(number: int) -> str:
+    return f"{number % 2**64:016x}"

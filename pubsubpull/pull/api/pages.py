@@ -1,0 +1,215 @@
+"""The pull API: models, instances, changes and the trail. GET only; each answer shows what the consumer was granted."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from pubsubpull import conf, exceptions
+from pubsubpull.audit.history import moments
+from pubsubpull.log import feed
+from pubsubpull.pull import changes, consumers, held_calls, instances, problems, waiting
+from pubsubpull.pull.api import calls, columns, schemas
+
+if TYPE_CHECKING:
+    from pubsubpull.capture.registry import Publication
+    from pubsubpull.log.cursor import Cursor
+
+COMPACT = 5
+"""A compact page has so many times as many changes as another."""
+router = Router()
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+
+
+@router.get("/", url_name="service", response={200: schemas.Service, **ERRORS}, summary="What this service publishes")
+def service(request: HttpRequest) -> HttpResponse:
+    """Name the service, the history of its log, and the models that the consumer may read."""
+    base = request.build_absolute_uri(request.path)
+    return calls.answer(
+        {
+            "service": conf.get().SERVICE_NAME,
+            "history": feed.present(calls.using()).history,
+            "models": [
+                {"model": label, "url": f"{base}models/{label}/"}
+                for label in consumers.granted(calls.consumer(request))
+            ],
+            "links": {
+                "changes": f"{base}changes/",
+                "subscriptions": f"{base}subscriptions/",
+                "health": f"{base}health/",
+                "metrics": f"{base}metrics/",
+            },
+        }
+    )
+
+
+@router.get("/models/{model}/", response={200: schemas.Model, **ERRORS}, summary="A model's key and columns")
+def model_(request: HttpRequest, model: str) -> HttpResponse:
+    """Describe a model: its key's columns and, as JSON Schema, its rows."""
+    publication = calls.publication(request, model)
+    base = request.build_absolute_uri(request.path)
+    return calls.answer(
+        {
+            "model": publication.label,
+            "key": publication.key_columns,
+            "columns": columns.schema(publication),
+            "links": {"instances": f"{base}instances/"},
+        }
+    )
+
+
+@router.get("/models/{model}/instances/", response={200: schemas.Instances, **ERRORS}, summary="All rows, by key")
+def instances_(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    model: str,
+    limit: int | None = None,
+    after: str | None = None,
+    until: str | None = None,
+    cursor: str | None = None,
+    newest: bool = False,
+) -> HttpResponse:
+    """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it.
+
+    A page has about 8 MB of rows at most, but for one that is larger by itself.
+
+    `until` is a key to end at: with those of `ranges/`, several can read at once. With `newest` the highest keys come
+    first.
+    """
+    calls.check_known(request, instances_)
+    publication, limit = calls.publication(request, model), calls.checked_limit(limit)
+    taken = calls.cursor(cursor, "cursor") if cursor else feed.present(calls.using()).cursor()
+    try:
+        page = instances.page(publication, after=after, until=until, limit=limit, using=calls.using(), newest=newest)
+    except exceptions.InvalidKey as error:
+        raise problems.invalid("after", str(error)) from error
+    following = None
+    if page.full:
+        bound = ({} if until is None else {"until": until}) | ({"newest": "true"} if newest else {})
+        query = urlencode({"limit": limit, "after": page.last, **bound, "cursor": taken.encode()})
+        following = f"{request.build_absolute_uri(request.path)}?{query}"
+    return calls.answer(
+        f'{{"model":{json.dumps(publication.label)},"items":[{page.items}],'
+        f'"next":{json.dumps(following)},"cursor":"{taken.encode()}"}}'
+    )
+
+
+@router.get("/models/{model}/ranges/", response={200: schemas.Ranges, **ERRORS}, summary="How to share out all rows")
+def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
+    """Say about how many rows there are, and the keys that split them into ranges of about the same size."""
+    calls.check_known(request, ranges_)
+    publication = calls.publication(request, model)
+    if not 1 <= parts <= 1000:
+        raise problems.invalid("parts", "is a number from 1 to 1000.")
+    rows, keys = instances.ranges(publication, parts=parts, using=calls.using())
+    return calls.answer({"model": publication.label, "rows": rows, "keys": keys})
+
+
+@router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **ERRORS}, summary="One row")
+def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None = None) -> HttpResponse:
+    """Return one row, `at` a moment as it was then, which takes the audit grant. A composite key is a JSON array."""
+    calls.check_known(request, instance)
+    publication = calls.publication(request, model)
+    try:
+        if at is not None and (past := _as_of(request, publication, key, at)):
+            return calls.answer(past)
+        item = instances.one(publication, key, using=calls.using())
+    except exceptions.InvalidKey as error:
+        raise problems.not_found(str(error), "key") from error
+    if item is None:
+        raise problems.not_found(f"{publication.label} has no row with this key.", "key")
+    return calls.answer(item)
+
+
+@router.get(
+    "/changes/",
+    response={200: schemas.Changes | schemas.CompactChanges, **ERRORS},
+    summary="The changes after a cursor",
+)
+def changes_(  # noqa: PLR0917  each is a part of the query
+    request: HttpRequest,
+    models: str | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+    wait: float = 0,
+    old: bool = True,
+    compact: bool = False,
+) -> HttpResponse:
+    """Return a page of changes; without `after`, or with `start`, from the log's start.
+
+    With `after=now` it is an empty page and the cursor. `wait` holds the call until there is something, at most so many
+    seconds. With `old=false` updates come without the row before. With `compact=true` the page is by model, and each
+    change an array: its version, key and op, and of the row that it left, or that a delete took, the values of the
+    model's `columns`, or the row where it has others.
+    """
+    calls.check_known(request, changes_)
+    chosen = consumers.chosen(calls.consumer(request), models)
+    times = COMPACT if compact else 1
+    limit = calls.checked_limit(limit, usual=calls.DEFAULT_LIMIT * times, times=times)
+    if not 0 <= wait <= conf.get().WAIT_LIMIT:
+        raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
+    cursor = _cursor(after)
+    form = "compact" if compact else "whole" if old else "new"
+    tag = _tag(cursor, chosen, limit, form)
+    if tag and request.headers.get("If-None-Match") == tag and cursor:
+        feed.check(cursor, feed.present(calls.using()))
+        return HttpResponse(status=304, headers={"ETag": tag})
+    alone = connections[calls.using()].in_atomic_block  # nobody else sees what the caller's transaction sees
+    page = changes.page(
+        cursor,
+        models=chosen,
+        limit=limit,
+        wait=wait if alone else 0.0,
+        using=calls.using(),
+        old=old,
+        compact=compact,
+        passing=wait > 0,
+    )
+    answer = functools.partial(_answer, compact=compact, tag=tag)
+    if page.count or alone or not wait:
+        return answer(page)
+    asked = waiting.Question(after=page.cursor, models=tuple(chosen), limit=limit, old=old, compact=compact)
+    return held_calls.Held(asked, calls.consumer(request), seconds=wait, answer=answer)
+
+
+def _cursor(after: str | None) -> Cursor | None:
+    if after == "now":
+        return feed.present(calls.using()).cursor()
+    return None if after in {None, "", "start"} else calls.cursor(str(after), "after")
+
+
+def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:
+    begin, end = (b'{"models":{\n', "\n}" if page.count else "}") if compact else (b'{"items":[', "]")
+    end += f',"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
+    answer = calls.answer(b"".join([begin, page.items, end.encode()]))
+    if tag:
+        answer.headers["ETag"] = tag
+    return answer
+
+
+def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.datetime) -> str | None:
+    """Return a row as it was; None where the log has no change of it, so that it is as it was."""
+    calls.check_audit(request)
+    instances.parts(publication, key)
+    found = moments.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
+    if found is None:
+        return None
+    version, data = found
+    if data is None:
+        raise problems.not_found(f"{publication.label} had no row with this key then.", "key")
+    return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
+
+
+def _tag(cursor: Cursor | None, models: list[str], limit: int, form: str) -> str | None:
+    """Return the ETag of a page between two fixed snapshots, which never changes; None for any other."""
+    if cursor is None or cursor.window is None:
+        return None
+    text = "\n".join([cursor.encode(), str(limit), form, *models])
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

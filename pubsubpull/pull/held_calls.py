@@ -1,0 +1,187 @@
+"""Calls that are held until there is something to answer: by a thread under WSGI, by a future alone under ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import functools
+import os
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections, transaction
+from django.http import HttpResponse
+from django.urls import URLPattern
+
+from pubsubpull import conf
+from pubsubpull.pull import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from django.http import HttpRequest
+    from django.urls import ResolverMatch
+
+    from pubsubpull.log.feed import Page
+    from pubsubpull.pull.models import Consumer
+    from pubsubpull.pull.waiting import Question, Waiter
+
+THREADS = 2
+"""How many threads of a process under asyncio read pages, and how many connections that takes."""
+SOON = 0.05
+"""Seconds after which a call that waits gives its connection back; one that is answered sooner goes on with it."""
+GONE = 0.5
+"""How often it is looked whether a caller is still there, in seconds."""
+
+
+class Held(HttpResponse):
+    """Stands for an answer that is to come: `answer` makes it of the page that was waited for."""
+
+    def __init__(
+        self, question: Question, consumer: Consumer, *, seconds: float, answer: Callable[[Page], HttpResponse]
+    ) -> None:
+        super().__init__(status=204)
+        self.question = question
+        self.consumer = consumer
+        self.until = time.monotonic() + seconds
+        self.answer = answer
+
+    def begin(self, wake: Callable[[], object]) -> Waiter:
+        """Begin to wait. Raises a problem where the consumer has too many calls that wait."""
+        return waiting.begin(self.question, self.consumer, seconds=self.until - time.monotonic(), wake=wake)
+
+    def ended(self, waiter: Waiter) -> HttpResponse:
+        """Return the answer, or raise the error that the call ends with; 204 where its caller has gone."""
+        if isinstance(waiter.result, Exception):
+            raise waiter.result
+        return self.answer(waiter.result) if waiter.result else HttpResponse(status=204)
+
+
+def held(view: Callable[..., HttpResponse], errors: Callable[[HttpRequest, Exception], HttpResponse]) -> Any:
+    """Wrap a view whose answer may be `Held`, for WSGI; `.awaited` of it is the view for ASGI.
+
+    `errors` makes an answer of an error, as the API does.
+    """
+
+    @transaction.non_atomic_requests
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if not isinstance(response, Held):
+            return response
+        return _guarded(functools.partial(_wait, response, request), request)
+
+    @transaction.non_atomic_requests
+    async def awaited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = await _in_thread(view, request, *args, **kwargs)
+        if not isinstance(response, Held):
+            return response
+        await _without_thread()
+        try:
+            return await _await(response)
+        except Exception as error:  # noqa: BLE001  the API knows what each is answered with
+            return errors(request, error)
+
+    def _guarded(act: Callable[[], HttpResponse], request: HttpRequest) -> HttpResponse:
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001  as above
+            return errors(request, error)
+
+    wrapped.csrf_exempt = awaited.csrf_exempt = getattr(view, "csrf_exempt", False)  # type: ignore[attr-defined]
+    wrapped.awaited = awaited  # type: ignore[attr-defined]
+    return wrapped
+
+
+class HeldPattern(URLPattern):
+    """A pattern whose view is awaited where a loop runs, so that Django under ASGI has no thread for it."""
+
+    def resolve(self, path: str) -> ResolverMatch | None:
+        """Return the match, with the view for ASGI within a running loop."""
+        match = super().resolve(path)
+        if match is not None:
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop()
+                match.func = self.callback.awaited  # type: ignore[attr-defined]
+        return match
+
+
+def _wait(response: Held, request: HttpRequest) -> HttpResponse:
+    """Hold the thread until there is an answer, but no connection; end where the caller has gone."""
+    come = threading.Event()
+    waiter = response.begin(come.set)
+    try:
+        if not come.wait(SOON):
+            connections[conf.get().DATABASE].close()
+            while not come.wait(GONE):
+                if _has_gone(request):
+                    break
+    finally:
+        waiting.watcher(conf.get().DATABASE).remove(waiter)
+    return response.ended(waiter)
+
+
+def _has_gone(request: HttpRequest) -> bool:
+    """Say whether the caller has closed the connection, as far as the server lets us see it."""
+    connection = getattr(request, "environ", {}).get("gunicorn.socket")
+    if not isinstance(connection, socket.socket) or connection.fileno() < 0:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+async def _await(response: Held) -> HttpResponse:
+    """Hold nothing until there is an answer. Where the caller goes, Django cancels this."""
+    loop = asyncio.get_running_loop()
+    come = asyncio.Event()
+    waiter = response.begin(lambda: _call(loop, come.set))
+    try:
+        await come.wait()
+    finally:
+        waiting.watcher(conf.get().DATABASE).remove(waiter)
+    return response.ended(waiter)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+        loop.call_soon_threadsafe(function)
+
+
+@functools.cache
+def _threads(pid: int) -> concurrent.futures.ThreadPoolExecutor:
+    """Return the threads of this process; a forked one has its own."""
+    del pid
+    return concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="pubsubpull reads")
+
+
+async def _in_thread(view: Callable[..., HttpResponse], *args: Any, **kwargs: Any) -> HttpResponse:
+    """Call a view in one of few threads, so that however many call hold few connections."""
+    context = contextvars.copy_context()
+
+    def call() -> HttpResponse:
+        try:
+            return view(*args, **kwargs)
+        finally:
+            connections.close_all()  # they are this context's, and nobody else finds them again
+
+    return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), context.run, call)
+
+
+async def _without_thread() -> None:
+    """End the thread that Django keeps for a request where a middleware is not of asyncio's kind."""
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    there: Any = SyncToAsync.context_to_thread_executor
+    if context is not None and context in there:
+        await sync_to_async(connections.close_all, thread_sensitive=True)()
+        there.pop(context).shutdown(wait=False)

@@ -1,0 +1,1 @@
+"""The ways to apply a page to replicas."""

@@ -1,1 +1,0 @@
-"""Publish and subscribe: changes are pushed to who wants them."""

@@ -1,0 +1,183 @@
+"""The subscriptions resource: PUT, GET and DELETE. A consumer sees its own only."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import json
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from pubsubpull import conf
+from pubsubpull.log import feed
+from pubsubpull.pull import consumers, problems
+from pubsubpull.pull.api import calls, schemas
+from pubsubpull.subscriptions import service, signing_keys, spec
+
+router = Router()
+keys_router = Router()
+PAGE = 100
+"""How many subscriptions a page has where the call does not say."""
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+
+
+class Wish(Schema):
+    """What to send where.
+
+    `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
+    With `instances` all rows are sent first, then the changes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    callback: StrictStr
+    models: list[StrictStr]
+    ops: list[StrictStr] | None = None
+    batch: StrictInt = 100
+    max_rate: StrictInt | StrictFloat | None = None
+    concurrency: StrictInt = 1
+    format: StrictStr = "page"
+    on_failure: StrictStr = "block"
+    after: StrictStr | None = None
+    secret: StrictStr | None = None
+    old_secret_until: StrictStr | None = None
+    signature: StrictStr = "v1"
+    paused: StrictBool = False
+    verify: StrictBool | None = None
+    instances: StrictBool = False
+
+
+class Key(Schema):
+    """A public key, as a JSON Web Key (RFC 8037) and as the Standard Webhooks specification writes it."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    alg: Literal["EdDSA"]
+    use: Literal["sig"]
+    kid: str
+    x: str
+    whpk: str
+
+
+class Keys(Schema):
+    """The public keys of signatures that begin with `v1a`, the newest first."""
+
+    keys: list[Key]
+
+
+class Lag(Schema):
+    """At most how many changes lie between the cursor and the present, and how long the first of them has waited."""
+
+    changes: int
+    seconds: float
+
+
+class Subscription(Schema):
+    """A subscription and how it fares. `secret` is in the answer that made it, and never again.
+
+    `instances` says that rows are still to be sent before the changes.
+    """
+
+    name: str
+    callback: str
+    models: list[str]
+    ops: list[Literal["insert", "update", "delete", "truncate", "uncaptured"]]
+    batch: int
+    max_rate: float | None
+    allowed_rate: int | None
+    concurrency: int
+    format: Literal["page", "cloudevents"]
+    verify: bool
+    on_failure: Literal["block", "set-aside"]
+    state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]
+    instances: bool
+    signature: Literal["v1", "v1a"]
+    old_secret_until: dt.datetime | None
+    cursor: str
+    lag: Lag
+    failures: int
+    delivered: int
+    last_delivered: dt.datetime | None
+    attempts: int
+    failing_since: dt.datetime | None
+    next_attempt: dt.datetime | None
+    last_error: str | None
+    created: dt.datetime
+    secret: str | None = None
+
+
+class Subscriptions(Schema):
+    """A page of the consumer's subscriptions, by name."""
+
+    items: list[Subscription]
+    next: str | None
+
+
+@router.get("/", response={200: Subscriptions, **ERRORS}, summary="All subscriptions")
+def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
+    """Page through the consumer's subscriptions, by name, and how each fares."""
+    consumer, limit = _consumer(request), calls.checked_limit(limit, usual=PAGE)
+    if after is not None and "\0" in after:
+        raise problems.invalid("after", "is a subscription's name.")
+    found = service.page(consumer, after=after, limit=limit)
+    following = None
+    if len(found) == limit:
+        query = urlencode({"limit": limit, "after": found[-1]["name"]})
+        following = f"{request.build_absolute_uri(request.path)}?{query}"
+    return _json({"items": found, "next": following})
+
+
+@router.put("/{name}/", response={200: Subscription, 201: Subscription, **ERRORS}, summary="Subscribe")
+def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
+    """Make a subscription, or replace it; the same call twice is as good as once."""
+    wish = spec.Wish(**payload.dict())
+    made, new = service.put(_consumer(request), name, wish)
+    answer = service.describe(made, _present())
+    if new:
+        answer["secret"] = service.secret_of(made)
+    return _json(answer, status=201 if new else 200)
+
+
+@router.get("/{name}/", response={200: Subscription, **ERRORS}, summary="One subscription")
+def get(request: HttpRequest, name: str) -> HttpResponse:
+    """Return a subscription and how it fares."""
+    found = service.get(_consumer(request), name)
+    if found is None:
+        raise _unknown()
+    return _json(service.describe(found, _present()))
+
+
+@router.delete("/{name}/", response={204: None, **ERRORS}, summary="Unsubscribe")
+def delete(request: HttpRequest, name: str) -> HttpResponse:
+    """End a subscription."""
+    if not service.delete(_consumer(request), name):
+        raise _unknown()
+    return HttpResponse(status=204)
+
+
+@keys_router.get("/", response={200: Keys, **ERRORS}, summary="Public keys", auth=consumers.may_see_keys)
+def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
+    """Return the public keys: who has them can verify a `v1a` signature, and make none."""
+    return _json(signing_keys.published(conf.get().DATABASE))
+
+
+def _consumer(request: HttpRequest) -> Any:
+    consumer = request.auth  # type: ignore[attr-defined]
+    if not consumer.may_subscribe:
+        raise problems.forbidden("This consumer was not granted subscribing.")
+    return consumer
+
+
+def _present() -> feed.Present:
+    return feed.present(conf.get().DATABASE)
+
+
+def _unknown() -> problems.Problem:
+    return problems.not_found("There is no subscription of this name.", "name")
+
+
+def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(body), content_type="application/json", status=status)

@@ -1,0 +1,99 @@
+"""The failures resource: changes set aside of a subscription, which its consumer has tried again or drops."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  ninja reads the annotations
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+
+from pubsubpull.pull import problems
+from pubsubpull.pull.api import calls, schemas
+from pubsubpull.subscriptions import dead_letters, service
+
+if TYPE_CHECKING:
+    from pubsubpull.subscriptions.models import Failure, Subscription
+
+router = Router()
+DEFAULT_LIMIT = 100
+ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 503), schemas.Problem)
+
+
+class SetAside(Schema):
+    """A change that was set aside, with what the receiver last said: its status and the beginning of its answer."""
+
+    id: int
+    set_aside: dt.datetime
+    attempts: int
+    tried: dt.datetime
+    status: int | None
+    answer: str
+    error: str
+    retrying: bool
+    change: schemas.Change
+
+
+class AllSetAside(Schema):
+    """A page of changes set aside, oldest first."""
+
+    items: list[SetAside]
+    next: str | None
+
+
+@router.get("/{name}/failures/", response={200: AllSetAside, **ERRORS}, summary="The changes set aside")
+def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
+    """Page through the changes that the receiver did not take, by version."""
+    limit = calls.checked_limit(limit, usual=DEFAULT_LIMIT)
+    subscription = _subscription(request, name)
+    found = dead_letters.page(subscription, after=after, limit=limit)
+    following = None
+    if found and dead_letters.page(subscription, after=found[-1].version, limit=1):
+        query = urlencode({"limit": limit, "after": found[-1].version})
+        following = f"{request.build_absolute_uri(request.path)}?{query}"
+    items = ",".join(_text(failure) for failure in found)
+    return _answer(f'{{"items":[{items}],"next":{json.dumps(following)}}}')
+
+
+@router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **ERRORS}, summary="Try one again")
+def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
+    """Have the change sent again by itself, soon; it is gone from here once the receiver has taken it."""
+    subscription = _subscription(request, name)
+    dead_letters.retry(subscription, failure)
+    found = dead_letters.of(subscription).filter(pk=failure).first()
+    if found is None:
+        raise _unknown()
+    return _answer(_text(found), status=202)
+
+
+@router.delete("/{name}/failures/{int:failure}/", response={204: None, **ERRORS}, summary="Drop one")
+def drop(request: HttpRequest, name: str, failure: int) -> HttpResponse:
+    """Forget the change: the receiver never gets it."""
+    if not dead_letters.drop(_subscription(request, name), failure):
+        raise _unknown()
+    return HttpResponse(status=204)
+
+
+def _subscription(request: HttpRequest, name: str) -> Subscription:
+    consumer = request.auth  # type: ignore[attr-defined]
+    if not consumer.may_subscribe:
+        raise problems.forbidden("This consumer was not granted subscribing.")
+    found = service.get(consumer, name)
+    if found is None:
+        raise problems.not_found("There is no subscription of this name.", "name")
+    return found
+
+
+def _unknown() -> problems.Problem:
+    return problems.not_found("No change of this id is set aside.", "failure")
+
+
+def _text(failure: Failure) -> str:
+    """Return a failure as JSON; the change is passed on as it was written."""
+    return f'{json.dumps(dead_letters.describe(failure))[:-1]},"change":{failure.item}}}'
+
+
+def _answer(body: str, status: int = 200) -> HttpResponse:
+    return HttpResponse(body, content_type="application/json", status=status)

@@ -1,0 +1,187 @@
+"""What is pushed, as the OpenAPI document has it: its `webhooks`, with the schemas of what a callback is sent."""
+
+from __future__ import annotations
+
+import datetime as dt  # noqa: TC003  pydantic reads the annotations
+import uuid  # noqa: TC003
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import Field
+from pydantic.json_schema import models_json_schema
+
+from pubsubpull.pull.api import openapi
+
+MODE: Literal["serialization"] = "serialization"
+Optional = Annotated[str, Field(default="", json_schema_extra=lambda schema: schema.pop("default"))]
+"""A text that is left out where there is none."""
+
+
+class PushedChange(Schema):
+    """One change. A truncate and an uncaptured have no key.
+
+    `traceparent` and `tracestate` are those of its request, where it has any.
+    """
+
+    version: int
+    transaction: str
+    model: str
+    key: str | None
+    op: Literal["insert", "update", "delete", "truncate", "uncaptured"]
+    at: dt.datetime
+    request: uuid.UUID | None
+    traceparent: Optional
+    tracestate: Optional
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+
+class PushedRow(Schema):
+    """A row as it is, sent before all changes. Without key and row it says, alone, that a model has none."""
+
+    version: int
+    transaction: None
+    model: str
+    key: str | None
+    op: Literal["snapshot"]
+    at: dt.datetime
+    request: None
+    old: None
+    new: dict[str, Any] | None
+
+
+class PushedSnapshot(Schema):
+    """Which of a model's rows these are."""
+
+    id: str
+    model: str
+    first: bool
+    last: bool
+
+
+class ChangesNotification(Schema):
+    """A page of changes: compare `previous` with the cursor that you have stored, and store `cursor`."""
+
+    subscription: str
+    previous: str
+    cursor: str
+    more: bool
+    items: list[PushedChange]
+
+
+class RowsNotification(Schema):
+    """A page of rows: store `cursor`, and compare nothing."""
+
+    subscription: str
+    cursor: str
+    snapshot: PushedSnapshot
+    items: list[PushedRow]
+
+
+class RowNotification(Schema):
+    """A row, to a callback with variables: there is no cursor to compare or to store."""
+
+    subscription: str
+    snapshot: PushedSnapshot
+    items: Annotated[list[PushedRow], Field(min_length=1, max_length=1)]
+
+
+class ChangeNotification(Schema):
+    """One change, to a callback with variables, or one that had been set aside: there is no cursor here either."""
+
+    subscription: str
+    items: Annotated[list[PushedChange | PushedRow], Field(min_length=1, max_length=1)]
+
+
+class CloudEventData(Schema):
+    """The row before and after."""
+
+    old: dict[str, Any] | None
+    new: dict[str, Any] | None
+
+
+class CloudEvent(Schema):
+    """A change or a row as a CloudEvent. `sequence` is its version."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: Optional
+    time: dt.datetime
+    datacontenttype: Literal["application/json"]
+    partitionkey: Optional
+    sequence: str
+    transaction: Optional
+    request: Optional
+    traceparent: Optional
+    tracestate: Optional
+    data: CloudEventData
+
+
+class Elsewhere(Schema):
+    """Where the receiver is: delivery goes on from there."""
+
+    cursor: str
+
+
+BODIES = (ChangesNotification, RowsNotification, RowNotification, ChangeNotification)
+SIGNED = {
+    "webhook-id": "the same for the same content however often it is sent",
+    "webhook-timestamp": "unix seconds of this attempt",
+    "webhook-signature": "one or more signatures, a space between, as in Standard Webhooks",
+}
+SAID = {
+    "pubsubpull-subscription": "of CloudEvents: the subscription's name",
+    "pubsubpull-previous": "of CloudEvents: `previous`",
+    "pubsubpull-cursor": "of CloudEvents: `cursor`",
+    "pubsubpull-more": "of CloudEvents: `more`",
+    "pubsubpull-snapshot-id": "of CloudEvents: `id` of `snapshot`",
+    "pubsubpull-snapshot-model": "of CloudEvents: `model` of `snapshot`",
+    "pubsubpull-snapshot-first": "of CloudEvents: `first` of `snapshot`",
+    "pubsubpull-snapshot-last": "of CloudEvents: `last` of `snapshot`",
+}
+ANSWERS = {
+    "2XX": "It is done; the next one follows.",
+    "409": "To a page: the receiver is elsewhere, and delivery goes on from there.",
+    "410": "Nothing more is sent until the subscription is PUT again.",
+    "default": "The same is sent again, later; `Retry-After` of a 429 or 503 holds.",
+}
+
+
+def pushed() -> openapi.Pushed:
+    """Return what the document says of notifications, and the schemas for it."""
+    _, made = models_json_schema(
+        [(model, MODE) for model in (*BODIES, CloudEvent, Elsewhere)], ref_template="#/components/schemas/{model}"
+    )
+    return openapi.Pushed(webhooks={"notification": {"put": _operation()}}, schemas=made["$defs"])
+
+
+def _operation() -> dict[str, Any]:
+    answers: dict[str, Any] = {status: {"description": text} for status, text in ANSWERS.items()}
+    answers["409"]["content"] = {"application/json": {"schema": _ref(Elsewhere)}}
+    return {
+        "operationId": "notification",
+        "summary": "A notification",
+        "description": "Which of its kinds it is, its fields say: see the wire format.",
+        "tags": ["subscribe"],
+        "security": [],
+        "parameters": [_header(name, text, required=name in SIGNED) for name, text in {**SIGNED, **SAID}.items()],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"anyOf": [_ref(model) for model in BODIES]}},
+                "application/cloudevents-batch+json": {"schema": {"type": "array", "items": _ref(CloudEvent)}},
+                "application/cloudevents+json": {"schema": _ref(CloudEvent)},
+            },
+        },
+        "responses": answers,
+    }
+
+
+def _header(name: str, text: str, *, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": required, "description": text, "schema": {"type": "string"}}
+
+
+def _ref(model: type[Schema]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

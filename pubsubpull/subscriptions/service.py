@@ -1,0 +1,226 @@
+"""Subscriptions as consumers make, see and end them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import Count
+
+from pubsubpull import conf, exceptions
+from pubsubpull.base import times
+from pubsubpull.capture import clock, sql
+from pubsubpull.delivery import backfill
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
+from pubsubpull.operate import metrics
+from pubsubpull.subscriptions import spec, vault
+from pubsubpull.subscriptions.models import Subscription
+from pubsubpull.wire import signing
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from pubsubpull.pull.models import Consumer
+
+Wish = spec.Wish
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lag:
+    """How far a subscription is behind: at most so many changes, the first of which has waited for so many seconds.
+
+    `changes` counts the versions that were given out since its cursor was recorded, for whatever model, and those of
+    transactions that were rolled back. Where rows are still to be sent, these have waited, too.
+    """
+
+    changes: int
+    seconds: float
+
+
+def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, bool]:
+    """Make the subscription, or replace it; return it and whether it is new.
+
+    Its worker lets go of it, so that what is asked for holds at once. Raises `SubscriptionError` and
+    `CursorExpired`, with nothing changed.
+    """
+    using = conf.get().DATABASE
+    fields = spec.fields(consumer, name, wish)
+    public = wish.signature == signing.PUBLIC_VERSION
+    cursor = spec.beginning(wish, using)
+    if cursor is not None:
+        place = backfill.Place(models=tuple(fields["wanted"]), run=backfill.new_run(_now()))
+        fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
+    with transaction.atomic(using=using):
+        there = _own(consumer).select_for_update().filter(name=name).first()
+        if there is not None:
+            return _replace(there, fields, wish), False
+        _check_count(consumer)
+        cursor = cursor or feed.present(using).cursor().encode()
+        # Whoever makes the same one at the same time wins, and is replaced.
+        made, new = Subscription.objects.using(using).get_or_create(
+            consumer_id=consumer.pk,
+            name=name,
+            defaults={
+                **fields,
+                "state": spec.unless_unverified(fields, ""),
+                "cursor": cursor,
+                "told": cursor,
+                "secrets": [] if public else vault.first(wish.secret or signing.new_secret()),
+            },
+        )
+        if not new:
+            made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish)
+    return made, new
+
+
+def _check_count(consumer: Consumer) -> None:
+    most = conf.get().SUBSCRIPTIONS
+    if _own(consumer).count() >= most:
+        raise exceptions.SubscriptionError("name", f"would be one more than the {most} that a consumer may have.")
+
+
+def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return what is told of at most `limit` of a consumer's subscriptions, by name, those after the name `after`."""
+    own = _own(consumer).order_by("name").annotate(aside=Count("failures"))
+    found = list((own if after is None else own.filter(name__gt=after))[:limit])
+    now = feed.present(conf.get().DATABASE)
+    seen = {metrics.behind(one, now) for one in found}
+    waited = metrics.lags({one for one in seen if one < now.seq}, conf.get().DATABASE)
+    return [
+        _described(one, lag=Lag(changes=max(now.seq - at, 0), seconds=waited.get(at, 0.0)), aside=one.aside)
+        for one in found
+        for at in [metrics.behind(one, now)]
+    ]
+
+
+def get(consumer: Consumer, name: str) -> Subscription | None:
+    """Return a consumer's subscription, None where it has none of this name."""
+    return _own(consumer).filter(name=name).first() if spec.NAME.fullmatch(name) else None
+
+
+def delete(consumer: Consumer, name: str) -> bool:
+    """End a subscription; say whether there was one. Its worker sees it with its next look."""
+    if not spec.NAME.fullmatch(name):
+        return False
+    with transaction.atomic(using=conf.get().DATABASE):
+        # The lock keeps its worker from setting a change aside meanwhile.
+        there = _own(consumer).select_for_update().filter(name=name).first()
+        if there is not None:
+            there.delete()
+    return there is not None
+
+
+def lag(subscription: Subscription, now: feed.Present) -> Lag:
+    """Return how far a subscription is behind, estimated from the ids."""
+    try:
+        cursor = Cursor.decode(subscription.cursor)
+    except exceptions.CursorInvalid:
+        return Lag(changes=0, seconds=0.0)
+    seen = cursor.window.last if cursor.window else cursor.seq
+    rows = backfill.decode(subscription.initial)
+    waited = 0.0 if rows is None else max(_now() - rows.at, 0.0)
+    if now.seq <= seen:
+        return Lag(changes=0, seconds=waited)
+    ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/subscribe/lag", seen=seen))
+    return Lag(changes=now.seq - seen, seconds=max(seconds, waited))
+
+
+def _own(consumer: Consumer) -> QuerySet[Subscription]:
+    return Subscription.objects.using(conf.get().DATABASE).filter(consumer_id=consumer.pk)
+
+
+def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscription:
+    """Give a locked subscription other fields, and take it from its worker."""
+    if there.max_rate != fields["max_rate"]:
+        there.free_at = None
+    if there.callback != fields["callback"]:
+        there.consented, there.allowed_rate, there.free_at = "", None, None
+    for field, value in fields.items():
+        setattr(there, field, value)
+    there.state = spec.unless_unverified(fields, there.consented)
+    if wish.instances:
+        # Of what was set aside the rows tell, as they are now.
+        there.failures.all().delete()
+    there.secrets = _secrets(there, wish.secret)
+    if wish.old_secret_until is not None:
+        there.secrets = vault.ended(there.secrets, until=spec.seconds(wish.old_secret_until), now=_now())
+    there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
+    there.worker = None
+    there.lease += 1
+    there.save()
+    return there
+
+
+def _secrets(there: Subscription, secret: str | None) -> list[vault.Sealed]:
+    """Return what is stored of its secrets; raises `SubscriptionError` where it has none that can be used."""
+    if there.signature == signing.PUBLIC_VERSION:
+        return []
+    if secret is not None:
+        return vault.added(
+            there.secrets,
+            secret,
+            now=_now(),
+            overlap=conf.get().SECRET_OVERLAP,
+        )
+    if not there.secrets:
+        raise exceptions.SubscriptionError("secret", "must be given: the subscription has had none so far.")
+    try:
+        vault.opened(there.secrets)
+    except exceptions.SecretError as error:
+        raise exceptions.SubscriptionError(
+            "secret", "must be given: the one that is stored can no longer be read."
+        ) from error
+    return list(there.secrets)
+
+
+def secret_of(subscription: Subscription) -> str | None:
+    """Return the newest secret, for the answer that made it; None where the service signs with a key of its own."""
+    return next((secret.text for secret in vault.opened(subscription.secrets)), None)
+
+
+def _now() -> float:
+    return clock.now(conf.get().DATABASE)
+
+
+def _end_of_old(subscription: Subscription) -> str | None:
+    now = _now()
+    ends = [one["until"] for one in subscription.secrets[1:] if one["until"] and one["until"] > now]
+    return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None
+
+
+def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
+    """Return what a consumer is told of its subscription; never the secret."""
+    return _described(subscription, lag=lag(subscription, now), aside=subscription.failures.count())
+
+
+def _described(subscription: Subscription, *, lag: Lag, aside: int) -> dict[str, Any]:
+    return {
+        "name": subscription.name,
+        "callback": subscription.callback,
+        "models": subscription.wanted,
+        "ops": subscription.ops,
+        "batch": subscription.batch,
+        "max_rate": subscription.max_rate,
+        "allowed_rate": subscription.allowed_rate,
+        "concurrency": subscription.concurrency,
+        "format": subscription.form,
+        "verify": subscription.verify,
+        "on_failure": subscription.on_failure,
+        "signature": subscription.signature,
+        "old_secret_until": _end_of_old(subscription),
+        "state": subscription.state,
+        "instances": bool(subscription.initial),
+        "cursor": subscription.cursor,
+        "lag": {"changes": lag.changes, "seconds": round(lag.seconds, 3)},
+        "failures": aside,
+        "delivered": subscription.delivered,
+        "last_delivered": times.text(subscription.last_delivered),
+        "attempts": subscription.attempts,
+        "failing_since": times.text(subscription.failing_since),
+        "next_attempt": times.text(subscription.next_attempt),
+        "last_error": subscription.last_error or None,
+        "created": times.text(subscription.created),
+    }

@@ -1,0 +1,194 @@
+"""What a consumer asks for of a subscription, and whether it may be so."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import conf, exceptions
+from pubsubpull.delivery import formats
+from pubsubpull.delivery.store import OPS
+from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
+from pubsubpull.pull import consumers
+from pubsubpull.subscriptions.models import Subscription
+from pubsubpull.transports.http import guard, uri_template
+from pubsubpull.wire import signing
+
+if TYPE_CHECKING:
+    from pubsubpull.pull.models import Consumer
+
+State = Subscription.State
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
+BATCH = range(1, 1001)
+"""How many changes a notification may have at most."""
+CONCURRENCY = range(1, 33)
+"""How many changes may be on their way at once, where each has a URL of its own."""
+RATE = (0.01, 1_000_000.0)
+"""How many changes a second a subscription may be limited to."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a consumer asks for.
+
+    `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one.
+    `old_secret_until` ends the secrets before the newest one, at the latest after SECRET_OVERLAP.
+    `verify` is None for what the settings say. With `instances` all rows are sent (again), and then the changes.
+    """
+
+    callback: str
+    models: list[str]
+    ops: list[str] | None = None
+    batch: int = 100
+    max_rate: float | None = None
+    concurrency: int = 1
+    format: str = formats.PAGE
+    on_failure: str = "block"
+    after: str | None = None
+    secret: str | None = dataclasses.field(default=None, repr=False)
+    old_secret_until: str | None = None
+    signature: str = signing.VERSION
+    paused: bool = False
+    verify: bool | None = None
+    instances: bool = False
+
+
+def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
+    """Return the fields that the wish comes to; raises `SubscriptionError` for the first that is wrong."""
+    if not NAME.fullmatch(name):
+        raise exceptions.SubscriptionError(
+            "name", "must be 1 to 100 letters, digits, '.', '_', '~' or '-', and begin with a letter or digit."
+        )
+    if wish.secret is not None:
+        signing.key(wish.secret)
+    if wish.old_secret_until is not None:
+        seconds(wish.old_secret_until)
+    if wish.batch not in BATCH:
+        raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
+    if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:
+        raise exceptions.SubscriptionError("max_rate", f"must be from {RATE[0]} to {RATE[1]} changes a second.")
+    return {
+        "callback": _callback(wish.callback),
+        "wanted": _models(consumer, wish.models),
+        "ops": _ops(wish.ops),
+        "batch": wish.batch,
+        "max_rate": wish.max_rate,
+        "verify": _verify(wish.verify),
+        "concurrency": _concurrency(wish),
+        "form": _format(wish.format),
+        "on_failure": _on_failure(wish.on_failure),
+        "signature": _signature(wish),
+        "state": State.PAUSED if wish.paused else State.ACTIVE,
+    }
+
+
+def beginning(wish: Wish, using: str) -> str | None:
+    """Return the cursor from which the wish has the changes sent; None for where they are."""
+    if not wish.instances:
+        return cursor_at(wish.after, using)
+    if wish.after is not None:
+        raise exceptions.SubscriptionError("after", "must not be given with instances: changes follow upon the rows.")
+    return cursor_at("now", using)
+
+
+def _verify(wanted: bool | None) -> bool:
+    setting = conf.get().VERIFY
+    if setting == "always" and wanted is False:
+        raise exceptions.SubscriptionError("verify", "must not be false: every receiver is asked for its consent here.")
+    return setting != "off" if wanted is None else wanted
+
+
+def unless_unverified(fields: dict[str, Any], consented: str) -> str:
+    """Return the state, which is unverified where the receiver at the callback has yet to consent."""
+    waits = fields["verify"] and consented != fields["callback"]
+    return State.UNVERIFIED if waits and fields["state"] == State.ACTIVE else fields["state"]
+
+
+def _models(consumer: Consumer, models: list[str]) -> list[str]:
+    if not models:
+        raise exceptions.SubscriptionError("models", "must name at least one model.")
+    may = consumers.granted(consumer)
+    for model in models:
+        if model.lower() not in may:
+            raise exceptions.SubscriptionError(
+                "models", f"{model[:200]!r} is not a published model that this consumer may read."
+            )
+    return sorted({model.lower() for model in models})
+
+
+def _ops(ops: list[str] | None) -> list[str]:
+    if ops is None:
+        return list(OPS)
+    if not ops or not set(ops) <= set(OPS):
+        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(OPS)}.")
+    return [op for op in OPS if op in ops]
+
+
+def _concurrency(wish: Wish) -> int:
+    if wish.concurrency not in CONCURRENCY:
+        raise exceptions.SubscriptionError("concurrency", f"must be from {CONCURRENCY[0]} to {CONCURRENCY[-1]}.")
+    if wish.concurrency > 1 and not uri_template.is_template(wish.callback):
+        raise exceptions.SubscriptionError(
+            "concurrency",
+            "must be 1 where all changes go to one URL; a callback with {key} in it allows more.",
+        )
+    return wish.concurrency
+
+
+def _format(form: str) -> str:
+    if form not in formats.FORMATS:
+        raise exceptions.SubscriptionError("format", f"must be {' or '.join(formats.FORMATS)}.")
+    return form
+
+
+def _signature(wish: Wish) -> str:
+    if wish.signature not in {signing.VERSION, signing.PUBLIC_VERSION}:
+        raise exceptions.SubscriptionError("signature", f"must be {signing.VERSION} or {signing.PUBLIC_VERSION}.")
+    if wish.signature == signing.PUBLIC_VERSION and wish.secret is not None:
+        raise exceptions.SubscriptionError("secret", "must not be given where the service signs with a key of its own.")
+    return wish.signature
+
+
+def _on_failure(on_failure: str) -> str:
+    if on_failure not in Subscription.OnFailure.values:
+        raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
+    return on_failure
+
+
+def _callback(callback: str) -> str:
+    settings = conf.get()
+    uri_template.check(callback)
+    guard.check_callback(guard.Guard.of(settings), uri_template.example(callback), limit=settings.CONNECT_TIMEOUT)
+    return callback
+
+
+def cursor_at(after: str | None, using: str) -> str | None:
+    """Return the cursor that `after` means; raises `SubscriptionError` or `CursorExpired`."""
+    if after is None:
+        return None
+    present = feed.present(using)
+    if after == "now":
+        return present.cursor().encode()
+    if after == "start":
+        return present.start().encode()
+    try:
+        cursor = Cursor.decode(after)
+    except exceptions.CursorInvalid as error:
+        raise exceptions.SubscriptionError("after", 'must be a cursor, "now" or "start".') from error
+    feed.check(cursor, present)
+    return after
+
+
+def seconds(moment: str) -> float:
+    """Return a time in unix seconds; raises `SubscriptionError`."""
+    wrong = exceptions.SubscriptionError("old_secret_until", "must be a time with its zone, as 2026-01-02T03:04:05Z.")
+    try:
+        found = dt.datetime.fromisoformat(moment)
+    except ValueError:
+        raise wrong from None
+    if found.tzinfo is None:
+        raise wrong
+    return found.timestamp()

@@ -1,0 +1,1 @@
+"""How a message reaches a receiver: one protocol, and a module for each way."""

@@ -1,0 +1,1 @@
+"""Messages over HTTP: templates, consent, signatures, guarded connections."""

@@ -1,0 +1,1 @@
+"""The texts that others read and write: operations, changes, pages, CloudEvents, signatures."""
