@@ -49,6 +49,8 @@ def run(bench: Bench) -> measure.Outcome:
         notes.append(f"One follower applies {followed:,.0f} changes a second.")
         lines.append(_at_most("compare equal tables, seconds", compared, 10, " s"))
         with cqrs.broker(running) if broker.installed() else contextlib.nullcontext():
+            for statement in ("vacuum", "settled"):
+                sql.run(sql.compose(statement))
             sides = [_Ours(running), *([_Theirs(running)] if broker.installed() else [])]
             waits = _in_turns(sides, bench, seconds)
             left = [_made_and_deleted(side, few) for side in sides]

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 from django.utils.connection import ConnectionDoesNotExist
+from psycopg import sql as psql
 
 from pubsubpull import exceptions
+from pubsubpull.capture import sql
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from tests.processes import until
@@ -527,3 +529,15 @@ def test_a_server_that_lags_gives_nothing_and_the_same_cursor():
     assert rows.cursor_after(1) == ahead
     assert feed.page(ahead, limit=5, now=behind).cursor == ahead
     assert start != ahead
+
+
+def test_stragglers_are_found_by_their_transaction_whatever_statistics_say():
+    """After a load in one transaction they say that any transaction wrote the whole log."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO shop_customer (name, email) SELECT n, '' FROM generate_series(1, 20000) AS n")
+        cursor.execute("ANALYZE pubsubpull_change")
+    query = sql.template("queries/ended").format(wanted=psql.SQL("model = ANY(%(models)s)"))
+    given = {"models": ["shop.customer"], "last": 0, "floor": 0, "seq": 2**62, "limit": 1000, "ended": ["9999999"]}
+    plan = json.dumps(sql.run("default", psql.SQL("EXPLAIN (FORMAT JSON) ") + query, given))
+    assert "_xid_id_idx" in plan
+    assert "_pkey" not in plan
