@@ -55,7 +55,7 @@ def ask(using: str) -> None:
     """Ask a database what time it is."""
     clock = of(using)
     asked = clock.count()
-    ((seconds,),) = sql.run(using, sql.template("queries/clock"))
+    ((seconds,),) = sql.run(using, sql.template("queries/session/clock"))
     clock.tell(seconds, asked=asked)
 
 

@@ -74,7 +74,7 @@ def expected(place: str) -> dict[str, Function]:
 def state(place: str, using: str) -> State:
     """Compare the functions in the log's schema with their files."""
     should, quoted = expected(place), psql.Identifier(place).as_string()
-    there = [_there(*row) for row in sql.run(using, sql.compose("queries/functions", place=place))]
+    there = [_there(*row) for row in sql.run(using, sql.compose("queries/capture/functions", place=place))]
     right = {one.name for one in there if one.name in should and one.like(should[one.name])}
     wrong = {one.name for one in there if one.name in should} - right
     moved = {one.name for one in there if one.name in wrong and one.names not in {None, quoted}}
@@ -94,14 +94,14 @@ def replace(made: tuple[Function, ...], using: str) -> None:
     if not made:
         return
     with transaction.atomic(using):
-        sql.run(using, sql.template("queries/lock_functions"))
+        sql.run(using, sql.template("queries/locks/functions"))
         for statement in statements(made, using):
             sql.run(using, psql.SQL(statement))
 
 
 def statements(made: tuple[Function, ...], using: str) -> list[str]:
     """Return what makes functions anew."""
-    ((_, path),) = sql.run(using, sql.template("queries/place"))
+    ((_, path),) = sql.run(using, sql.template("queries/session/place"))
     return list(schema.alone([one.statement for one in made], path=path)) if made else []
 
 

@@ -53,8 +53,8 @@ def shown(data: str, what: Collection[Hidden], *, alias: str = "") -> psql.Compo
         }
         for label, excluded, masked in what
     ]
-    cases = [sql.compose("queries/hidden", data=image, model=model, **part) for part in parts]
-    return sql.compose("queries/shown", data=image, cases=psql.SQL("\n").join(cases))
+    cases = [sql.compose("queries/images/hidden", data=image, model=model, **part) for part in parts]
+    return sql.compose("queries/images/shown", data=image, cases=psql.SQL("\n").join(cases))
 
 
 def _hiding(models: Collection[str] | None) -> list[Publication]:

@@ -45,14 +45,16 @@ def as_logged(publication: Publication, value: Any, *, using: str) -> str:
     connection.ensure_connection()
     parts = [
         sql.compose(
-            "queries/as_logged", value=_prepared(field, one, connection), type=psql.SQL(field.cast_db_type(connection))
+            "queries/keys/as_logged",
+            value=_prepared(field, one, connection),
+            type=psql.SQL(field.cast_db_type(connection)),
         )
         for field, one in zip(fields, values, strict=True)
     ]
-    name = "key_text" if len(parts) == 1 else "composite_key_text"
+    name = "queries/keys/text" if len(parts) == 1 else "queries/keys/composite_text"
     part = {"value": parts[0]} if len(parts) == 1 else {"values": psql.SQL(", ").join(parts)}
     try:
-        ((found,),) = sql.run(using, sql.compose(f"queries/{name}", **part))
+        ((found,),) = sql.run(using, sql.compose(name, **part))
     except (DataError, NotSupportedError) as error:
         raise exceptions.InvalidKey(f"{value!r} is no key of {publication.label}.") from error
     return str(found)

@@ -33,11 +33,11 @@ def change(table: tuple[str, str], work: Callable[[], object], *, mode: LiteralS
     the table's partitions are locked with it, in one statement that has a limit, so that no lock is waited for while
     others are held.
     """
-    ((lock, statement),) = sql.run(using, sql.template("queries/lock_limits"))
+    ((lock, statement),) = sql.run(using, sql.template("queries/locks/limits"))
     try:
         with transaction.atomic(using=using):
             _limit(f"{MOMENT}ms", f"{MOMENT}ms", using)
-            sql.run(using, sql.compose("queries/lock_table", table=psql.Identifier(*table), mode=psql.SQL(mode)))
+            sql.run(using, sql.compose("queries/locks/table", table=psql.Identifier(*table), mode=psql.SQL(mode)))
             _limit(lock, statement, using)  # what is left needs no lock that it does not have
             work()
     except OperationalError as error:
@@ -76,7 +76,7 @@ def each(
 
 def holders(table: tuple[str, str], using: str) -> str:
     """Say who has a lock on a table: `the process 4711 (nightly, a transaction of 312 s)`; empty where nobody has."""
-    found = sql.run(using, sql.compose("queries/lock_holders", table=psql.Identifier(*table).as_string()))
+    found = sql.run(using, sql.compose("queries/locks/holders", table=psql.Identifier(*table).as_string()))
     return ", ".join(
         f"the process {pid} ({f'{name}, ' if name else ''}a transaction of {seconds:.0f} s)"
         for pid, name, seconds in found
@@ -84,4 +84,4 @@ def holders(table: tuple[str, str], using: str) -> str:
 
 
 def _limit(lock: str, statement: str, using: str) -> None:
-    sql.run(using, sql.compose("queries/limit_locks", lock=lock, statement=statement))
+    sql.run(using, sql.compose("queries/locks/limit", lock=lock, statement=statement))

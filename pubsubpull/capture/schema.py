@@ -22,7 +22,7 @@ def statements(files: Sequence[str], *, using: str) -> Iterator[str]:
 
     Raises `CommandError` where there is no such schema.
     """
-    ((place, path),) = sql.run(using, sql.template("queries/place"))
+    ((place, path),) = sql.run(using, sql.template("queries/session/place"))
     if place is None:
         raise CommandError(
             f"There is no schema to make the log in: the search path is {path}. Create one of these schemas first."
@@ -35,15 +35,15 @@ def alone(made: Sequence[str], *, path: str) -> Iterator[str]:
 
     Expressions that are bound as they are made, as those of defaults, take nobody else's functions and operators then.
     """
-    yield sql.read("queries/no_path")
+    yield sql.read("queries/session/no_path")
     yield from made
-    yield sql.compose("queries/set_path", path=path).as_string()
+    yield sql.compose("queries/session/set_path", path=path).as_string()
 
 
 def text(file: str, schema: str) -> str:
     """Return a file with the schema that its own objects are in, and with the text of a change as queries have it."""
     if UNFIT.search(schema):
         raise CommandError(f"The log cannot be in the schema {schema}: its name may hold neither ' nor % nor $$.")
-    item = sql.template("queries/item").format(old=psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"))
+    item = sql.template("parts/item").format(old=psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"))
     name = psql.Identifier(schema).as_string()
     return sql.read(f"schema/{file}").replace("{item}", item.as_string()).replace("{schema}", name)

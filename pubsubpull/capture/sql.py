@@ -36,14 +36,18 @@ def read(name: str) -> str:
 
 def preload() -> None:
     """Read all queries now: a process that runs for long may later be let open no file."""
-    folder = importlib.resources.files(FOLDER).joinpath("queries")
-    for path in folder.iterdir():
+    for folder in ("parts", "queries"):
+        for name in names(folder):
+            read(name)
+
+
+def names(folder: str) -> Iterator[str]:
+    """Give the names of the files in a folder below `sql/`, and in the folders within it."""
+    for path in importlib.resources.files(FOLDER).joinpath(*folder.split("/")).iterdir():
         if path.is_dir():
-            for inner in path.iterdir():
-                if inner.name.endswith(".sql"):
-                    read(f"queries/{path.name}/{inner.name.removesuffix('.sql')}")
+            yield from names(f"{folder}/{path.name}")
         elif path.name.endswith(".sql"):
-            read(f"queries/{path.name.removesuffix('.sql')}")
+            yield f"{folder}/{path.name.removesuffix('.sql')}"
 
 
 @functools.cache
@@ -108,7 +112,7 @@ def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...
 
 
 def _limit() -> sql.Composed:
-    return compose("queries/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
+    return compose("queries/session/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
 
 
 def session(using: str) -> psycopg.Connection[Any]:

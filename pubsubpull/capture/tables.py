@@ -98,7 +98,7 @@ def of(published: Sequence[Publication], using: str) -> list[Facts | None]:
     if not published:
         return []
     query = sql.compose(
-        "queries/table_facts",
+        "queries/capture/table_facts",
         relations=[psql.Identifier(*filter(None, one.table)).as_string() for one in published],
         keys=json.dumps([one.key_columns for one in published]),
     )
@@ -109,7 +109,7 @@ def of(published: Sequence[Publication], using: str) -> list[Facts | None]:
 def require_whole(publication: Publication, using: str) -> None:
     """Raise `RowsHidden` where row level security hides rows of a published table from this role."""
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
-    ((secured,),) = sql.run(using, sql.compose("queries/secured", relation=relation))
+    ((secured,),) = sql.run(using, sql.compose("queries/capture/secured", relation=relation))
     if secured:
         raise rows_hidden(publication, using)
 

@@ -116,7 +116,7 @@ def log_schema(using: str) -> str | None:
     """Return the schema of the log in the database `using`, None where there is no log."""
     if connections[using].vendor != "postgresql":
         return None
-    ((schema,),) = sql.run(using, sql.template("queries/log_schema"))
+    ((schema,),) = sql.run(using, sql.template("queries/capture/log_schema"))
     return None if schema is None else str(schema)
 
 
@@ -192,7 +192,7 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
 
 def in_place(schema: str, using: str) -> tuple[dict[Place, InPlace], dict[Place, InPlace]]:
     """Return the triggers that write to the log in `schema`, and those that write to others."""
-    rows = sql.run(using, sql.template("queries/triggers"))
+    rows = sql.run(using, sql.template("queries/capture/triggers"))
     found = {
         (s, t, n): InPlace(fingerprint=mark, log=log, arguments=Arguments.read(bytes(data)))
         for s, t, n, mark, log, data in rows

@@ -132,7 +132,7 @@ def _began(place: Place) -> str:
 
 def _read(publication: Publication, place: Place, *, limit: int, using: str) -> list[Read]:
     rows = instances.query(publication, past=place.after, limit=limit)
-    query = sql.compose("queries/subscribe/rows", label=publication.label, at=_began(place), rows=rows)
+    query = sql.compose("queries/delivery/backfill", label=publication.label, at=_began(place), rows=rows)
     return [Read(*row) for row in sql.run(using, query)]
 
 

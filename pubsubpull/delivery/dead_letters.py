@@ -53,7 +53,7 @@ class Store:
         (row,) = page.rows
         return bool(
             self._run(
-                "set_aside",
+                "queries/dead_letters/put",
                 id=held.id,
                 lease=held.lease,
                 cursor=page.text,
@@ -71,24 +71,24 @@ class Store:
 
     def count(self, id_: uuid.UUID) -> int:
         """Return how many changes of a subscription are set aside."""
-        ((count,),) = self._run("set_aside_count", id=id_)
+        ((count,),) = self._run("queries/dead_letters/count", id=id_)
         return int(count)
 
     def wanted(self) -> list[Wanted]:
         """Return what is to be tried again for the subscriptions that the worker holds, oldest first."""
         return [
             Wanted(id=id_, subscription=subscription, lease=lease, row=formats.untraced(version, model, op, item))
-            for id_, subscription, lease, version, model, op, item in self._run("wanted")
+            for id_, subscription, lease, version, model, op, item in self._run("queries/dead_letters/wanted")
         ]
 
     def taken(self, held: Held, failure: int) -> None:
         """Forget a change that was taken at last."""
-        self._run("taken", failure=failure, lease=held.lease)
+        self._run("queries/dead_letters/taken", failure=failure, lease=held.lease)
 
     def refused(self, held: Held, failure: int, refusal: Retry) -> None:
         """Record that a change was refused again."""
         self._run(
-            "refused",
+            "queries/dead_letters/refused",
             failure=failure,
             lease=held.lease,
             status=refusal.status,
@@ -97,7 +97,7 @@ class Store:
         )
 
     def _run(self, query: str, /, **parts: Any) -> list[tuple[Any, ...]]:
-        return sql.run(self.using, sql.compose(f"queries/subscribe/{query}", worker=self.worker, **parts))
+        return sql.run(self.using, sql.compose(query, worker=self.worker, **parts))
 
 
 class Aside:

@@ -48,7 +48,7 @@ class Store:
         """Return the hosts that are sick; those that nobody has tried for a day are forgotten."""
         return {
             name: Sick(failures=failures, began=began, wait=wait, error=error)
-            for name, failures, began, wait, error in sql.run(self.using, sql.compose("queries/subscribe/sick"))
+            for name, failures, began, wait, error in sql.run(self.using, sql.compose("queries/hosts/sick"))
         }
 
     def failed(
@@ -59,9 +59,7 @@ class Store:
         From `limit` on nobody is to try for `pause(failures)` seconds; then only a probe is news.
         """
         with transaction.atomic(using=self.using):
-            query = sql.compose(
-                "queries/subscribe/host_failed", host=name, took=took, error=error, threshold=limit, probe=probe
-            )
+            query = sql.compose("queries/hosts/failed", host=name, took=took, error=error, threshold=limit, probe=probe)
             counted: list[tuple[int]] = sql.run(self.using, query)
             if not counted:
                 return None
@@ -72,12 +70,12 @@ class Store:
 
     def hold(self, name: str, seconds: float) -> None:
         """Have nobody try the host for so long."""
-        sql.run(self.using, sql.compose("queries/subscribe/host_hold", host=name, seconds=seconds))
+        sql.run(self.using, sql.compose("queries/hosts/hold", host=name, seconds=seconds))
 
     def probe(self, name: str, seconds: float) -> bool:
         """Take the one probe that is due; for so many seconds nobody else gets one. False where another has it."""
-        return bool(sql.run(self.using, sql.compose("queries/subscribe/host_probe", host=name, seconds=seconds)))
+        return bool(sql.run(self.using, sql.compose("queries/hosts/probe", host=name, seconds=seconds)))
 
     def well(self, name: str) -> None:
         """Forget that the host was sick."""
-        sql.run(self.using, sql.compose("queries/subscribe/host_well", host=name))
+        sql.run(self.using, sql.compose("queries/hosts/well", host=name))

@@ -91,7 +91,7 @@ def add(counts: dict[tuple[str, str], Any], *, using: str) -> None:
     sql.run(
         using,
         sql.compose(
-            "queries/subscribe/count",
+            "queries/delivery/count",
             name=[name for name, _ in counts],
             label=[label for _, label in counts],
             value=[float(value) for value in counts.values()],

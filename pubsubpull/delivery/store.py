@@ -87,7 +87,7 @@ class Store:
         """Look at the log and at what there is to do."""
         mine_clock = clock.of(self.using)
         asked = mine_clock.count()
-        ((*present, seconds, mine, free),) = self._run("look")
+        ((*present, seconds, mine, free),) = self._run("queries/delivery/look")
         mine_clock.tell(seconds, asked=asked)
         return Look(present=feed.as_present(*present), mine=mine, free=free)
 
@@ -97,17 +97,17 @@ class Store:
 
     def renew(self, *, name: str, lease: float) -> None:
         """Say that the worker lives."""
-        self._run("renew", name=name, lease=lease)
-        self._run("bury")
+        self._run("queries/delivery/renew", name=name, lease=lease)
+        self._run("queries/delivery/bury")
 
     def standing(self) -> tuple[int, int]:
         """Return how many workers live and how many subscriptions there are."""
-        ((workers, subscriptions),) = self._run("standing")
+        ((workers, subscriptions),) = self._run("queries/delivery/standing")
         return workers, subscriptions
 
     def claim(self, at_most: int) -> list[tuple[Any, ...]]:
         """Take at most so many subscriptions; give them as rows for `held`, which have the service's own keys."""
-        rows = self._run("claim", at_most=at_most)
+        rows = self._run("queries/delivery/claim", at_most=at_most)
         if all(row[SIGNATURE] != signing.PUBLIC_VERSION for row in rows):
             return rows
         own = _own_keys(self.using)
@@ -118,37 +118,38 @@ class Store:
 
     def mine(self) -> dict[uuid.UUID, int]:
         """Return the leases of the subscriptions that name the worker."""
-        return dict(self._run("mine"))
+        return dict(self._run("queries/delivery/mine"))
 
     def grants(self) -> dict[int, frozenset[str]]:
         """Return what the consumers of the worker's subscriptions may have."""
-        return {consumer: frozenset(json.loads(granted or "[]")) for consumer, granted in self._run("grants")}
+        rows = self._run("queries/delivery/grants")
+        return {consumer: frozenset(json.loads(granted or "[]")) for consumer, granted in rows}
 
     def record(self, records: Iterable[Record]) -> set[uuid.UUID]:
         """Write how subscriptions fare; return those that were the worker's to write."""
         rows = list(records)
         columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-        return {found for (found,) in self._run("record", **columns)}
+        return {found for (found,) in self._run("queries/delivery/record", **columns)}
 
     def move(self, cursor: str, leases: Collection[tuple[uuid.UUID, int]]) -> None:
         """Write a cursor that subscriptions have come to without wanting anything."""
-        self._run("move", cursor=cursor, id=[a for a, _ in leases], lease=[b for _, b in leases])
+        self._run("queries/delivery/move", cursor=cursor, id=[a for a, _ in leases], lease=[b for _, b in leases])
 
     def release(self, ids: list[uuid.UUID] | None = None) -> None:
         """Let subscriptions go: these, or all."""
-        self._run("release", id=ids)
+        self._run("queries/delivery/release", id=ids)
 
     def leave(self) -> None:
         """Let everything go and take the worker off the list."""
         self.release()
-        self._run("leave")
+        self._run("queries/delivery/leave")
 
     def settle(self) -> None:
         """Do the log's little maintenance."""
-        self._run("settle")
+        self._run("queries/feed/settle")
 
     def _run(self, query: str, /, **parts: Any) -> list[tuple[Any, ...]]:
-        return sql.run(self.using, sql.compose(f"queries/subscribe/{query}", worker=self.worker, **parts))
+        return sql.run(self.using, sql.compose(query, worker=self.worker, **parts))
 
 
 def _own_keys(using: str) -> tuple[vault.Secret, ...]:

@@ -131,7 +131,7 @@ def present(using: str = "default") -> Present:
 
     In a transaction of the caller's that tick, and the cursors of it, count once that has been committed.
     """
-    (row,) = sql.run(using, sql.template("queries/present"))
+    (row,) = sql.run(using, sql.template("queries/feed/present"))
     return as_present(*row)
 
 
@@ -154,7 +154,7 @@ def look(
     excluded, stars = hiding.columns(models)
     hidden = {"excluded": excluded, "stars": stars}
     given = {**hidden, "models": list(models), "low": after.seq, "since": str(after.snapshot), "few": few, "old": old}
-    (row,) = sql.run(using, sql.template("queries/look"), given, as_bytes=True)
+    (row,) = sql.run(using, sql.template("queries/feed/look"), given, as_bytes=True)
     *columns, dropped, count, last, items = row
     now = as_present(*columns)
     if count is None or lacks(after, now.dropped, now.dropped_xid):
@@ -233,7 +233,7 @@ def page(
             return Page(items=b"", count=0, cursor=reading.next(reading.window.top)[0], more=False)
         if found is None:
             bound = size if sizes.may_be_large(using, limit=limit) else None
-            query = "queries/compact" if compact else "queries/page"
+            query = "queries/feed/compact" if compact else "queries/feed/page"
             # A cursor that somebody made up may have all of the log looked at for stragglers.
             within = reading.late > SCAN
             read = reading.read(
@@ -280,7 +280,7 @@ def rows(
         if reading.holds_nothing:
             return Rows(rows=(), cursor=reading.next(reading.window.top)[0], more=False)
         bound = size if sizes.may_be_large(using, limit=limit) else None
-        read = reading.read("queries/rows", limit=limit, size=bound, models=models, using=using)
+        read = reading.read("queries/feed/rows", limit=limit, size=bound, models=models, using=using)
         _kept(reading, read[0][0], now, using)
         found = tuple(Row(*row) for _, *row, _ in read if row[0] is not None)
         full = len(found) == limit or bool(read[-1][-1])
@@ -351,6 +351,7 @@ def _reached(reading: Reading, now: Present, *, empty: bool, using: str) -> int:
     """Return the id that a page with room left has reached: after an empty one, beyond any gap that follows."""
     if not empty or reading.high >= reading.window.top:
         return reading.high
-    ((following, dropped),) = sql.run(using, sql.compose("queries/next_id", last=reading.high, top=reading.window.top))
+    query = sql.compose("queries/feed/next_id", last=reading.high, top=reading.window.top)
+    ((following, dropped),) = sql.run(using, query)
     _kept(reading, dropped, now, using)
     return reading.window.top if following is None else following - 1

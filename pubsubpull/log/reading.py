@@ -76,7 +76,7 @@ class Reading:
         stragglers = max(upto.last, since.floor) < since.seq  # above since.seq there are none to look for
         text = _text(
             name,
-            parts=("ended",) * (stragglers and bool(ended)) + ("begun",) * stragglers,
+            parts=("queries/feed/ended",) * (stragglers and bool(ended)) + ("queries/feed/begun",) * stragglers,
             bounded=size is not None,
             wanted="true" if models is None else "model = ANY(%(models)s)",
             old="old" if old else "CASE WHEN op <> 'U' THEN old END",
@@ -107,20 +107,21 @@ def _text(
 ) -> psql.SQL:
     """Return a query without its values, put together once: that takes as long as to read a page of few changes."""
     only = psql.SQL(wanted)
-    window: psql.Composable = sql.template("queries/tail").format(wanted=only)
+    window: psql.Composable = sql.template("queries/feed/tail").format(wanted=only)
     if parts:
-        each = [sql.template(f"queries/{part}").format(wanted=only) for part in parts]
+        each = [sql.template(part).format(wanted=only) for part in parts]
         union = psql.SQL(" UNION ALL ").join([psql.SQL("({})").format(part) for part in [*each, window]])
-        window = sql.template("queries/window").format(parts=union)
+        window = sql.template("queries/feed/window").format(parts=union)
     if bounded:
-        window = sql.template("queries/bounded").format(window=window)
+        window = sql.template("queries/feed/bounded").format(window=window)
     cut = psql.SQL("cut" if bounded else "false")
     if hidden:
         images = {name: _doubled(hiding.shown(name, hidden)) for name in ("old", "new")}
-        window, cut = sql.template("queries/shown_window").format(window=window, cut=cut, **images), psql.SQL("cut")
-    item = sql.template("queries/item").format(old=psql.SQL(old))
+        window = sql.template("queries/feed/shown_window").format(window=window, cut=cut, **images)
+        cut = psql.SQL("cut")
+    item = sql.template("parts/item").format(old=psql.SQL(old))
     query = sql.template(name).format(item=item, window=window, cut=cut)
-    return psql.SQL(sql.template("queries/kept").format(query=query).as_string())
+    return psql.SQL(sql.template("queries/feed/kept").format(query=query).as_string())
 
 
 def _doubled(part: psql.Composable) -> psql.SQL:

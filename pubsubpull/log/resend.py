@@ -80,7 +80,7 @@ def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:
 def _write(publication: Publication, keys: list[Any], using: str) -> int:
     parts = [[str(part) for part in key] if isinstance(key, tuple) else [str(key)] for key in keys]
     query = sql.compose(
-        "queries/resend",
+        "queries/feed/resend",
         relation=psql.Identifier(*filter(None, publication.table)).as_string(),
         label=publication.label,
         columns=publication.key_columns,

@@ -23,7 +23,7 @@ def may_be_large(using: str, *, limit: int = FEW, clock: float | None = None) ->
     now = time.monotonic() if clock is None else clock
     if now - _none_large.get(using, -FRESH) < FRESH:
         return False
-    ((large,),) = sql.run(using, sql.template("queries/has_large"))
+    ((large,),) = sql.run(using, sql.template("queries/feed/has_large"))
     if not large:
         _none_large[using] = now
     return bool(large)

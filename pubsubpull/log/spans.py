@@ -29,14 +29,14 @@ def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str, *, 
     what was made `SLACK` after it has a later one; between these, each change tells its own time.
     """
     since, until = since and widened(since, -SLACK), until and widened(until, SLACK)
-    (found,) = sql.run(using, sql.compose("queries/ends", since=since, until=until))
+    (found,) = sql.run(using, sql.compose("queries/feed/ends", since=since, until=until))
     first, first_at, last, last_at, newest_past, past_since, past_until = found
 
     def find(moment: dt.datetime) -> tuple[int, int]:
         if first is None or moment <= first_at:
             return first or 1, first or 1
         ends = {"low": first, "high": last + 1, "low_at": first_at, "high_at": last_at}
-        return sql.run(using, sql.compose("queries/id_at", moment=moment, near=near, **ends))[0][:2]
+        return sql.run(using, sql.compose("queries/feed/id_at", moment=moment, near=near, **ends))[0][:2]
 
     low, high = find(since)[0] if since else LOWEST, find(until)[1] if until else LATEST
     if newest_past is None:

@@ -62,7 +62,7 @@ def _maintain(functions: Sequence[str], using: str) -> str:
 
 
 def _delivery(using: str) -> str:
-    ((workers, subscriptions),) = sql.run(using, sql.template("queries/subscribe/standing"))
+    ((workers, subscriptions),) = sql.run(using, sql.template("queries/delivery/standing"))
     if subscriptions and not workers:
         return f"no worker is alive for {subscriptions} subscriptions; run pubsubpull_deliver"
     return OK

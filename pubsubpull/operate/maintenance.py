@@ -64,7 +64,7 @@ class Pass:
 
     def run(self) -> Report:
         """Do all that is due."""
-        sql.run(self.using, sql.template("queries/subscribe/settle"))
+        sql.run(self.using, sql.template("queries/feed/settle"))
         self._make()
         if self.keep:
             self._warn()

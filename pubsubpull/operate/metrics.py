@@ -76,7 +76,7 @@ class _Collector:
         yield self._gauge("log_dropped_version", "Changes up to this version are gone.", present.dropped)
 
     def _workers(self) -> Iterator[Any]:
-        ((workers, _),) = sql.run(self.using, sql.template("queries/subscribe/standing"))
+        ((workers, _),) = sql.run(self.using, sql.template("queries/delivery/standing"))
         yield self._gauge("workers", "Delivery workers that are alive.", workers)
         sick = Host.objects.using(self.using).filter(failures__gte=self.settings.BREAKER_FAILURES).count()
         yield self._gauge("hosts_given_up", "Callbacks' hosts that do not answer.", sick)
@@ -148,4 +148,4 @@ def seen(text: str, present: Present) -> int:
 
 def lags(seen: set[int], using: str) -> dict[int, float]:
     """Return how long the first change after each version has been waiting, in seconds."""
-    return dict(sql.run(using, sql.compose("queries/subscribe/lags", seen=sorted(seen)))) if seen else {}
+    return dict(sql.run(using, sql.compose("queries/delivery/lags", seen=sorted(seen)))) if seen else {}

@@ -30,17 +30,17 @@ logger = logging.getLogger("pubsubpull")
 def take(using: str, *, every: int = EVERY) -> bool:
     """Take a sample, unless there is one of this time already; say whether it was taken. Older ones are thinned out."""
     query = sql.compose(
-        "queries/subscribe/sample",
+        "queries/samples/take",
         every=every,
         captured=feed.present(using).reached,
         name=meter.CHANGES,
         label=meter.DELIVERED,
-        writes=sql.template("queries/subscribe/writes"),
+        writes=sql.template("queries/samples/writes"),
     )
     if not sql.run(using, query):
         return False
-    sql.run(using, sql.compose("queries/subscribe/thin_samples", keep=KEEP, fine=FINE, coarse=COARSE))
-    sql.run(using, sql.compose("queries/subscribe/strip_samples", detailed=DETAILED))
+    sql.run(using, sql.compose("queries/samples/thin", keep=KEEP, fine=FINE, coarse=COARSE))
+    sql.run(using, sql.compose("queries/samples/strip", detailed=DETAILED))
     return True
 
 

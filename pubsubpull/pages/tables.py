@@ -64,10 +64,10 @@ def _there(plan: Plan, since: Since, using: str) -> list[Table]:
     by_row = {(one.schema, one.table) for one in plan.wanted if one.name == f"{triggers.PREFIX}row"}
     places = {label: (table.schema, table.table) for label, table in plan.tables.items()}
     query = sql.compose(
-        "queries/subscribe/tables",
+        "queries/samples/tables",
         schemas=[schema for schema, _ in places.values()],
         tables=[table for _, table in places.values()],
-        writes=sql.template("queries/subscribe/writes"),
+        writes=sql.template("queries/samples/writes"),
     )
     rows = {(schema, table): rest for schema, table, *rest in sql.run(using, query)}
     return [

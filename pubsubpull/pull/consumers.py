@@ -107,7 +107,7 @@ def checked(models: Iterable[str]) -> list[str]:
 def authenticate(token: str) -> Consumer | None:
     """Return the consumer whose token this is, looked up by its hash; None where there is none, or it is not active."""
     using = conf.get().DATABASE
-    found = sql.run(using, sql.compose("queries/consumer", token_hash=hashed(token)))
+    found = sql.run(using, sql.compose("queries/consumers/active", token_hash=hashed(token)))
     for pk, name, token_hash, granted_, *rest in found:
         return Consumer.from_db(using, COLUMNS, [pk, name, token_hash, json.loads(granted_), *rest])
     return None

@@ -43,14 +43,14 @@ class Table:
 
     def ranges(self, ends: Sequence[tuple[Key, Key]], *, where: str = "{}", using: str) -> list[Range]:
         """Return the hash of each range of keys, which is after its first end and up to its second."""
-        query = sql.compose("queries/range_hashes", bounds=json.dumps(ends), filter=where, **self._parts())
+        query = sql.compose("queries/hashes/ranges", bounds=json.dumps(ends), filter=where, **self._parts())
         return [Range(*row) for row in _run(query, using)]
 
     def rows(
         self, after: Key, until: Key, *, where: str = "{}", limit: int | None = None, using: str
     ) -> list[tuple[str, int]]:
         """Return the key and the hash of each row of a range, at most `limit`, by key."""
-        query = sql.compose("queries/row_hashes", filter=where, past=after, until=until, limit=limit, **self._parts())
+        query = sql.compose("queries/hashes/rows", filter=where, past=after, until=until, limit=limit, **self._parts())
         return [(key, found) for key, found in _run(query, using)]
 
     def _parts(self) -> dict[str, object]:
@@ -108,7 +108,7 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
     Raises `InvalidKey`, and `TooLarge` where the rows of several keys come to more than a page may have.
     """
     query = sql.compose(
-        "queries/instances_by_key",
+        "queries/instances/by_key",
         keys=json.dumps([instances.parts(publication, key) for key in keys]),
         relation=_relation(publication).as_string(),
         label=publication.label,
@@ -135,7 +135,7 @@ def _run(query: psql.Composed, using: str) -> list[tuple[Any, ...]]:
 
 def _sent(publication: Publication, using: str) -> dict[str, bool]:
     query = sql.compose(
-        "queries/sent_columns",
+        "queries/hashes/sent_columns",
         relation=_relation(publication).as_string(),
         excluded=publication.excluded_columns,
         known=publication.known_columns,

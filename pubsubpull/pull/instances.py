@@ -62,7 +62,7 @@ def split(
     """Return what `ranges` does, in an order of one's own. `parts` may be made of the `rows` that there are."""
     table = psql.Identifier(*filter(None, publication.table))
     query = sql.compose(
-        "queries/splits",
+        "queries/instances/splits",
         relation=table.as_string(),
         table=table,
         names=psql.SQL(", ").join(psql.Identifier(name) for name in publication.key_columns),
@@ -94,7 +94,7 @@ def query(
     Raises `InvalidKey`.
     """
     return sql.compose(
-        "queries/instances",
+        "queries/instances/page",
         relation=psql.Identifier(*filter(None, publication.table)).as_string(),
         label=publication.label,
         columns=publication.key_columns,

@@ -200,7 +200,7 @@ class Watcher:
     def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
         """Ask again who may have what they wait for; return what the others are told, as a new call would be."""
         there = sql.run_bound(
-            self.using, sql.template("queries/consumers"), ids=sorted({one.consumer for one in waiting})
+            self.using, sql.template("queries/consumers/granted"), ids=sorted({one.consumer for one in waiting})
         )
         may = {(pk, token_hash): json.loads(granted) for pk, token_hash, granted in there}
         refused: dict[Waiter, Page | Exception] = {}

@@ -124,7 +124,7 @@ def lag(subscription: Subscription, now: feed.Present) -> Lag:
     waited = 0.0 if rows is None else max(_now() - rows.at, 0.0)
     if now.seq <= seen:
         return Lag(changes=0, seconds=waited)
-    ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/subscribe/lag", seen=seen))
+    ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/delivery/lag", seen=seen))
     return Lag(changes=now.seq - seen, seconds=max(seconds, waited))
 
 

@@ -536,7 +536,7 @@ def test_stragglers_are_found_by_their_transaction_whatever_statistics_say():
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO shop_customer (name, email) SELECT n, '' FROM generate_series(1, 20000) AS n")
         cursor.execute("ANALYZE pubsubpull_change")
-    query = sql.template("queries/ended").format(wanted=psql.SQL("model = ANY(%(models)s)"))
+    query = sql.template("queries/feed/ended").format(wanted=psql.SQL("model = ANY(%(models)s)"))
     given = {"models": ["shop.customer"], "last": 0, "floor": 0, "seq": 2**62, "limit": 1000, "ended": ["9999999"]}
     plan = json.dumps(sql.run("default", psql.SQL("EXPLAIN (FORMAT JSON) ") + query, given))
     assert "_xid_id_idx" in plan

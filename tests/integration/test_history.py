@@ -443,7 +443,7 @@ def test_a_moment_is_found_by_few_looks_at_the_primary_key_however_changes_are_s
     ends = {"low": first, "high": last + 1, "low_at": first_at, "high_at": last_at}
     for share in (0, 0.001, 0.1, 0.5, 0.77, 0.999, 1, 2):
         moment = first_at + (last_at - first_at) * share
-        query = sql.compose("queries/id_at", moment=moment, near=spans.NEAR, **ends)
+        query = sql.compose("queries/feed/id_at", moment=moment, near=spans.NEAR, **ends)
         ((low, high, steps),) = sql.run("default", query)
         assert run("SELECT coalesce(max(at) < %s, true) FROM pubsubpull_change WHERE id < %s", [moment, low])[0][0]
         assert run("SELECT coalesce(min(at) >= %s, true) FROM pubsubpull_change WHERE id >= %s", [moment, high])[0][0]
@@ -476,7 +476,7 @@ def test_numbers_keep_each_digit_in_history_and_when_restored():
     assert str(Order.objects.get().total) == "9999999999.10"
 
 
-@pytest.mark.parametrize("file", ["queries/as_of", "queries/history", "queries/trail"])
+@pytest.mark.parametrize("file", ["queries/history/as_of", "queries/history/page", "queries/history/trail"])
 def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(file):
     """Where most of the log is of one object, ids look like the way to find its few truncates: all would be read."""
     run(
@@ -485,8 +485,8 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     )
     run("ANALYZE pubsubpull_change")
     asked = dict.fromkeys(["models", "since", "until", "user", "column", "path"])
-    fits = sql.compose("queries/history_fits", hiding=[], **asked)
-    request = sql.template("queries/request_json").format()
+    fits = sql.compose("queries/history/fits", hiding=[], **asked)
+    request = sql.template("queries/history/request_json").format()
     images = {name: psql.Identifier(name) for name in ("old", "new")}
     images |= {f"c_{name}": psql.Identifier("c", name) for name in ("old", "new")}
     given = {
@@ -498,7 +498,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
         "moment": now() + datetime.timedelta(days=1),
     }
     whose = {"model": "shop.customer", "key": "77"}
-    seen = sql.compose("queries/history_object", fits=fits, most=10_000, **given, **whose)
+    seen = sql.compose("queries/history/object", fits=fits, most=10_000, **given, **whose)
     query = sql.compose(file, seen=seen, most=200, fits=fits, request=request, **images, **given, **whose)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):

@@ -275,7 +275,7 @@ def test_a_reader_has_all_rows_of_a_partition_or_waits_for_it_to_be_gone(start):
             connection.close()
 
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     cut = partitions.expired(there(), settled=feed.present().settled, before=time.time() - DAY)[0]
     with session() as dropper:
         for earlier in partitions.expired(there(), settled=feed.present().settled, before=time.time() - DAY):
@@ -308,7 +308,7 @@ def test_a_writer_waits_no_longer_than_the_lock_time_out(start):
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     waits = []
     with session() as reader, session() as writer:
         reader.execute("BEGIN")
@@ -338,7 +338,7 @@ def test_the_lock_time_out_is_what_ends_an_attempt(start):
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     with session() as reader, session() as dropper, pytest.raises(psycopg.errors.LockNotAvailable):
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM pubsubpull_change")
@@ -421,7 +421,7 @@ def test_the_command_shows_and_does_it(start, subscribe, settings):
     write(15)
     age(start + 9, 2 * DAY)
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     out, err = io.StringIO(), io.StringIO()
     call_command("pubsubpull_maintain", "--dry-run", stdout=out, stderr=err)
     assert f"would be dropped: pubsubpull_change_p{start}" in out.getvalue()
@@ -444,7 +444,7 @@ def test_the_command_fails_where_locks_are_in_the_way(start, settings):
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     with session() as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM pubsubpull_change")
@@ -561,7 +561,7 @@ def test_a_pass_leaves_to_another_what_that_one_is_at(start):
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):
-        sql.run("default", sql.template("queries/subscribe/settle"))
+        sql.run("default", sql.template("queries/feed/settle"))
     with session() as other:
         other.execute("BEGIN")
         other.execute("SELECT pg_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 1)")

@@ -224,7 +224,7 @@ def _before(pg: psycopg.Connection[Any], due: Due, *, piped: bool = False) -> It
     around = _committed(pg) if begins else contextlib.nullcontext()
     with around, pg.pipeline() if piped else contextlib.nullcontext():
         if begins:
-            _run(pg, sql.template("queries/begin"))
+            _run(pg, sql.template("queries/requests/begin"))
         _send(pg, due)
         yield
 
@@ -305,7 +305,7 @@ def _telling(pg: psycopg.Connection[Any], due: Due) -> str:
     told = _told[pg]
     if told.last[0] != due.stamp:
         setting = due.at_hand.setting(due.stamp[1]) if due.at_hand else ""
-        told.last = (due.stamp, sql.compose("queries/set_request", request=setting).as_string(pg))
+        told.last = (due.stamp, sql.compose("queries/requests/set", request=setting).as_string(pg))
     told.at_hand = weakref.ref(due.at_hand) if due.at_hand else _nothing
     return told.last[1]
 

@@ -93,7 +93,7 @@ def finish(at_hand: Context, status: int) -> None:
             alias,
             "how request %s ended",
             at_hand,
-            "queries/finish_request",
+            "queries/requests/finish",
             request=at_hand.id,
             requests=list(ended),
             seconds=list(ended.values()),
@@ -121,7 +121,7 @@ def annotate(**metadata: Any) -> None:
             alias,
             "what annotate() adds to %s",
             at_hand,
-            "queries/annotate_request",
+            "queries/requests/annotate",
             request=at_hand.id,
             added=json.dumps(added, ensure_ascii=False),
         )

@@ -42,13 +42,14 @@ def uncaptured(*models: type[django_models.Model] | str, reason: str, using: str
         before = _begin(labels, reason, using)
         yield
         if not connections[using].needs_rollback:  # which resets the setting
-            sql.run(using, sql.compose("queries/capture_again", before=before))
+            sql.run(using, sql.compose("queries/capture/capture_again", before=before))
 
 
 def _begin(labels: list[str], reason: str, using: str) -> str:
     """Switch capture off; return what the setting was before."""
     try:
-        ((before,),) = sql.run(using, sql.compose("queries/uncapture", labels=labels, reason=audit.clean(reason)))
+        query = sql.compose("queries/capture/uncapture", labels=labels, reason=audit.clean(reason))
+        ((before,),) = sql.run(using, query)
     except ProgrammingError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise

@@ -160,15 +160,15 @@ def _page(kind: str, asked: dict[str, Any], *, before: int, limit: int, using: s
 def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most: int, **parts: Any) -> psql.Composed:
     """Return the query of a page: `kind` names the index that it reads by, `asked` what its changes must fit."""
     files = {
-        "object": "queries/history_object",
-        "request": "queries/history_request",
-        "user": "queries/history_user",
-        "log": "queries/history_log",
+        "object": "queries/history/object",
+        "request": "queries/history/request",
+        "user": "queries/history/user",
+        "log": "queries/history/log",
     }
-    fits = sql.compose("queries/history_fits", hiding=hiding.labels_of(asked["column"]), **asked)
+    fits = sql.compose("queries/history/fits", hiding=hiding.labels_of(asked["column"]), **asked)
     seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
     images = {name: hiding.shown(name, hiding.hidden(None), alias="c") for name in ("old", "new")}
-    return sql.compose("queries/history", seen=seen, most=most, limit=limit, **images)
+    return sql.compose("queries/history/page", seen=seen, most=most, limit=limit, **images)
 
 
 def label(model: type[django_models.Model] | str) -> str:
@@ -268,5 +268,5 @@ def _started(before: int, until: dt.datetime | None, using: str) -> dt.datetime 
     """
     if before == spans.LATEST:
         return "infinity" if until is None else spans.widened(until, spans.SLACK)
-    found = sql.run(using, sql.compose("queries/started_of", id=before))
+    found = sql.run(using, sql.compose("queries/history/started_of", id=before))
     return found[0][0] if found else "-infinity"

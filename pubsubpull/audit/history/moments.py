@@ -56,11 +56,11 @@ def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) 
     images = {image: hiding.shown(image, what) for image in ("old", "new")}
     images |= {f"c_{image}": hiding.shown(image, what, alias="c") for image in ("old", "new")}
     given = {"model": name, "key": key, "moment": moment, "first": -spans.LATEST, **images}
-    found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=spans.LATEST, most=RECENT))
+    found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=spans.LATEST, most=RECENT))
     if found and found[0][0] and moment is not None:
         # It may be far back: where in the log it is, is found by time.
         _, ceiling = spans.bounds(None, moment, using)
-        found = sql.run(using, sql.compose("queries/as_of", **given, ceiling=ceiling, most=spans.LATEST))
+        found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=ceiling, most=spans.LATEST))
     try:
         return state_between(
             max((row for _, is_past, *row in found if is_past), default=None),

@@ -97,7 +97,7 @@ def preview(target: Any, key: Any, version: int, *, keep: Iterable[str] = (), us
     _check_columns(publication, then)
     with _refusals(name, text):
         parts = _table(publication, using).parts(publication, state)
-        there = sql.run(using, sql.compose("queries/restore_now", **parts))
+        there = sql.run(using, sql.compose("queries/restore/now", **parts))
     now = history.row_of(there[0][0]) or {} if there else None
     return Preview(publication=publication, then=then, now=now, keep=keep)
 
@@ -107,7 +107,7 @@ def state_of(
 ) -> str:
     """Return the columns of a state as JSON text, without those that the log does not know. Raises `RestoreError`."""
     query = sql.compose(
-        "queries/restore_state",
+        "queries/restore/state",
         model=publication.label,
         key=key,
         version=version,
@@ -175,7 +175,7 @@ class _Table:
 def _table(publication: Publication, using: str) -> _Table:
     """Look at a table. Raises `RowsHidden` where it cannot be read whole."""
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
-    ((secured, made, fixed, hstores),) = sql.run(using, sql.compose("queries/restore_columns", relation=relation))
+    ((secured, made, fixed, hstores),) = sql.run(using, sql.compose("queries/restore/columns", relation=relation))
     if secured:
         raise tables.rows_hidden(publication, using)
     return _Table(made=made, fixed=fixed, hstores=hstores)
@@ -184,18 +184,18 @@ def _table(publication: Publication, using: str) -> _Table:
 def _write(publication: Publication, key: str, state: str, *, keep: list[str], latest: int | None, using: str) -> None:
     table = _table(publication, using)
     named = table.parts(publication, state)
-    there = sql.run(using, sql.compose("queries/restore_lock", **named))
+    there = sql.run(using, sql.compose("queries/restore/lock", **named))
     # A statement of its own: this one sees what was committed while the lock was waited for.
-    ((now,),) = sql.run(using, sql.compose("queries/latest", model=publication.label, key=key))
+    ((now,),) = sql.run(using, sql.compose("queries/history/latest", model=publication.label, key=key))
     if latest is not None and now != latest:
         raise exceptions.RestoreError(f"{publication.label} {key} has changed since: look at it again.")
     known = jsontext.loads(state)
     columns = [field.column for field in _writable(publication) if field.column in known.keys() - {*table.made}]
     if not there:
         _check_unknown(publication, known)
-        sql.run(using, sql.compose("queries/restore_insert", columns=_names(columns), **named))
+        sql.run(using, sql.compose("queries/restore/insert", columns=_names(columns), **named))
     elif columns := [name for name in columns if name not in {*publication.key_columns, *table.fixed, *keep}]:
-        sql.run(using, sql.compose("queries/restore_update", columns=_names(columns), **named))
+        sql.run(using, sql.compose("queries/restore/update", columns=_names(columns), **named))
 
 
 def _writable(publication: Publication) -> list[Any]:

@@ -39,9 +39,9 @@ def page(
     """
     asked = {**dict.fromkeys(("models", "since", "until", "user", "path", "column")), **only}
     query = sql.compose(
-        "queries/trail",
-        request=sql.template("queries/request_json").format(),
-        fits=sql.compose("queries/history_fits", hiding=hiding.labels_of(asked["column"]), **asked),
+        "queries/history/trail",
+        request=sql.template("queries/history/request_json").format(),
+        fits=sql.compose("queries/history/fits", hiding=hiding.labels_of(asked["column"]), **asked),
         old=hiding.shown("old", hiding.hidden([label])),
         new=hiding.shown("new", hiding.hidden([label])),
         model=label,
@@ -64,9 +64,9 @@ def request(
 ) -> str | None:
     """Return a request and at most `limit` of its changes in `models` as JSON text; None where it made none there."""
     query = sql.compose(
-        "queries/request",
-        request=sql.template("queries/request_json").format(),
-        item=sql.compose("queries/item", old=psql.SQL("old")),
+        "queries/history/request_changes",
+        request=sql.template("queries/history/request_json").format(),
+        item=sql.compose("parts/item", old=psql.SQL("old")),
         old=hiding.shown("old", hiding.hidden(models)),
         new=hiding.shown("new", hiding.hidden(models)),
         id=id,
