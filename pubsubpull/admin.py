@@ -57,7 +57,7 @@ class HistoryMixin(Base):
     """Puts the log's history in place of Django's, and sends again: `class OrderAdmin(HistoryMixin, ModelAdmin)`."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Add the action that sends rows again, for whoever may change them."""
+        """Add the action that sends rows again, if the user may change them."""
         found = super().get_actions(request)
         shown = self.actions is not None and IS_POPUP_VAR not in request.GET
         if shown and registry.get(history.label(self.model)) is not None and self.has_change_permission(request):
@@ -71,20 +71,20 @@ class HistoryMixin(Base):
         return [path("<path:object_id>/history/restore/", view, name=name), *super().get_urls()]
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Show an object's history; one that is not published has Django's own."""
+        """Show an object's history; for a model that is not published, Django's own page."""
         if registry.get(history.label(self.model)) is None:
             return super().history_view(request, object_id, extra_context)
         return views.object_history(request, self, unquote(object_id))  # type: ignore[return-value]  # or a stream
 
     def has_full_history_permission(self, request: HttpRequest) -> bool:
-        """Say whether a user may see the histories of all rows, those that are gone too.
+        """True if a user may see the histories of all rows, deleted rows included.
 
-        Not where `get_queryset` leaves rows out for the user: say otherwise by a method of your own.
+        False if `get_queryset` leaves rows out for the user. Override the method to decide otherwise.
         """
         return not sight.is_narrowed(request, self)
 
     def restore_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Restore a version, after showing what that would change."""
+        """Restore a version, after showing the differences."""
         return restoring.object_restore(request, self, unquote(object_id))
 
 
@@ -93,7 +93,7 @@ class ChangeAdmin(ChangeBase):
     """The log: to be looked at, and by nobody to be changed."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the log's page and that of a request, and none of those that change anything."""
+        """Return the URLs of the log's page and of a request's page; none that changes anything."""
         wrap = self.admin_site.admin_view
         return [
             path("", wrap(self.changelist_view), name="pubsubpull_change_changelist"),
@@ -123,7 +123,7 @@ class ChangeAdmin(ChangeBase):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Change | None = None) -> bool:  # noqa: ARG002
-        """Say whether a user may see the log; what is in it takes each model's own permission besides."""
+        """True if a user may see the log. Its entries also need the permission of their own models."""
         return request.user.has_perm("pubsubpull.view_change")
 
     def _check(self, request: HttpRequest) -> None:
@@ -162,7 +162,7 @@ class SubscriptionAdmin(SubscriptionBase):
         return operators.page(request, self.admin_site, may_change=self.has_change_permission(request))
 
     def act_view(self, request: HttpRequest, id_: uuid.UUID, action: str) -> HttpResponse:
-        """Do what a button says."""
+        """Do the action of a button."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -182,7 +182,7 @@ class SubscriptionAdmin(SubscriptionBase):
         return answer
 
     def failures_view(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        """Show what is set aside."""
+        """Show the dead letters."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         return dead_letters.page(request, self.admin_site, id_, may_change=self.has_change_permission(request))

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class PubSubPullConfig(AppConfig):
-    """Connects what pubsubpull listens to."""
+    """Connects pubsubpull's receivers of signals, and its checks."""
 
     name = "pubsubpull"
     verbose_name = "Changes"

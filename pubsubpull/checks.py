@@ -1,4 +1,4 @@
-"""System checks: what is wrong with the settings or with what is published, and what to do about it."""
+"""System checks of the settings and of published models, each with a remedy."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull")
 def check_admin_history(**_: Any) -> list[CheckMessage]:
-    """E009: ADMIN_HISTORY without what it takes. W011: a middleware does not see its pages."""
+    """E009: ADMIN_HISTORY lacks an app or a middleware. W011: a middleware does not see its pages."""
     if conf.problems(getattr(settings, conf.NAME, {})) or not conf.get().ADMIN_HISTORY:
         return []
     if MIDDLEWARE not in settings.MIDDLEWARE or not apps.is_installed("django.contrib.admin"):
@@ -251,9 +251,9 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
 
 @checks.register("pubsubpull", checks.Tags.database)
 def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """W004: triggers differ from what is published. W005: a model has no table. W006: a level does not fit.
+    """W004: triggers differ from the published models. W005: a model has no table. W006: a level does not fit.
 
-    W050: another log captures a table. W051: this role may not call what the application needs.
+    W050: another log captures a table. W051: this role may not call a function that the application needs.
     """
     found: list[CheckMessage] = []
     for using in databases or ():

@@ -33,7 +33,7 @@ ALIASES = {"DATABASE": "DATABASES", "CACHE": "CACHES"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The defaults, and what each setting means."""
+    """The settings, with their defaults and meanings."""
 
     SERVICE_NAME: str = "django"
     """How this service calls itself to its consumers."""
@@ -58,11 +58,11 @@ class Settings:
     SUBSCRIPTIONS: int = 100
     """How many subscriptions a consumer may have."""
     DOCS: str = "staff"
-    """Who sees the API's documentation page: `staff`, `public` or `off`."""
+    """The audience of the API's documentation page: `staff`, `public` or `off`."""
     ADMIN_HISTORY: bool = False
     """Whether each published model has the log's History page in Django's admin, also without `HistoryMixin`."""
     HEALTH: str = "token"
-    """Who learns whether the service is well: `token`, consumers only; `public`, any call, but only in a word."""
+    """The audience of the health page: `token`, only consumers; `public`, any caller, but only in a word."""
     HEALTH_LAG: float = 300.0
     """How far an active subscription may be behind before the service is not well, in seconds."""
     POLL_INTERVAL: float = 0.02
@@ -78,9 +78,9 @@ class Settings:
     CALLBACK_ADDRESSES: tuple[str, ...] = ()
     """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
     CALLBACK_HOSTS: tuple[str, ...] = ()
-    """Names of hosts that callbacks may be on, whatever their addresses; `.example.com` takes in what is below it."""
+    """Hosts that callbacks may use at any address; `.example.com` includes all its subdomains."""
     VERIFY: str = "off"
-    """Whether receivers must consent where subscriptions do not say: `off`, `on`, or `always`, whatever they say."""
+    """Whether receivers must consent: `off` or `on` by default, or `always`, against a subscription's own choice."""
     ORIGIN: str = ""
     """The name that consent is asked under, as of a host; SERVICE_NAME where empty."""
     BACKOFF_FIRST: float = 1.0
@@ -106,13 +106,13 @@ class Settings:
     MAINTAIN_INTERVAL: float = 60.0
     """How often a worker looks after the log's partitions, in seconds."""
     DRAIN: float = 20.0
-    """How long a worker that is told to stop may finish what it has begun, in seconds."""
+    """Seconds in which a worker that is told to stop may finish the calls that it has begun."""
     SECRET_KEYS: tuple[str, ...] = dataclasses.field(default=(), repr=False)
-    """What stored secrets are encrypted with: the first encrypts. Empty: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+    """Keys of stored secrets: the first encrypts, all decrypt. Empty: SECRET_KEY and SECRET_KEY_FALLBACKS."""
     SECRET_OVERLAP: float = 86_400.0
     """How long the secret before a new one goes on signing beside it, in seconds."""
     PUBLIC_KEYS: str = "consumers"
-    """Who may read the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
+    """The audience of the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
     """The services that are followed, by name: each a dict of `url`, `token`; for pushes, `secrets` and `origin`."""
     RECEIVE_LIMIT: int = 16_000_000
@@ -123,7 +123,7 @@ DEFAULTS = Settings()
 
 
 def problems(given: Any) -> list[tuple[str, str]]:
-    """Return what is wrong with a PUBSUBPULL setting, each as the name and the reason."""
+    """Return the errors of a PUBSUBPULL setting, each as the name and the reason."""
     if not isinstance(given, dict):
         return [(NAME, "must be a dict")]
     fields = {field.name: field for field in dataclasses.fields(Settings)}
@@ -166,7 +166,7 @@ def _too_large(name: str, value: float) -> str | None:
 
 
 def _wrong_services(value: Any) -> str | None:
-    """Say what is wrong with SERVICES. Nothing of a service but its name is shown: the rest is secret."""
+    """Return the error of SERVICES, if any. It shows only names of services: the rest is secret."""
     if not isinstance(value, dict):
         return "must be a dict of services by name"
     for service, given in value.items():

@@ -11,21 +11,21 @@ Their tree::
     ├── LogIsReadOnly           the ORM was asked to write to the change log
     ├── ContextError            the metadata of a context is not JSON
     ├── MetricsUnavailable      the package that writes metrics is not installed
-    ├── RowsHidden              row level security hides rows of a table from who reads it
+    ├── RowsHidden              row level security hides rows of a table from the reader
     ├── InvalidKey              a key does not fit the model's primary key
     ├── InvalidColumn           a column is not one that readers get
-    ├── TooLarge                what is asked for is more than an answer may have
+    ├── TooLarge                an answer would have more than is allowed
     ├── HistoryError            a history cannot be read as asked
-    │   ├── HistoryErased       what it would tell was erased on request
-    │   └── HistoryUncaptured   what it would tell was not captured
+    │   ├── HistoryErased       its data was erased on request
+    │   └── HistoryUncaptured   its data was not captured
     ├── RestoreError            an earlier state cannot be written back
     ├── ImportFailed            another package's past cannot be brought into the log
     ├── ProtectionError         the log cannot be protected as asked
-    ├── DumpError               a file is no whole dump of what it should be
+    ├── DumpError               a file is no whole dump of its model
     ├── SecretError             a stored secret cannot be read
     ├── SubscriptionError       a subscription cannot be made as asked; names the field
     ├── ReplicaError            a replica cannot be declared or followed as asked
-    │   └── ReplicaFailed       one could not apply what came; names the replica
+    │   └── ReplicaFailed       a replica could not apply a page; names the replica
     └── ServiceError            another service's answer to the client
         ├── Unavailable         it could not be reached, or said so (may be retried)
         └── Refused             it refused the call; carries its problem document
@@ -81,11 +81,11 @@ class InvalidKey(PubSubPullError):
 
 
 class InvalidColumn(PubSubPullError):
-    """A column is not one that readers get."""
+    """A column that readers do not get."""
 
 
 class TooLarge(PubSubPullError):
-    """What is asked for is more than one answer may have: it is to be asked for in parts."""
+    """One answer would have more than is allowed: ask for it in parts."""
 
 
 class HistoryError(PubSubPullError):
@@ -93,15 +93,15 @@ class HistoryError(PubSubPullError):
 
 
 class HistoryErased(HistoryError):
-    """What the log knew was erased on somebody's request, and no later change tells it."""
+    """The data was erased from the log on request, and no later change tells it."""
 
 
 class HistoryUncaptured(HistoryError):
-    """Capture had been switched off, and no later change tells what rows were."""
+    """Capture had been switched off, and no later change tells the rows' state."""
 
 
 class RestoreError(PubSubPullError):
-    """An earlier state cannot be written back: `columns` names those that stand in the way, if any do."""
+    """An earlier state cannot be written back. `columns` names the columns that prevent it, if any do."""
 
     def __init__(self, reason: str, columns: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
@@ -117,7 +117,7 @@ class ProtectionError(PubSubPullError):
 
 
 class DumpError(PubSubPullError):
-    """A file is no whole dump of what it should be."""
+    """A file is no whole dump of its model."""
 
 
 class SecretError(PubSubPullError):
@@ -138,9 +138,9 @@ class ReplicaError(PubSubPullError):
 
 
 class ReplicaFailed(ReplicaError):
-    """A replica could not apply what came: the page stays to be applied. `name` is the replica's.
+    """A replica could not apply a page, which stays to be applied. `name` is the replica's name.
 
-    `needs` is the replica that its rows refer to, or that refers to them, where that one stands elsewhere.
+    `needs` is another replica to which it is tied by a foreign key, if that replica has another position.
     """
 
     def __init__(self, name: str, reason: str, *, needs: str | None = None) -> None:
@@ -151,7 +151,7 @@ class ReplicaFailed(ReplicaError):
 
 
 class ServiceError(PubSubPullError):
-    """Another service did not give what was asked for."""
+    """Another service did not answer as asked."""
 
 
 class Unavailable(ServiceError):
@@ -161,8 +161,8 @@ class Unavailable(ServiceError):
 class Refused(ServiceError):
     """The service refused the call.
 
-    `status` is the HTTP status, `problem` the problem document (RFC 9457), empty where the answer had none; then
-    `reason` is what is said instead.
+    `status` is the HTTP status, and `problem` the problem document (RFC 9457). If the answer had none, `problem` is
+    empty and `reason` is a text about the answer.
     """
 
     def __init__(self, status: int, problem: dict[str, Any], reason: str = "no reason given") -> None:

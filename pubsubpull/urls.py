@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def documented(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let only those see the documentation whom the setting DOCS names."""
+    """Restrict the documentation to the audience that the setting DOCS names."""
 
     @functools.wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -41,7 +41,7 @@ def nowhere(_request: HttpRequest) -> HttpResponse:
     )
 
 
-nowhere.csrf_exempt = True  # type: ignore[attr-defined]  # it does nothing, whoever asks
+nowhere.csrf_exempt = True  # type: ignore[attr-defined]  # it does nothing for any caller
 
 api = openapi.Api(
     title="pubsubpull",

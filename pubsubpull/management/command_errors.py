@@ -1,4 +1,4 @@
-"""What a command says where the database, or we, refuse: one line, and what to do; never a traceback."""
+"""Errors of commands: one line with the reason and the remedy, never a traceback."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RefusingCommand(BaseCommand):
     """The status that it then ends with."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run it, and translate what it raises."""
+        """Run the command, and translate its errors."""
         try:
             return super().execute(*args, **options)
         except exceptions.PubSubPullError as error:
@@ -34,7 +34,7 @@ class RefusingCommand(BaseCommand):
 
 
 def require_log(using: str) -> None:
-    """Raise a `CommandError` where the database has no log; one that does not answer is waited for by whoever asks."""
+    """Raise a `CommandError` if the database has no log. A database that does not answer is left to the caller."""
     try:
         schema = triggers.log_schema(using)
     except OperationalError:
@@ -44,12 +44,12 @@ def require_log(using: str) -> None:
 
 
 def without_log(using: str) -> str:
-    """Return what to say of a database without a log."""
+    """Return the message for a database without a log."""
     return f"The database {using} has no change log. Run: manage.py migrate --database {using}"
 
 
 def advice(error: DatabaseError, using: str) -> str:
-    """Return what went wrong with the database, and what to do about it where that is known."""
+    """Return the database's error in a line, with the remedy if it is known."""
     cause = error.__cause__
     told = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if isinstance(cause, MISSING):

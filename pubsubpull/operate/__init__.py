@@ -1,1 +1,1 @@
-"""What keeps a service running and tells how it is: health, metrics, maintenance, operators' actions."""
+"""Operation of a service: health, metrics, maintenance, and operators' actions."""

@@ -1,4 +1,4 @@
-"""What operators do with subscriptions, whoever's they are: look, pause, enable, retry, rewind."""
+"""Operators' actions on any consumer's subscriptions: list, pause, resume, enable, retry, rewind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Standing:
 
     @property
     def name(self) -> str:
-        """What operators call it: the consumer's name and its own."""
+        """The operators' name of it: the consumer's name and its own."""
         return f"{self.subscription.consumer}/{self.subscription.name}"
 
 
@@ -63,17 +63,17 @@ def pause(subscription: Subscription) -> Subscription:
 
 
 def resume(subscription: Subscription) -> Subscription:
-    """Go on with one that was paused. Raises `SubscriptionError`."""
+    """Resume a paused subscription. Raises `SubscriptionError` if it is not paused."""
     return _change(subscription.pk, _expect({State.PAUSED}, "paused"), _begin)
 
 
 def enable(subscription: Subscription) -> Subscription:
-    """Go on with one that was disabled, or unsubscribed, from where it was. Raises `SubscriptionError`."""
+    """Enable a disabled or unsubscribed subscription at its old cursor. Raises `SubscriptionError` if it is neither."""
     return _change(subscription.pk, _expect(ENDED, "disabled or unsubscribed"), _begin)
 
 
 def retry(subscription: Subscription) -> Subscription:
-    """Have one that is failing tried at once, and its host with it. Raises `SubscriptionError`."""
+    """Let a failing subscription, and its host, be tried at once. Raises `SubscriptionError` if it is not failing."""
     changed = _change(subscription.pk, _expect({State.FAILING, State.UNVERIFIED}, "failing"), {"next_attempt": None})
     hosts.Store(conf.get().DATABASE).well(hosts.host(changed.callback))
     return changed
@@ -88,7 +88,7 @@ def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
 
 
 def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Failure]:
-    """Return what is set aside of a subscription, oldest first; or the one of this id."""
+    """Return the dead letters of a subscription, oldest first, or only the one with this id."""
     found = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
     return found if id_ is None else found.filter(pk=id_)
 
@@ -110,7 +110,7 @@ def _cursor_at(to: str, using: str) -> str | None:
 
 
 def _cursor_since(moment: dt.datetime | None, using: str) -> str:
-    """Return the cursor of one who has had nothing of a moment or later; of what was before, some may come again."""
+    """Return a cursor before every change made at `moment` or later; some earlier changes may come again."""
     if moment is None or moment.tzinfo is None:
         raise exceptions.SubscriptionError("after", "must say its time zone too, as 2026-01-02T03:04:05Z.")
     now = feed.present(using)
@@ -130,7 +130,7 @@ def _expect(states: frozenset[State] | set[State], wanted: str) -> Callable[[Sub
 
 
 def _begin(there: Subscription) -> dict[str, Any]:
-    """Return the fields of one that is delivered to as if nothing had been."""
+    """Return the fields that let delivery begin afresh: no failures, no back-off, no search."""
     fields = {"verify": there.verify, "callback": there.callback, "state": State.ACTIVE}
     return {
         "state": spec.unless_unverified(fields, there.consented),
@@ -146,7 +146,7 @@ def _change(
     check: Callable[[Subscription], None],
     fields: dict[str, Any] | Callable[[Subscription], dict[str, Any]],
 ) -> Subscription:
-    """Change a subscription, and take it from its worker, so that what was changed holds at once."""
+    """Change a subscription and take it from its worker, so that the change takes effect at once."""
     with transaction.atomic(using=conf.get().DATABASE):
         there = _all().select_for_update().get(pk=id_)
         check(there)

@@ -1,4 +1,4 @@
-"""Health and metrics over HTTP: for load balancers, for Prometheus, and for who operates the service."""
+"""Health and metrics over HTTP, for load balancers, Prometheus and operators."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenOrNot(consumers.Token):
     """As a token; where the setting HEALTH is `public`, a call without one gets the state and nothing more."""
 
     def __call__(self, request: HttpRequest) -> Consumer | str | None:
-        """Return whose call it is."""
+        """Return the consumer or user that makes the call; None if the call is not allowed."""
         found: Consumer | None = super().__call__(request)
         if found is None and conf.get().HEALTH == "public" and "Authorization" not in request.headers:
             return NOBODY
@@ -55,9 +55,9 @@ def health_(request: HttpRequest) -> HttpResponse:
 
 
 def checks(*, values: bool) -> dict[str, str]:
-    """Return each check with `ok` or the reason why it fails. What needs the database is left out where it is away.
+    """Return each check with `ok` or the reason of its failure. Without a database, checks that need one are left out.
 
-    The reasons of replicas may quote rows: without `values` it is only said that there is one.
+    The reasons of replicas may quote rows: without `values`, only the fact of a failure is told.
     """
     using = conf.get().DATABASE
     found = capture_health.checks(using)

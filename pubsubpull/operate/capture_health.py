@@ -1,4 +1,4 @@
-"""Whether the service can do its work: each check by name, and what is wrong."""
+"""Health of capture: each check by name, with the reason of its failure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def checks(using: str) -> dict[str, str]:
 
 
 def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
-    """Return the check that failed, with what to do where the log's functions are not as they should be."""
+    """Return the failed check; if the log's functions are not as they should be, with the command that mends them."""
     with contextlib.suppress(Error):
         plan = triggers.plan(using)
         if plan and any(action.function for action in plan.actions):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OK = "ok"
 DAY = 86_400.0
 AHEAD = 0.1
-"""The part of a partition that must be ahead of what is written."""
+"""The part of a partition that must still be free ahead of the newest id."""
 OVERDUE = 1.5
 """A change that is older than so many times RETENTION should be gone: it is trimmed at 1.25 times that age."""
 
@@ -56,7 +56,7 @@ def _retention(present: Present, settings: Settings) -> str:
 
 
 def _maintain(functions: Sequence[str], using: str) -> str:
-    """Say what to run, and as whom where this role may not."""
+    """Return the command to run, and the role to run it as if this role may not."""
     rights = partitions.rights(using)
     return f"run pubsubpull_maintain{'' if rights.allow(functions) else f' as {rights.owner}'}"
 
@@ -78,7 +78,7 @@ def _labels(using: str) -> str:
 
 
 def _lag(present: Present, settings: Settings) -> str:
-    """Look at those whose receivers take what they are sent: that one does not is not this service's fault."""
+    """Return the lag of active subscriptions. Only those count: a receiver that refuses is not this service's fault."""
     active = Subscription.objects.using(settings.DATABASE).filter(state=Subscription.State.ACTIVE)
     seen = {metrics.behind(one, present) for one in active}
     oldest = max(metrics.lags({one for one in seen if one < present.seq}, settings.DATABASE).values(), default=0.0)

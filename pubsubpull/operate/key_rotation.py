@@ -1,4 +1,4 @@
-"""Looking after the keys: what stored secrets are encrypted with, and what the service signs with."""
+"""Rotation of keys: those that encrypt stored secrets, and those that sign."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Count:
-    """How many secrets could be read, and whose could not."""
+    """The number of secrets that could be read, and the owners of the others."""
 
     readable: int
     unreadable: list[str]
@@ -30,7 +30,7 @@ def count(using: str) -> Count:
 
 
 def reseal(using: str) -> Count:
-    """Encrypt every secret again with the first key. Those that cannot be read stay as they are."""
+    """Encrypt every secret again with the first key. Secrets that cannot be read stay as they are."""
     return _each(using, vault.resealed)
 
 
@@ -39,7 +39,7 @@ def new_key(using: str, *, overlap: float) -> str:
     with transaction.atomic(using=using):
         made = signing_keys.add(using, overlap=overlap)
         signed = Subscription.objects.using(using).filter(signature=signing.PUBLIC_VERSION)
-        # Whoever holds one lets go of it, and takes it again with the new key.
+        # The worker that holds a subscription lets go of it, and claims it again with the new key.
         signed.update(worker=None, lease=models.F("lease") + 1)
     return made.public
 

@@ -1,4 +1,4 @@
-"""Labels that no published model has, as those of renamed models; and carrying over what was kept under one."""
+"""Labels that no published model has, as after a rename, and carrying their history over to a new label."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Unknown:
 
     @property
     def where(self) -> str:
-        """Say what names it."""
+        """Return the places that name the label."""
         found = [f"consumer {name}" for name in self.consumers]
         found += [f"subscription {name}" for name in self.subscriptions]
         return ", ".join([*found, *(["the log"] if self.logged else [])])
@@ -74,7 +74,7 @@ def subscribed(using: str) -> list[tuple[str, list[str]]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Carried:
-    """What is kept under a label, or was carried over to another."""
+    """The rows kept under a label, or carried over to another."""
 
     changes: int
     consumers: int
@@ -83,10 +83,10 @@ class Carried:
 
 
 def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carried:
-    """Carry over what is kept under the label `of` to the published label `to`: all of it, or nothing.
+    """Carry everything kept under the label `of` over to the published label `to`: all of it, or nothing.
 
-    Versions and cursors stay what they are. Raises `PublicationError` where one of them is not as it has to be, or
-    changes are sealed: their seals prove that they are of the label they have.
+    Versions and cursors stay the same. Raises `PublicationError` if `of` is still published, `to` is not, or changes
+    of `of` are sealed: a seal also proves the label of a change.
     """
     check(of, to, using)
     with transaction.atomic(using):
@@ -135,7 +135,7 @@ def _grants(of: str, to: str, using: str) -> int:
 
 
 def _subscriptions(of: str, to: str, using: str) -> int:
-    """Let subscriptions ask for the other label, and take them from their workers, which read by what they knew."""
+    """Let subscriptions ask for the new label, and take them from their workers, which still read the old one."""
 
     def replaced(labels: list[Any]) -> list[Any]:
         return list(dict.fromkeys(to if label == of else label for label in labels))

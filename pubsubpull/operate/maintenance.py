@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SOON = 0.9
-"""A subscription is lapsing once what it has not had has come to this part of its age."""
+"""A subscription is lapsing once its oldest unread change has reached this part of the retention time."""
 PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
 TRIMS = 20
@@ -34,9 +34,9 @@ logger = logging.getLogger("pubsubpull")
 
 @dataclasses.dataclass(kw_only=True)
 class Report:
-    """What a pass did; with `dry_run`, what it would do.
+    """The result of a pass; with `dry_run`, of the pass that would be made.
 
-    `held_up` is what others' locks were in the way of, `left` what only the log's owner may do.
+    `held_up` are the steps that others' locks prevented, `left` the steps that only the log's owner may do.
     """
 
     made: list[str] = dataclasses.field(default_factory=list)
@@ -105,7 +105,7 @@ class Pass:
         if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
             there = partitions.read(feed.present(self.using), self.using)
         elif name in self.report.held_up:
-            # What is bound takes no ids beyond: should no pass come for long, writes would fail.
+            # A bounded partition takes no ids beyond: if no pass came for long, writes would fail.
             self._patiently("the default partition", partitions.release_default, self.using)
             return there
         self.report.made.append(name)
@@ -172,7 +172,7 @@ class Pass:
         return partitions.oldest(feed.present(self.using), self.using)
 
     def _tell(self, cut: Cut) -> None:
-        """Warn of the subscriptions that have not had what goes now."""
+        """Warn of subscriptions that lose changes with the partitions dropped now."""
         for one, cursor in retention_warnings.cursors(self.using):
             if feed.lacks(cursor, cut.upto, cut.xid):
                 logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", one, cut)
@@ -180,7 +180,7 @@ class Pass:
                     self.report.lapsed.append(one)
 
     def _warn(self) -> None:
-        """Warn of the subscriptions that will not have had what goes soon."""
+        """Warn of subscriptions that would lose changes with the next partitions."""
         present = feed.present(self.using)
         places = [(one, cursor, metrics.behind(one, present)) for one, cursor in retention_warnings.cursors(self.using)]
         waited = metrics.lags({seen for _, _, seen in places if seen < present.seq}, self.using)
@@ -190,7 +190,7 @@ class Pass:
                 self.report.lapsing.append(one)
 
     def _mark(self) -> None:
-        """Mark the subscriptions that have not had what is gone, and take them from their workers."""
+        """Mark the subscriptions that have lost changes, and take them from their workers."""
         present = feed.present(self.using)
         for one, cursor in retention_warnings.cursors(self.using):
             known = present.last_tick(cursor.history) is not None

@@ -1,4 +1,4 @@
-"""What a worker does now and then beside delivery: the maintenance pass, in a thread of its own."""
+"""The maintenance pass of a worker: made now and then beside delivery, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Upkeep:
             await asyncio.sleep(self.settings.MAINTAIN_INTERVAL)
 
     async def once(self) -> None:
-        """Do a pass. What the worker's role may not do is said once, and left to `pubsubpull_maintain` as the owner."""
+        """Make a pass. Steps beyond this role's rights are told once, and left to the owner."""
         try:
             report = await self._database(self._pass)
         except OperationalError:

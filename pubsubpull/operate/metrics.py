@@ -38,7 +38,7 @@ def text(settings: Settings) -> bytes:
 
 
 class _Collector:
-    """What Prometheus's library asks for the metrics; `core` is its module of families."""
+    """The collector that Prometheus's library calls; `core` is its module of metric families."""
 
     def __init__(self, settings: Settings, core: Any) -> None:
         self.settings = settings
@@ -46,7 +46,7 @@ class _Collector:
         self.core = core
 
     def describe(self) -> list[Any]:
-        """Return nothing: what is registered is collected at once."""
+        """Return nothing: a registered collector is collected at once."""
         return []
 
     def collect(self) -> Iterator[Any]:
@@ -128,7 +128,7 @@ class _Collector:
 
 
 def cumulated(name: str, values: dict[tuple[str, str], float]) -> list[tuple[str, float]]:
-    """Return a histogram's buckets as Prometheus wants them: each holds what is in those before it too."""
+    """Return a histogram's buckets as Prometheus expects them: each includes the counts of the lower ones."""
     ends = [*map(str, meter.BUCKETS), meter.REST]
     return list(zip(ends, itertools.accumulate(values.get((name, end), 0.0) for end in ends), strict=True))
 
@@ -139,7 +139,7 @@ def behind(one: Subscription, present: Present) -> int:
 
 
 def seen(text: str, present: Present) -> int:
-    """Return the version up to which who has a cursor has been served; the present's where it is none."""
+    """Return the version up to which a reader with this cursor has been served; the newest if the text is no cursor."""
     try:
         return cursor.reached(text)
     except exceptions.CursorInvalid:

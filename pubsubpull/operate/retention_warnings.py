@@ -1,4 +1,4 @@
-"""Subscriptions that have not had what retention drops: found, marked, and told of."""
+"""Subscriptions that lose changes to retention: found, marked, and told by a signal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cursors(using: str) -> Iterator[tuple[Subscription, Cursor]]:
     for one in Subscription.objects.using(using).exclude(state=Subscription.State.LAPSED):
         try:
             yield one, Cursor.decode(one.cursor)
-        except exceptions.CursorInvalid:  # whoever is to deliver it disables it
+        except exceptions.CursorInvalid:  # the worker that claims it disables it
             continue
 
 

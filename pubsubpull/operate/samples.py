@@ -1,4 +1,4 @@
-"""Samples of what is captured and delivered, taken by whichever process comes first, and few enough to draw."""
+"""Samples of capture and delivery: taken by the first process whose turn it is, and few enough to draw."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pubsubpull.log import feed
 EVERY = 10
 """Seconds between two samples."""
 FINE = 4000
-"""For how long all samples are kept, in seconds: an hour, and what a picture of it begins with."""
+"""Seconds for which every sample is kept: an hour, and the sample that a picture of it begins with."""
 COARSE = 300
 """Seconds between two of those samples that are kept for longer."""
 KEEP = 90_000
-"""How long those are kept, in seconds: a day, and what a picture of it begins with."""
+"""Seconds for which coarse samples are kept: a day, and the sample that a picture of it begins with."""
 DETAILED = 180
 """How long a sample keeps its details, in seconds: rates are those of the last minute."""
 
@@ -45,7 +45,7 @@ def take(using: str, *, every: int = EVERY) -> bool:
 
 
 class Sampler:
-    """Takes a sample every now and then, in a thread that it shares with what else is not urgent."""
+    """Takes a sample now and then, in a thread shared with other work that is not urgent."""
 
     def __init__(self, *, using: str, database: threads.Database) -> None:
         self._using = using
@@ -59,7 +59,7 @@ class Sampler:
             await asyncio.sleep(EVERY - clock.of(self._using).now() % EVERY)
 
     async def once(self) -> None:
-        """Take a sample. What the worker's role may not do is said once: delivery goes on without."""
+        """Take a sample. If the worker's role may not, say so once: delivery goes on without samples."""
         try:
             await self._database(self._take)
         except OperationalError:

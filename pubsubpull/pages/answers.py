@@ -1,4 +1,4 @@
-"""What the pages have in common: how they answer, and how they read what they are asked."""
+"""Common parts of the pages: their answers, and the reading of their parameters."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def chart(
     moment: Callable[[float], dt.datetime],
     rows: int = 12,
 ) -> Chart:
-    """Draw lines whose values are of the ends of the span's steps; `text` writes a value, `moment` a time."""
+    """Draw lines with a value for the end of each step of the span; `text` formats a value, `moment` a time."""
     drawn = list(lines)
     top = ceiling(max((v for line in drawn for v in line.values if v is not None), default=0.0))
     made = tuple(

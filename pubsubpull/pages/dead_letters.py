@@ -1,4 +1,4 @@
-"""The operators' page of what is set aside of a subscription: seen, tried again, dropped."""
+"""The operators' page of a subscription's dead letters: shown, retried, dropped."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PAGE = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A change that is set aside, as the page shows it; what was in the row is not shown."""
+    """A dead letter as the page shows it: without the data of the row."""
 
     failure: Failure
     key: str | None
 
 
 def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: bool) -> HttpResponse:
-    """Show what is set aside of a subscription, oldest first."""
+    """Show the dead letters of a subscription, oldest first."""
     one = page_.find(id_)
     found = Paginator(actions.failures(one), PAGE).get_page(request.GET.get("page"))
     context = {

@@ -26,7 +26,7 @@ RESTORE = "restore/"
 
 
 def answer(request: HttpRequest) -> HttpResponseBase | None:
-    """Answer a request for an object's history, or for what is below it; None for any other."""
+    """Answer a request for an object's history or one of its subpages; return None for any other request."""
     match = request.resolver_match
     if match is None or "admin" not in match.app_names:
         return None
@@ -47,7 +47,7 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def _above(request: HttpRequest) -> ResolverMatch | None:
-    """Return what the page is above that of restoring, which Django's admin does not know."""
+    """Return the history page above the page of restoring, which Django's admin does not know."""
     try:
         return resolve(request.path_info.removesuffix(RESTORE), getattr(request, "urlconf", None))
     except Resolver404:
@@ -55,7 +55,7 @@ def _above(request: HttpRequest) -> ResolverMatch | None:
 
 
 def _admin(match: ResolverMatch) -> ModelAdmin[Any] | None:
-    """Return whose history an address shows, None where it is not one."""
+    """Return the admin whose history an address shows; None if it shows none."""
     admin = getattr(match.func, "model_admin", None)  # Django's admin notes it at each of its views
     if not isinstance(admin, ModelAdmin):
         return None

@@ -1,4 +1,4 @@
-"""The operators' page, and what its buttons do."""
+"""The operators' page, and the actions of its buttons."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RewindForm(forms.Form):
     cursor = forms.CharField(required=False, label="Cursor")
 
     def clean(self) -> dict[str, Any]:
-        """Demand what the chosen place needs."""
+        """Require the field that the chosen position needs."""
         given = super().clean() or {}
         place = given.get("place")
         if place in {"moment", "cursor"} and not given.get(place) and place not in self.errors:
@@ -63,7 +63,7 @@ class RewindForm(forms.Form):
 
     @property
     def to(self) -> str | dt.datetime:
-        """What `operators.rewind` takes."""
+        """The argument of `actions.rewind`."""
         place = self.cleaned_data["place"]
         found: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
         naive = isinstance(found, dt.datetime) and timezone.is_naive(found)
@@ -94,7 +94,7 @@ def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResp
 
 
 def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> tuple[Subscription | None, HttpResponse]:
-    """Do what a button says; return the subscription, None where it could not be done, and where to go on."""
+    """Do the action of a button; return the subscription (None if it failed) and the address to go to."""
     one = find(id_)
     try:
         changed = ACTIONS[action](one)

@@ -1,4 +1,4 @@
-"""The page that restores: it shows what would change, and asks for what the log does not know."""
+"""The page that restores: it shows the differences, and asks for values that the log does not know."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def latest(label: str, key: str, using: str) -> int | None:
 
 
 def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponse:
-    """Show what restoring a version would change, and with POST do it."""
+    """Show the differences that restoring a version would make; with POST, restore it."""
     using, label = using_now(), history.label(admin.model)
     found, key = sight.object_of(request, admin, key, using=using)
     if not may_restore(request, admin, found):
@@ -104,7 +104,7 @@ def _touched(field: Any) -> bool:
 
 
 def unknown_form(fields: Iterable[models.Field[Any, Any]], data: Any) -> forms.Form:
-    """Return a form that asks for columns of a deleted row: what a new one would have is offered."""
+    """Return a form that asks for columns of a deleted row, with the defaults of a new row as a start."""
     form = forms.Form(data, prefix="unknown")
     for field in fields:
         is_file = isinstance(field, models.FileField)

@@ -1,4 +1,4 @@
-"""What a user of the admin may see: which models, which of their rows, and those that are gone."""
+"""The models and rows that a user of the admin may see, deleted rows included."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def may_see(request: HttpRequest, site: AdminSite, model: type[Model]) -> bool:
 
 
 def sees_all(request: HttpRequest, site: AdminSite, model: type[Model]) -> bool:
-    """Say whether a user may see the histories of all rows of a model, those that are gone too."""
+    """True if a user may see the histories of all rows of a model, deleted rows included."""
     admin: Any = site._registry.get(model)
     if admin is None:
         return True

@@ -11,7 +11,7 @@ from pubsubpull.subscriptions.models import Sample
 
 
 def draw(now: dt.datetime, using: str) -> list[charts.Chart]:
-    """Draw what was captured and delivered over the last hour and day, and how the log grew."""
+    """Draw captured and delivered changes and the log's size over the last hour and day."""
     after = now - dt.timedelta(seconds=samples.KEEP)
     columns = ("at", "captured", "delivered", "bytes")
     taken = list(Sample.objects.using(using).filter(at__gt=after).order_by("at").values_list(*columns))

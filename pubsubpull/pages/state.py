@@ -1,4 +1,4 @@
-"""What the operators' page shows, read by a fixed number of queries, none of which counts over the log."""
+"""The data of the operators' page: read by a fixed number of queries, none of which counts over the log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAGE = 50
 """Subscriptions on a page."""
 BARS = 12
-"""Subscriptions in the picture of those that are furthest behind."""
+"""The most bars in the picture of the subscriptions furthest behind."""
 HOSTS = 50
 WORST = ("lapsed", "disabled", "failing", "unverified", "active", "paused", "unsubscribed")
 """The states in the order in which an operator wants to see them."""
@@ -54,7 +54,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A subscription as the page shows it. `rate` is of changes a second; `actions` are what may be done with it."""
+    """A subscription as the page shows it. `rate` is in changes a second; `actions` are the buttons that it offers."""
 
     subscription: Subscription
     name: str
@@ -124,7 +124,7 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
 
 
 def actions(state: str) -> tuple[str, ...]:
-    """Return what an operator may do with a subscription of a state, but for `rewind`, which all may be."""
+    """Return the actions for a subscription in a state, except `rewind`, which every state allows."""
     found = []
     if state in {Subscription.State.FAILING, Subscription.State.UNVERIFIED}:
         found.append("retry")
@@ -181,7 +181,7 @@ def _rows(page: list[Place], waited: dict[int, float], present: Present, since: 
 
 
 def _bars(late: list[Place], waited: dict[int, float]) -> list[Bar]:
-    """Return those that are behind at all, and how much each is beside the first."""
+    """Return a bar for each subscription that is behind, as a part of the one furthest behind."""
     behind = sorted(((waited.get(one.seen, 0.0), one) for one in late), key=lambda pair: -pair[0])
     most = behind[0][0] if behind else 0.0
     return [

@@ -21,13 +21,13 @@ MINUTE = 50.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Since:
-    """What had been written and delivered so many seconds ago; None where nobody took note."""
+    """The counts of written and delivered changes some seconds ago; None if there is no sample of then."""
 
     seconds: float
     details: dict[str, dict[str, int] | None] | None
 
     def rate(self, kind: str, key: str, value: int, *, per: float = 1.0) -> str:
-        """Return how much a number grew in `per` seconds; one that was not noted was 0."""
+        """Return the growth of a counter in `per` seconds; a counter without a sample began at 0."""
         if self.details is None:
             return "—"
         grown = value - ((self.details.get(kind) or {}).get(key) or 0)
@@ -36,7 +36,7 @@ class Since:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A captured table; `wrong` says what is wrong with its triggers, or nothing."""
+    """A captured table; `wrong` is the fault of its triggers, or empty."""
 
     label: str
     name: str
@@ -47,7 +47,7 @@ class Table:
 
 
 def read(since: Since, using: str) -> list[Table]:
-    """Return the captured tables, those first whose triggers are not as they should be."""
+    """Return the captured tables, tables with faulty triggers first."""
     plan = triggers.plan(using)
     if plan is None:
         return []
@@ -57,7 +57,7 @@ def read(since: Since, using: str) -> list[Table]:
 
 
 def _there(plan: Plan, since: Since, using: str) -> list[Table]:
-    """Return those that exist. Rows written are PostgreSQL's own count, those of rolled back transactions too."""
+    """Return the tables that exist. Written rows are PostgreSQL's own count: it includes rolled back transactions."""
     wrong: dict[tuple[str, str], list[str]] = {}
     for action in plan.actions:
         wrong.setdefault((action.schema, action.table), []).append(f"{action.verb} {action.name}")

@@ -1,4 +1,4 @@
-"""What differs in a text, word by word, as far as a page's effort goes: whoever may write a row sets the texts."""
+"""Differences of texts, word by word, within a bounded effort: any writer of a row can make the texts hostile."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Piece:
 
 @dataclasses.dataclass(kw_only=True)
 class Effort:
-    """How many comparisons of words a page has left, whatever is in its texts: 1,000,000 take half a second."""
+    """The comparisons of words that a page has left: 1,000,000 take half a second."""
 
     left: int = 1_000_000
 
 
 def pieces(old: str, new: str, effort: Effort) -> tuple[Piece, ...]:
-    """Return a text's words as those that stayed, went and came; none where to find them takes too much effort."""
+    """Return the kept, removed and added words of a text; nothing if finding them takes too much effort."""
     before, after = (re.split(r"(\s+)", text[:MOST]) for text in (old, new))
     start = _common(before, after, effort)
     end = _common(before[start:][::-1], after[start:][::-1], effort)

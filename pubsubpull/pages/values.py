@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pubsubpull.audit.history.history import Entry
 
 Names = dict[tuple[str, str, str], str]
-"""What related objects are called, by their model, the column that they are named by, and its value."""
+"""Names of related objects by their model, the column that refers to them, and its value."""
 REASON = "reason"
 """The metadata that is shown beside the person."""
 LONG = 60
-"""Characters from which on a text is shown as what differs in it."""
+"""Characters from which on a text is shown by its differences."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Difference:
 
 
 def differences(entry: Entry, names: Names, effort: texts.Effort) -> list[Difference]:
-    """Return what an entry changed; `names` has those of the related objects, `effort` is what its page has left."""
+    """Return the differences of an entry; `names` has the names of related objects, `effort` is left for the page."""
     if entry.is_baseline and entry.new:
         pairs = [(column, (None, value)) for column, value in sorted(entry.new.items())]
     else:
@@ -58,7 +58,7 @@ def difference(label: str, column: str, pair: tuple[Any, Any], names: Names, eff
 
 
 def shown(entry: Entry, names: Names, effort: texts.Effort) -> dict[str, Any]:
-    """Return what a page shows of an entry besides its own parts: numbers as texts, which no locale divides."""
+    """Return the shown parts of an entry: numbers as texts, so that no locale adds separators."""
     told = metadata(entry.request)
     return {
         "version": str(entry.version),
@@ -69,7 +69,7 @@ def shown(entry: Entry, names: Names, effort: texts.Effort) -> dict[str, Any]:
 
 
 def metadata(request: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """Return what the context of a change was told besides, by name."""
+    """Return the metadata of a change's context, by name."""
     return [(name, _plain(value)) for name, value in ((request or {}).get("metadata") or {}).items()]
 
 

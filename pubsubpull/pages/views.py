@@ -1,4 +1,4 @@
-"""The pages: an object's history, a request, and the log. They show what Django's `view` permits."""
+"""The pages: an object's history, a request, and the log. They show only objects that a user may view."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
 
 
 def _columns(label: str, page: history.History) -> list[str]:
-    """Return the columns to choose from: those that there are, and those that these changes are of besides."""
+    """Return the columns to choose from: the model's, and former columns that these changes have."""
     there = [str(field.column) for field in history.published(label).model._meta.local_concrete_fields]
     return there + sorted({column for entry in page for column in entry.changed} - set(there))
 
 
 def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:
-    """Return what a form asks for as arguments of `history`, and what is wrong with it."""
+    """Return the fields of a form as arguments of `history`, and the form's errors."""
     errors: list[str] = []
     asked: dict[str, Any] = {name: given.get(name, "").strip() or None for name in ("user", "column", "path")}
     for name in ("since", "until"):
@@ -107,7 +107,7 @@ def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:
 
 
 def _export(request: HttpRequest, errors: list[str]) -> str | None:
-    """Return the kind of file that is asked for; None where a page is, or what is asked for is not clear."""
+    """Return the kind of file that the form asks for; None for a page, or if the form has errors."""
     kind = request.GET.get("format", "")
     return kind if kind in export.TYPES and not errors else None
 

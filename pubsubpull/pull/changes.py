@@ -18,7 +18,7 @@ FIRST, LONGEST = 0.0005, 0.25
 PASSING = 5.0
 """For how many seconds empty pages are passed by."""
 SHARE = 0.05
-"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.05 s."""
+"""The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.05 s."""
 
 
 def page(
@@ -34,7 +34,7 @@ def page(
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> feed.Page:
-    """Return the first page with something in it, or what there is after `wait` seconds.
+    """Return the first page with something in it, or the page at hand after `wait` seconds.
 
     `old` and `compact` are as in `feed.page`. With `passing`, empty pages that lead to more are passed by in any case.
     """

@@ -72,10 +72,10 @@ class Instances:
 class Client:
     """Calls the pubsubpull API of another service.
 
-    `url` is where the API is mounted, `token` what the other service gave, `timeout` the seconds that a call may take,
-    whatever it is: all its tries, the waits between them that the service asks for, and the last byte of the answer,
-    which may have `largest` bytes once it is unpacked. `models` of its calls is a list of labels, or the only one. Each
-    error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
+    `url` is the address of the API, and `token` the token that the other service gave. `timeout` bounds each call, in
+    seconds: all its tries, the waits between them that the service asks for, and the answer up to its last byte.
+    `largest` bounds an answer, in bytes after unpacking. `models` of a call is a list of labels, or a single label.
+    Each error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0, largest: int = client_calls.LARGEST) -> None:
@@ -98,7 +98,7 @@ class Client:
         self._session.close()
 
     def service(self) -> dict[str, Any]:
-        """Return what the service publishes for this consumer."""
+        """Return the models that the service publishes for this consumer."""
         return self.get("")
 
     def instances(self, model: str, *, limit: int | None = None) -> Instances:
@@ -144,7 +144,7 @@ class Client:
     ) -> Iterator[Page]:
         """Give page after page of changes, without end, as they come; pages without a change are left out.
 
-        Store each page's `cursor` with what you made of the page, and begin with it the next time.
+        Store each page's `cursor` in the transaction that stores your results, and begin with it the next time.
         """
         models = None if models is None else client_checks.labels(models)
         while True:
@@ -162,7 +162,7 @@ class Client:
             url = page["next"]
 
     def request(self, request_id: str) -> dict[str, Any]:
-        """Return a request and what it changed."""
+        """Return a request and its changes."""
         return self.get(f"requests/{quote(request_id)}/")
 
     def subscribe(self, name: str, callback: str, models: Iterable[str] | str, **options: Any) -> dict[str, Any]:

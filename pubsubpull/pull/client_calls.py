@@ -48,7 +48,7 @@ class Bearer(requests.auth.AuthBase):
 
 
 class _Reader(io.RawIOBase):
-    """What comes through a socket, as long as the call is not due: the wait for each byte is what is left."""
+    """Reads a socket until the call is due: each wait for bytes is bounded by the time that is left."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -101,7 +101,7 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connects so that whatever is read of an answer, byte by byte or not, is read before the call is due."""
+    """Makes connections on which no read of an answer goes on after the call is due."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)

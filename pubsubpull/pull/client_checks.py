@@ -1,4 +1,4 @@
-"""What the client sends and gets, looked at: addresses, tokens, models' names, and what an answer means."""
+"""Checks of the client's input (addresses, tokens, models' names), and the meaning of an answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def result(answer: Any) -> dict[str, Any]:
 
 
 def _unlike(answer: Any) -> str:
-    """Say what is known of an answer that is not the API's."""
+    """Describe an answer that is not the API's."""
     address = answer.url.partition("?")[0]
     if answer.is_redirect:
         return f"{address} leads to {answer.headers['Location']!r}, which is not followed: give that address."

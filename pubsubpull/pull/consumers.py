@@ -1,4 +1,4 @@
-"""Consumers and their tokens: who may call the API, and what each was granted."""
+"""Consumers of the API, their tokens and their grants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
 ALL = "*"
-"""Granted in place of models: every published model, also those that are published later."""
+"""A grant of every published model, also of models that are published later."""
 
 
 def consumers() -> QuerySet[Consumer]:
@@ -37,7 +37,7 @@ def new_token() -> str:
 
 
 def hashed(token: str) -> str:
-    """Return what is kept of a token. It is random and long, so a plain hash gives nothing away."""
+    """Return the hash of a token, which is all that is stored. A token is long and random, so a plain hash is safe."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -75,10 +75,10 @@ RIGHTS = ("audit", "subscribe", "monitor")
 
 
 def change(consumer: Consumer, *, grant: Iterable[str] = (), revoke: Iterable[str] = (), **rights: bool) -> Consumer:
-    """Change what a consumer was granted; return it. `rights` are `audit`, `subscribe` and `monitor`.
+    """Change the grants of a consumer; return the consumer. `rights` are `audit`, `subscribe` and `monitor`.
 
-    Its token and its subscriptions stay: one whose model was revoked gets no more of it. Raises `PublicationError` for
-    an unknown model, or one to revoke that was not granted.
+    The token and the subscriptions stay; a subscription to a revoked model gets no more of its changes. Raises
+    `PublicationError` if a model is unknown, or is to be revoked and was not granted.
     """
     using = conf.get().DATABASE
     granted, revoked = checked(grant), {label.strip().lower() for label in revoke} - {""}
@@ -95,7 +95,7 @@ def change(consumer: Consumer, *, grant: Iterable[str] = (), revoke: Iterable[st
 
 
 def checked(models: Iterable[str]) -> list[str]:
-    """Return model labels in lower case, each once. Raises `PublicationError` for one that is not published."""
+    """Return model labels in lower case, each once. Raises `PublicationError` if a model is not published."""
     labels = sorted({label.strip().lower() for label in models} - {""})
     for label in labels:
         if label != ALL and registry.get(label) is None:
@@ -105,7 +105,7 @@ def checked(models: Iterable[str]) -> list[str]:
 
 
 def authenticate(token: str) -> Consumer | None:
-    """Return the consumer whose token this is, looked up by its hash; None where there is none, or it is not active."""
+    """Return the active consumer that has this token, looked up by its hash; None if there is none."""
     using = conf.get().DATABASE
     found = sql.run(using, sql.compose("queries/consumers/active", token_hash=hashed(token)))
     for pk, name, token_hash, granted_, *rest in found:
@@ -120,9 +120,9 @@ def granted(consumer: Consumer) -> list[str]:
 
 
 def chosen(consumer: Consumer, models: str | Iterable[str] | None) -> list[str]:
-    """Return the models that a call asks for; all granted ones where it names none.
+    """Return the models that a call asks for, or all granted models if it names none.
 
-    A model that was not granted gets the same answer as one that does not exist.
+    A model that was not granted gets the same answer as a model that does not exist.
     """
     may = granted(consumer)
     if models is None:
@@ -139,7 +139,7 @@ class Token(HttpBearer):
     """The API's authentication: `request.auth` is the consumer."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Consumer | None:  # noqa: ARG002  ninja's signature
-        """Return whose token it is, and count the call."""
+        """Return the consumer that has this token, and count the call."""
         consumer = authenticate(token)
         if consumer is not None:
             limits.check_rate(consumer)
@@ -147,7 +147,7 @@ class Token(HttpBearer):
 
 
 def may_see_keys(request: HttpRequest) -> Any:
-    """Return who asks for public keys, None where they may not."""
+    """Return the caller if it may see the public keys, else None."""
     return "everyone" if conf.get().PUBLIC_KEYS == "everyone" else Token()(request)
 
 

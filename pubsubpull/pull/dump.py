@@ -1,8 +1,8 @@
 """A model's rows as a file: compressed lines of JSON, with the cursor to go on from.
 
-The first line says what it is and has the cursor, which was taken before the first row; then there is a row a line; the
-last line has their number, so that a file that was cut off is seen to be. Each page is a gzip member of its own: a file
-that was interrupted is taken up after its last whole member, with the same cursor.
+The first line names the model and has the cursor, which was taken before the first row. Each further line is a row.
+The last line has the number of rows, so that a truncated file is noticed. Each page is a gzip member of its own:
+an interrupted dump goes on after the last whole member, with the same cursor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEVEL = 3
 
 @dataclasses.dataclass(kw_only=True)
 class _Part:
-    """What an interrupted file has already: up to the byte `size`, and the key of its last row."""
+    """The usable part of an interrupted file: up to the byte `size`, and the key of its last row."""
 
     size: int = 0
     rows: int = 0
@@ -95,7 +95,7 @@ def _member(file: BinaryIO, lines: list[str]) -> None:
 
 
 def _part(publication: Publication, file: BinaryIO) -> _Part:
-    """Read what there is up to the last whole member."""
+    """Read the file up to its last whole member."""
     part = _Part()
     for size, text in _members(file):
         lines = text.split("\n")[:-1]  # rows may hold other line ends
@@ -120,7 +120,7 @@ def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
             made += reader.decompress(data)
         except zlib.error as error:
             if place:
-                return  # whatever stands behind the last whole member is written anew
+                return  # the bytes behind the last whole member are written anew
             raise exceptions.DumpError("This is no dump: it is not compressed by gzip.") from error
         rest = reader.unused_data
         place += len(data) - len(rest)

@@ -34,7 +34,7 @@ class Range(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """What of a table is hashed: the columns in the order that both sides agree on, masked ones as their constant."""
+    """The hashed part of a table: columns in the order that both sides agree on, masked columns as their constant."""
 
     relation: str
     keys: list[str]
@@ -58,9 +58,9 @@ class Table:
 
 
 def of(publication: Publication, columns: Collection[str] | None, *, using: str) -> Table:
-    """Return what of a published table is hashed: all that readers get, or of that `columns`. Raises `InvalidColumn`.
+    """Return the hashed part of a published table: all that readers get, or only `columns`. Raises `InvalidColumn`.
 
-    An excluded column is as unknown here as one that does not exist: a hash would tell what few values it may have.
+    An excluded column gets the same error as an unknown column: a hash would give away a value of few possible ones.
     """
     sent = _sent(publication, using)
     if unknown := sorted(set(columns or ()) - set(sent)):

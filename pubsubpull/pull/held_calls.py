@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 THREADS = 2
 """How many threads of a process under asyncio read pages, and how many connections that takes."""
 SOON = 0.05
-"""Seconds after which a call that waits gives its connection back; one that is answered sooner goes on with it."""
+"""Seconds after which a waiting call gives its connection back. A call that is answered sooner keeps it."""
 GONE = 0.5
 """How often it is looked whether a caller is still there, in seconds."""
 
@@ -64,9 +64,9 @@ class Held(HttpResponse):
 
 
 def held(view: Callable[..., HttpResponse], errors: Callable[[HttpRequest, Exception], HttpResponse]) -> Any:
-    """Wrap a view whose answer may be `Held`, for WSGI; `.awaited` of it is the view for ASGI.
+    """Wrap a view that may answer with `Held`, for WSGI; its attribute `awaited` is the view for ASGI.
 
-    `errors` makes an answer of an error, as the API does.
+    `errors` turns an error into an answer, as the API does.
     """
 
     @transaction.non_atomic_requests
@@ -100,7 +100,7 @@ def held(view: Callable[..., HttpResponse], errors: Callable[[HttpRequest, Excep
 
 
 class HeldPattern(URLPattern):
-    """A pattern whose view is awaited where a loop runs, so that Django under ASGI has no thread for it."""
+    """A pattern that gives the awaited view if an event loop runs, so that Django under ASGI uses no thread for it."""
 
     def resolve(self, path: str) -> ResolverMatch | None:
         """Return the match, with the view for ASGI within a running loop."""
@@ -154,7 +154,7 @@ async def _await(response: Held) -> HttpResponse:
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and all its calls with it
         loop.call_soon_threadsafe(function)
 
 

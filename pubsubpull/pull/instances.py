@@ -59,7 +59,7 @@ def ranges(publication: Publication, *, parts: int, using: str) -> tuple[int, li
 def split(
     publication: Publication, *, ordered: Sequence[psql.Composable], parts: psql.Composable, using: str
 ) -> tuple[int, list[str]]:
-    """Return what `ranges` does, in an order of one's own. `parts` may be made of the `rows` that there are."""
+    """Return the same as `ranges`, in a given order. At most `parts` ranges are made of the table's `rows`."""
     table = psql.Identifier(*filter(None, publication.table))
     query = sql.compose(
         "queries/instances/splits",

@@ -1,4 +1,4 @@
-"""What a caller may ask for: how often, and with how large a body."""
+"""Limits of a caller: requests a second, and the size of a body."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("pubsubpull")
 
 
 def check_rate(consumer: Consumer, *, now: float | None = None) -> None:
-    """Count a request; raise a problem where the consumer has made too many. All who share the cache count together."""
+    """Count a request; raise a problem if the consumer has made too many. Processes with one cache count together."""
     settings = conf.get()
     now = clock.now(settings.DATABASE) if now is None else now
     most = settings.REQUEST_RATE * WINDOW

@@ -1,4 +1,4 @@
-"""Consumers: who may read and subscribe."""
+"""Consumers: the API clients that may read and subscribe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Consumer(models.Model):
-    """An API client. Its token is kept as a hash only; what it may see is what it was granted."""
+    """An API client. Only the hash of its token is stored, and it sees only the models granted to it."""
 
     name = models.TextField(unique=True)
     token_hash = models.TextField(unique=True)

@@ -82,7 +82,7 @@ def unauthorized() -> Problem:
 
 
 def forbidden(detail: str) -> Problem:
-    """Return the problem of a consumer who was not granted what it takes."""
+    """Return the problem of a consumer that lacks a grant."""
     return Problem(status=403, type="forbidden", title="Not granted", detail=detail)
 
 
@@ -102,7 +102,7 @@ def uncaptured(error: exceptions.HistoryUncaptured) -> Problem:
 
 
 def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0912  a table
-    """Translate an error of the package, of ninja or of the database; None for one that nobody meant."""
+    """Return the problem for an error of the package, of ninja or of the database; None for an unexpected error."""
     match error:
         case Problem():
             return error
@@ -143,7 +143,7 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
 
 
 def unavailable(detail: str) -> Problem:
-    """Return the problem of what cannot be answered now."""
+    """Return the problem of a call that cannot be answered now."""
     return Problem(
         status=503, type="unavailable", title="Not available now", detail=detail, headers={"Retry-After": "1"}
     )

@@ -1,4 +1,4 @@
-"""What gunicorn is told of its workers, as far as its environment and its configuration file say."""
+"""gunicorn's settings of its workers, as far as its environment and its configuration file tell them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shlex
 from typing import Any
 
 TIMEOUT = 30
-"""What gunicorn gives a worker where nothing is said, in seconds."""
+"""gunicorn's own default time-out of a worker, in seconds."""
 FILE = "gunicorn.conf.py"
 
 
@@ -28,7 +28,7 @@ def short_sync_worker(limit: float) -> int | None:
 
 
 def _environment() -> dict[str, Any]:
-    """Return what GUNICORN_CMD_ARGS says."""
+    """Return the settings in GUNICORN_CMD_ARGS."""
     given = os.environ.get("GUNICORN_CMD_ARGS", "")
     if not given:
         return {}

@@ -1,6 +1,6 @@
 """Calls that wait for changes: one thread of a process looks for all of them, on one connection.
 
-Whoever waits holds no connection meanwhile, and under asyncio no thread. What several wait for is read once.
+A waiting call holds no connection meanwhile, and under asyncio no thread. Equal questions are read once for all.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 FIRST, LONGEST = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
 SHARE = 0.02
-"""What part of the time that has been waited already is waited before the next look: after 1 s, a look each 0.02 s."""
+"""The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.02 s."""
 ASK = 0.5
-"""How often it is asked whether those who wait may still have what they wait for, in seconds."""
+"""Seconds between two checks of the waiting calls' tokens and grants."""
 LINGER = 1.0
 """How long the thread stays for the next call, in seconds, once nobody waits."""
 
@@ -41,7 +41,7 @@ logger = logging.getLogger("pubsubpull")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a call waits for: the first page after its cursor with something in it."""
+    """The question of a waiting call: the first page after its cursor with something in it."""
 
     after: Cursor
     models: tuple[str, ...]
@@ -52,9 +52,9 @@ class Question:
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Waiter:
-    """Somebody who waits, until `due` by the monotonic clock. `wake` is called once, when there is a `result`.
+    """A waiting call, until `due` by the monotonic clock. `wake` is called once, when there is a `result`.
 
-    That is a page, or the error that the call is to end with. `granted` is what the consumer was granted as it began.
+    The result is a page, or the error that ends the call. `granted` are the consumer's grants as the call began.
     """
 
     question: Question
@@ -67,7 +67,7 @@ class Waiter:
 
 
 class Watcher:
-    """Looks at the log of one database for all who wait in this process."""
+    """Looks at the log of one database for all waiting calls of this process."""
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -97,7 +97,7 @@ class Watcher:
             self._changed.notify()
 
     def remove(self, waiter: Waiter) -> None:
-        """Let somebody go who does not wait any more."""
+        """Forget a call that does not wait any more."""
         with self._changed:
             self._waiters.discard(waiter)
 
@@ -106,7 +106,7 @@ class Watcher:
         return len(self._waiters)
 
     def close(self) -> None:
-        """End the thread and its connection; who still waits gets what there is."""
+        """End the thread and its connection; calls that still wait get the page at hand."""
         with self._changed:
             for waiter in self._waiters:
                 waiter.due = 0.0
@@ -125,7 +125,7 @@ class Watcher:
             connections[self.using].close()
 
     def _all(self) -> list[Waiter]:
-        """Return all who wait; where nobody does, wait a while for the next, and none where nobody comes."""
+        """Return all waiting calls. If there are none, wait a while for the next; return none if none comes."""
         mine = threading.current_thread()
         with self._changed:
             self._changed.wait_for(lambda: self._waiters or self._thread is not mine, LINGER)
@@ -134,7 +134,7 @@ class Watcher:
             return list(self._waiters)
 
     def _turn(self, waiting: list[Waiter]) -> None:
-        """Look once; wake those for whom there is something, or nothing any more."""
+        """Look once; wake each call that has a result, or that is due."""
         try:
             found = self._read(waiting)
             if found or time.monotonic() - self._asked > ASK:
@@ -154,7 +154,7 @@ class Watcher:
                 waiter.wake()
 
     def _read(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
-        """Read what there is for each; what several wait for, once. Who gets nothing goes on from where that led."""
+        """Read a page for each call, equal questions once. After an empty page, a call goes on from its cursor."""
         asked: dict[Question, list[Waiter]] = {}
         for waiter in waiting:
             asked.setdefault(waiter.question, []).append(waiter)
@@ -198,7 +198,7 @@ class Watcher:
             return error
 
     def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
-        """Ask again who may have what they wait for; return what the others are told, as a new call would be."""
+        """Check each call's token and grants again; return the errors of refused calls, as a new call gets them."""
         there = sql.run_bound(
             self.using, sql.template("queries/consumers/granted"), ids=sorted({one.consumer for one in waiting})
         )
@@ -225,13 +225,13 @@ _lock = threading.Lock()
 
 
 def watcher(using: str) -> Watcher:
-    """Return who watches a database for this process."""
+    """Return this process's watcher of a database."""
     with _lock:
         return _watchers.setdefault(using, Watcher(using))
 
 
 def close() -> None:
-    """End what watches, as before a test's database goes."""
+    """End all watchers, as before a test's database is dropped."""
     for one in list(_watchers.values()):
         one.close()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Compares, prints what differs, and repairs it where it is told to."""
+    """Compares replicas with their source, prints the differences, and repairs them if told to."""
 
     help = (
         "Compares replicas with their sources, by hashes of key ranges, while both go on. Nothing is written without "

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_consumer`: who may use the API, and what each was granted."""
+"""`manage.py pubsubpull_consumer`: the consumers of the API and their grants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_erase`: erases what the log knows of an object."""
+"""`manage.py pubsubpull_erase`: erases the data of an object from the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Erases, or says what would be."""
+    """Erases, or with `--dry-run` tells what it would erase."""
 
     help = (
         "Erases the rows, old and new, of every change of one object from the log, on a person's request, and what is "
@@ -77,7 +77,7 @@ class Command(RefusingCommand):
         return erased
 
     def _tell(self, of: Publication, found: Found, *, given: list[str]) -> None:
-        """Say what else there is of the object, and what is not erased."""
+        """Tell of further traces of the object, and of data that is not erased."""
         if found.aside:
             self.stdout.write(f"  {found.aside} set aside for subscriptions: the rows of these too.")
         if found.imported:

@@ -109,13 +109,13 @@ def _refresh(names: list[str], using: str) -> None:
 
 
 def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
-    """Return what subscribes to a service, once its replicas have rows."""
+    """Return a function that subscribes to a service once its replicas have rows."""
     callback = f"{push.rstrip('/')}/{name}/"
     return lambda: receive.subscribe(known.get(name), callback, using=using)
 
 
 def _once(followers: list[follower.Follower], using: str) -> None:
-    """Follow all services up to now, also what waits after a failure; one that fails lets the others go on first."""
+    """Follow all services up to now, also replicas that wait after a failure. Failures are told at the end."""
     failed: list[str] = []
     for each in followers:
         try:
@@ -130,7 +130,7 @@ def _once(followers: list[follower.Follower], using: str) -> None:
 
 
 def _always(followers: list[follower.Follower]) -> None:
-    """Follow each service in a thread. At a signal they finish what they apply; who only waits is not waited for."""
+    """Follow each service in a thread. At a signal each finishes the page that it applies; waits are cut off."""
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     threads = [threading.Thread(target=follower.run, daemon=True) for follower in followers]

@@ -16,7 +16,7 @@ TELL = 100
 
 
 class Command(RefusingCommand):
-    """Forgets, or says what would be."""
+    """Forgets columns, or with `--dry-run` counts the changes that have them."""
 
     help = (
         "Takes columns out of all changes of a model in the log: those that were excluded or masked after they had "

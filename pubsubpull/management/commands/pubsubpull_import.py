@@ -29,7 +29,7 @@ LEFT_OUT = {
 
 
 class Command(RefusingCommand):
-    """Imports, or says what it would import."""
+    """Imports, or with `--dry-run` counts the rows that it would import."""
 
     help = (
         "Brings the changes that django-simple-history, django-auditlog or django-pghistory wrote down of published "

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_maintain`: the log's partitions and what is too old to keep."""
+"""`manage.py pubsubpull_maintain`: makes and drops the log's partitions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Does one pass, or shows what it would do."""
+    """Makes one pass, or with `--dry-run` shows its steps."""
 
     help = (
         "Makes partitions of the change log ahead, drops those of which every change is older than RETENTION, and the "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Protects, takes that back, or shows what would be done."""
+    """Protects the log, takes the protection back, or with `--dry-run` shows the statements."""
 
     help = (
         "Takes from the application's role every right to change the log but through the triggers, and shows what it "
@@ -62,7 +62,7 @@ class Command(RefusingCommand):
             self.stdout.write(f"RETENTION is set: run pubsubpull_maintain by cron as {owner}, which drops what is old.")
 
     def _show(self, role: str, using: str) -> None:
-        """Print what a role may do with each table; partitions with the same owner and rights are one line."""
+        """Print the rights of a role on each table; partitions with the same owner and rights share a line."""
         lines: dict[tuple[str, str, str], int] = {}
         for one in protection.tables(role, using=using):
             may = ", ".join(one.rights) or "nothing"

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_rename`: carries over what is kept under a label that no published model has any more."""
+"""`manage.py pubsubpull_rename`: carries history and subscriptions over from a label that is published no more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Lists, says what would be carried over, or does it."""
+    """Lists such labels, or carries one over; with `--dry-run` only counts."""
 
     help = (
         "Carries over what is kept under the label of a model that was renamed, or whose app was: its changes in the "

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_replicas`: how replicas fare, and what is done with changes that one cannot take."""
+"""`manage.py pubsubpull_replicas`: the state of replicas, and changes that a replica cannot take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Lists; sets aside; lists, retries and drops what is set aside."""
+    """Lists replicas; parks changes; lists, retries and drops parked changes."""
 
     help = (
         "Lists the replicas with what holds each up. A change that one cannot take, for its handler or a constraint, "

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_secrets`: what the stored secrets are encrypted with, and the service's own keys."""
+"""`manage.py pubsubpull_secrets`: the encryption of stored secrets, and the service's own signing keys."""
 
 from __future__ import annotations
 

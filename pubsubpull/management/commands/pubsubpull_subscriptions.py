@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_subscriptions`: how subscriptions fare, and what operators do with them."""
+"""`manage.py pubsubpull_subscriptions`: the state of subscriptions, and operators' actions on them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACTIONS = {
 
 
 class Command(RefusingCommand):
-    """Lists, pauses, resumes, enables, retries, rewinds; and what is set aside."""
+    """Lists, pauses, resumes, enables, retries and rewinds subscriptions, and shows their dead letters."""
 
     help = (
         "Lists subscriptions with their state, lag and last error; pauses, resumes, enables, retries and rewinds one; "
@@ -86,7 +86,7 @@ class Command(RefusingCommand):
         self.stdout.write(self.style.SUCCESS(f"{name} goes on from there."))
 
     def failures(self, *, name: str, **_: Any) -> None:
-        """List what is set aside."""
+        """List the dead letters."""
         for failure in actions.failures(actions.find(name)):
             again = ", to be tried again" if failure.wanted else ""
             self.stdout.write(

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_triggers`: what captures the published models, and whether it is in place."""
+"""`manage.py pubsubpull_triggers`: the triggers that capture the published models, and their state."""
 
 from __future__ import annotations
 

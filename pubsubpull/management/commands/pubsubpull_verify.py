@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_verify`: whether the past of the log is what was sealed."""
+"""`manage.py pubsubpull_verify`: proves that the past of the log equals its seals."""
 
 from __future__ import annotations
 

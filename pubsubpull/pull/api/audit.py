@@ -1,4 +1,4 @@
-"""The trail over HTTP: who changed what of one object, and what a request changed. It takes the audit grant."""
+"""The trail over HTTP: the changes of one object, and the changes of one request. Both need the audit grant."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ def audit(  # noqa: PLR0917  each is a part of the query
     column: str | None = None,
     format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
 ) -> HttpResponseBase:
-    """Tell who changed what of one object, when, and by which request; newest first.
+    """Return the changes of one object with their users, times and requests, newest first.
 
-    `user` (an id or a name), `since`, `until` and `column` narrow it. A page looks at `limit` changes: it may have
-    fewer, even none, and still a `next`. With `format` csv or ndjson, or `Accept` of their types, all of the trail
-    comes, as a stream: of CSV a line for each column that changed, of NDJSON an object for each change.
+    `user` (an id or a name), `since`, `until` and `column` narrow it. A page reads `limit` changes
+    and shows those that match: it may be short, even empty, and still have a `next`. With `format` csv or ndjson, or
+    an `Accept` header of their types, the whole trail is streamed: as CSV a line for each changed column, as NDJSON an
+    object for each change.
     """
     calls.check_audit(request)
     calls.check_known(request, audit)
@@ -79,9 +80,9 @@ def request_(
     after: int | None = None,
     format: Literal["json", "csv", "ndjson"] | None = None,  # noqa: A002  what it is
 ) -> HttpResponseBase:
-    """Return a request, and what it changed of the models that the consumer may read.
+    """Return a request with its changes, as far as the consumer may read the models.
 
-    With `format` csv or ndjson, or `Accept` of their types, all of that comes as a stream, the latest change first.
+    With `format` csv or ndjson, or an `Accept` header of their types, all of it is streamed, the latest change first.
     """
     calls.check_audit(request)
     calls.check_known(request, request_)
@@ -101,6 +102,6 @@ def request_(
 
 
 def _preferred(request: HttpRequest) -> str:
-    """Return what the caller would rather have: json, csv or ndjson."""
+    """Return the format that the caller prefers: json, csv or ndjson."""
     kinds = {"application/json": "json"} | {media: kind for kind, media in export.TYPES.items()}
     return kinds.get(request.get_preferred_type(list(kinds)) or "", "json")

@@ -1,4 +1,4 @@
-"""What the calls of the API have in common: who asks, for what, and how it is answered."""
+"""The common parts of the API's calls: the caller, the model, the limit, the cursor, and the answer."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def using() -> str:
 
 
 def consumer(request: HttpRequest) -> Any:
-    """Return who asks."""
+    """Return the calling consumer."""
     return request.auth  # type: ignore[attr-defined]
 
 
 def publication(request: HttpRequest, model: str) -> Publication:
-    """Return the model asked for, of those that the consumer was granted; refuse any other."""
+    """Return the publication that the call names if it was granted; refuse any other."""
     (label,) = consumers.chosen(consumer(request), [model])
     found = registry.get(label)
     assert found is not None  # noqa: S101  chosen() gives published models only
@@ -63,9 +63,9 @@ def check_audit(request: HttpRequest) -> None:
 
 
 def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT, times: int = 1) -> int:
-    """Return how many items a page may have, as the call says or as is usual; refuse what is out of range.
+    """Return the most items that a page may have: the call's `limit`, or `usual`. Refuse a limit out of range.
 
-    A page whose items are short may have so many `times` what others may.
+    A page of short items may have `times` as many as other pages.
     """
     most = conf.get().PAGE_LIMIT * times
     if limit is None:
@@ -76,7 +76,7 @@ def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT, times: int =
 
 
 def cursor(text: str, field: str) -> Cursor:
-    """Return the cursor that the field holds; refuse what is none."""
+    """Return the cursor in a field of the query; refuse a text that is no cursor."""
     try:
         return Cursor.decode(text)
     except exceptions.CursorInvalid as error:

@@ -1,4 +1,4 @@
-"""A published model's columns as JSON Schema: what the data of a row looks like on the wire."""
+"""A published model's columns as JSON Schema: the form of a row's data on the wire."""
 
 from __future__ import annotations
 

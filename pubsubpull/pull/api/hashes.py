@@ -1,4 +1,4 @@
-"""What a replica asks for to be compared: hashes of key ranges, then of rows, then the few rows that may differ."""
+"""The calls by which a replica is compared: hashes of key ranges, then of rows, then the few rows that may differ."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def rows(  # noqa: PLR0917  each is a part of the query
 
 @router.get("/models/{model}/rows/", response={200: schemas.Rows, **ERRORS}, summary="The rows of some keys")
 def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None) -> HttpResponse:
-    """Give the rows of the `wanted` keys (a JSON array), all of one moment; those that are not there are left out.
+    """Give the rows of the `wanted` keys (a JSON array), all of one moment; missing rows are left out.
 
-    Where several have more than 8 MB together, the answer is 413: ask for fewer.
+    If several rows have more than 8 MB together, the answer is 413: ask for fewer.
 
     `seen` is a cursor that the answer must not be older than: a standby that lags behind it answers 503.
     """

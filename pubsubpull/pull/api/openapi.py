@@ -1,4 +1,4 @@
-"""The API's OpenAPI document: what ninja makes of the code, and what it cannot know."""
+"""The API's OpenAPI document: made by ninja from the code, with additions that the code does not tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PROBLEM = "#/components/schemas/Problem"
 EVERYWHERE = (400, 401, 404, 429, 503)
-"""What any call may be answered."""
+"""Statuses that any call may get."""
 
 TITLES = {
     400: "A part of the call cannot be taken: `field` names it.",
@@ -51,7 +51,7 @@ IDS = {
     "subscribe.failures_api.list_": "listFailures",
     "subscribe.failures_api.retry": "retryFailure",
 }
-"""What the document calls the operation of each function: generated clients name their methods after it."""
+"""The operation ids of the functions: generated clients name their methods after them."""
 
 TAGS = {
     "pull": "Models, their rows, and the changes since.",
@@ -64,16 +64,16 @@ TAGS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pushed:
-    """What the service sends to others by itself."""
+    """The requests that the service itself sends."""
 
     webhooks: Mapping[str, Any]
-    """By name, what the document calls a path item."""
+    """OpenAPI path items by name."""
     schemas: Mapping[str, Any]
     """The schemas that these refer to, by name."""
 
 
 class Api(NinjaAPI):
-    """Says of each operation in what media type its problems come, that any call may meet some, and what is pushed."""
+    """Adds the media type of problems, the problems common to all calls, and the webhooks."""
 
     pushed: Pushed | None = None
 
@@ -112,7 +112,7 @@ def close(schema: Any) -> None:
 
 
 def without_defaults(schema: dict[str, Any]) -> None:
-    """Tell defaults in words: what makes types of a schema takes a field with a default for one that must be given."""
+    """Move defaults into the descriptions: generators of types treat a field with a default as required."""
     for part in schema["properties"].values():
         default = part.pop("default", None)
         if default is not None:
@@ -120,7 +120,7 @@ def without_defaults(schema: dict[str, Any]) -> None:
 
 
 def exported(types: Mapping[str, str]) -> dict[str, Any]:
-    """Return what an answer may have as content besides JSON: files of these media types."""
+    """Return the content types of an answer besides JSON: files of these media types."""
     return {media: {"schema": {"type": "string"}} for media in types.values()}
 
 

@@ -1,4 +1,4 @@
-"""The pull API: models, instances, changes and the trail. GET only; each answer shows what the consumer was granted."""
+"""The pull API: models, instances, changes and the trail. GET only; each answer shows only granted models."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def instances_(  # noqa: PLR0917  each is a part of the query
 ) -> HttpResponse:
     """Page through all rows by primary key. The cursor was taken before the first page: pull the changes after it.
 
-    A page has about 8 MB of rows at most, but for one that is larger by itself.
+    A page has at most about 8 MB of rows; a single larger row has a page of its own.
 
-    `until` is a key to end at: with those of `ranges/`, several can read at once. With `newest` the highest keys come
-    first.
+    `until` is the last key to give: with the keys of `ranges/`, several readers can share a table. With `newest` the
+    highest keys come first.
     """
     calls.check_known(request, instances_)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
@@ -161,7 +161,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     if tag and request.headers.get("If-None-Match") == tag and cursor:
         feed.check(cursor, feed.present(calls.using()))
         return HttpResponse(status=304, headers={"ETag": tag})
-    alone = connections[calls.using()].in_atomic_block  # nobody else sees what the caller's transaction sees
+    alone = connections[calls.using()].in_atomic_block  # only this connection sees the caller's own transaction
     page = changes.page(
         cursor,
         models=chosen,

@@ -1,4 +1,4 @@
-"""What the API's answers look like, for its OpenAPI document. The answers themselves are PostgreSQL's own text."""
+"""The form of the API's answers, for its OpenAPI document. The answers themselves are PostgreSQL's own text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Link(Schema):
 
 
 class Service(Schema):
-    """The service, and what the consumer may read of it."""
+    """The service, and the models that the consumer may read."""
 
     service: str
     history: int
@@ -167,7 +167,7 @@ class Audit(Schema):
 
 
 class Request(Schema):
-    """A request and what it changed."""
+    """A request and its changes."""
 
     id: uuid.UUID
     changes: list[dict[str, Any]]
