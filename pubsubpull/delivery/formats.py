@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf
 from pubsubpull.log.feed import Row
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-PAGE, CLOUDEVENTS = "page", "cloudevents"
-FORMATS = (PAGE, CLOUDEVENTS)
 SPECIFICATION = "1.0"
 """The version of CloudEvents: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md"""
 
@@ -61,7 +60,7 @@ class Envelope:
 
 def encode(rows: Sequence[Row], envelope: Envelope, form: str) -> tuple[bytes, Mapping[str, str]]:
     """Return the body and the headers that describe it."""
-    body, headers = _cloudevents(rows, envelope) if form == CLOUDEVENTS else _page(rows, envelope)
+    body, headers = _cloudevents(rows, envelope) if form == Subscription.Format.CLOUDEVENTS else _page(rows, envelope)
     return body, {**headers, **_tracing(rows)}
 
 

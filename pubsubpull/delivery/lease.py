@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterable
 
-    from pubsubpull.delivery.backfill import Place
     from pubsubpull.delivery.bisect import Search
     from pubsubpull.delivery.dead_letters import Wanted
     from pubsubpull.delivery.groups import Group
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor
+    from pubsubpull.subscriptions.backfill_position import BackfillPosition
     from pubsubpull.subscriptions.vault import Secret
 
 ROOM = 1000
@@ -63,7 +63,7 @@ class Held:
     state: str
     cursor: Cursor
     told: str
-    initial: Place | None
+    initial: BackfillPosition | None
     attempts: int
     failing_since: float | None
     next_attempt: float | None

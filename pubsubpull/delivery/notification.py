@@ -9,13 +9,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull.delivery import formats
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pubsubpull.delivery.backfill import Place
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.log.feed import Row, Rows
+    from pubsubpull.subscriptions.backfill_position import BackfillPosition
 
 SIZE = 1_000_000
 """How many characters of items a notification holds; one change may be larger by itself."""
@@ -33,9 +34,9 @@ class Notification:
     text: str
     rows: tuple[Row, ...] = ()
     snapshot: formats.Snapshot | None = None
-    following: Place | None = None
+    following: BackfillPosition | None = None
     """Of rows, the place after them; None where they were the last."""
-    beyond: Place | None = None
+    beyond: BackfillPosition | None = None
     """Of rows, the place after them where the receiver did not take them, and they were set aside."""
 
     @property
@@ -56,7 +57,7 @@ class Style:
 
     subscription: str
     name: str
-    form: str = formats.PAGE
+    form: str = Subscription.Format.PAGE.value
 
 
 @dataclasses.dataclass(slots=True)

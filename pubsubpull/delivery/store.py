@@ -8,21 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
 from pubsubpull.capture import clock, sql
-from pubsubpull.delivery import backfill
 from pubsubpull.delivery.lease import Held
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
-from pubsubpull.log.models import Change
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import signing_keys, vault
+from pubsubpull.subscriptions import backfill_position, signing_keys, spec, vault
 from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Collection, Iterable
-
-OPS = {str(op.label): op.value for op in Change.Op if op not in {Change.Op.ERASE, Change.Op.ERASED_DELETE}}
-"""The letter in the log of each operation's name on the wire."""
 
 COLUMNS = (
     "id",
@@ -200,7 +195,7 @@ def held(row: tuple[Any, ...]) -> Held:
         consumer=consumer,
         callback=callback,
         models=_allowed(frozenset(json.loads(wanted)), grants),
-        ops=frozenset(OPS[op] for op in json.loads(ops)),
+        ops=frozenset(spec.OPS[op] for op in json.loads(ops)),
         batch=batch,
         max_rate=max_rate,
         free_at=free_at,
@@ -212,7 +207,7 @@ def held(row: tuple[Any, ...]) -> Held:
         state=state,
         cursor=place,
         told=told,
-        initial=backfill.decode(rows),
+        initial=backfill_position.decode(rows),
         attempts=attempts,
         failing_since=failing_since,
         next_attempt=next_attempt,

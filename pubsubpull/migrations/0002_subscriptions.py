@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
                 ("max_rate", models.FloatField(null=True)),
                 ("free_at", models.DateTimeField(null=True)),
                 ("concurrency", models.IntegerField(default=1)),
-                ("form", models.TextField(default="page")),
+                ("form", models.TextField(choices=[("page", "Page"), ("cloudevents", "Cloudevents")], default="page")),
                 (
                     "on_failure",
                     models.TextField(choices=[("block", "Block"), ("set-aside", "Set Aside")], default="block"),

@@ -11,7 +11,7 @@ from django.db import transaction
 from pubsubpull import conf, exceptions
 from pubsubpull.delivery import hosts
 from pubsubpull.log import feed, spans
-from pubsubpull.subscriptions import service, spec
+from pubsubpull.subscriptions import lag, spec
 from pubsubpull.subscriptions.models import SERVED, Failure, Subscription
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Standing:
     """A subscription and how far it is behind."""
 
     subscription: Subscription
-    lag: service.Lag
+    lag: lag.Lag
     failures: int
 
     @property
@@ -45,7 +45,12 @@ def everyone(*, state: str | None = None) -> list[Standing]:
     found = _all().select_related("consumer").order_by("consumer__name", "name")
     if state is not None:
         found = found.filter(state=state)
-    return [Standing(subscription=one, lag=service.lag(one, now), failures=one.failures.count()) for one in found]
+    subscriptions = list(found)
+    behind = lag.of(subscriptions, now, conf.get().DATABASE)
+    return [
+        Standing(subscription=subscription, lag=its_lag, failures=subscription.failures.count())
+        for subscription, its_lag in zip(subscriptions, behind, strict=True)
+    ]
 
 
 def find(name: str) -> Subscription:

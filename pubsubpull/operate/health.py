@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pubsubpull.capture import clock, registry, sql
 from pubsubpull.log import feed, partitions
-from pubsubpull.operate import labels, metrics
+from pubsubpull.operate import labels
+from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def _labels(using: str) -> str:
 def _lag(present: Present, settings: Settings) -> str:
     """Return the lag of active subscriptions. Only those count: a receiver that refuses is not this service's fault."""
     active = Subscription.objects.using(settings.DATABASE).filter(state=Subscription.State.ACTIVE)
-    seen = {metrics.behind(one, present) for one in active}
-    oldest = max(metrics.lags({one for one in seen if one < present.seq}, settings.DATABASE).values(), default=0.0)
+    reached = {lag.reached(subscription, present) for subscription in active}
+    oldest = max(lag.waits(reached, present, settings.DATABASE).values(), default=0.0)
     if oldest > settings.HEALTH_LAG:
         return f"an active subscription is {oldest:.0f} seconds behind"
     return OK

@@ -10,9 +10,9 @@ from django.db.models import F
 
 from pubsubpull import exceptions
 from pubsubpull.capture import registry, sql, triggers
-from pubsubpull.delivery import backfill
 from pubsubpull.pull import consumers
 from pubsubpull.pull.models import Consumer
+from pubsubpull.subscriptions import backfill_position
 from pubsubpull.subscriptions.models import Failure, Subscription
 
 if TYPE_CHECKING:
@@ -153,5 +153,5 @@ def _subscriptions(of: str, to: str, using: str) -> int:
 
 def _initial(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
     """Return the place in the rows that go before all changes, with the other label."""
-    found = backfill.decode(place)
+    found = backfill_position.decode(place)
     return "" if found is None else dataclasses.replace(found, models=tuple(replaced(list(found.models)))).encode()

@@ -12,7 +12,8 @@ from django.db import IntegrityError, OperationalError
 
 from pubsubpull.capture import clock, sql
 from pubsubpull.log import feed, partitions
-from pubsubpull.operate import metrics, retention_warnings, samples
+from pubsubpull.operate import retention_warnings, samples
+from pubsubpull.subscriptions import lag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,8 +183,8 @@ class Pass:
     def _warn(self) -> None:
         """Warn of subscriptions that would lose changes with the next partitions."""
         present = feed.present(self.using)
-        places = [(one, cursor, metrics.behind(one, present)) for one, cursor in retention_warnings.cursors(self.using)]
-        waited = metrics.lags({seen for _, _, seen in places if seen < present.seq}, self.using)
+        places = [(one, cursor, lag.reached(one, present)) for one, cursor in retention_warnings.cursors(self.using)]
+        waited = lag.waits([seen for _, _, seen in places], present, self.using)
         for one, cursor, seen in places:
             soon = waited.get(seen, 0.0) > SOON * self.keep
             if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):

@@ -10,7 +10,8 @@ from django.db.models import Count
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
 from pubsubpull.delivery import meter
-from pubsubpull.log import cursor, feed, partitions
+from pubsubpull.log import feed, partitions
+from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import Counter, Failure, Host, Subscription
 
 if TYPE_CHECKING:
@@ -89,15 +90,15 @@ class _Collector:
         attempts = gauge("pubsubpull_failed_attempts", "Attempts that failed since the last success.", labels=NAMES)
         state = gauge("pubsubpull_subscription_state", "1 for the state it is in.", labels=[*NAMES, "state"])
         aside = gauge("pubsubpull_set_aside", "Changes that are set aside.", labels=NAMES)
-        places = [(one, behind(one, present)) for one in self._all()]
-        waited = lags({seen for _, seen in places if seen < present.seq}, self.using)
-        for one, seen in places:
-            labels = (one.consumer.name, one.name)
-            delivered.add_metric(labels, one.delivered)
-            changes.add_metric(labels, max(present.seq - seen, 0))
-            seconds.add_metric(labels, waited.get(seen, 0.0))
-            attempts.add_metric(labels, one.attempts)
-            state.add_metric((*labels, one.state), 1)
+        subscriptions = self._all()
+        behind = lag.of(subscriptions, present, self.using)
+        for subscription, its_lag in zip(subscriptions, behind, strict=True):
+            labels = (subscription.consumer.name, subscription.name)
+            delivered.add_metric(labels, subscription.delivered)
+            changes.add_metric(labels, its_lag.changes)
+            seconds.add_metric(labels, its_lag.seconds)
+            attempts.add_metric(labels, subscription.attempts)
+            state.add_metric((*labels, subscription.state), 1)
         names = ("subscription__consumer__name", "subscription__name")
         for *labels, n in Failure.objects.using(self.using).values_list(*names).annotate(Count("pk")):
             aside.add_metric(labels, n)
@@ -131,21 +132,3 @@ def cumulated(name: str, values: dict[tuple[str, str], float]) -> list[tuple[str
     """Return a histogram's buckets as Prometheus expects them: each includes the counts of the lower ones."""
     ends = [*map(str, meter.BUCKETS), meter.REST]
     return list(zip(ends, itertools.accumulate(values.get((name, end), 0.0) for end in ends), strict=True))
-
-
-def behind(one: Subscription, present: Present) -> int:
-    """Return the version up to which a subscription has been served; the present's where its cursor is none."""
-    return seen(one.cursor, present)
-
-
-def seen(text: str, present: Present) -> int:
-    """Return the version up to which a reader with this cursor has been served; the newest if the text is no cursor."""
-    try:
-        return cursor.reached(text)
-    except exceptions.CursorInvalid:
-        return present.seq
-
-
-def lags(seen: set[int], using: str) -> dict[int, float]:
-    """Return how long the first change after each version has been waiting, in seconds."""
-    return dict(sql.run(using, sql.compose("queries/delivery/lags", seen=sorted(seen)))) if seen else {}

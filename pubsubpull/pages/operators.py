@@ -18,7 +18,7 @@ from pubsubpull.capture import clock
 from pubsubpull.log import feed, partitions
 from pubsubpull.operate import actions
 from pubsubpull.pages import state
-from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
         "opts": Subscription._meta,
         "one": one,
         "form": form,
-        "lag": service.lag(one, present),
+        "lag": lag.of([one], present, using)[0],
         "oldest": None if oldest is None else times.moment(oldest),
         "zone": timezone.get_current_timezone_name(),
         "query": request.GET.urlencode(),

@@ -12,8 +12,8 @@ from django.db.models import Count
 from pubsubpull.delivery import hosts
 from pubsubpull.log import feed
 from pubsubpull.operate import actions as operate_actions
-from pubsubpull.operate import metrics
 from pubsubpull.pages import charts, sparklines, tables
+from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import SERVED, Host, Subscription, Worker
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
     late = sorted(
         (one for one in every if one.state != Subscription.State.UNSUBSCRIBED), key=operator.attrgetter("seen")
     )
-    waited = metrics.lags({one.seen for one in [*page, *late[:BARS]] if one.seen < present.seq}, using)
+    waited = lag.waits([one.seen for one in [*page, *late[:BARS]]], present, using)
     since = tables.since(now, using)
     return State(
         now=now,
@@ -141,7 +141,7 @@ def _places(present: Present, using: str) -> list[Place]:
     there = Subscription.objects.using(using).order_by()
     columns = ("pk", "consumer__name", "name", "state", "cursor")
     return [
-        Place(id=id_, name=f"{consumer}/{name}", state=state, seen=metrics.seen(cursor, present))
+        Place(id=id_, name=f"{consumer}/{name}", state=state, seen=lag.reached_by(cursor, present))
         for id_, consumer, name, state, cursor in there.values_list(*columns)
     ]
 

@@ -121,6 +121,12 @@ class Subscription(models.Model):
         BLOCK = "block"
         SET_ASIDE = "set-aside"
 
+    class Format(models.TextChoices):
+        """How notifications are written."""
+
+        PAGE = "page"
+        CLOUDEVENTS = "cloudevents"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     consumer = models.ForeignKey("pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions")
     name = models.TextField()
@@ -134,7 +140,7 @@ class Subscription(models.Model):
     max_rate = models.FloatField(null=True)
     free_at = models.DateTimeField(null=True)
     concurrency = models.IntegerField(default=1)
-    form = models.TextField(default="page")
+    form = models.TextField(choices=Format, default=Format.PAGE)
     on_failure = models.TextField(choices=OnFailure, default=OnFailure.BLOCK)
     signature = models.TextField(default="v1")
     secrets = models.JSONField()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,10 @@ from django.db.models import Count
 
 from pubsubpull import conf, exceptions
 from pubsubpull.base import times
-from pubsubpull.capture import clock, sql
-from pubsubpull.delivery import backfill
+from pubsubpull.capture import clock
 from pubsubpull.log import feed
-from pubsubpull.log.cursor import Cursor
-from pubsubpull.operate import metrics
-from pubsubpull.subscriptions import spec, vault
+from pubsubpull.subscriptions import backfill_position, lag, spec, vault
+from pubsubpull.subscriptions.backfill_position import BackfillPosition
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.wire import signing
 
@@ -26,18 +23,6 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 Wish = spec.Wish
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Lag:
-    """How far a subscription is behind: at most so many changes, the first of which has waited for so many seconds.
-
-    `changes` counts the versions that were given out since its cursor was recorded, for whatever model, and those of
-    transactions that were rolled back. Where rows are still to be sent, these have waited, too.
-    """
-
-    changes: int
-    seconds: float
 
 
 def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, bool]:
@@ -51,7 +36,7 @@ def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, b
     public = wish.signature == signing.PUBLIC_VERSION
     cursor = spec.beginning(wish, using)
     if cursor is not None:
-        place = backfill.Place(models=tuple(fields["wanted"]), run=backfill.new_run(_now()))
+        place = BackfillPosition(models=tuple(fields["wanted"]), run=backfill_position.new_run(_now()))
         fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
     with transaction.atomic(using=using):
         there = _own(consumer).select_for_update().filter(name=name).first()
@@ -87,13 +72,8 @@ def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str,
     own = _own(consumer).order_by("name").annotate(aside=Count("failures"))
     found = list((own if after is None else own.filter(name__gt=after))[:limit])
     now = feed.present(conf.get().DATABASE)
-    seen = {metrics.behind(one, now) for one in found}
-    waited = metrics.lags({one for one in seen if one < now.seq}, conf.get().DATABASE)
-    return [
-        _described(one, lag=Lag(changes=max(now.seq - at, 0), seconds=waited.get(at, 0.0)), aside=one.aside)
-        for one in found
-        for at in [metrics.behind(one, now)]
-    ]
+    behind = lag.of(found, now, conf.get().DATABASE)
+    return [_described(one, lag=its_lag, aside=one.aside) for one, its_lag in zip(found, behind, strict=True)]
 
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
@@ -111,21 +91,6 @@ def delete(consumer: Consumer, name: str) -> bool:
         if there is not None:
             there.delete()
     return there is not None
-
-
-def lag(subscription: Subscription, now: feed.Present) -> Lag:
-    """Return how far a subscription is behind, estimated from the ids."""
-    try:
-        cursor = Cursor.decode(subscription.cursor)
-    except exceptions.CursorInvalid:
-        return Lag(changes=0, seconds=0.0)
-    seen = cursor.window.last if cursor.window else cursor.seq
-    rows = backfill.decode(subscription.initial)
-    waited = 0.0 if rows is None else max(_now() - rows.at, 0.0)
-    if now.seq <= seen:
-        return Lag(changes=0, seconds=waited)
-    ((seconds,),) = sql.run(conf.get().DATABASE, sql.compose("queries/delivery/lag", seen=seen))
-    return Lag(changes=now.seq - seen, seconds=max(seconds, waited))
 
 
 def _own(consumer: Consumer) -> QuerySet[Subscription]:
@@ -193,10 +158,11 @@ def _end_of_old(subscription: Subscription) -> str | None:
 
 def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
     """Return what a consumer is told of its subscription; never the secret."""
-    return _described(subscription, lag=lag(subscription, now), aside=subscription.failures.count())
+    (its_lag,) = lag.of([subscription], now, conf.get().DATABASE)
+    return _described(subscription, lag=its_lag, aside=subscription.failures.count())
 
 
-def _described(subscription: Subscription, *, lag: Lag, aside: int) -> dict[str, Any]:
+def _described(subscription: Subscription, *, lag: lag.Lag, aside: int) -> dict[str, Any]:
     return {
         "name": subscription.name,
         "callback": subscription.callback,

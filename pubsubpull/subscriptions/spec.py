@@ -8,10 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf, exceptions
-from pubsubpull.delivery import formats
-from pubsubpull.delivery.store import OPS
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
+from pubsubpull.log.models import Change
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.http import guard, uri_template
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 State = Subscription.State
+OPS = {str(op.label): op.value for op in Change.Op if op not in {Change.Op.ERASE, Change.Op.ERASED_DELETE}}
+"""The letter in the log of each operation that a subscription may name."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
@@ -45,7 +46,7 @@ class Wish:
     batch: int = 100
     max_rate: float | None = None
     concurrency: int = 1
-    format: str = formats.PAGE
+    format: str = Subscription.Format.PAGE.value
     on_failure: str = "block"
     after: str | None = None
     secret: str | None = dataclasses.field(default=None, repr=False)
@@ -139,8 +140,8 @@ def _concurrency(wish: Wish) -> int:
 
 
 def _format(form: str) -> str:
-    if form not in formats.FORMATS:
-        raise exceptions.SubscriptionError("format", f"must be {' or '.join(formats.FORMATS)}.")
+    if form not in Subscription.Format.values:
+        raise exceptions.SubscriptionError("format", f"must be {' or '.join(Subscription.Format.values)}.")
     return form
 
 

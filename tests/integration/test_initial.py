@@ -10,13 +10,12 @@ from standardwebhooks import Webhook
 
 import pubsubpull
 from pubsubpull.capture import registry
-from pubsubpull.delivery import backfill
 from pubsubpull.log import feed
 from pubsubpull.log.models import Change, Log
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.operate import actions
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions import backfill_position, lag, service
 from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
 from tests.shop.models import Customer, Order, Stock
@@ -140,7 +139,7 @@ def test_rows_go_on_where_they_were_when_another_worker_takes_over(subscribe):
     made = subscribe(batch=2)
     first = RecordingTransport(lambda sent: Response(status=200 if len(first.sent) < 2 else 500))
     run(lambda *_: until(lambda: len(first.sent) >= 2 and now(made).attempts), first)
-    place = backfill.decode(now(made).initial)
+    place = backfill_position.decode(now(made).initial)
     assert place.models == ("shop.customer",)
     second = RecordingTransport()
     run(lambda *_: until(lambda: not now(made).initial), second)
@@ -301,8 +300,8 @@ def test_what_waits_for_rows_that_are_refused_is_behind(subscribe):
     add("a")
     there = subscribe()
     run(lambda *_: until(lambda: now(there).attempts >= 3), RecordingTransport(Response(status=500)))
-    lag = service.lag(now(there), feed.present())
-    assert (lag.changes, lag.seconds > 0) == (0, True)
+    (behind,) = lag.of([now(there)], feed.present(), "default")
+    assert (behind.changes, behind.seconds > 0) == (0, True)
 
 
 def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe):

@@ -13,12 +13,11 @@ import pubsubpull
 from pubsubpull import checks, conf, exceptions
 from pubsubpull.audit.integrity import seals
 from pubsubpull.capture import registry, triggers
-from pubsubpull.delivery import backfill
 from pubsubpull.log import feed
 from pubsubpull.models import Change, Subscription
 from pubsubpull.operate import health, labels
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions import backfill_position, service
 from tests.shop.models import Place, Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -114,7 +113,7 @@ def test_all_is_carried_over_and_versions_and_cursors_stay(kept, capsys):
     assert feed.page(cursor, limit=10, models=["shop.place"]).count == 1
     one = Subscription.objects.get()
     assert one.wanted == ["shop.order", "shop.place"]
-    assert backfill.decode(one.initial).models == ("shop.order", "shop.place")
+    assert backfill_position.decode(one.initial).models == ("shop.order", "shop.place")
     assert one.lease == lease + 1, "a worker that reads by the old label may write nothing"
     assert consumers.consumers().get(name="billing").granted == ["shop.order", "shop.place"]
     assert labels.unknown("default") == []
@@ -168,5 +167,7 @@ def test_a_label_that_another_model_has_is_refused_or_an_error_of_the_checks(nam
 
 def test_a_place_in_the_rows_without_labels_stays_as_it_is():
     assert labels._initial("", list) == ""
-    place = backfill.Place(models=("shop.order",), run=backfill.new_run(0.0), after="7").encode()
+    place = backfill_position.BackfillPosition(
+        models=("shop.order",), run=backfill_position.new_run(0.0), after="7"
+    ).encode()
     assert labels._initial(place, list) == place

@@ -12,7 +12,6 @@ import pytest
 from django.core.cache import cache
 
 from pubsubpull.delivery import notification, rate_limit, store
-from pubsubpull.delivery.formats import PAGE
 from pubsubpull.log import feed, sizes
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
@@ -127,7 +126,7 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
     held.pending.add(feed.Rows(rows=tuple(rows), cursor=cursor, more=False), rows)
     assert held.pending.size == 10_000_000
     assert not held.roomy
-    style = notification.Style(subscription="s", name="n", form=PAGE)
+    style = notification.Style(subscription="s", name="n", form=Subscription.Format.PAGE)
     held.pending.cut(batch=100, style=style, previous="p")
     assert (held.pending.count, held.pending.size) == (1, 5_000_000)
     held.pending.clear()

@@ -12,7 +12,7 @@ from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import service, vault
+from pubsubpull.subscriptions import lag, vault
 from pubsubpull.wire import signing
 from tests.shop.models import Customer
 
@@ -318,7 +318,7 @@ def test_the_lag_within_a_read_counts_from_the_last_change_seen(call):
         Customer.objects.create(name=name)
     page = feed.page(Cursor.decode(only().cursor), limit=2)
     Subscription.objects.update(cursor=page.cursor.encode())
-    assert service.lag(only(), feed.present()).changes == 1
+    assert lag.of([only()], feed.present(), "default")[0].changes == 1
     Subscription.objects.update(cursor="broken")
     assert call("GET", "main/").json()["lag"] == {"changes": 0, "seconds": 0.0}
 

@@ -29,8 +29,6 @@ ORDER = (
 """The parts of the package, from the ground up: each imports from its own folder and from the rows above its own."""
 OWED = {
     ("delivery", "operate"),
-    ("subscriptions", "delivery"),
-    ("subscriptions", "operate"),
 }
 
 

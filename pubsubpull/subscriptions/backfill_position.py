@@ -1,0 +1,54 @@
+"""How far the rows have come that a subscription is sent before its first change."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+
+TIME = 12
+"""The hexadecimal digits of a run's id that tell when it began, in milliseconds."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackfillPosition:
+    """A position in one run through all rows of a subscription's models."""
+
+    models: tuple[str, ...]
+    """The models that are still to be sent; of the first one, the rows after `after`."""
+    run: str
+    """The id of the run, which tells when it began."""
+    after: str | None = None
+    """The key of the first model's last row that was read."""
+    begun: bool = False
+    """True if the receiver has taken some of the first model's rows."""
+
+    def encode(self) -> str:
+        """Return the position as it is stored."""
+        return json.dumps([self.run, self.begun, self.after, *self.models])
+
+    def past(self, key: str, *, taken: bool) -> BackfillPosition:
+        """Return the position after a row of the first model, which was taken or set aside."""
+        return dataclasses.replace(self, after=key, begun=self.begun or taken)
+
+    def rest(self) -> BackfillPosition | None:
+        """Return the position at which the next model begins; None if this model is the last one."""
+        return BackfillPosition(models=self.models[1:], run=self.run) if len(self.models) > 1 else None
+
+    @property
+    def at(self) -> float:
+        """The time at which the run began, in unix seconds."""
+        return int(self.run[:TIME], 16) / 1000
+
+
+def new_run(now: float) -> str:
+    """Return the id of a run that begins now: of two ids, that of the later run sorts last."""
+    return f"{int(now * 1000):0{TIME}x}{secrets.token_hex(4)}"
+
+
+def decode(text: str) -> BackfillPosition | None:
+    """Read the text that `encode` wrote; None for an empty text: no rows are left, or none were asked for."""
+    if not text:
+        return None
+    run, begun, after, *models = json.loads(text)
+    return BackfillPosition(models=tuple(models), run=run, after=after, begun=begun)

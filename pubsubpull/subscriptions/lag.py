@@ -1,0 +1,68 @@
+"""How far subscriptions are behind the log."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+from pubsubpull.capture import clock, sql
+from pubsubpull.log import cursor
+from pubsubpull.subscriptions import backfill_position
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pubsubpull.log.feed import Present
+    from pubsubpull.subscriptions.models import Subscription
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lag:
+    """How far a subscription is behind, estimated from the versions."""
+
+    changes: int
+    """The versions given out since its cursor was recorded, for any model, those of rolled back changes included."""
+    seconds: float
+    """How long the first of these changes has waited; while rows are still to be sent, how long these have."""
+
+
+def reached(subscription: Subscription, present: Present) -> int:
+    """Return the version up to which a subscription has been served; the present's if its cursor is unreadable."""
+    return reached_by(subscription.cursor, present)
+
+
+def reached_by(text: str, present: Present) -> int:
+    """Return the version that a stored cursor has reached; the present's if it is unreadable."""
+    try:
+        return cursor.reached(text)
+    except exceptions.CursorInvalid:
+        return present.seq
+
+
+def waits(versions: Collection[int], present: Present, using: str) -> dict[int, float]:
+    """Return how long the first change after each version has been waiting, in seconds.
+
+    A version that the present has not passed is left out: nothing waits behind it.
+    """
+    behind = sorted({version for version in versions if version < present.seq})
+    return dict(sql.run(using, sql.compose("queries/delivery/lags", seen=behind))) if behind else {}
+
+
+def of(subscriptions: Collection[Subscription], present: Present, using: str) -> list[Lag]:
+    """Return how far each of these subscriptions is behind, in their order."""
+    versions = [reached(subscription, present) for subscription in subscriptions]
+    waited = waits(versions, present, using)
+    return [
+        Lag(
+            changes=max(present.seq - version, 0),
+            seconds=max(waited.get(version, 0.0), _backfilling(subscription, using)),
+        )
+        for subscription, version in zip(subscriptions, versions, strict=True)
+    ]
+
+
+def _backfilling(subscription: Subscription, using: str) -> float:
+    """Return how long the rows have waited that go before all changes, in seconds; 0 if none do."""
+    position = backfill_position.decode(subscription.initial)
+    return 0.0 if position is None else max(clock.now(using) - position.at, 0.0)
