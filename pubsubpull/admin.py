@@ -58,11 +58,11 @@ class HistoryMixin(Base):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Add the action that sends rows again, if the user may change them."""
-        found = super().get_actions(request)
+        actions = super().get_actions(request)
         shown = self.actions is not None and IS_POPUP_VAR not in request.GET
         if shown and registry.get(history.label(self.model)) is not None and self.has_change_permission(request):
-            found["send_again"] = self.get_action(send_again)
-        return found
+            actions["send_again"] = self.get_action(send_again)
+        return actions
 
     def get_urls(self) -> list[URLPattern]:
         """Add the page that restores."""
@@ -167,18 +167,18 @@ class SubscriptionAdmin(SubscriptionBase):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        one, answer = operators.act(request, self.admin_site, id_, action)
-        if one is not None:
-            self.log_change(request, one, action)
+        subscription, answer = operators.act(request, self.admin_site, id_, action)
+        if subscription is not None:
+            self.log_change(request, subscription, action)
         return answer
 
     def rewind_view(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         """Ask where a subscription is to go on from, and have it do so."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        one, answer = operators.rewind(request, self.admin_site, id_)
-        if one is not None:
-            self.log_change(request, one, "rewind")
+        subscription, answer = operators.rewind(request, self.admin_site, id_)
+        if subscription is not None:
+            self.log_change(request, subscription, "rewind")
         return answer
 
     def failures_view(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -201,9 +201,9 @@ class SubscriptionAdmin(SubscriptionBase):
         """Ask whether a change that is set aside is to be dropped, and drop it."""
         if not self.has_change_permission(request):
             raise PermissionDenied
-        one, answer = dead_letters.drop(request, self.admin_site, id_, failure)
-        if one is not None:
-            self.log_change(request, one, f"drop change {failure}")
+        subscription, answer = dead_letters.drop(request, self.admin_site, id_, failure)
+        if subscription is not None:
+            self.log_change(request, subscription, f"drop change {failure}")
         return answer
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002  Django's

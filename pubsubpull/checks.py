@@ -29,7 +29,7 @@ METADATA = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.1
 @checks.register("pubsubpull")
 def check_settings(**_: Any) -> list[CheckMessage]:
     """E001: a wrong setting. E002: the database of the log is not PostgreSQL."""
-    found: list[CheckMessage] = [
+    messages: list[CheckMessage] = [
         checks.Error(
             f"{conf.NAME}: {name} {reason}.",
             hint=f"See pubsubpull.conf.Settings for what {conf.NAME} may hold.",
@@ -37,15 +37,15 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         )
         for name, reason in conf.problems(getattr(settings, conf.NAME, {}))
     ]
-    if not found and connections[conf.get().DATABASE].vendor != "postgresql":
-        found.append(
+    if not messages and connections[conf.get().DATABASE].vendor != "postgresql":
+        messages.append(
             checks.Error(
                 f"The database {conf.get().DATABASE!r} is not PostgreSQL.",
                 hint="Changes are captured by PostgreSQL's triggers: name another alias in PUBSUBPULL['DATABASE'].",
                 id="pubsubpull.E002",
             )
         )
-    return found
+    return messages
 
 
 @checks.register("pubsubpull")
@@ -75,7 +75,7 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
         return []
     allowed = [ipaddress.ip_network(network) for network in conf.get().CALLBACK_ADDRESSES]
     open_ = [str(one) for one in allowed if any(ipaddress.ip_address(address) in one for address in METADATA)]
-    found: list[CheckMessage] = [
+    messages: list[CheckMessage] = [
         checks.Warning(
             f"{conf.NAME}: CALLBACK_ADDRESSES has {network}, in which clouds have their metadata services.",
             hint="Whoever may subscribe could have them asked: list smaller networks, or single addresses.",
@@ -84,14 +84,14 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
         for network in open_
     ]
     if conf.get().VERIFY != "off" and not conf.get().ORIGIN:
-        found.append(
+        messages.append(
             checks.Warning(
                 f"{conf.NAME}: receivers are asked for consent, but ORIGIN, the name to ask under, is not set.",
                 hint="Set ORIGIN to this service's host, as shop.example: it is what a receiver consents to.",
                 id="pubsubpull.W008",
             )
         )
-    return found
+    return messages
 
 
 @checks.register("pubsubpull")
@@ -99,13 +99,13 @@ def check_retention(**_: Any) -> list[CheckMessage]:
     """W030: changes are dropped before a failing subscription is given up."""
     if conf.problems(getattr(settings, conf.NAME, {})):
         return []
-    given = conf.get()
-    if not 0 < given.RETENTION < given.DISABLE_AFTER:
+    settings_ = conf.get()
+    if not 0 < settings_.RETENTION < settings_.DISABLE_AFTER:
         return []
     return [
         checks.Warning(
-            f"Changes are kept for {given.RETENTION:g} seconds, but a subscription may be failing for "
-            f"{given.DISABLE_AFTER:g}: it would lose changes before it is disabled.",
+            f"Changes are kept for {settings_.RETENTION:g} seconds, but a subscription may be failing for "
+            f"{settings_.DISABLE_AFTER:g}: it would lose changes before it is disabled.",
             hint="Let RETENTION be longer than DISABLE_AFTER.",
             id="pubsubpull.W030",
         )
@@ -154,7 +154,7 @@ def check_admin_history(**_: Any) -> list[CheckMessage]:
 @checks.register("pubsubpull")
 def check_publications(**_: Any) -> list[CheckMessage]:
     """W002: a parent is not published. E003: an unknown database. W012: published twice. E014: another's label."""
-    found: list[CheckMessage] = [
+    messages: list[CheckMessage] = [
         checks.Warning(
             f"{label} is published more than once, each time otherwise; what its latest publication says holds.",
             hint="Publish it once. A proxy's publication is its model's, with `exclude` and `mask` too.",
@@ -164,7 +164,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
     ]
     for publication in registry.all_publications().values():
         parents = [registry.label_of(parent) for parent in publication.model._meta.parents]
-        found += [
+        messages += [
             checks.Warning(
                 f"{publication.label} is published, but its parent {parent} is not.",
                 hint="The parent's fields are in the parent's table: publish it too, to have their changes.",
@@ -174,7 +174,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
             for parent in parents
             if registry.get(parent) is None
         ]
-        found += [
+        messages += [
             checks.Error(
                 f"{publication.label} is published for a database {alias!r} that DATABASES does not have.",
                 hint="Correct `using`.",
@@ -185,7 +185,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
             if alias not in settings.DATABASES
         ]
         if publication.given_label and _is_anothers(publication.given_label, publication.model):
-            found.append(
+            messages.append(
                 checks.Error(
                     f"{registry.own_label(publication.model)} is published as {publication.label}, which is the label "
                     "of another model.",
@@ -194,7 +194,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
                     id="pubsubpull.E014",
                 )
             )
-    return found
+    return messages
 
 
 def _is_anothers(label: str, model: Any) -> bool:
@@ -241,11 +241,11 @@ def check_labels(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
         return []  # consumers or subscriptions have no tables yet
     return [
         checks.Warning(
-            f"{one.label} is published no more, but is named by: {one.where}.",
-            hint=labels.HINT.format(label=one.label),
+            f"{label.label} is published no more, but is named by: {label.where}.",
+            hint=labels.HINT.format(label=label.label),
             id="pubsubpull.W014",
         )
-        for one in unknown
+        for label in unknown
     ]
 
 
@@ -255,12 +255,12 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
 
     W050: another log captures a table. W051: this role may not call a function that the application needs.
     """
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     for using in databases or ():
         plan = triggers.plan(using)
         if plan is None:
             continue
-        found += [
+        messages += [
             checks.Warning(
                 f"Database {using}: {action} is to do; the triggers do not capture what is published.",
                 hint="Run `manage.py migrate` or `manage.py pubsubpull_triggers --sync`.",
@@ -268,7 +268,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             )
             for action in plan.actions
         ]
-        found += [
+        messages += [
             checks.Warning(
                 f"{label} is published but has no table in the database {using}.",
                 hint="Migrate its app, create the table, or limit its publication with `using`.",
@@ -276,7 +276,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             )
             for label in plan.without_table
         ]
-        found += [
+        messages += [
             checks.Warning(
                 f"Database {using}: {table} is captured already.",
                 hint="A table is captured into one log. Let one service publish it, and the other follow that.",
@@ -284,8 +284,8 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
             )
             for table in plan.taken
         ]
-        found += _levels(plan) + _rights(using)
-    return found
+        messages += _levels(plan) + _rights(using)
+    return messages
 
 
 def _rights(using: str) -> list[CheckMessage]:
@@ -305,11 +305,11 @@ def _rights(using: str) -> list[CheckMessage]:
 
 
 def _levels(plan: triggers.Plan) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     for label, table in plan.tables.items():
         publication = registry.get(label)
         if publication and publication.level == "statement" and table.reasons():
-            found.append(
+            messages.append(
                 checks.Warning(
                     f"{label} is captured per statement, but {'; '.join(table.reasons())}: "
                     "changes may be missed or come in the wrong order.",
@@ -318,4 +318,4 @@ def _levels(plan: triggers.Plan) -> list[CheckMessage]:
                     id="pubsubpull.W006",
                 )
             )
-    return found
+    return messages

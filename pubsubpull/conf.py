@@ -127,15 +127,15 @@ def problems(given: Any) -> list[tuple[str, str]]:
     if not isinstance(given, dict):
         return [(NAME, "must be a dict")]
     fields = {field.name: field for field in dataclasses.fields(Settings)}
-    found = []
+    errors = []
     for name, value in given.items():
         if name not in fields:
             near = difflib.get_close_matches(str(name).upper(), fields, n=1)
             known = f"did you mean {near[0]}" if near else f"there are {', '.join(fields)}"
-            found.append((str(name), f"is no setting; {known}"))
+            errors.append((str(name), f"is no setting; {known}"))
         elif reason := _wrong(name, value):
-            found.append((name, reason))
-    return found
+            errors.append((name, reason))
+    return errors
 
 
 def _wrong(name: str, value: Any) -> str | None:
@@ -169,10 +169,10 @@ def _wrong_services(value: Any) -> str | None:
     """Return the error of SERVICES, if any. It shows only names of services: the rest is secret."""
     if not isinstance(value, dict):
         return "must be a dict of services by name"
-    for service, given in value.items():
+    for service, options in value.items():
         if not isinstance(service, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", service):
             return "has a name that is not of letters, digits, - and _"
-        if reason := _wrong_service(given):
+        if reason := _wrong_service(options):
             return f"[{service!r}] {reason}"
     return None
 
@@ -242,10 +242,12 @@ def given() -> Any:
 @functools.cache
 def get() -> Settings:
     """Return the settings in force. A wrong one is a system check's error; here it raises `SettingsError`."""
-    found = given()
-    for name, reason in problems(found):
+    values = given()
+    for name, reason in problems(values):
         raise exceptions.SettingsError(f"{NAME}: {name} {reason}.")
-    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
     return Settings(**frozen)
 
 

@@ -42,10 +42,10 @@ class Standing:
 def everyone(*, state: str | None = None) -> list[Standing]:
     """Return all subscriptions, or those of one state, by consumer and name."""
     now = feed.present(conf.get().DATABASE)
-    found = _all().select_related("consumer").order_by("consumer__name", "name")
+    chosen = _all().select_related("consumer").order_by("consumer__name", "name")
     if state is not None:
-        found = found.filter(state=state)
-    subscriptions = list(found)
+        chosen = chosen.filter(state=state)
+    subscriptions = list(chosen)
     behind = lag.of(subscriptions, now, conf.get().DATABASE)
     return [
         Standing(subscription=subscription, lag=its_lag, failures=subscription.failures.count())
@@ -56,10 +56,10 @@ def everyone(*, state: str | None = None) -> list[Standing]:
 def find(name: str) -> Subscription:
     """Return the subscription that operators call `consumer/name`. Raises `SubscriptionError`."""
     consumer, _, own = name.rpartition("/")
-    found = _all().select_related("consumer").filter(consumer__name=consumer, name=own).first()
-    if found is None:
+    subscription = _all().select_related("consumer").filter(consumer__name=consumer, name=own).first()
+    if subscription is None:
         raise exceptions.SubscriptionError("name", f"there is no subscription {name!r}; `list` shows those there are.")
-    return found
+    return subscription
 
 
 def pause(subscription: Subscription) -> Subscription:
@@ -153,11 +153,11 @@ def _change(
 ) -> Subscription:
     """Change a subscription and take it from its worker, so that the change takes effect at once."""
     with transaction.atomic(using=conf.get().DATABASE):
-        there = _all().select_for_update().get(pk=id_)
-        check(there)
-        for field, value in (fields(there) if callable(fields) else fields).items():
-            setattr(there, field, value)
-        there.worker = None
-        there.lease += 1
-        there.save()
-    return there
+        stored = _all().select_for_update().get(pk=id_)
+        check(stored)
+        for field, value in (fields(stored) if callable(fields) else fields).items():
+            setattr(stored, field, value)
+        stored.worker = None
+        stored.lease += 1
+        stored.save()
+    return stored

@@ -30,10 +30,10 @@ class TokenOrNot(consumers.Token):
 
     def __call__(self, request: HttpRequest) -> Consumer | str | None:
         """Return the consumer or user that makes the call; None if the call is not allowed."""
-        found: Consumer | None = super().__call__(request)
-        if found is None and conf.get().HEALTH == "public" and "Authorization" not in request.headers:
+        consumer: Consumer | None = super().__call__(request)
+        if consumer is None and conf.get().HEALTH == "public" and "Authorization" not in request.headers:
             return NOBODY
-        return found
+        return consumer
 
 
 @router.get(
@@ -46,11 +46,11 @@ def health_(request: HttpRequest) -> HttpResponse:
     """Say whether all is well, check by check; without a token, in a word, whether the log can be read."""
     anonymous = request.auth == NOBODY  # type: ignore[attr-defined]
     values = not anonymous and request.auth.may_monitor  # type: ignore[attr-defined]
-    found = capture_health.database(conf.get().DATABASE) if anonymous else checks(values=values)
-    well = set(found.values()) == {capture_health.OK}
+    results = capture_health.database(conf.get().DATABASE) if anonymous else checks(values=values)
+    well = set(results.values()) == {capture_health.OK}
     body: dict[str, Any] = {"status": "ok" if well else "failing"}
     if not anonymous:
-        body["checks"] = found
+        body["checks"] = results
     return HttpResponse(json.dumps(body), content_type="application/json", status=200 if well else 503)
 
 
@@ -60,13 +60,13 @@ def checks(*, values: bool) -> dict[str, str]:
     The reasons of replicas may quote rows: without `values`, only the fact of a failure is told.
     """
     using = conf.get().DATABASE
-    found = capture_health.checks(using)
-    if found["database"] != capture_health.OK:
-        return found
+    results = capture_health.checks(using)
+    if results["database"] != capture_health.OK:
+        return results
     try:
-        return found | delivery.checks(conf.get()) | replicas.checks(using, values=values)
+        return results | delivery.checks(conf.get()) | replicas.checks(using, values=values)
     except DatabaseError as error:
-        return found | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
+        return results | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
 
 
 @router.get("/metrics/", response={200: None, **ERRORS}, summary="Metrics for Prometheus")

@@ -24,14 +24,14 @@ def database(using: str) -> dict[str, str]:
 
 def checks(using: str) -> dict[str, str]:
     """Return each check with `ok` or the reason why it fails."""
-    found = database(using)
-    if found["database"] != OK:
-        return _unreadable(found, using)
+    results = database(using)
+    if results["database"] != OK:
+        return _unreadable(results, using)
     plan = triggers.plan(using)
-    found["triggers"] = OK
+    results["triggers"] = OK
     if plan is None or plan.actions or plan.taken:
-        found["triggers"] = f"they differ from what is published; {SYNC}"
-    return found
+        results["triggers"] = f"they differ from what is published; {SYNC}"
+    return results
 
 
 def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:

@@ -37,24 +37,28 @@ def reseal(using: str) -> Count:
 def new_key(using: str, *, overlap: float) -> str:
     """Make a new key pair, and have workers sign with it from now on; return the public half."""
     with transaction.atomic(using=using):
-        made = signing_keys.add(using, overlap=overlap)
+        key = signing_keys.add(using, overlap=overlap)
         signed = Subscription.objects.using(using).filter(signature=signing.PUBLIC_VERSION)
         # The worker that holds a subscription lets go of it, and claims it again with the new key.
         signed.update(worker=None, lease=models.F("lease") + 1)
-    return made.public
+    return key.public
 
 
 def _each(using: str, change: Callable[[str], str]) -> Count:
     readable, unreadable = 0, []
     with transaction.atomic(using=using):
-        for one in Subscription.objects.using(using).select_related("consumer").select_for_update(of=("self",)):
+        for subscription in (
+            Subscription.objects.using(using).select_related("consumer").select_for_update(of=("self",))
+        ):
             try:
-                one.secrets = [{**secret, "sealed": change(secret["sealed"])} for secret in one.secrets]
+                subscription.secrets = [
+                    {**secret, "sealed": change(secret["sealed"])} for secret in subscription.secrets
+                ]
             except exceptions.SecretError:
-                unreadable.append(f"The secret of {one.consumer.name}/{one.name}")
+                unreadable.append(f"The secret of {subscription.consumer.name}/{subscription.name}")
                 continue
-            one.save(update_fields=["secrets"])
-            readable += len(one.secrets)
+            subscription.save(update_fields=["secrets"])
+            readable += len(subscription.secrets)
         for key in SigningKey.objects.using(using).select_for_update():
             try:
                 key.sealed = change(key.sealed)

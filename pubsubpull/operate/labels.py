@@ -39,9 +39,9 @@ class Unknown:
     @property
     def where(self) -> str:
         """Return the places that name the label."""
-        found = [f"consumer {name}" for name in self.consumers]
-        found += [f"subscription {name}" for name in self.subscriptions]
-        return ", ".join([*found, *(["the log"] if self.logged else [])])
+        names = [f"consumer {name}" for name in self.consumers]
+        names += [f"subscription {name}" for name in self.subscriptions]
+        return ", ".join([*names, *(["the log"] if self.logged else [])])
 
 
 def unknown(using: str) -> list[Unknown]:
@@ -97,7 +97,7 @@ def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carrie
                 f"{sealed:,} changes of {of} are sealed, and seals prove the label, too. Keep it: publish the model "
                 f'with label="{of}", and all that is kept under it stays in use.'
             )
-        found = Carried(
+        carried = Carried(
             changes=changes,
             consumers=_grants(of, to, using),
             subscriptions=_subscriptions(of, to, using),
@@ -108,7 +108,7 @@ def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carrie
         else:
             sql.run(using, sql.compose("queries/labels/rename", of=of, to=to))
             sql.run(using, sql.template("queries/labels/analyze"))
-    return found
+    return carried
 
 
 def check(of: str, to: str, using: str) -> None:
@@ -127,11 +127,11 @@ def check(of: str, to: str, using: str) -> None:
 
 
 def _grants(of: str, to: str, using: str) -> int:
-    found = [one for one in Consumer.objects.using(using).select_for_update() if of in one.granted]
-    for one in found:
-        one.granted = sorted({to if label == of else label for label in one.granted})
-        one.save(update_fields=["granted"], using=using)
-    return len(found)
+    holders = [consumer for consumer in Consumer.objects.using(using).select_for_update() if of in consumer.granted]
+    for consumer in holders:
+        consumer.granted = sorted({to if label == of else label for label in consumer.granted})
+        consumer.save(update_fields=["granted"], using=using)
+    return len(holders)
 
 
 def _subscriptions(of: str, to: str, using: str) -> int:
@@ -140,15 +140,19 @@ def _subscriptions(of: str, to: str, using: str) -> int:
     def replaced(labels: list[Any]) -> list[Any]:
         return list(dict.fromkeys(to if label == of else label for label in labels))
 
-    found = [one for one in Subscription.objects.using(using).select_for_update() if of in one.wanted]
-    for one in found:
-        Subscription.objects.using(using).filter(pk=one.pk).update(
-            wanted=sorted(replaced(one.wanted)),
-            initial=_initial(one.initial, replaced),
+    subscriptions = [
+        subscription
+        for subscription in Subscription.objects.using(using).select_for_update()
+        if of in subscription.wanted
+    ]
+    for subscription in subscriptions:
+        Subscription.objects.using(using).filter(pk=subscription.pk).update(
+            wanted=sorted(replaced(subscription.wanted)),
+            initial=_initial(subscription.initial, replaced),
             worker=None,
             lease=F("lease") + 1,
         )
-    return len(found)
+    return len(subscriptions)
 
 
 def _initial(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:

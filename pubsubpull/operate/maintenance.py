@@ -83,14 +83,14 @@ class Pass:
     def _make(self) -> None:
         """Make partitions ahead; where changes got into the default one, make that a partition first."""
         present, size = feed.present(self.using), self.settings.PARTITION_SIZE
-        there = partitions.read(present, self.using)
-        if partitions.overflowed(there):
-            there = self._adopt(there, present.reached + size)
+        existing = partitions.read(present, self.using)
+        if partitions.overflowed(existing):
+            existing = self._adopt(existing, present.reached + size)
         elif not self.dry_run and self.rights.allow(partitions.ADOPTING):
             self._patiently("the default partition", partitions.release_default, self.using)
-        if partitions.overflowed(there):
+        if partitions.overflowed(existing):
             return
-        for low, high in partitions.missing(there, seq=present.reached, size=size):
+        for low, high in partitions.missing(existing, seq=present.reached, size=size):
             name = f"versions {low} to {high - 1}"
             if not self._may(name, partitions.MAKING):
                 return
@@ -98,19 +98,19 @@ class Pass:
                 return
             self.report.made.append(name)
 
-    def _adopt(self, there: list[Partition], below: int) -> list[Partition]:
-        name = f"the default partition, as versions {partitions.end(there)} to {below - 1}"
+    def _adopt(self, existing: list[Partition], below: int) -> list[Partition]:
+        name = f"the default partition, as versions {partitions.end(existing)} to {below - 1}"
         if not self._may(name, partitions.ADOPTING):
-            return there
+            return existing
         logger.warning("pubsubpull: no partition was made ahead for some changes; %s becomes one", name)
         if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
-            there = partitions.read(feed.present(self.using), self.using)
+            existing = partitions.read(feed.present(self.using), self.using)
         elif name in self.report.held_up:
             # A bounded partition takes no ids beyond: if no pass came for long, writes would fail.
             self._patiently("the default partition", partitions.release_default, self.using)
-            return there
+            return existing
         self.report.made.append(name)
-        return there
+        return existing
 
     def _drop(self) -> None:
         present = feed.present(self.using)
@@ -174,31 +174,33 @@ class Pass:
 
     def _tell(self, cut: Cut) -> None:
         """Warn of subscriptions that lose changes with the partitions dropped now."""
-        for one, cursor in retention_warnings.cursors(self.using):
+        for subscription, cursor in retention_warnings.cursors(self.using):
             if feed.lacks(cursor, cut.upto, cut.xid):
-                logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", one, cut)
-                if self.dry_run and one not in self.report.lapsed:
-                    self.report.lapsed.append(one)
+                logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", subscription, cut)
+                if self.dry_run and subscription not in self.report.lapsed:
+                    self.report.lapsed.append(subscription)
 
     def _warn(self) -> None:
         """Warn of subscriptions that would lose changes with the next partitions."""
         present = feed.present(self.using)
-        places = [(one, cursor, lag.reached(one, present)) for one, cursor in retention_warnings.cursors(self.using)]
-        waited = lag.waits([seen for _, _, seen in places], present, self.using)
-        for one, cursor, seen in places:
+        reached = [
+            (each, cursor, lag.reached(each, present)) for each, cursor in retention_warnings.cursors(self.using)
+        ]
+        waited = lag.waits([seen for _, _, seen in reached], present, self.using)
+        for subscription, cursor, seen in reached:
             soon = waited.get(seen, 0.0) > SOON * self.keep
             if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):
-                self.report.lapsing.append(one)
+                self.report.lapsing.append(subscription)
 
     def _mark(self) -> None:
         """Mark the subscriptions that have lost changes, and take them from their workers."""
         present = feed.present(self.using)
-        for one, cursor in retention_warnings.cursors(self.using):
+        for subscription, cursor in retention_warnings.cursors(self.using):
             known = present.last_tick(cursor.history) is not None
             if not known or not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 continue
-            if not self.dry_run and retention_warnings.mark(one, self.using):
-                self.report.lapsed.append(one)
+            if not self.dry_run and retention_warnings.mark(subscription, self.using):
+                self.report.lapsed.append(subscription)
 
     def _may(self, name: str, functions: Sequence[str]) -> bool:
         """Say whether the role may do it; note it where it may not, for the owner."""

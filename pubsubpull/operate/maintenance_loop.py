@@ -53,11 +53,11 @@ class Upkeep:
                 report.owner,
             )
         self._refused = bool(report.left)
-        for one in report.lapsing:
-            if one.pk not in self._warned:
-                self._warned.add(one.pk)
-                await self._database(retention_warnings.warn, one)
-        self._warned &= {one.pk for one in report.lapsing}
+        for subscription in report.lapsing:
+            if subscription.pk not in self._warned:
+                self._warned.add(subscription.pk)
+                await self._database(retention_warnings.warn, subscription)
+        self._warned &= {subscription.pk for subscription in report.lapsing}
 
     def _pass(self) -> maintenance.Report:
         """Do a pass; the connection is not kept until the next."""

@@ -62,17 +62,17 @@ class _Collector:
         return self.core.GaugeMetricFamily(f"pubsubpull_{name}", words, value=value)
 
     def _log(self, present: Present) -> Iterator[Any]:
-        there = partitions.read(present, self.using)
+        partitions_ = partitions.read(present, self.using)
         ((rows,),) = sql.run(self.using, sql.template("queries/maintain/size"))
         yield self.core.CounterMetricFamily(
             "pubsubpull_captured", "Versions given to changes, those of rolled back ones too.", value=present.reached
         )
         yield self._gauge("log_changes", "About how many changes the log holds.", rows)
-        yield self._gauge("log_bytes", "The size of the log with its indexes.", sum(one.bytes for one in there))
-        yield self._gauge("log_partitions", "Partitions, but for the default one.", len(there) - 1)
-        ahead = max(partitions.end(there) - 1 - present.reached, 0)
+        yield self._gauge("log_bytes", "The size of the log with its indexes.", sum(one.bytes for one in partitions_))
+        yield self._gauge("log_partitions", "Partitions, but for the default one.", len(partitions_) - 1)
+        ahead = max(partitions.end(partitions_) - 1 - present.reached, 0)
         yield self._gauge("log_versions_ahead", "Versions that partitions have been made for.", ahead)
-        overflowed = partitions.overflowed(there)
+        overflowed = partitions.overflowed(partitions_)
         yield self._gauge("log_overflowed", "1 while the default partition holds changes.", int(overflowed))
         yield self._gauge("log_dropped_version", "Changes up to this version are gone.", present.dropped)
 

@@ -76,22 +76,22 @@ def span(now: float, *, every: float, step: float, count: int) -> Span:
 def rates(points: Points, over: Span) -> list[float | None]:
     """Return how much a number that only grows grew a second within each step; None where that is not known."""
     known = levels(points, over)
-    found: list[float | None] = []
+    rates_: list[float | None] = []
     for before, after in itertools.pairwise(known):
         # A number that fell was begun anew: nobody knows how much it grew.
         gone = before is None or after is None or after[1] < before[1] or after[0] <= before[0]
-        found.append(None if gone else (after[1] - before[1]) / (after[0] - before[0]))  # type: ignore[index]
-    return found
+        rates_.append(None if gone else (after[1] - before[1]) / (after[0] - before[0]))  # type: ignore[index]
+    return rates_
 
 
 def levels(points: Points, over: Span) -> list[tuple[float, float] | None]:
     """Return at each edge the last point that is no older than a step, with its own time; None where there is none."""
     times = [at for at, _ in points]
-    found: list[tuple[float, float] | None] = []
+    spans: list[tuple[float, float] | None] = []
     for edge in over.edges:
         place = bisect.bisect_right(times, edge) - 1
-        found.append(points[place] if place >= 0 and edge - points[place][0] < over.step else None)
-    return found
+        spans.append(points[place] if place >= 0 and edge - points[place][0] < over.step else None)
+    return spans
 
 
 def chart(
@@ -140,13 +140,13 @@ def ceiling(value: float) -> float:
 def _segments(values: Sequence[float | None], top: float) -> tuple[str, ...]:
     """Return a polyline's points for each run of values that are known."""
     across = WIDTH / max(len(values) - 1, 1)
-    found = []
+    segments = []
     for known, run in itertools.groupby(enumerate(values), key=lambda pair: pair[1] is not None):
         if known:
             points = [f"{place * across:.1f},{HEIGHT * (1 - (value or 0) / top):.1f}" for place, value in run]
             # A single value would be a point without an extent, which is not drawn.
-            found.append(" ".join(points if len(points) > 1 else [_left_of(points[0]), *points]))
-    return tuple(found)
+            segments.append(" ".join(points if len(points) > 1 else [_left_of(points[0]), *points]))
+    return tuple(segments)
 
 
 def _left_of(point: str) -> str:

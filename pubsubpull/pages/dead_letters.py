@@ -34,14 +34,14 @@ class Row:
 
 def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: bool) -> HttpResponse:
     """Show the dead letters of a subscription, oldest first."""
-    one = page_.find(id_)
-    found = Paginator(actions.failures(one), PAGE).get_page(request.GET.get("page"))
+    subscription = page_.find(id_)
+    letters = Paginator(actions.failures(subscription), PAGE).get_page(request.GET.get("page"))
     context = {
-        "title": f"Set aside of {one.consumer}/{one.name}",
+        "title": f"Set aside of {subscription.consumer}/{subscription.name}",
         "opts": Subscription._meta,
-        "one": one,
-        "page": found,
-        "rows": [_row(failure) for failure in found],
+        "one": subscription,
+        "page": letters,
+        "rows": [_row(failure) for failure in letters],
         "may_change": may_change,
     }
     return page_.answer(request, site, "failures", context)
@@ -49,29 +49,29 @@ def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: b
 
 def retry(request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int) -> tuple[Subscription, HttpResponse]:
     """Have a change sent again by the worker that holds the subscription."""
-    one = page_.find(id_)
-    if not actions.failures(one, failure).update(wanted=True):
+    subscription = page_.find(id_)
+    if not actions.failures(subscription, failure).update(wanted=True):
         raise Http404
     messages.success(request, f"Change {failure} is sent again, as soon as a worker holds the subscription.")
-    return one, _back(site, one)
+    return subscription, _back(site, subscription)
 
 
 def drop(
     request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int
 ) -> tuple[Subscription | None, HttpResponse]:
     """Ask whether a change is to be forgotten; with POST forget it, and return its subscription."""
-    one = page_.find(id_)
-    there = actions.failures(one, failure).first()
-    if there is None:
+    subscription = page_.find(id_)
+    letter = actions.failures(subscription, failure).first()
+    if letter is None:
         raise Http404
     if request.method == "POST":
-        there.delete()
+        letter.delete()
         messages.success(request, f"Change {failure} is dropped: its receiver never gets it.")
-        return one, _back(site, one)
+        return subscription, _back(site, subscription)
     context: dict[str, Any] = {
-        "title": f"Drop a change of {one.consumer}/{one.name}",
+        "title": f"Drop a change of {subscription.consumer}/{subscription.name}",
         "opts": Subscription._meta,
-        "row": _row(there),
+        "row": _row(letter),
     }
     return None, page_.answer(request, site, "drop", context)
 

@@ -31,13 +31,13 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     if match is None or "admin" not in match.app_names:
         return None
     restores = request.path_info.endswith(f"/history/{RESTORE}")
-    found = _above(request) if restores else match
-    admin = None if found is None else _admin(found)
-    if found is None or admin is None or type(admin).history_view is not ModelAdmin.history_view:
+    above = _above(request) if restores else match
+    admin = None if above is None else _admin(above)
+    if above is None or admin is None or type(admin).history_view is not ModelAdmin.history_view:
         return None
     if registry.get(history.label(admin.model)) is None:
         return None
-    key = unquote(found.kwargs["object_id"])
+    key = unquote(above.kwargs["object_id"])
 
     def view(request: HttpRequest) -> Any:
         return (restoring.object_restore if restores else views.object_history)(request, admin, key)

@@ -55,78 +55,78 @@ class RewindForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Require the field that the chosen position needs."""
-        given = super().clean() or {}
-        place = given.get("place")
-        if place in {"moment", "cursor"} and not given.get(place) and place not in self.errors:
+        cleaned = super().clean() or {}
+        place = cleaned.get("place")
+        if place in {"moment", "cursor"} and not cleaned.get(place) and place not in self.errors:
             self.add_error(place, f"Say which {place}.")
-        return given
+        return cleaned
 
     @property
     def to(self) -> str | dt.datetime:
         """The argument of `actions.rewind`."""
         place = self.cleaned_data["place"]
-        found: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
-        naive = isinstance(found, dt.datetime) and timezone.is_naive(found)
-        return timezone.make_aware(found) if naive else found  # type: ignore[arg-type]
+        position: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
+        naive = isinstance(position, dt.datetime) and timezone.is_naive(position)
+        return timezone.make_aware(position) if naive else position  # type: ignore[arg-type]
 
 
 def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResponse:
     """Show the state of subscriptions, tables and workers."""
-    given = request.GET
-    number = given.get("page", "")
+    query = request.GET
+    number = query.get("page", "")
     asked = state.Asked(
-        state=given.get("state", "") if given.get("state") in Subscription.State.values else "",
-        text=given.get("q", "").strip(),
+        state=query.get("state", "") if query.get("state") in Subscription.State.values else "",
+        text=query.get("q", "").strip(),
         page=max(int(number), 1) if number.isascii() and number.isdigit() and len(number) < 6 else 1,
     )
-    found = state.read(conf.get(), asked, now=clock.moment(conf.get().DATABASE))
+    current = state.read(conf.get(), asked, now=clock.moment(conf.get().DATABASE))
     context = {
         "title": "Subscriptions and tables",
         "opts": Subscription._meta,
-        "state": found,
+        "state": current,
         "may_change": may_change,
         "refresh": REFRESH,
         "query": request.GET.urlencode(),
-        "earlier": _query(request, found.asked.page - 1) if found.asked.page > 1 else None,
-        "later": _query(request, found.asked.page + 1) if found.asked.page < found.pages else None,
+        "earlier": _query(request, current.asked.page - 1) if current.asked.page > 1 else None,
+        "later": _query(request, current.asked.page + 1) if current.asked.page < current.pages else None,
     }
     return answer(request, site, "operators", context)
 
 
 def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> tuple[Subscription | None, HttpResponse]:
     """Do the action of a button; return the subscription (None if it failed) and the address to go to."""
-    one = find(id_)
+    subscription = find(id_)
     try:
-        changed = ACTIONS[action](one)
+        changed = ACTIONS[action](subscription)
     except exceptions.SubscriptionError as error:
-        messages.error(request, f"Subscription {one.consumer}/{one.name}: {error.reason}")
+        messages.error(request, f"Subscription {subscription.consumer}/{subscription.name}: {error.reason}")
         return None, _back(request, site)
-    messages.success(request, f"Subscription {one.consumer}/{one.name} is {changed.state}.")
-    return one, _back(request, site)
+    messages.success(request, f"Subscription {subscription.consumer}/{subscription.name} is {changed.state}.")
+    return subscription, _back(request, site)
 
 
 def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subscription | None, HttpResponse]:
     """Ask where a subscription is to go on from; with POST have it do so, and return it."""
-    one, using = find(id_), conf.get().DATABASE
+    subscription, using = find(id_), conf.get().DATABASE
     form = RewindForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            actions.rewind(one, form.to)
+            actions.rewind(subscription, form.to)
         except exceptions.SubscriptionError as error:
             form.add_error("cursor", error.reason)
         except exceptions.CursorExpired as error:
             form.add_error("cursor", str(error))
         else:
-            messages.success(request, f"Subscription {one.consumer}/{one.name} goes on from there.")
-            return one, _back(request, site)
+            messages.success(request, f"Subscription {subscription.consumer}/{subscription.name} goes on from there.")
+            return subscription, _back(request, site)
     present = feed.present(using)
     oldest = partitions.oldest(present, using)
     context = {
-        "title": f"Rewind {one.consumer}/{one.name}",
+        "title": f"Rewind {subscription.consumer}/{subscription.name}",
         "opts": Subscription._meta,
-        "one": one,
+        "one": subscription,
         "form": form,
-        "lag": lag.of([one], present, using)[0],
+        "lag": lag.of([subscription], present, using)[0],
         "oldest": None if oldest is None else times.moment(oldest),
         "zone": timezone.get_current_timezone_name(),
         "query": request.GET.urlencode(),
@@ -136,10 +136,10 @@ def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subsc
 
 def find(id_: uuid.UUID) -> Subscription:
     """Return a subscription. Raises `Http404`."""
-    there = Subscription.objects.using(conf.get().DATABASE).select_related("consumer").filter(pk=id_).first()
-    if there is None:
+    subscription = Subscription.objects.using(conf.get().DATABASE).select_related("consumer").filter(pk=id_).first()
+    if subscription is None:
         raise Http404
-    return there
+    return subscription
 
 
 def _back(request: HttpRequest, site: AdminSite) -> HttpResponse:

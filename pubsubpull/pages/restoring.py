@@ -37,15 +37,15 @@ def latest(label: str, key: str, using: str) -> int | None:
 def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponse:
     """Show the differences that restoring a version would make; with POST, restore it."""
     using, label = using_now(), history.label(admin.model)
-    found, key = sight.object_of(request, admin, key, using=using)
-    if not may_restore(request, admin, found):
+    instance, key = sight.object_of(request, admin, key, using=using)
+    if not may_restore(request, admin, instance):
         raise PermissionDenied
     given = request.POST if request.method == "POST" else request.GET
     version, seen = number(given.get("version")), number(given.get("latest")) or latest(label, key, using)
-    if found is None and not seen:
+    if instance is None and not seen:
         raise Http404
     touched = touched_fields(admin.model)
-    keep = kept_fields(request, admin, found)
+    keep = kept_fields(request, admin, instance)
     ways: dict[str, Any] = {"keep": [field.column for field in keep], "using": using}
     changes: dict[str, tuple[Any, Any]] = {}
     form, error = None, None
@@ -71,9 +71,9 @@ def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     )
     effort = texts.Effort()
     context = {
-        "title": f"Restore version {version} of {found or key}",
+        "title": f"Restore version {version} of {instance or key}",
         "opts": admin.opts,
-        "object": found,
+        "object": instance,
         "changes": [values.difference(label, column, pair, names, effort) for column, pair in changes.items()],
         "error": error,
         "form": form,
@@ -108,10 +108,10 @@ def unknown_form(fields: Iterable[models.Field[Any, Any]], data: Any) -> forms.F
     form = forms.Form(data, prefix="unknown")
     for field in fields:
         is_file = isinstance(field, models.FileField)
-        made = forms.CharField(required=not field.blank) if is_file else field.formfield()
-        if made is not None:
-            made.initial = field.get_default() if made.initial is None else made.initial
-            form.fields[field.name] = made
+        form_field = forms.CharField(required=not field.blank) if is_file else field.formfield()
+        if form_field is not None:
+            form_field.initial = field.get_default() if form_field.initial is None else form_field.initial
+            form.fields[field.name] = form_field
     return form
 
 

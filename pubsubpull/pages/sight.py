@@ -67,16 +67,16 @@ def object_of(request: HttpRequest, admin: ModelAdmin[Any], key: str, *, using: 
     if "\0" in key:
         raise Http404
     try:
-        found = admin.get_object(request, key)
+        instance = admin.get_object(request, key)
     except DataError as error:
         raise Http404 from error
-    if not admin.has_view_permission(request, found):
+    if not admin.has_view_permission(request, instance):
         raise PermissionDenied
-    if found is None and (_exists(admin, key) or not sees_all(request, admin.admin_site, admin.model)):
+    if instance is None and (_exists(admin, key) or not sees_all(request, admin.admin_site, admin.model)):
         raise Http404
     try:
-        target = (admin.model, key) if found is None else (found,)
-        return found, history.identify(*target, using=using)[1]
+        target = (admin.model, key) if instance is None else (instance,)
+        return instance, history.identify(*target, using=using)[1]
     except exceptions.HistoryError as error:
         raise Http404 from error
 

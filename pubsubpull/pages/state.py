@@ -99,10 +99,10 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
     using = settings.DATABASE
     present = feed.present(using)
     every = _places(present, using)
-    found = sorted(filter(lambda one: _fits(one, asked), every), key=_worst)
-    pages = max(-(-len(found) // PAGE), 1)
+    fitting = sorted(filter(lambda one: _fits(one, asked), every), key=_worst)
+    pages = max(-(-len(fitting) // PAGE), 1)
     asked = dataclasses.replace(asked, page=min(asked.page, pages))
-    page = found[(asked.page - 1) * PAGE : asked.page * PAGE]
+    page = fitting[(asked.page - 1) * PAGE : asked.page * PAGE]
     late = sorted(
         (one for one in every if one.state != Subscription.State.UNSUBSCRIBED), key=operator.attrgetter("seen")
     )
@@ -111,7 +111,7 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
     return State(
         now=now,
         counts=_counts(every),
-        total=len(found),
+        total=len(fitting),
         pages=pages,
         asked=asked,
         rows=_rows(page, waited, present, since, using),
@@ -125,24 +125,24 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
 
 def actions(state: str) -> tuple[str, ...]:
     """Return the actions for a subscription in a state, except `rewind`, which every state allows."""
-    found = []
+    allowed = []
     if state in {Subscription.State.FAILING, Subscription.State.UNVERIFIED}:
-        found.append("retry")
+        allowed.append("retry")
     if state in SERVED:
-        found.append("pause")
+        allowed.append("pause")
     if state == Subscription.State.PAUSED:
-        found.append("resume")
+        allowed.append("resume")
     if state in operate_actions.ENDED:
-        found.append("enable")
-    return tuple(found)
+        allowed.append("enable")
+    return tuple(allowed)
 
 
 def _places(present: Present, using: str) -> list[Place]:
-    there = Subscription.objects.using(using).order_by()
+    stored = Subscription.objects.using(using).order_by()
     columns = ("pk", "consumer__name", "name", "state", "cursor")
     return [
         Place(id=id_, name=f"{consumer}/{name}", state=state, seen=lag.reached_by(cursor, present))
-        for id_, consumer, name, state, cursor in there.values_list(*columns)
+        for id_, consumer, name, state, cursor in stored.values_list(*columns)
     ]
 
 
@@ -182,11 +182,11 @@ def _rows(page: list[Place], waited: dict[int, float], present: Present, since: 
 
 def _bars(late: list[Place], waited: dict[int, float]) -> list[Bar]:
     """Return a bar for each subscription that is behind, as a part of the one furthest behind."""
-    behind = sorted(((waited.get(one.seen, 0.0), one) for one in late), key=lambda pair: -pair[0])
+    behind = sorted(((waited.get(place.seen, 0.0), place) for place in late), key=lambda pair: -pair[0])
     most = behind[0][0] if behind else 0.0
     return [
-        Bar(name=one.name, state=one.state, lag=charts.duration(lag), width=f"{max(100 * lag / most, 0.5):.1f}")
-        for lag, one in behind
+        Bar(name=place.name, state=place.state, lag=charts.duration(lag), width=f"{max(100 * lag / most, 0.5):.1f}")
+        for lag, place in behind
         if lag > 0
     ]
 

@@ -51,9 +51,9 @@ def read(since: Since, using: str) -> list[Table]:
     plan = triggers.plan(using)
     if plan is None:
         return []
-    found = _there(plan, since, using)
-    found += [_lost(label) for label in plan.without_table]
-    return sorted(found, key=lambda one: (not one.wrong, one.label))
+    tables = _there(plan, since, using)
+    tables += [_lost(label) for label in plan.without_table]
+    return sorted(tables, key=lambda one: (not one.wrong, one.label))
 
 
 def _there(plan: Plan, since: Since, using: str) -> list[Table]:

@@ -75,7 +75,7 @@ def _path(before: list[str], after: list[str], effort: Effort) -> list[tuple[str
 
 def _back(before: list[str], after: list[str], trails: list[dict[int, int]]) -> list[tuple[str, str]]:
     """Return the words along the path that led to the end, from the beginning on."""
-    x, y, made = len(before), len(after), list[tuple[str, str]]()
+    x, y, steps = len(before), len(after), list[tuple[str, str]]()
     for edits, furthest in reversed(list(enumerate(trails))):
         diagonal = x - y
         down = diagonal == -edits or (
@@ -85,20 +85,20 @@ def _back(before: list[str], after: list[str], trails: list[dict[int, int]]) -> 
         from_y = 0 if not edits else from_x - (diagonal + 1 if down else diagonal - 1)
         while x > from_x and y > from_y:
             x, y = x - 1, y - 1
-            made.append(("same", before[x]))
+            steps.append(("same", before[x]))
         if edits:
-            made.append(("new", after[from_y]) if down else ("gone", before[from_x]))
+            steps.append(("new", after[from_y]) if down else ("gone", before[from_x]))
             x, y = from_x, from_y
-    return made[::-1]
+    return steps[::-1]
 
 
 def _joined(words: list[tuple[str, str]]) -> tuple[Piece, ...]:
     """Return words as pieces: between two that stayed, all that went and then all that came."""
-    made: list[Piece] = []
+    joined: list[Piece] = []
     texts = {"same": "", "gone": "", "new": ""}
 
     def end(*kinds: str) -> None:
-        made.extend(Piece(kind=kind, text=texts[kind]) for kind in kinds if texts[kind])
+        joined.extend(Piece(kind=kind, text=texts[kind]) for kind in kinds if texts[kind])
         texts.update(dict.fromkeys(kinds, ""))
 
     for kind, word in words:
@@ -108,4 +108,4 @@ def _joined(words: list[tuple[str, str]]) -> tuple[Piece, ...]:
             end("same")
         texts[kind] += word
     end("same", "gone", "new")
-    return tuple(made)
+    return tuple(joined)

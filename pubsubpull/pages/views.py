@@ -29,21 +29,21 @@ PAGE = 50
 def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponseBase:
     """Show the timeline of one object, which may be gone."""
     label, using = history.label(admin.model), using_now()
-    found, key = sight.object_of(request, admin, key, using=using)
+    instance, key = sight.object_of(request, admin, key, using=using)
     asked, errors = _asked(request.GET)
     if (kind := _export(request, errors)) is not None:
         changes = export.entries(label, key, **asked, using=using)
         return export.response(request, changes, kind=kind, name=f"{label}-{key}", mark=True)
     page = history.history(label, key, **asked, limit=PAGE, using=using)
-    if found is None and not page.entries and not request.GET:
+    if instance is None and not page.entries and not request.GET:
         raise Http404
     context = {
-        "title": f"History of {found or f'{admin.opts.verbose_name} {key} (deleted)'}",
+        "title": f"History of {instance or f'{admin.opts.verbose_name} {key} (deleted)'}",
         "opts": admin.opts,
-        "object": found,
+        "object": instance,
         "columns": _columns(label, page),
-        "may_restore": restoring.may_restore(request, admin, found),
-        "current": restoring.latest(label, key, using) if found else None,
+        "may_restore": restoring.may_restore(request, admin, instance),
+        "current": restoring.latest(label, key, using) if instance else None,
         "with_key": False,
     }
     return answer(
@@ -114,14 +114,14 @@ def _export(request: HttpRequest, errors: list[str]) -> str | None:
 
 def _moment(text: str) -> dt.datetime | None:
     try:
-        found = dateparse.parse_datetime(text)
-        day = None if found else dateparse.parse_date(text)
+        moment = dateparse.parse_datetime(text)
+        day = None if moment else dateparse.parse_date(text)
     except ValueError:
         return None
-    found = found or (dt.datetime.combine(day, dt.time()) if day else None)
-    found = timezone.make_aware(found) if found and timezone.is_naive(found) else found
+    moment = moment or (dt.datetime.combine(day, dt.time()) if day else None)
+    moment = timezone.make_aware(moment) if moment and timezone.is_naive(moment) else moment
     try:
-        return found and found.astimezone(dt.UTC)
+        return moment and moment.astimezone(dt.UTC)
     except OverflowError:
         return None
 
@@ -129,9 +129,9 @@ def _moment(text: str) -> dt.datetime | None:
 def _timeline(request: HttpRequest, site: AdminSite, page: history.History, errors: list[str]) -> dict[str, Any]:
     pairs = [(entry.model, entry.changed) for entry in page]
     names = values.names_of(pairs, using=using_now(), rows=lambda model: sight.rows(request, site, model))
-    given = request.GET.dict()
-    older = urlencode({**given, "before": page.next}) if page.next else None
-    chosen = {name: value for name, value in given.items() if name != "before"}
+    query = request.GET.dict()
+    older = urlencode({**query, "before": page.next}) if page.next else None
+    chosen = {name: value for name, value in query.items() if name != "before"}
     files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.TYPES]
     effort = texts.Effort()
     rows = [{"entry": e, "url": _history_url(site, e), **values.shown(e, names, effort)} for e in page]

@@ -42,14 +42,14 @@ def page(
     quiet = after  # the latest of this call's cursors that is of a moment at which nobody wrote
     while True:
         start = quiet if seen else after
-        found = feed.page(start, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
+        got = feed.page(start, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
         waited = clock() - began
         left = wait - waited
-        if found.count or (left <= 0 and not (passing and found.more and waited < PASSING)):
-            return found
-        after, now, seen = found.cursor, None, None
+        if got.count or (left <= 0 and not (passing and got.more and waited < PASSING)):
+            return got
+        after, now, seen = got.cursor, None, None
         quiet = after if after.settled else quiet
-        if not found.more:
+        if not got.more:
             pause = min(max(FIRST, waited * SHARE), LONGEST, left)
             sleep(pause)
             look = functools.partial(

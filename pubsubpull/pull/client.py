@@ -123,15 +123,15 @@ class Client:
         `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
         without the row before.
         """
-        given = {
+        params = {
             "models": None if models is None else ",".join(client_checks.labels(models)),
             "after": after,
             "limit": limit,
         }
         more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})
-        found = self.get("changes/", params=given | more, timeout=self.timeout + wait)
-        items = tuple(Change(**item) for item in found["items"])
-        return Page(items=items, cursor=found["cursor"], more=found["more"])
+        page = self.get("changes/", params=params | more, timeout=self.timeout + wait)
+        items = tuple(Change(**item) for item in page["items"])
+        return Page(items=items, cursor=page["cursor"], more=page["more"])
 
     def follow(
         self,
@@ -180,12 +180,12 @@ class Client:
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """Return this consumer's subscriptions and how they fare."""
-        found: list[dict[str, Any]] = []
+        subscriptions: list[dict[str, Any]] = []
         url: str | None = "subscriptions/"
         while url is not None:
             page = self.get(url)
-            found, url = found + page["items"], page["next"]
-        return found
+            subscriptions, url = subscriptions + page["items"], page["next"]
+        return subscriptions
 
     def subscription(self, name: str) -> dict[str, Any]:
         """Return one subscription and how it fares."""

@@ -118,11 +118,11 @@ def _use_pools(manager: Any) -> Any:
 
 def session(token: str) -> requests.Session:
     """Return a session that sends the token and follows no `.netrc`."""
-    made = requests.Session()
-    made.auth = Bearer(token)
+    session_ = requests.Session()
+    session_.auth = Bearer(token)
     for scheme in ("http://", "https://"):
-        made.mount(scheme, _Adapter(max_retries=0))
-    return made
+        session_.mount(scheme, _Adapter(max_retries=0))
+    return session_
 
 
 def call(  # noqa: PLR0917  as requests has them

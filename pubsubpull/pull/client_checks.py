@@ -26,10 +26,10 @@ def base(url: str) -> str:
 
 def sendable(token: str) -> str:
     """Return a token as it is sent: of a file, without the end of its line."""
-    found = token.strip() if isinstance(token, str) else ""
-    if not found or not found.isascii() or not found.isprintable():
+    bare = token.strip() if isinstance(token, str) else ""
+    if not bare or not bare.isascii() or not bare.isprintable():
         raise exceptions.ServiceError("token: must be the text that the service gave; it is one line.")
-    return found
+    return bare
 
 
 def labels(models: Iterable[str] | str) -> list[str]:

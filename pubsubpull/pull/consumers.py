@@ -83,15 +83,15 @@ def change(consumer: Consumer, *, grant: Iterable[str] = (), revoke: Iterable[st
     using = conf.get().DATABASE
     granted, revoked = checked(grant), {label.strip().lower() for label in revoke} - {""}
     with transaction.atomic(using):
-        there = consumers().select_for_update().get(pk=consumer.pk)
-        if missing := sorted(revoked - {*there.granted}):
-            had = ", ".join(there.granted) or "no model"
-            raise exceptions.PublicationError(f"{', '.join(missing)} is not granted to {there.name}, but {had}.")
-        there.granted = sorted(({*there.granted} - revoked) | {*granted})
+        stored = consumers().select_for_update().get(pk=consumer.pk)
+        if missing := sorted(revoked - {*stored.granted}):
+            had = ", ".join(stored.granted) or "no model"
+            raise exceptions.PublicationError(f"{', '.join(missing)} is not granted to {stored.name}, but {had}.")
+        stored.granted = sorted(({*stored.granted} - revoked) | {*granted})
         for right, may in rights.items():
-            setattr(there, f"may_{right}", may)
-        there.save(update_fields=["granted", *(f"may_{right}" for right in rights)])
-    return there
+            setattr(stored, f"may_{right}", may)
+        stored.save(update_fields=["granted", *(f"may_{right}" for right in rights)])
+    return stored
 
 
 def checked(models: Iterable[str]) -> list[str]:

@@ -114,10 +114,10 @@ def _part(publication: Publication, file: BinaryIO) -> _Part:
 def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
     """Give the text of each whole member, and where it ends."""
     file.seek(0)
-    reader, place, made, rest = zlib.decompressobj(31), 0, bytearray(), b""
+    reader, place, done, rest = zlib.decompressobj(31), 0, bytearray(), b""
     while data := rest or file.read(1 << 16):
         try:
-            made += reader.decompress(data)
+            done += reader.decompress(data)
         except zlib.error as error:
             if place:
                 return  # the bytes behind the last whole member are written anew
@@ -125,8 +125,8 @@ def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
         rest = reader.unused_data
         place += len(data) - len(rest)
         if reader.eof:
-            yield place, made.decode()
-            reader, made = zlib.decompressobj(31), bytearray()
+            yield place, done.decode()
+            reader, done = zlib.decompressobj(31), bytearray()
 
 
 def head(line: str, *, model: str | None = None) -> dict[str, Any]:

@@ -181,7 +181,7 @@ async def _in_thread(view: Callable[..., HttpResponse], *args: Any, **kwargs: An
 async def _without_thread() -> None:
     """End the thread that Django keeps for a request where a middleware is not of asyncio's kind."""
     context = SyncToAsync.thread_sensitive_context.get(None)
-    there: Any = SyncToAsync.context_to_thread_executor
-    if context is not None and context in there:
+    executor: Any = SyncToAsync.context_to_thread_executor
+    if context is not None and context in executor:
         await sync_to_async(connections.close_all, thread_sensitive=True)()
-        there.pop(context).shutdown(wait=False)
+        executor.pop(context).shutdown(wait=False)

@@ -29,18 +29,18 @@ def short_sync_worker(limit: float) -> int | None:
 
 def _environment() -> dict[str, Any]:
     """Return the settings in GUNICORN_CMD_ARGS."""
-    given = os.environ.get("GUNICORN_CMD_ARGS", "")
-    if not given:
+    options = os.environ.get("GUNICORN_CMD_ARGS", "")
+    if not options:
         return {}
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("-k", "--worker-class", dest="worker_class")
     parser.add_argument("--threads", type=int)
     parser.add_argument("-t", "--timeout", type=int)
     try:
-        found, _ = parser.parse_known_args(shlex.split(given))
+        parsed, _ = parser.parse_known_args(shlex.split(options))
     except (argparse.ArgumentError, ValueError):
         return {}
-    return {"gunicorn": True} | {name: value for name, value in vars(found).items() if value is not None}
+    return {"gunicorn": True} | {name: value for name, value in vars(parsed).items() if value is not None}
 
 
 def _file() -> dict[str, Any]:
@@ -49,8 +49,8 @@ def _file() -> dict[str, Any]:
         tree = ast.parse(pathlib.Path(FILE).read_text("utf-8"))
     except (OSError, SyntaxError, ValueError):
         return {}
-    found: dict[str, Any] = {"gunicorn": True}
+    values: dict[str, Any] = {"gunicorn": True}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            found |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
-    return found
+            values |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
+    return values

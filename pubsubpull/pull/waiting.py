@@ -136,16 +136,16 @@ class Watcher:
     def _turn(self, waiting: list[Waiter]) -> None:
         """Look once; wake each call that has a result, or that is due."""
         try:
-            found = self._read(waiting)
-            if found or time.monotonic() - self._asked > ASK:
+            answers = self._read(waiting)
+            if answers or time.monotonic() - self._asked > ASK:
                 self._asked = time.monotonic()
-                found |= self._refused(waiting)
+                answers |= self._refused(waiting)
         except Exception as error:  # noqa: BLE001  each call tells its own caller
             connections[self.using].close()
-            found = dict.fromkeys(waiting, error)
+            answers = dict.fromkeys(waiting, error)
         now = time.monotonic()
         for waiter in waiting:
-            result = found.get(waiter)
+            result = answers.get(waiter)
             if result is None and waiter.due <= now:
                 result = feed.Page(items=b"", count=0, cursor=waiter.question.after, more=False)
             if result is not None:
@@ -158,7 +158,7 @@ class Watcher:
         asked: dict[Question, list[Waiter]] = {}
         for waiter in waiting:
             asked.setdefault(waiter.question, []).append(waiter)
-        found: dict[Waiter, Page | Exception] = {}
+        answers: dict[Waiter, Page | Exception] = {}
         now: Present | None = None
         for question, those in asked.items():
             seen: Found | None = None
@@ -166,11 +166,11 @@ class Watcher:
                 now, seen = self._look(question)
             result = self._page(question, now, seen)
             if isinstance(result, Exception) or result.count:
-                found |= dict.fromkeys(those, result)
+                answers |= dict.fromkeys(those, result)
                 continue
             for waiter in those:
                 waiter.question = dataclasses.replace(question, after=result.cursor)
-        return found
+        return answers
 
     def _look(self, question: Question) -> tuple[Present, Found | None]:
         return feed.look(
@@ -199,10 +199,10 @@ class Watcher:
 
     def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
         """Check each call's token and grants again; return the errors of refused calls, as a new call gets them."""
-        there = sql.run_bound(
+        grants = sql.run_bound(
             self.using, sql.template("queries/consumers/granted"), ids=sorted({one.consumer for one in waiting})
         )
-        may = {(pk, token_hash): json.loads(granted) for pk, token_hash, granted in there}
+        may = {(pk, token_hash): json.loads(granted) for pk, token_hash, granted in grants}
         refused: dict[Waiter, Page | Exception] = {}
         for waiter in waiting:
             granted = may.get((waiter.consumer, waiter.token_hash))

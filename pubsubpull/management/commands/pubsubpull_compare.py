@@ -59,11 +59,11 @@ class Command(RefusingCommand):
         if not result.differences and not result.unsettled:
             self.stdout.write(self.style.SUCCESS(f"{replica.name}: {count}equal to {replica.source}{_but(result)}."))
             return True
-        kinds = [one.kind for one in result.differences]
+        kinds = [difference.kind for difference in result.differences]
         told = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in ("missing", "extra", "different"))
         self.stdout.write(f"{replica.name}: {count}{told}{', repaired' if result.repaired else ''}{_but(result)}.")
-        for one in result.differences[:show]:
-            self.stdout.write(f"  {one.kind:9}  {one.key}")
+        for difference in result.differences[:show]:
+            self.stdout.write(f"  {difference.kind:9}  {difference.key}")
         if len(result.differences) > show:
             self.stdout.write(f"  … and {len(result.differences) - show:,} more")
         if aside := parked.of(replica.name, conf.get().DATABASE).count():

@@ -63,7 +63,9 @@ class Command(RefusingCommand):
         if not (models.strip(" ,") or monitor):
             raise CommandError("--models: name one at least, as shop.order, or * for all that is published.")
         try:
-            made = consumers.add(name, models.split(","), may_audit=audit, may_subscribe=subscribe, may_monitor=monitor)
+            consumer = consumers.add(
+                name, models.split(","), may_audit=audit, may_subscribe=subscribe, may_monitor=monitor
+            )
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error
         except IntegrityError as error:
@@ -71,7 +73,7 @@ class Command(RefusingCommand):
                 f"There is a consumer {name} already. `grant` and `revoke` change what it may do, "
                 "`rotate` gives it a new token."
             ) from error
-        self.stdout.write(made[1])
+        self.stdout.write(consumer[1])
 
     def show(self, **_: Any) -> None:
         """List the consumers."""

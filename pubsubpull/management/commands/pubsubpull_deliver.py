@@ -28,9 +28,9 @@ class Command(RefusingCommand):
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
         settings = conf.get()
         command_errors.require_log(settings.DATABASE)
-        one = worker.Worker(settings=settings, name=name)
+        running = worker.Worker(settings=settings, name=name)
         if not once:
-            self.stdout.write(f"{one.name} delivers, until SIGTERM or Ctrl-C.")
+            self.stdout.write(f"{running.name} delivers, until SIGTERM or Ctrl-C.")
             self.stdout.flush()
-        delivered = worker.run(one, once=once)
+        delivered = worker.run(running, once=once)
         self.stdout.write(self.style.SUCCESS(f"{delivered} changes delivered."))

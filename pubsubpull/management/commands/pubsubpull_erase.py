@@ -46,29 +46,29 @@ class Command(RefusingCommand):
     def handle(self, *, model: str, keys: list[str], reason: str, by: str, resend: bool, yes: bool, **_: Any) -> None:
         using, publication = conf.get().DATABASE, erasure.publication(model.lower())
         label = publication.label
-        found = {key: erasure.find(using, publication, key) for key in keys}
-        for key, one in found.items():
-            if not (one.changes or one.left):
+        traces = {key: erasure.find(using, publication, key) for key in keys}
+        for key, trace in traces.items():
+            if not (trace.changes or trace.left):
                 raise CommandError(f"The log has no changes of {label} {key}.")
         if not yes:
-            for key, one in found.items():
-                self.stdout.write(f"{one.changes - one.erased} changes of {label} {key} would be erased.")
-                self._tell(publication, one, given=keys)
+            for key, trace in traces.items():
+                self.stdout.write(f"{trace.changes - trace.erased} changes of {label} {key} would be erased.")
+                self._tell(publication, trace, given=keys)
             self.stdout.write("Do it with --yes.")
             return
-        for key, one in found.items():
-            if one.is_there and not resend:
+        for key, trace in traces.items():
+            if trace.is_there and not resend:
                 raise CommandError(
                     f"{label} {key} is still in its table. Nothing was erased. Delete it first; or take out of it what "
                     "must go, and erase with --resend, which tells readers that were behind how it is now."
                 )
         with transaction.atomic(using):
             erased = {
-                key: self._erase(using, publication, key, one, by=by, reason=reason) for key, one in found.items()
+                key: self._erase(using, publication, key, trace, by=by, reason=reason) for key, trace in traces.items()
             }
         for key, number in erased.items():
             self.stdout.write(self.style.SUCCESS(f"{number} changes of {label} {key} are erased."))
-            self._tell(publication, found[key], given=keys)
+            self._tell(publication, traces[key], given=keys)
 
     def _erase(self, using: str, of: Publication, key: str, found: Found, *, by: str, reason: str) -> int:
         erased = erasure.erase(using, of.label, key, by=by, reason=reason)

@@ -66,17 +66,17 @@ class Command(RefusingCommand):
 
     def _import(self, one: Import, *, dry_run: bool) -> None:
         label = one.publication.label
-        found = one.look() if dry_run else one.begin()
+        imported = one.look() if dry_run else one.begin()
         self.stdout.write(
-            f"{label}: {found.new:,} changes {'would be' if dry_run else 'are to be'} imported{_span(found)}."
+            f"{label}: {imported.new:,} changes {'would be' if dry_run else 'are to be'} imported{_span(imported)}."
         )
         for name, words in LEFT_OUT.items():
-            if number := getattr(found, name):
+            if number := getattr(imported, name):
                 self.stdout.write(f"  {number:,} {words}")
         for note in one.source.notes:
             self.stdout.write(f"  {note}")
         if not dry_run:
-            self._run(one, found)
+            self._run(one, imported)
 
     def _run(self, one: Import, found: Found) -> None:
         written = 0

@@ -34,8 +34,8 @@ class Command(RefusingCommand):
         try:
             with contextlib.ExitStack() as stack:
                 source = sys.stdin.buffer if file == "-" else stack.enter_context(pathlib.Path(file).open("rb"))
-                found = load.load(source, service=service, again=again, using=conf.get().DATABASE)
+                loaded = load.load(source, service=service, again=again, using=conf.get().DATABASE)
         except OSError as error:
             raise CommandError(str(error)) from error
-        names = ", ".join(found.replicas)
-        self.stdout.write(self.style.SUCCESS(f"{found.rows:,} rows of {found.model} are in {names}."))
+        names = ", ".join(loaded.replicas)
+        self.stdout.write(self.style.SUCCESS(f"{loaded.rows:,} rows of {loaded.model} are in {names}."))

@@ -36,12 +36,12 @@ class Command(RefusingCommand):
             self.stdout.write(f"{would}dropped: {name}")
         if report.trimmed or report.requests:
             self.stdout.write(f"deleted: {report.trimmed} changes, {report.requests} requests")
-        for one in report.lapsing:
-            self.stderr.write(f"lapsing: {one} has not had changes that are dropped soon")
+        for subscription in report.lapsing:
+            self.stderr.write(f"lapsing: {subscription} has not had changes that are dropped soon")
             if not dry_run:
-                retention_warnings.warn(one)
-        for one in report.lapsed:
-            self.stderr.write(f"{would}lapsed: {one} has not had changes that are dropped")
+                retention_warnings.warn(subscription)
+        for subscription in report.lapsed:
+            self.stderr.write(f"{would}lapsed: {subscription} has not had changes that are dropped")
         if report.left:
             raise CommandError(
                 f"This role may not do what is due: {'; '.join(report.left)}. The log is protected from it: run this "

@@ -64,10 +64,10 @@ class Command(RefusingCommand):
     def _show(self, role: str, using: str) -> None:
         """Print the rights of a role on each table; partitions with the same owner and rights share a line."""
         lines: dict[tuple[str, str, str], int] = {}
-        for one in protection.tables(role, using=using):
-            may = ", ".join(one.rights) or "nothing"
-            name = "its partitions" if one.partition else one.name
-            line = (name, one.owner, f"everything, as {one.owner}" if one.owns else may)
+        for table in protection.tables(role, using=using):
+            may = ", ".join(table.rights) or "nothing"
+            name = "its partitions" if table.partition else table.name
+            line = (name, table.owner, f"everything, as {table.owner}" if table.owns else may)
             lines[line] = lines.get(line, 0) + 1
         self.stdout.write(f"{'table':24} {'owner':24} what {role} may do")
         for (name, owner, may), count in lines.items():

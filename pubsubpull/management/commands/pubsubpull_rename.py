@@ -36,10 +36,10 @@ class Command(RefusingCommand):
             return
         if new is None:
             raise CommandError("Name the label that the model is published under now, too.")
-        found = labels.carry_over(old.lower(), new.lower(), using=using, dry_run=not yes)
+        carried = labels.carry_over(old.lower(), new.lower(), using=using, dry_run=not yes)
         said = (
-            f"{found.changes:,} changes, the grants of {found.consumers} consumers, {found.subscriptions} "
-            f"subscriptions and {found.failures} changes that are set aside"
+            f"{carried.changes:,} changes, the grants of {carried.consumers} consumers, {carried.subscriptions} "
+            f"subscriptions and {carried.failures} changes that are set aside"
         )
         if not yes:
             self.stdout.write(f"{said} would be carried over from {old} to {new}. Do it with --yes.")
@@ -51,8 +51,8 @@ class Command(RefusingCommand):
         )
 
     def _show(self, using: str) -> None:
-        found = labels.unknown(using)
-        for one in found:
+        unknown = labels.unknown(using)
+        for one in unknown:
             self.stdout.write(f"{one.label}: {one.where}")
-        if not found:
+        if not unknown:
             self.stdout.write("Each label in grants, subscriptions and the log is a published model's.")

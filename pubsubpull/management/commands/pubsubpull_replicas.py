@@ -69,20 +69,21 @@ class Command(RefusingCommand):
         if state is None:
             raise CommandError(f"{name} is not followed. See: manage.py pubsubpull_replicas list")
         with services.get(state.service).client() as client:
-            found = parking.park(name, client, using=using)
-        if found is None:
+            change = parking.park(name, client, using=using)
+        if change is None:
             self.stdout.write(f"{name} can take what comes next: nothing is set aside.")
         else:
-            self.stdout.write(f"Version {found.version} of {found.key} is set aside: {found.error}")
+            self.stdout.write(f"Version {change.version} of {change.key} is set aside: {change.error}")
 
     def _parked(self, name: str, key: str | None, using: str) -> None:
         there = parked.of(name, using)
-        for one in there if key is None else there.filter(key=key):
-            why = one.error or "it comes after another that is set aside"
+        for change in there if key is None else there.filter(key=key):
+            why = change.error or "it comes after another that is set aside"
             self.stdout.write(
-                f"{one.key}: version {one.version}, {one.item['op']}, since {one.since:%Y-%m-%d %H:%M:%S}: {why}"
+                f"{change.key}: version {change.version}, {change.item['op']}, "
+                f"since {change.since:%Y-%m-%d %H:%M:%S}: {why}"
             )
-            self.stdout.write(f"  {jsontext.dumps(one.item['new'] or one.item['old'])}")
+            self.stdout.write(f"  {jsontext.dumps(change.item['new'] or change.item['old'])}")
 
     def _retry(self, name: str, key: str | None, using: str) -> None:
         before = parked.of(name, using).count()

@@ -40,17 +40,17 @@ class Command(RefusingCommand):
     def handle(self, *, age: float, size: int, **_: Any) -> None:
         if age < 0 or size < 1:
             raise CommandError("--age must be 0 or more, and --size 1 or more.")
-        settings, made = conf.get(), 0
+        settings, count = conf.get(), 0
         using = settings.DATABASE
-        for one in seals.seal(using, age=age, keep=settings.RETENTION, size=size):
-            made += 1
-            if made % EVERY == 0:
-                self.stderr.write(f"{made} seals, up to version {one.last}")
+        for seal in seals.seal(using, age=age, keep=settings.RETENTION, size=size):
+            count += 1
+            if count % EVERY == 0:
+                self.stderr.write(f"{count} seals, up to version {seal.last}")
         newest = seals.last(using)
         if newest is None:
             self.stdout.write("There is nothing to seal yet: no change is settled and older than --age.")
             return
         self.stdout.write(
-            self.style.SUCCESS(f"{made} seals made. All captured changes up to version {newest.last} are sealed by:")
+            self.style.SUCCESS(f"{count} seals made. All captured changes up to version {newest.last} are sealed by:")
         )
         self.stdout.write(newest.hash)

@@ -39,9 +39,9 @@ class Command(RefusingCommand):
             made = key_rotation.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
             self.stdout.write(self.style.SUCCESS(f"Signatures v1a are made with a new key: {made}"))
             return
-        found = key_rotation.reseal(using) if reseal else key_rotation.count(using)
-        self.stdout.write(f"{found.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")
-        for name in found.unreadable:
+        count = key_rotation.reseal(using) if reseal else key_rotation.count(using)
+        self.stdout.write(f"{count.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")
+        for name in count.unreadable:
             self.stderr.write(f"{name} cannot be read: its key is in none of the settings.")
-        if found.unreadable:
+        if count.unreadable:
             raise CommandError("Put the key back into SECRET_KEYS or SECRET_KEY_FALLBACKS, or give new secrets.")

@@ -70,10 +70,10 @@ class Command(RefusingCommand):
 
     def show(self, *, state: str | None, json: bool, **_: Any) -> None:
         """List the subscriptions."""
-        found = list(actions.everyone(state=state))
-        for standing in found:
+        standings = list(actions.everyone(state=state))
+        for standing in standings:
             self.stdout.write(_as_json(standing) if json else _line(standing))
-        if not found and not json:
+        if not standings and not json:
             self.stdout.write(f"No subscription is {state}." if state else "There are no subscriptions.")
 
     def rewind(self, *, name: str, to: str, **_: Any) -> None:
@@ -111,16 +111,18 @@ class Command(RefusingCommand):
 
 
 def _line(standing: Standing) -> str:
-    one = standing.subscription
-    parts = [f"{standing.name}: {one.state}, {standing.lag.changes} changes and {standing.lag.seconds:.1f} s behind"]
+    subscription = standing.subscription
+    parts = [
+        f"{standing.name}: {subscription.state}, {standing.lag.changes} changes and {standing.lag.seconds:.1f} s behind"
+    ]
     if missing := _unpublished(standing):
         parts.append(f", {', '.join(missing)} not published")
     if standing.failures:
         parts.append(f", {standing.failures} set aside")
-    if one.next_attempt:
-        parts.append(f", next attempt {times.text(one.next_attempt)}")
-    if one.last_error:
-        parts.append(f". {one.last_error}")
+    if subscription.next_attempt:
+        parts.append(f", next attempt {times.text(subscription.next_attempt)}")
+    if subscription.last_error:
+        parts.append(f". {subscription.last_error}")
     return "".join(parts)
 
 
@@ -129,18 +131,18 @@ def _unpublished(standing: Standing) -> list[str]:
 
 
 def _as_json(standing: Standing) -> str:
-    one = standing.subscription
+    subscription = standing.subscription
     return json.dumps(
         {
             "name": standing.name,
-            "state": one.state,
-            "callback": one.callback,
+            "state": subscription.state,
+            "callback": subscription.callback,
             "lag": {"changes": standing.lag.changes, "seconds": round(standing.lag.seconds, 3)},
             "unpublished": _unpublished(standing),
             "failures": standing.failures,
-            "attempts": one.attempts,
-            "failing_since": times.text(one.failing_since),
-            "next_attempt": times.text(one.next_attempt),
-            "last_error": one.last_error or None,
+            "attempts": subscription.attempts,
+            "failing_since": times.text(subscription.failing_since),
+            "next_attempt": times.text(subscription.next_attempt),
+            "last_error": subscription.last_error or None,
         }
     )

@@ -35,24 +35,24 @@ class Command(RefusingCommand):
     def handle(self, *, expect: str | None, **_: Any) -> None:
         settings = conf.get()
         verification = Verification(settings.DATABASE, expect=expect, keep=settings.RETENTION)
-        found = list(verification.problems)
+        problems = list(verification.problems)
         changes = 0
         for problem in verification.problems:
             self.stderr.write(self.style.ERROR(problem))
         for looked in verification.looks():
             changes += looked.changes
-            found += looked.problems
+            problems += looked.problems
             for problem in looked.problems:
                 self.stderr.write(self.style.ERROR(problem))
             if looked.id % EVERY == 0:
                 self.stderr.write(f"seal {looked.id} of {verification.last}")
         if not verification.count:
-            found.append("There are no seals: nothing is proved. Run pubsubpull_seal, and keep its hash.")
-            self.stderr.write(self.style.ERROR(found[-1]))
+            problems.append("There are no seals: nothing is proved. Run pubsubpull_seal, and keep its hash.")
+            self.stderr.write(self.style.ERROR(problems[-1]))
         rest = verification.rest()
         self._tell(rest)
-        if found:
-            raise CommandError(f"The log is not what was sealed: problems: {len(found)}.")
+        if problems:
+            raise CommandError(f"The log is not what was sealed: problems: {len(problems)}.")
         self.stdout.write(
             self.style.SUCCESS(f"{changes} changes are as they were sealed, by {verification.count} seals.")
         )
@@ -64,11 +64,13 @@ class Command(RefusingCommand):
             self.stdout.write(f"{rest.erased} changes were erased on request.")
         if rest.erasures:
             self.stdout.write("Of these no seal that is proved tells yet; compare them with what was asked for:")
-        for one in rest.erasures:
-            who = f" by {one.by}" if one.by else ""
-            why = f": {one.reason}" if one.reason else ""
-            what = f"columns {', '.join(one.columns)} of " if one.columns else ""
-            self.stdout.write(f"  {what}{one.changes} changes of {one.model} {one.key}, {one.at}{who}{why}")
+        for erasure in rest.erasures:
+            who = f" by {erasure.by}" if erasure.by else ""
+            why = f": {erasure.reason}" if erasure.reason else ""
+            what = f"columns {', '.join(erasure.columns)} of " if erasure.columns else ""
+            self.stdout.write(
+                f"  {what}{erasure.changes} changes of {erasure.model} {erasure.key}, {erasure.at}{who}{why}"
+            )
         if rest.imported:
             self.stdout.write(f"{rest.imported} imported changes are not sealed yet: pubsubpull_seal does.")
         if rest.after:

@@ -90,11 +90,13 @@ def request_(
         raise problems.invalid("after", "is a version.")
     models, limit, using = consumers.granted(calls.consumer(request)), calls.checked_limit(limit), calls.using()
     kind = format or _preferred(request)
-    found = trail.request(request_id, models=models, after=after, limit=limit if kind == "json" else 1, using=using)
-    if found is None:
+    request_trail = trail.request(
+        request_id, models=models, after=after, limit=limit if kind == "json" else 1, using=using
+    )
+    if request_trail is None:
         raise problems.not_found("There is no such request, or it changed nothing that you may read.", "request_id")
     if kind == "json":
-        return calls.answer(found)
+        return calls.answer(request_trail)
     if after is not None:
         raise problems.invalid("after", "is of pages of JSON: an export has all changes.")
     changes_ = export.entries(request=request_id, models=models, using=using)

@@ -37,8 +37,8 @@ def _column(field: Any, publication: Publication) -> dict[str, Any]:
     while target.is_relation:
         target = target.target_field
     kind = target.get_internal_type()
-    found = dict(TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"}))
-    if field.null and "type" in found:
-        types = found["type"]
-        found["type"] = [*(types if isinstance(types, list) else [types]), "null"]
-    return found
+    schema = dict(TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"}))
+    if field.null and "type" in schema:
+        types = schema["type"]
+        schema["type"] = [*(types if isinstance(types, list) else [types]), "null"]
+    return schema

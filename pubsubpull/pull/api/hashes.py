@@ -46,12 +46,12 @@ def ranges(
     publication = calls.publication(request, model)
     table, where = _table(publication, columns, where)
     ends = _bounds(publication, bounds)
-    found = _checked("bounds", lambda: table.ranges(ends, where=where, using=calls.using()))
+    hashed = _checked("bounds", lambda: table.ranges(ends, where=where, using=calls.using()))
     return calls.answer(
         {
             "model": publication.label,
             "columns": table.columns,
-            "ranges": [{"count": one.rows, "hash": _hex(one.hash)} for one in found],
+            "ranges": [{"count": one.rows, "hash": _hex(one.hash)} for one in hashed],
         }
     )
 
@@ -72,9 +72,9 @@ def rows(  # noqa: PLR0917  each is a part of the query
     if not 1 <= limit <= 10_000:
         raise problems.invalid("limit", "is a number from 1 to 10000.")
     begin, end = _parts(publication, "after", after), _parts(publication, "until", until)
-    found = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=calls.using()))
+    hashed = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=calls.using()))
     return calls.answer(
-        {"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in found]}
+        {"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in hashed]}
     )
 
 

@@ -79,19 +79,19 @@ class Api(NinjaAPI):
 
     def get_openapi_schema(self, **options: Any) -> Any:
         """Return the document."""
-        made = super().get_openapi_schema(**options)
-        made["servers"] = [{"url": "/"}]
-        made["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
-        made["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+        document = super().get_openapi_schema(**options)
+        document["servers"] = [{"url": "/"}]
+        document["info"]["license"] = {"name": "MIT", "identifier": "MIT"}
+        document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
         if self.pushed is not None:
-            made["webhooks"] = self.pushed.webhooks
-            made["components"]["schemas"] |= self.pushed.schemas
-        for operation in operations(made):
+            document["webhooks"] = self.pushed.webhooks
+            document["components"]["schemas"] |= self.pushed.schemas
+        for operation in operations(document):
             complete(operation["responses"])
-        for schema in made["components"]["schemas"].values():
+        for schema in document["components"]["schemas"].values():
             close(schema)
-        without_defaults(made["components"]["schemas"]["Wish"])
-        return made
+        without_defaults(document["components"]["schemas"]["Wish"])
+        return document
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """Return the name of an operation."""

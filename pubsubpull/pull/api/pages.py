@@ -198,10 +198,10 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     """Return a row as it was; None where the log has no change of it, so that it is as it was."""
     calls.check_audit(request)
     instances.parts(publication, key)
-    found = moments.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
-    if found is None:
+    state = moments.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
+    if state is None:
         return None
-    version, data = found
+    version, data = state
     if data is None:
         raise problems.not_found(f"{publication.label} had no row with this key then.", "key")
     return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
