@@ -146,7 +146,10 @@ def samples() -> None:
 
     samples.take("default")
     last = Sample.objects.get()
-    ages = [*range(samples.EVERY, samples.FINE, samples.EVERY), *range(samples.FINE, samples.KEEP, samples.COARSE)]
+    ages = [
+        *range(samples.SAMPLE_INTERVAL, samples.KEPT_FINE, samples.SAMPLE_INTERVAL),
+        *range(samples.KEPT_FINE, samples.KEPT_COARSE, samples.COARSE),
+    ]
     Sample.objects.bulk_create(
         Sample(
             at=last.at - dt.timedelta(seconds=age),

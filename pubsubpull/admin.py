@@ -151,7 +151,7 @@ class SubscriptionAdmin(SubscriptionBase):
                     {"action": action},
                     f"pubsubpull_subscription_{action}",
                 )
-                for action in operators.ACTIONS
+                for action in operators.BUTTONS
             ),
         ]
 

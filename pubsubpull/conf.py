@@ -26,7 +26,7 @@ CHOICES = {
     "HEALTH": ("token", "public"),
 }
 SERVICE = {"url", "token", "secrets", "origin"}
-MOST = {"PARTITION_SIZE": 1_000_000_000}
+MOST_OF = {"PARTITION_SIZE": 1_000_000_000}
 ALIASES = {"DATABASE": "DATABASES", "CACHE": "CACHES"}
 """Which setting of Django has the aliases that each of these may be."""
 
@@ -161,7 +161,7 @@ def _wrong_number(default: float, value: Any) -> str | None:
 
 
 def _too_large(name: str, value: float) -> str | None:
-    most = MOST.get(name, value)
+    most = MOST_OF.get(name, value)
     return f"must be at most {most}, not {value!r}" if value > most else None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
     from pubsubpull.capture.tables import Facts
 
-FIRST = ("pubsubpull", "0001_log")
+FIRST_MIGRATION = ("pubsubpull", "0001_log")
 """The migration that made the log, and takes it away."""
 
 
@@ -51,7 +51,7 @@ def after(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> Non
 
 def _goes(plan: Sequence[tuple[Any, bool]]) -> bool:
     """Say whether the log is taken away."""
-    return any(backwards and (one.app_label, one.name) == FIRST for one, backwards in plan)
+    return any(backwards and (one.app_label, one.name) == FIRST_MIGRATION for one, backwards in plan)
 
 
 def hide(schema: str, using: str) -> None:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from pubsubpull.log.feed import Present
 
-AHEAD = 2
+PARTITIONS_AHEAD = 2
 """How many partitions there are beyond the one that is being written to."""
-SLACK = 1.25
+SIZE_SLACK = 1.25
 """A log whose oldest change is older than so many times the age to keep is trimmed row by row."""
-BATCH = 5_000
+TRIM_BATCH = 5_000
 """How many changes are trimmed in one transaction."""
 MAKING = ("pubsubpull_make_partition",)
 ADOPTING = ("pubsubpull_bound_default", "pubsubpull_validate_default", "pubsubpull_adopt_default")
@@ -96,7 +96,7 @@ def missing(partitions: Sequence[Partition], *, seq: int, size: int) -> list[tup
     low = end(partitions)
     ahead = sum(1 for one in partitions if not one.spare and one.low > seq)
     found = []
-    while ahead < AHEAD:
+    while ahead < PARTITIONS_AHEAD:
         high = max(low, seq) + size
         found.append((low, high))
         ahead += low > seq
@@ -127,7 +127,7 @@ def expired(partitions: Sequence[Partition], *, settled: int, before: float) -> 
 
 def too_old(oldest: float | None, *, now: float, keep: float) -> bool:
     """Say whether the log's oldest change should be trimmed, as its partition fills too slowly to go as a whole."""
-    return oldest is not None and now - oldest > keep * SLACK
+    return oldest is not None and now - oldest > keep * SIZE_SLACK
 
 
 def oldest(now: Present, using: str) -> float | None:
@@ -137,7 +137,7 @@ def oldest(now: Present, using: str) -> float | None:
 
 
 def first_old(now: Present, *, before: float, using: str) -> Cut | None:
-    """Return the changes to trim next, at most `BATCH`; None where the log's first change is not that old."""
+    """Return the changes to trim next, at most `TRIM_BATCH`; None where the log's first change is not that old."""
     ((upto, xid),) = sql.run(
         using,
         sql.compose(
@@ -146,7 +146,7 @@ def first_old(now: Present, *, before: float, using: str) -> Cut | None:
             dropped=now.dropped,
             settled=now.settled,
             cutoff=before,
-            at_most=BATCH,
+            at_most=TRIM_BATCH,
         ),
     )
     return None if upto is None else Cut(upto=upto, xid=xid or 0, partition=None)
@@ -174,7 +174,7 @@ def old_past(before: float, using: str) -> int:
 
 def trim_past(before: float, using: str) -> int:
     """Delete some imported changes of before a moment; return how many."""
-    return _call("queries/maintain/trim_past", using, before=before, at_most=BATCH)  # type: ignore[no-any-return]
+    return _call("queries/maintain/trim_past", using, before=before, at_most=TRIM_BATCH)  # type: ignore[no-any-return]
 
 
 def drop_detached(using: str) -> str | None:
@@ -198,7 +198,7 @@ def release_default(using: str) -> None:
 
 def prune_requests(before: float, using: str) -> int:
     """Delete some requests that began before a moment and have no changes left; return how many."""
-    return _call("queries/maintain/prune_requests", using, before=before, at_most=BATCH)  # type: ignore[no-any-return]
+    return _call("queries/maintain/prune_requests", using, before=before, at_most=TRIM_BATCH)  # type: ignore[no-any-return]
 
 
 def _call(name: str, using: str, **parts: object) -> Any:

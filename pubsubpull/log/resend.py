@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-AT_ONCE = 500
+ROWS_AT_ONCE = 500
 """Rows of one transaction: each keeps its rows' writers waiting, and no longer."""
 
 
@@ -73,7 +73,7 @@ def write(publication: Publication, rows: QuerySet[Any], *, using: str) -> int:
 
 def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:
     reader = iter(keys)
-    while some := list(itertools.islice(reader, AT_ONCE)):
+    while some := list(itertools.islice(reader, ROWS_AT_ONCE)):
         yield some
 
 

@@ -8,7 +8,7 @@ from pubsubpull.capture import sql
 
 LOWEST = -(2**63)
 LATEST = 2**63 - 1
-SLACK = dt.timedelta(minutes=10)
+CLOCK_SLACK = dt.timedelta(minutes=10)
 """How much later than its `at` a change may get its id: as long as the changes of one statement are written."""
 NEAR = 64
 """How exactly a moment is found where each change is asked for its time anyway, in ids: as many as a few pages hold."""
@@ -25,10 +25,10 @@ def widened(moment: dt.datetime, by: dt.timedelta) -> dt.datetime:
 def bounds(since: dt.datetime | None, until: dt.datetime | None, using: str, *, near: int = NEAR) -> tuple[int, int]:
     """Return ids between which all changes of a span are: from the first on, and before the second.
 
-    A change has its time before its id. What was made `SLACK` before the span has its id before those of the span, and
-    what was made `SLACK` after it has a later one; between these, each change tells its own time.
+    A change gets its time before its id. A change made `CLOCK_SLACK` before the span has a lower id than all changes of
+    the span, and a change made `CLOCK_SLACK` after it has a higher id. Between these, each change tells its own time.
     """
-    since, until = since and widened(since, -SLACK), until and widened(until, SLACK)
+    since, until = since and widened(since, -CLOCK_SLACK), until and widened(until, CLOCK_SLACK)
     (found,) = sql.run(using, sql.compose("queries/feed/ends", since=since, until=until))
     first, first_at, last, last_at, newest_past, past_since, past_until = found
 

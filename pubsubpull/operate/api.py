@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 501, 503), schemas.Problem)
+OPERATION_ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 501, 503), schemas.Problem)
 NOBODY = "nobody"
 """Stands for the consumer of a call without a token, where the settings let it have the state."""
 
@@ -69,7 +69,7 @@ def checks(*, values: bool) -> dict[str, str]:
         return results | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
 
 
-@router.get("/metrics/", response={200: None, **ERRORS}, summary="Metrics for Prometheus")
+@router.get("/metrics/", response={200: None, **OPERATION_ERRORS}, summary="Metrics for Prometheus")
 def metrics_(request: HttpRequest) -> HttpResponse:
     """Give counters, gauges and histograms in Prometheus's text format, to consumers that may monitor."""
     if not request.auth.may_monitor:  # type: ignore[attr-defined]

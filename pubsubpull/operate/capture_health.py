@@ -10,7 +10,7 @@ from pubsubpull.capture import triggers
 from pubsubpull.log import feed
 
 OK = "ok"
-SYNC = "run pubsubpull_triggers --sync"
+RUN_SYNC = "run manage.py pubsubpull_triggers --sync"
 
 
 def database(using: str) -> dict[str, str]:
@@ -30,7 +30,7 @@ def checks(using: str) -> dict[str, str]:
     plan = triggers.plan(using)
     results["triggers"] = OK
     if plan is None or plan.actions or plan.taken:
-        results["triggers"] = f"they differ from what is published; {SYNC}"
+        results["triggers"] = f"they differ from what is published; {RUN_SYNC}"
     return results
 
 
@@ -39,5 +39,5 @@ def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
     with contextlib.suppress(Error):
         plan = triggers.plan(using)
         if plan and any(action.function for action in plan.actions):
-            return {"database": f"{found['database']}, as its functions are not up to date; {SYNC}"}
+            return {"database": f"{found['database']}, as its functions are not up to date; {RUN_SYNC}"}
     return found

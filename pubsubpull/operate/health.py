@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OK = "ok"
 DAY = 86_400.0
-AHEAD = 0.1
+FREE_PART = 0.1
 """The part of a partition that must still be free ahead of the newest id."""
 OVERDUE = 1.5
 """A change that is older than so many times RETENTION should be gone: it is trimmed at 1.25 times that age."""
@@ -42,7 +42,7 @@ def _partitions(present: Present, settings: Settings) -> str:
     ahead = partitions.end(there) - 1 - present.reached
     if partitions.overflowed(there):
         return f"changes go into the default partition; {_maintain(partitions.ADOPTING, using)}"
-    if ahead < settings.PARTITION_SIZE * AHEAD:
+    if ahead < settings.PARTITION_SIZE * FREE_PART:
         return f"only {max(ahead, 0)} versions are ahead; {_maintain(partitions.MAKING, using)}"
     return OK
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pubsubpull.subscriptions.models import Subscription
 
 T = TypeVar("T")
-SOON = 0.9
+LAPSING_PART = 0.9
 """A subscription is lapsing once its oldest unread change has reached this part of the retention time."""
-PAUSES = (0.1, 0.2, 0.4, 0.8)
+RETRY_PAUSES = (0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
 TRIMS = 20
 """How many times a pass trims, at most."""
@@ -158,7 +158,7 @@ class Pass:
         for _ in range(0 if self.dry_run else TRIMS):
             trimmed = partitions.trim_past(before, self.using)
             self.report.trimmed += trimmed
-            if trimmed < partitions.BATCH:
+            if trimmed < partitions.TRIM_BATCH:
                 return
 
     def _prune(self) -> None:
@@ -166,7 +166,7 @@ class Pass:
         while not self.dry_run and self.rights.allow(partitions.DROPPING):
             pruned = partitions.prune_requests(before, self.using)
             self.report.requests += pruned
-            if pruned < partitions.BATCH:
+            if pruned < partitions.TRIM_BATCH:
                 return
 
     def _oldest(self) -> float | None:
@@ -188,7 +188,7 @@ class Pass:
         ]
         waited = lag.waits([seen for _, _, seen in reached], present, self.using)
         for subscription, cursor, seen in reached:
-            soon = waited.get(seen, 0.0) > SOON * self.keep
+            soon = waited.get(seen, 0.0) > LAPSING_PART * self.keep
             if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 self.report.lapsing.append(subscription)
 
@@ -211,7 +211,7 @@ class Pass:
 
     def _patiently(self, name: str, function: Callable[..., T], *arguments: object) -> T | None:
         """Try until the locks are to be had; note it where they are not, for the next pass."""
-        for pause in (*PAUSES, None):
+        for pause in (*RETRY_PAUSES, None):
             try:
                 return function(*arguments)
             except (OperationalError, IntegrityError) as error:

@@ -13,13 +13,13 @@ from pubsubpull.capture import clock, sql
 from pubsubpull.delivery import meter
 from pubsubpull.log import feed
 
-EVERY = 10
+SAMPLE_INTERVAL = 10
 """Seconds between two samples."""
-FINE = 4000
+KEPT_FINE = 4000
 """Seconds for which every sample is kept: an hour, and the sample that a picture of it begins with."""
 COARSE = 300
 """Seconds between two of those samples that are kept for longer."""
-KEEP = 90_000
+KEPT_COARSE = 90_000
 """Seconds for which coarse samples are kept: a day, and the sample that a picture of it begins with."""
 DETAILED = 180
 """How long a sample keeps its details, in seconds: rates are those of the last minute."""
@@ -27,7 +27,7 @@ DETAILED = 180
 logger = logging.getLogger("pubsubpull")
 
 
-def take(using: str, *, every: int = EVERY) -> bool:
+def take(using: str, *, every: int = SAMPLE_INTERVAL) -> bool:
     """Take a sample, unless there is one of this time already; say whether it was taken. Older ones are thinned out."""
     query = sql.compose(
         "queries/samples/take",
@@ -39,7 +39,7 @@ def take(using: str, *, every: int = EVERY) -> bool:
     )
     if not sql.run(using, query):
         return False
-    sql.run(using, sql.compose("queries/samples/thin", keep=KEEP, fine=FINE, coarse=COARSE))
+    sql.run(using, sql.compose("queries/samples/thin", keep=KEPT_COARSE, fine=KEPT_FINE, coarse=COARSE))
     sql.run(using, sql.compose("queries/samples/strip", detailed=DETAILED))
     return True
 
@@ -56,7 +56,7 @@ class Sampler:
         """Take samples, for ever."""
         while True:
             await self.once()
-            await asyncio.sleep(EVERY - clock.of(self._using).now() % EVERY)
+            await asyncio.sleep(SAMPLE_INTERVAL - clock.of(self._using).now() % SAMPLE_INTERVAL)
 
     async def once(self) -> None:
         """Take a sample. If the worker's role may not, say so once: delivery goes on without samples."""

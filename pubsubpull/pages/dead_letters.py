@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from django.contrib.admin import AdminSite
 
-PAGE = 50
+DEAD_LETTERS_A_PAGE = 50
 """Changes on a page."""
 
 
@@ -35,7 +35,7 @@ class Row:
 def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: bool) -> HttpResponse:
     """Show the dead letters of a subscription, oldest first."""
     subscription = page_.find(id_)
-    letters = Paginator(actions.failures(subscription), PAGE).get_page(request.GET.get("page"))
+    letters = Paginator(actions.failures(subscription), DEAD_LETTERS_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "title": f"Set aside of {subscription.consumer}/{subscription.name}",
         "opts": Subscription._meta,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from django.contrib.admin import AdminSite
 
-ACTIONS = {
+BUTTONS = {
     "pause": actions.pause,
     "resume": actions.resume,
     "enable": actions.enable,
@@ -97,7 +97,7 @@ def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> t
     """Do the action of a button; return the subscription (None if it failed) and the address to go to."""
     subscription = find(id_)
     try:
-        changed = ACTIONS[action](subscription)
+        changed = BUTTONS[action](subscription)
     except exceptions.SubscriptionError as error:
         messages.error(request, f"Subscription {subscription.consumer}/{subscription.name}: {error.reason}")
         return None, _back(request, site)

@@ -12,15 +12,15 @@ from pubsubpull.subscriptions.models import Sample
 
 def draw(now: dt.datetime, using: str) -> list[charts.Chart]:
     """Draw captured and delivered changes and the log's size over the last hour and day."""
-    after = now - dt.timedelta(seconds=samples.KEEP)
+    after = now - dt.timedelta(seconds=samples.KEPT_COARSE)
     columns = ("at", "captured", "delivered", "bytes")
     taken = list(Sample.objects.using(using).filter(at__gt=after).order_by("at").values_list(*columns))
     stamps = [at.timestamp() for at, *_ in taken]
     captured, delivered, sizes = (
         [(at, float(row[place])) for at, row in zip(stamps, taken, strict=True)] for place in (1, 2, 3)
     )
-    hour = charts.span(now.timestamp(), every=samples.EVERY, step=60, count=60)
-    day = charts.span(now.timestamp(), every=samples.EVERY, step=900, count=96)
+    hour = charts.span(now.timestamp(), every=samples.SAMPLE_INTERVAL, step=60, count=60)
+    day = charts.span(now.timestamp(), every=samples.SAMPLE_INTERVAL, step=900, count=96)
     drawn = [
         charts.chart(
             f"psp-{name}",

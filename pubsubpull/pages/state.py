@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pubsubpull.conf import Settings
     from pubsubpull.log.feed import Present
 
-PAGE = 50
+SHOWN_A_PAGE = 50
 """Subscriptions on a page."""
 BARS = 12
 """The most bars in the picture of the subscriptions furthest behind."""
@@ -100,9 +100,9 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
     present = feed.present(using)
     every = _places(present, using)
     fitting = sorted(filter(lambda one: _fits(one, asked), every), key=_worst)
-    pages = max(-(-len(fitting) // PAGE), 1)
+    pages = max(-(-len(fitting) // SHOWN_A_PAGE), 1)
     asked = dataclasses.replace(asked, page=min(asked.page, pages))
-    page = fitting[(asked.page - 1) * PAGE : asked.page * PAGE]
+    page = fitting[(asked.page - 1) * SHOWN_A_PAGE : asked.page * SHOWN_A_PAGE]
     late = sorted(
         (one for one in every if one.state != Subscription.State.UNSUBSCRIBED), key=operator.attrgetter("seen")
     )

@@ -7,14 +7,13 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from pubsubpull.capture import sql, triggers
-from pubsubpull.operate import samples
+from pubsubpull.operate import capture_health, samples
 from pubsubpull.pages import charts
 from pubsubpull.subscriptions.models import Sample
 
 if TYPE_CHECKING:
     from pubsubpull.capture.triggers import Plan
 
-SYNC = "run manage.py pubsubpull_triggers --sync"
 MINUTE = 50.0
 """A rate is over the time since a sample at least so old, in seconds."""
 
@@ -75,7 +74,7 @@ def _there(plan: Plan, since: Since, using: str) -> list[Table]:
             label=label,
             name=".".join(place),
             level="row" if place in by_row else "statement",
-            wrong="; ".join([*wrong[place], SYNC]) if place in wrong else "",
+            wrong="; ".join([*wrong[place], capture_health.RUN_SYNC]) if place in wrong else "",
             size=charts.size(rows[place][1]),
             rate=since.rate("tables", rows[place][0], rows[place][2], per=60),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-MOST = 5000
+MOST_WORDS = 5000
 """Characters of a text that are shown and compared; more is cut."""
 EDITS = 200
 """Words that may have come and gone; a text with more differs in nearly everything, and is shown whole."""
@@ -28,7 +28,7 @@ class Effort:
 
 def pieces(old: str, new: str, effort: Effort) -> tuple[Piece, ...]:
     """Return the kept, removed and added words of a text; nothing if finding them takes too much effort."""
-    before, after = (re.split(r"(\s+)", text[:MOST]) for text in (old, new))
+    before, after = (re.split(r"(\s+)", text[:MOST_WORDS]) for text in (old, new))
     start = _common(before, after, effort)
     end = _common(before[start:][::-1], after[start:][::-1], effort)
     inner = _path(before[start : len(before) - end], after[start : len(after) - end], effort)

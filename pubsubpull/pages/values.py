@@ -133,5 +133,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (str, int, decimal.Decimal)):
-        return str(value)[: texts.MOST]
-    return jsontext.dumps(value)[: texts.MOST]
+        return str(value)[: texts.MOST_WORDS]
+    return jsontext.dumps(value)[: texts.MOST_WORDS]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.contrib.admin import AdminSite, ModelAdmin
     from django.http.response import HttpResponseBase
 
-PAGE = 50
+CHANGES_A_PAGE = 50
 
 
 def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponseBase:
@@ -34,7 +34,7 @@ def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     if (kind := _export(request, errors)) is not None:
         changes = export.entries(label, key, **asked, using=using)
         return export.response(request, changes, kind=kind, name=f"{label}-{key}", mark=True)
-    page = history.history(label, key, **asked, limit=PAGE, using=using)
+    page = history.history(label, key, **asked, limit=CHANGES_A_PAGE, using=using)
     if instance is None and not page.entries and not request.GET:
         raise Http404
     context = {
@@ -55,7 +55,7 @@ def request_page(request: HttpRequest, site: AdminSite, request_id: uuid.UUID) -
     """Show a request and everything it changed, of the models that may be seen."""
     before = number(request.GET.get("before")) or None
     visible = sight.models(request, site)
-    page = history.history(request=request_id, models=visible, before=before, limit=PAGE, using=using_now())
+    page = history.history(request=request_id, models=visible, before=before, limit=CHANGES_A_PAGE, using=using_now())
     if not page.entries:
         raise Http404
     one = page[0].request
@@ -80,7 +80,7 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     if (kind := _export(request, errors)) is not None:
         changes = export.entries(*target, **asked, models=chosen, using=using_now())
         return export.response(request, changes, kind=kind, name="log", mark=True)
-    page = history.history(*target, **asked, models=chosen, limit=PAGE, using=using_now())
+    page = history.history(*target, **asked, models=chosen, limit=CHANGES_A_PAGE, using=using_now())
     context = {"title": "Log", "models": visible, "with_key": True}
     return answer(request, site, "log", {**context, **_timeline(request, site, page, errors)})
 

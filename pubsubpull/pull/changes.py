@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from pubsubpull.log.cursor import Cursor
 
-FIRST, LONGEST = 0.0005, 0.25
+FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
 PASSING = 5.0
 """For how many seconds empty pages are passed by."""
-SHARE = 0.05
+PAUSE_SHARE = 0.05
 """The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.05 s."""
 
 
@@ -50,7 +50,7 @@ def page(
         after, now, seen = got.cursor, None, None
         quiet = after if after.settled else quiet
         if not got.more:
-            pause = min(max(FIRST, waited * SHARE), LONGEST, left)
+            pause = min(max(FIRST_PAUSE, waited * PAUSE_SHARE), LONGEST_WAIT, left)
             sleep(pause)
             look = functools.partial(
                 feed.look, quiet, models=models, limit=limit, using=using, old=old, compact=compact

@@ -78,7 +78,9 @@ class Client:
     Each error is a `pubsubpull.exceptions.ServiceError` or `CursorExpired`.
     """
 
-    def __init__(self, url: str, token: str, *, timeout: float = 30.0, largest: int = client_calls.LARGEST) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeout: float = 30.0, largest: int = client_calls.LARGEST_ANSWER
+    ) -> None:
         self.url = client_checks.base(url)
         self.timeout = timeout
         self.largest = largest

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 TRIES = 5
 """How often a call is repeated, after no answer and after 429, 502, 503 and 504; each may be made twice."""
-AGAIN = {429, 502, 503, 504}
-FIRST, LONGEST = 0.2, 5.0
+RETRIED_STATUSES = {429, 502, 503, 504}
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """The wait before the second try, in seconds, and the longest one; each further wait is twice as long."""
 PIECE = 1 << 16
 """Bytes that are unpacked at a time."""
-LARGEST = 1 << 27
+LARGEST_ANSWER = 1 << 27
 """The most bytes of an answer, unpacked, where the caller says no other: 128 MiB."""
 
 _due: contextvars.ContextVar[float] = contextvars.ContextVar("_due", default=float("inf"))
@@ -143,7 +143,7 @@ def call(  # noqa: PLR0917  as requests has them
         for tried in range(TRIES):
             try:
                 answer = _once(session, method, address, due, largest, **options)
-                if answer.status_code not in AGAIN:
+                if answer.status_code not in RETRIED_STATUSES:
                     return answer
                 pause = _pause(answer.headers, tried)
                 if time.monotonic() + pause >= due:
@@ -167,7 +167,7 @@ def _pause(headers: Mapping[str, str], tried: int) -> float:
     with contextlib.suppress(ValueError, OverflowError):
         given = (email.utils.parsedate_to_datetime(text).timestamp() for text in (asked, headers.get("Date", "")))
         return max(0.0, next(given) - next(given))
-    wait: float = min(FIRST * 2**tried, LONGEST) * random.uniform(0.5, 1.5)  # noqa: S311  not for secrets
+    wait: float = min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311  not for secrets
     return wait
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
-COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
+CONSUMER_COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
 ALL = "*"
 """A grant of every published model, also of models that are published later."""
 
@@ -109,7 +109,7 @@ def authenticate(token: str) -> Consumer | None:
     using = conf.get().DATABASE
     found = sql.run(using, sql.compose("queries/consumers/active", token_hash=hashed(token)))
     for pk, name, token_hash, granted_, *rest in found:
-        return Consumer.from_db(using, COLUMNS, [pk, name, token_hash, json.loads(granted_), *rest])
+        return Consumer.from_db(using, CONSUMER_COLUMNS, [pk, name, token_hash, json.loads(granted_), *rest])
     return None
 
 

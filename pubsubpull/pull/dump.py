@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-FORMAT = 1
-PAGE = 1000
+DUMP_FORMAT = 1
+ROWS_A_PAGE = 1000
 LEVEL = 3
 """Of compression: higher ones take longer than PostgreSQL takes for the rows."""
 
@@ -67,7 +67,7 @@ def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
 
 def _head(publication: Publication, cursor: str) -> dict[str, Any]:
     return {
-        "pubsubpull": FORMAT,
+        "pubsubpull": DUMP_FORMAT,
         "service": conf.get().SERVICE_NAME,
         "model": publication.label,
         "cursor": cursor,
@@ -78,7 +78,7 @@ def _head(publication: Publication, cursor: str) -> dict[str, Any]:
 def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> int:
     after, count = part.last, part.rows
     while True:
-        page = instances.page(publication, after=after, limit=PAGE, using=using)
+        page = instances.page(publication, after=after, limit=ROWS_A_PAGE, using=using)
         # PostgreSQL writes a space after each comma and colon of row data, so this is between two items only.
         lines = page.items.replace('},{"key":', '}\n{"key":')
         if page.count:
@@ -137,8 +137,8 @@ def head(line: str, *, model: str | None = None) -> dict[str, Any]:
         read = None
     if not isinstance(read, dict) or not {"pubsubpull", "service", "model", "cursor"} <= set(read):
         raise exceptions.DumpError("This is no dump of pubsubpull: its first line does not say so.")
-    if read["pubsubpull"] != FORMAT:
-        raise exceptions.DumpError(f"This dump is of format {read['pubsubpull']!r}; known is {FORMAT}.")
+    if read["pubsubpull"] != DUMP_FORMAT:
+        raise exceptions.DumpError(f"This dump is of format {read['pubsubpull']!r}; known is {DUMP_FORMAT}.")
     if model is not None and read["model"] != model:
         raise exceptions.DumpError(f"This dump is of {read['model']}, not of {model}.")
     return read

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 THREADS = 2
 """How many threads of a process under asyncio read pages, and how many connections that takes."""
-SOON = 0.05
+CONNECTION_KEPT = 0.05
 """Seconds after which a waiting call gives its connection back. A call that is answered sooner keeps it."""
 GONE = 0.5
 """How often it is looked whether a caller is still there, in seconds."""
@@ -117,7 +117,7 @@ def _wait(response: Held, request: HttpRequest) -> HttpResponse:
     come = threading.Event()
     waiter = response.begin(come.set)
     try:
-        if not come.wait(SOON):
+        if not come.wait(CONNECTION_KEPT):
             connections[conf.get().DATABASE].close()
             while not come.wait(GONE):
                 if _has_gone(request):

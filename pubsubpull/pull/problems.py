@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from ninja import NinjaAPI
 
-PREFIX = "urn:pubsubpull:problem:"
+TYPE_PREFIX = "urn:pubsubpull:problem:"
 TOOK_TOO_LONG = "The database took too long. Ask for less at a time, or try again."
 
 
@@ -48,7 +48,7 @@ class Problem(Exception):
 def response(problem: Problem) -> HttpResponse:
     """Return the problem as an answer of its own media type."""
     body: dict[str, Any] = {
-        "type": PREFIX + problem.type,
+        "type": TYPE_PREFIX + problem.type,
         "title": problem.title,
         "status": problem.status,
         "detail": problem.detail,

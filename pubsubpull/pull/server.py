@@ -11,7 +11,7 @@ from typing import Any
 
 TIMEOUT = 30
 """gunicorn's own default time-out of a worker, in seconds."""
-FILE = "gunicorn.conf.py"
+CONFIG_FILE = "gunicorn.conf.py"
 
 
 def short_sync_worker(limit: float) -> int | None:
@@ -46,7 +46,7 @@ def _environment() -> dict[str, Any]:
 def _file() -> dict[str, Any]:
     """Return the constants that the configuration file in the working folder assigns; it is read, not run."""
     try:
-        tree = ast.parse(pathlib.Path(FILE).read_text("utf-8"))
+        tree = ast.parse(pathlib.Path(CONFIG_FILE).read_text("utf-8"))
     except (OSError, SyntaxError, ValueError):
         return {}
     values: dict[str, Any] = {"gunicorn": True}

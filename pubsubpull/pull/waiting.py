@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pubsubpull.log.feed import Found, Page, Present
     from pubsubpull.pull.models import Consumer
 
-FIRST, LONGEST = 0.0005, 0.25
+FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
-SHARE = 0.02
+PAUSE_SHARE = 0.02
 """The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.02 s."""
 ASK = 0.5
 """Seconds between two checks of the waiting calls' tokens and grants."""
@@ -216,7 +216,7 @@ class Watcher:
 def _pause(waiting: Iterable[Waiter]) -> float:
     """Return how long to wait for the next look: the shorter, the less somebody has waited; 0 where one is due."""
     now = time.monotonic()
-    times = [min(max(FIRST, (now - one.began) * SHARE), LONGEST, one.due - now) for one in waiting]
+    times = [min(max(FIRST_PAUSE, (now - one.began) * PAUSE_SHARE), LONGEST_WAIT, one.due - now) for one in waiting]
     return max(min(times, default=LINGER), 0.0)
 
 

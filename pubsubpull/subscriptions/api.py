@@ -19,9 +19,9 @@ from pubsubpull.subscriptions import service, signing_keys, spec
 
 router = Router()
 keys_router = Router()
-PAGE = 100
+SUBSCRIPTIONS_A_PAGE = 100
 """How many subscriptions a page has where the call does not say."""
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+SUBSCRIPTION_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
 class Wish(Schema):
@@ -116,10 +116,10 @@ class Subscriptions(Schema):
     next: str | None
 
 
-@router.get("/", response={200: Subscriptions, **ERRORS}, summary="All subscriptions")
+@router.get("/", response={200: Subscriptions, **SUBSCRIPTION_ERRORS}, summary="All subscriptions")
 def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
     """Page through the consumer's subscriptions, by name, and how each fares."""
-    consumer, limit = _consumer(request), calls.checked_limit(limit, usual=PAGE)
+    consumer, limit = _consumer(request), calls.checked_limit(limit, usual=SUBSCRIPTIONS_A_PAGE)
     if after is not None and "\0" in after:
         raise problems.invalid("after", "is a subscription's name.")
     found = service.page(consumer, after=after, limit=limit)
@@ -130,7 +130,7 @@ def list_(request: HttpRequest, limit: int | None = None, after: str | None = No
     return _json({"items": found, "next": following})
 
 
-@router.put("/{name}/", response={200: Subscription, 201: Subscription, **ERRORS}, summary="Subscribe")
+@router.put("/{name}/", response={200: Subscription, 201: Subscription, **SUBSCRIPTION_ERRORS}, summary="Subscribe")
 def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     """Make a subscription, or replace it; the same call twice is as good as once."""
     wish = spec.Wish(**payload.dict())
@@ -141,7 +141,7 @@ def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     return _json(answer, status=201 if new else 200)
 
 
-@router.get("/{name}/", response={200: Subscription, **ERRORS}, summary="One subscription")
+@router.get("/{name}/", response={200: Subscription, **SUBSCRIPTION_ERRORS}, summary="One subscription")
 def get(request: HttpRequest, name: str) -> HttpResponse:
     """Return a subscription and how it fares."""
     found = service.get(_consumer(request), name)
@@ -150,7 +150,7 @@ def get(request: HttpRequest, name: str) -> HttpResponse:
     return _json(service.describe(found, _present()))
 
 
-@router.delete("/{name}/", response={204: None, **ERRORS}, summary="Unsubscribe")
+@router.delete("/{name}/", response={204: None, **SUBSCRIPTION_ERRORS}, summary="Unsubscribe")
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """End a subscription."""
     if not service.delete(_consumer(request), name):
@@ -158,7 +158,7 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@keys_router.get("/", response={200: Keys, **ERRORS}, summary="Public keys", auth=consumers.may_see_keys)
+@keys_router.get("/", response={200: Keys, **SUBSCRIPTION_ERRORS}, summary="Public keys", auth=consumers.may_see_keys)
 def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
     """Return the public keys: who has them can verify a `v1a` signature, and make none."""
     return _json(signing_keys.published(conf.get().DATABASE))

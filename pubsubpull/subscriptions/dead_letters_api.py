@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pubsubpull.subscriptions.models import Failure, Subscription
 
 router = Router()
-DEFAULT_LIMIT = 100
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 503), schemas.Problem)
+USUAL_DEAD_LETTERS = 100
+DEAD_LETTER_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 503), schemas.Problem)
 
 
 class SetAside(Schema):
@@ -43,10 +43,10 @@ class AllSetAside(Schema):
     next: str | None
 
 
-@router.get("/{name}/failures/", response={200: AllSetAside, **ERRORS}, summary="The changes set aside")
+@router.get("/{name}/failures/", response={200: AllSetAside, **DEAD_LETTER_ERRORS}, summary="The changes set aside")
 def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
     """Page through the changes that the receiver did not take, by version."""
-    limit = calls.checked_limit(limit, usual=DEFAULT_LIMIT)
+    limit = calls.checked_limit(limit, usual=USUAL_DEAD_LETTERS)
     subscription = _subscription(request, name)
     found = dead_letters.page(subscription, after=after, limit=limit)
     following = None
@@ -57,7 +57,7 @@ def list_(request: HttpRequest, name: str, limit: int | None = None, after: int 
     return _answer(f'{{"items":[{items}],"next":{json.dumps(following)}}}')
 
 
-@router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **ERRORS}, summary="Try one again")
+@router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **DEAD_LETTER_ERRORS}, summary="Try one again")
 def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Have the change sent again by itself, soon; it is gone from here once the receiver has taken it."""
     subscription = _subscription(request, name)
@@ -68,7 +68,7 @@ def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     return _answer(_text(found), status=202)
 
 
-@router.delete("/{name}/failures/{int:failure}/", response={204: None, **ERRORS}, summary="Drop one")
+@router.delete("/{name}/failures/{int:failure}/", response={204: None, **DEAD_LETTER_ERRORS}, summary="Drop one")
 def drop(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Forget the change: the receiver never gets it."""
     if not dead_letters.drop(_subscription(request, name), failure):

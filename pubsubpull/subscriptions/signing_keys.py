@@ -19,19 +19,19 @@ from pubsubpull.wire.signing import PRIVATE, PUBLIC
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-FIRST = 1
+FIRST_KEY = 1
 """The id of the first key, so that two who make it at once make one."""
 
 
 def current(using: str) -> list[vault.Secret]:
     """Return the private keys that sign now, the newest first; the first one is made where there is none."""
-    found = list(_signing(using)) or [_made(using, FIRST)]
+    found = list(_signing(using)) or [_made(using, FIRST_KEY)]
     return [vault.Secret(text=vault.open_(key.sealed), until=_seconds(key.until)) for key in found]
 
 
 def published(using: str) -> dict[str, Any]:
     """Return the public keys as a JSON Web Key Set (RFC 7517 and 8037), each also as `whpk_` and base64."""
-    found = list(_signing(using)) or [_made(using, FIRST)]
+    found = list(_signing(using)) or [_made(using, FIRST_KEY)]
     return {"keys": [_described(key) for key in found]}
 
 
@@ -42,7 +42,7 @@ def add(using: str, *, overlap: float) -> SigningKey:
         newest = there.first()
         end = clock.moment(using) + dt.timedelta(seconds=overlap)
         SigningKey.objects.using(using).filter(until=None).update(until=end)
-        return _made(using, newest.pk + 1 if newest else FIRST)
+        return _made(using, newest.pk + 1 if newest else FIRST_KEY)
 
 
 def _signing(using: str) -> QuerySet[SigningKey]:

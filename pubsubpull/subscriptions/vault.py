@@ -24,7 +24,7 @@ UNREADABLE = (
     "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
     "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
 )
-KEPT = 2
+SECRETS_KEPT = 2
 """How many secrets sign at the same time, while a receiver changes from one to the next."""
 
 
@@ -96,7 +96,7 @@ def added(there: Sequence[Sealed], text: str, *, now: float, overlap: float) -> 
         return list(found)
     rest = [one for one in found if _text(one) != text and not _ended(one, now)]
     ending = [Sealed(sealed=one["sealed"], until=min(now + overlap, one["until"] or now + overlap)) for one in rest]
-    return [*first(text), *ending][:KEPT]
+    return [*first(text), *ending][:SECRETS_KEPT]
 
 
 def ended(there: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:

@@ -125,7 +125,7 @@ def test_those_that_fare_worst_come_first_a_page_at_a_time(boss, consumer):
             cursor=cursor,
             told=cursor,
         )
-        for n in range(state.PAGE + 5)
+        for n in range(state.SHOWN_A_PAGE + 5)
     ]
     Subscription.objects.bulk_create(many)
     put(consumer, "ill", state="failing")
@@ -133,12 +133,12 @@ def test_those_that_fare_worst_come_first_a_page_at_a_time(boss, consumer):
     first, second = page(boss), page(boss, page="2")
     names = re.findall(r"billing/<wbr>([a-z0-9]+)<br>", first)
     assert names[:3] == ["gone", "ill", "s00"]
-    assert len(names) == state.PAGE
-    rest = [f"s{n}" for n in range(state.PAGE - 2, state.PAGE + 5)]
+    assert len(names) == state.SHOWN_A_PAGE
+    rest = [f"s{n}" for n in range(state.SHOWN_A_PAGE - 2, state.SHOWN_A_PAGE + 5)]
     assert re.findall(r"billing/<wbr>([a-z0-9]+)<br>", second) == rest
     assert page(boss, page="99") != first
     assert "1 disabled" in first
-    assert f"{state.PAGE + 5} active" in first
+    assert f"{state.SHOWN_A_PAGE + 5} active" in first
 
 
 def test_they_are_found_by_name_and_state(boss, consumer):
@@ -408,13 +408,15 @@ def test_what_is_set_aside_is_listed_without_what_was_in_the_rows(boss, made, co
 
 
 def test_what_is_set_aside_comes_by_pages_the_oldest_first(boss, made):
-    for version in range(dead_letters.PAGE + 1, 0, -1):
+    for version in range(dead_letters.DEAD_LETTERS_A_PAGE + 1, 0, -1):
         set_aside(made, version=version)
     path = f"{PAGE}{made.pk}/failures/"
     first, last = plain(page(boss, path=path)), plain(page(boss, path=path, page="2"))
     assert first.index("version 1 ") < first.index("version 2 ")
-    assert f"{dead_letters.PAGE + 1}, the oldest first; page 1 of 2." in first
-    assert [f"version {n} " in last for n in (dead_letters.PAGE, dead_letters.PAGE + 1)] == [False, True]
+    assert f"{dead_letters.DEAD_LETTERS_A_PAGE + 1}, the oldest first; page 1 of 2." in first
+    assert [
+        f"version {n} " in last for n in (dead_letters.DEAD_LETTERS_A_PAGE, dead_letters.DEAD_LETTERS_A_PAGE + 1)
+    ] == [False, True]
 
 
 def test_a_change_that_is_set_aside_is_sent_again(boss, made):

@@ -55,8 +55,8 @@ def test_a_sample_has_what_was_captured_delivered_and_written(made):
     assert one.bytes > 0
     assert one.details["subscriptions"] == {str(made.pk): 7}
     assert oid in one.details["tables"]
-    assert before - dt.timedelta(seconds=samples.EVERY) < one.at <= after
-    assert one.at.timestamp() % samples.EVERY == 0
+    assert before - dt.timedelta(seconds=samples.SAMPLE_INTERVAL) < one.at <= after
+    assert one.at.timestamp() % samples.SAMPLE_INTERVAL == 0
 
 
 def test_there_is_one_sample_of_a_time_whoever_takes_it():

@@ -132,7 +132,7 @@ def test_after_the_schema_is_renamed_everything_tells_and_sync_or_migrate_repair
     with service(RENAMED):
         with pytest.raises(DatabaseError), transaction.atomic():
             Customer.objects.create(name="a")
-        assert "run pubsubpull_triggers --sync" in capture_health.checks("default")["database"]
+        assert "run manage.py pubsubpull_triggers --sync" in capture_health.checks("default")["database"]
         assert any("the function" in warning.msg for warning in check_triggers(databases=["default"]))
         with pytest.raises(CommandError, match="pubsubpull_triggers --sync"):
             call_command("pubsubpull_triggers", "--check", stdout=io.StringIO())

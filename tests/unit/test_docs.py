@@ -65,7 +65,7 @@ def test_every_problem_type_is_in_the_wire_format():
     for path in (ROOT / "pubsubpull").rglob("*.py"):
         used |= set(re.findall(r'type="([a-z-]+)"', path.read_text()))
     assert used
-    assert used == set(re.findall(rf"`{problems.PREFIX}([a-z-]+)`", text))
+    assert used == set(re.findall(rf"`{problems.TYPE_PREFIX}([a-z-]+)`", text))
 
 
 def test_every_system_check_is_documented_once():

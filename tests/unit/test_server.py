@@ -45,7 +45,7 @@ def test_sync_workers_with_too_short_a_timeout_are_found_in_the_environment(monk
     ],
 )
 def test_they_are_found_in_its_file_which_is_not_run(tmp_path, text, expected):
-    (tmp_path / server.FILE).write_text(text)
+    (tmp_path / server.CONFIG_FILE).write_text(text)
     assert server.short_sync_worker(60.0) == expected
 
 

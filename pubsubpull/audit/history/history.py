@@ -267,6 +267,6 @@ def _started(before: int, until: dt.datetime | None, using: str) -> dt.datetime 
     A first page begins with the requests that started before the end of what is asked for, by clocks that may differ.
     """
     if before == spans.LATEST:
-        return "infinity" if until is None else spans.widened(until, spans.SLACK)
+        return "infinity" if until is None else spans.widened(until, spans.CLOCK_SLACK)
     found = sql.run(using, sql.compose("queries/history/started_of", id=before))
     return found[0][0] if found else "-infinity"

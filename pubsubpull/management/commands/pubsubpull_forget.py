@@ -11,7 +11,7 @@ from pubsubpull.management.command_errors import RefusingCommand
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-TELL = 100
+PROGRESS_EVERY = 100
 """After how many parts of the log progress is printed."""
 
 
@@ -44,7 +44,7 @@ class Command(RefusingCommand):
         changes = 0
         for number, done in enumerate(forgetting.forget(what, by=by, reason=reason, using=using), 1):
             changes = done.changes
-            if number % TELL == 0:
+            if number % PROGRESS_EVERY == 0:
                 share = min((done.next - done.first) / (done.last - done.first + 1), 1)
                 self.stderr.write(f"{share:.0%} of the log, {changes:,} changes")
         self.stdout.write(self.style.SUCCESS(f"{changes:,} changes are without {names} now."))

@@ -13,7 +13,7 @@ from pubsubpull.management.command_errors import RefusingCommand
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-EVERY = 100
+SEALS_PER_LINE = 100
 """After how many seals progress is printed."""
 
 
@@ -44,7 +44,7 @@ class Command(RefusingCommand):
         using = settings.DATABASE
         for seal in seals.seal(using, age=age, keep=settings.RETENTION, size=size):
             count += 1
-            if count % EVERY == 0:
+            if count % SEALS_PER_LINE == 0:
                 self.stderr.write(f"{count} seals, up to version {seal.last}")
         newest = seals.last(using)
         if newest is None:

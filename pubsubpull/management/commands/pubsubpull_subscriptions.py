@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.operate.actions import Standing
 
-ACTIONS = {
+ACTION_HELP = {
     "pause": "Send nothing more until it is resumed.",
     "resume": "Go on with one that was paused.",
     "enable": "Go on with one that was disabled, or whose receiver unsubscribed, from where it was.",
@@ -40,7 +40,7 @@ class Command(RefusingCommand):
         list_ = actions.add_parser("list", help="List the subscriptions, and how each fares.")
         list_.add_argument("--state", choices=Subscription.State.values, help="Only those of this state.")
         list_.add_argument("--json", action="store_true", help="As JSON, one a line.")
-        for name, text in ACTIONS.items():
+        for name, text in ACTION_HELP.items():
             actions.add_parser(name, help=text).add_argument("name")
         rewind = actions.add_parser("rewind", help="Go on from another place in the log.")
         rewind.add_argument("name")
@@ -58,7 +58,7 @@ class Command(RefusingCommand):
 
     def handle(self, *, action: str, **options: Any) -> None:
         try:
-            if action in ACTIONS:
+            if action in ACTION_HELP:
                 changed = getattr(actions, action)(actions.find(options["name"]))
                 self.stdout.write(self.style.SUCCESS(f"{options['name']} is {changed.state}."))
             else:

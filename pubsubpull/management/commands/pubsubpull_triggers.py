@@ -17,7 +17,7 @@ from pubsubpull.management.command_errors import RefusingCommand
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-TELL = 50_000
+PROGRESS_ROWS = 50_000
 """After how many rows of a baseline progress is printed."""
 
 
@@ -98,7 +98,7 @@ class Command(RefusingCommand):
         done = recording.Progress(looked=0, written=0)
         try:
             for done in recording.baseline(label, using=database, since=since):
-                if done.looked % TELL == 0:
+                if done.looked % PROGRESS_ROWS == 0:
                     self.stderr.write(f"{label}: {done.looked:,} rows, {done.written:,} of them recorded")
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error

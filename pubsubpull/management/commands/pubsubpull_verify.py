@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.audit.integrity.verifying import Rest
 
-EVERY = 100
+SEALS_PER_LINE = 100
 """After how many seals progress is printed."""
 
 
@@ -44,7 +44,7 @@ class Command(RefusingCommand):
             problems += looked.problems
             for problem in looked.problems:
                 self.stderr.write(self.style.ERROR(problem))
-            if looked.id % EVERY == 0:
+            if looked.id % SEALS_PER_LINE == 0:
                 self.stderr.write(f"seal {looked.id} of {verification.last}")
         if not verification.count:
             problems.append("There are no seals: nothing is proved. Run pubsubpull_seal, and keep its hash.")

@@ -17,12 +17,12 @@ from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import calls, openapi, schemas
 
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+AUDIT_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
 @router.get(
     "/models/{model}/audit/{path:key}/",
-    response={200: schemas.Audit, **ERRORS},
+    response={200: schemas.Audit, **AUDIT_ERRORS},
     summary="A row's trail",
     openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
 )
@@ -69,7 +69,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
 
 @router.get(
     "/requests/{request_id}/",
-    response={200: schemas.Request, **ERRORS},
+    response={200: schemas.Request, **AUDIT_ERRORS},
     summary="What a request changed",
     openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
-TYPES: dict[str, dict[str, Any]] = {
+JSON_TYPES: dict[str, dict[str, Any]] = {
     "BooleanField": {"type": "boolean"},
     "FloatField": {"type": ["number", "string"], "description": "NaN and the infinities are text"},
     "DecimalField": {"type": ["number", "string"], "description": "NaN and the infinities are text"},
@@ -37,7 +37,9 @@ def _column(field: Any, publication: Publication) -> dict[str, Any]:
     while target.is_relation:
         target = target.target_field
     kind = target.get_internal_type()
-    schema = dict(TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"}))
+    schema = dict(
+        JSON_TYPES.get(kind, {"type": "integer"} if "Integer" in kind or "Auto" in kind else {"type": "string"})
+    )
     if field.null and "type" in schema:
         types = schema["type"]
         schema["type"] = [*(types if isinstance(types, list) else [types]), "null"]

@@ -19,22 +19,24 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 503), schemas.Problem)
-RANGES = 1000
+HASH_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 503), schemas.Problem)
+MOST_RANGES = 1000
 """The most ranges that a table is split into; one call gives at most a tenth of them."""
 
 
-@router.get("/models/{model}/bounds/", response={200: schemas.Bounds, **ERRORS}, summary="Keys to split hashes at")
+@router.get("/models/{model}/bounds/", response={200: schemas.Bounds, **HASH_ERRORS}, summary="Keys to split hashes at")
 def bounds(request: HttpRequest, model: str, each: int = 10_000) -> HttpResponse:
     """Give keys that split the table into ranges of about `each` rows, in the order that hashes are taken in."""
     publication = calls.publication(request, model)
     if not 1 <= each <= 10**9:
         raise problems.invalid("each", "is a number of rows, from 1.")
-    keys = hashes.bounds(publication, each=each, most=RANGES, using=calls.using())
+    keys = hashes.bounds(publication, each=each, most=MOST_RANGES, using=calls.using())
     return calls.answer({"model": publication.label, "keys": keys})
 
 
-@router.get("/models/{model}/hashes/", response={200: schemas.Hashes, **ERRORS}, summary="The hashes of key ranges")
+@router.get(
+    "/models/{model}/hashes/", response={200: schemas.Hashes, **HASH_ERRORS}, summary="The hashes of key ranges"
+)
 def ranges(
     request: HttpRequest, model: str, bounds: str = "[null,null]", columns: str | None = None, where: str = "{}"
 ) -> HttpResponse:
@@ -56,7 +58,9 @@ def ranges(
     )
 
 
-@router.get("/models/{model}/hashes/rows/", response={200: schemas.RowHashes, **ERRORS}, summary="The hashes of rows")
+@router.get(
+    "/models/{model}/hashes/rows/", response={200: schemas.RowHashes, **HASH_ERRORS}, summary="The hashes of rows"
+)
 def rows(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     model: str,
@@ -78,7 +82,7 @@ def rows(  # noqa: PLR0917  each is a part of the query
     )
 
 
-@router.get("/models/{model}/rows/", response={200: schemas.Rows, **ERRORS}, summary="The rows of some keys")
+@router.get("/models/{model}/rows/", response={200: schemas.Rows, **HASH_ERRORS}, summary="The rows of some keys")
 def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None) -> HttpResponse:
     """Give the rows of the `wanted` keys (a JSON array), all of one moment; missing rows are left out.
 
@@ -121,7 +125,7 @@ def _bounds(publication: Publication, text: str) -> list[tuple[hashes.Key, hashe
         keys = json.loads(text)
     except (ValueError, RecursionError):
         keys = None
-    most = RANGES // 10
+    most = MOST_RANGES // 10
     if (
         not isinstance(keys, list)
         or not 2 <= len(keys) <= most + 1

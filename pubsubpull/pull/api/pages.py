@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 COMPACT = 5
 """A compact page has so many times as many changes as another."""
 router = Router()
-ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
-@router.get("/", url_name="service", response={200: schemas.Service, **ERRORS}, summary="What this service publishes")
+@router.get(
+    "/", url_name="service", response={200: schemas.Service, **PAGE_ERRORS}, summary="What this service publishes"
+)
 def service(request: HttpRequest) -> HttpResponse:
     """Name the service, the history of its log, and the models that the consumer may read."""
     base = request.build_absolute_uri(request.path)
@@ -51,7 +53,7 @@ def service(request: HttpRequest) -> HttpResponse:
     )
 
 
-@router.get("/models/{model}/", response={200: schemas.Model, **ERRORS}, summary="A model's key and columns")
+@router.get("/models/{model}/", response={200: schemas.Model, **PAGE_ERRORS}, summary="A model's key and columns")
 def model_(request: HttpRequest, model: str) -> HttpResponse:
     """Describe a model: its key's columns and, as JSON Schema, its rows."""
     publication = calls.publication(request, model)
@@ -66,7 +68,7 @@ def model_(request: HttpRequest, model: str) -> HttpResponse:
     )
 
 
-@router.get("/models/{model}/instances/", response={200: schemas.Instances, **ERRORS}, summary="All rows, by key")
+@router.get("/models/{model}/instances/", response={200: schemas.Instances, **PAGE_ERRORS}, summary="All rows, by key")
 def instances_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     model: str,
@@ -101,7 +103,9 @@ def instances_(  # noqa: PLR0917  each is a part of the query
     )
 
 
-@router.get("/models/{model}/ranges/", response={200: schemas.Ranges, **ERRORS}, summary="How to share out all rows")
+@router.get(
+    "/models/{model}/ranges/", response={200: schemas.Ranges, **PAGE_ERRORS}, summary="How to share out all rows"
+)
 def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
     """Say about how many rows there are, and the keys that split them into ranges of about the same size."""
     calls.check_known(request, ranges_)
@@ -112,7 +116,7 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
     return calls.answer({"model": publication.label, "rows": rows, "keys": keys})
 
 
-@router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **ERRORS}, summary="One row")
+@router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **PAGE_ERRORS}, summary="One row")
 def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None = None) -> HttpResponse:
     """Return one row, `at` a moment as it was then, which takes the audit grant. A composite key is a JSON array."""
     calls.check_known(request, instance)
@@ -130,7 +134,7 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
 
 @router.get(
     "/changes/",
-    response={200: schemas.Changes | schemas.CompactChanges, **ERRORS},
+    response={200: schemas.Changes | schemas.CompactChanges, **PAGE_ERRORS},
     summary="The changes after a cursor",
 )
 def changes_(  # noqa: PLR0917  each is a part of the query
