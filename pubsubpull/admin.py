@@ -34,16 +34,13 @@ else:
     ChangeBase = SubscriptionBase = admin.ModelAdmin
 
 
-SEND_AT_ONCE = 5000
-"""How many rows the admin sends again within one request."""
-
-
 @admin.action(description="Send again to all readers of changes", permissions=["change"])
 def send_again(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """Put the chosen rows into the log once more: an action for the admin of any published model."""
     try:
-        if queryset.count() > SEND_AT_ONCE:
-            text = f"Nothing was sent: choose up to {SEND_AT_ONCE:,} rows, or use the command pubsubpull_resend."
+        if queryset.count() > model_admin.send_at_once:
+            most = f"{model_admin.send_at_once:,}"
+            text = f"Nothing was sent: choose up to {most} rows, or use the command pubsubpull_resend."
             model_admin.message_user(request, text, messages.ERROR)
             return
         count = resend.resend(queryset, using=conf.get().DATABASE)
@@ -55,6 +52,9 @@ def send_again(model_admin: Any, request: HttpRequest, queryset: QuerySet[Any]) 
 
 class HistoryMixin(Base):
     """Puts the log's history in place of Django's, and sends again: `class OrderAdmin(HistoryMixin, ModelAdmin)`."""
+
+    send_at_once = 5000
+    """The most rows that the action sends again within one request."""
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Add the action that sends rows again, if the user may change them."""

@@ -66,17 +66,16 @@ def test_rows_that_have_a_change_are_left_alone_unless_asked_for():
     assert names() == [("I", "new"), ("U", "old"), ("U", "old"), ("U", "new")]
 
 
-def test_it_goes_on_where_it_was_interrupted_and_tells_how_far_it_is(monkeypatch):
-    monkeypatch.setattr(baseline, "AT_ONCE", 3)
+def test_it_goes_on_where_it_was_interrupted_and_tells_how_far_it_is():
     Customer.objects.bulk_create(Customer(name=str(number)) for number in range(8))
     forget()
-    steps = baseline.baseline("shop.customer", using="default")
+    steps = baseline.baseline("shop.customer", using="default", at_once=3)
     assert [next(steps), next(steps)] == [
         baseline.Progress(looked=3, written=3),
         baseline.Progress(looked=6, written=6),
     ]
     steps.close()
-    assert [(step.looked, step.written) for step in baseline.baseline("shop.customer", using="default")] == [
+    assert [(step.looked, step.written) for step in baseline.baseline("shop.customer", using="default", at_once=3)] == [
         (3, 0),
         (6, 0),
         (8, 2),
@@ -85,8 +84,7 @@ def test_it_goes_on_where_it_was_interrupted_and_tells_how_far_it_is(monkeypatch
     assert history.history(models=[Customer])[0].request_id is not None
 
 
-def test_recording_all_rows_again_goes_on_where_it_was_interrupted(monkeypatch):
-    monkeypatch.setattr(baseline, "AT_ONCE", 3)
+def test_recording_all_rows_again_goes_on_where_it_was_interrupted():
     Customer.objects.bulk_create(Customer(name=str(number)) for number in range(5))
     before = baseline.last_version("default")
     out = record("shop.customer", "shop.order", again=True)

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.audit.integrity import erasure, forgetting
+from pubsubpull.audit.integrity import erasure
 from pubsubpull.capture import registry, triggers
 from pubsubpull.log import feed
 from pubsubpull.models import Change
@@ -76,9 +76,9 @@ def test_without_yes_it_only_says_how_many_there_are(customers):
     assert list(Change.objects.values()) == before
 
 
-def test_what_is_hidden_by_now_is_gone_and_nothing_else(customers, monkeypatch):
-    monkeypatch.setattr(forgetting, "AT_ONCE", 3)
-    assert "10 changes are without email, name of shop.customer now" in call("shop.customer", "email", "name", "--yes")
+def test_what_is_hidden_by_now_is_gone_and_nothing_else(customers):
+    out = call("shop.customer", "email", "name", "--yes", "--batch", "3")
+    assert "10 changes are without email, name of shop.customer now" in out
     images = [i for c in Change.objects.filter(model="shop.customer") for i in (c.old, c.new) if i]
     assert {frozenset(image) for image in images} == {frozenset({"id"})}
     assert Change.objects.get(model="shop.order").new["reference"] == "secret of another"

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 
 import pubsubpull
-from pubsubpull import admin, exceptions
+from pubsubpull import exceptions
 from pubsubpull.log import feed
 from pubsubpull.models import Change, Request
 from tests import roles
@@ -125,9 +125,8 @@ def test_only_for_whoever_may_change_the_rows():
     assert since(before) == []
 
 
-def test_too_many_rows_are_left_to_the_command(monkeypatch):
-    monkeypatch.setattr(admin, "SEND_AT_ONCE", 1)
-    rows = [Customer.objects.create(name=name) for name in "ab"]
+def test_too_many_rows_are_left_to_the_command():
+    rows = [Customer.objects.create(name=name) for name in "abcd"]
     before = Change.objects.latest("id").id
     assert "use the command pubsubpull_resend" in act(User.objects.create_superuser("boss"), *rows)
     assert since(before) == []

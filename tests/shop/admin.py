@@ -10,4 +10,4 @@ from tests.shop.models import Customer, Order
 
 @admin.register(Customer, Order)
 class ShopAdmin(HistoryMixin, admin.ModelAdmin):
-    pass
+    send_at_once = 3

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SOURCE = "baseline"
 """The source of the request that a baseline's changes name."""
-AT_ONCE = 500
+ROWS_AT_ONCE = 500
 """Rows of one transaction: whoever writes one of them waits for it, and no longer."""
 
 
@@ -39,7 +39,7 @@ def last_version(using: str) -> int:
     return int(sql.run(using, sql.compose("queries/audit/last_id"))[0][0])
 
 
-def baseline(label: str, *, using: str, since: int | None = None) -> Iterator[Progress]:
+def baseline(label: str, *, using: str, since: int | None = None, at_once: int = ROWS_AT_ONCE) -> Iterator[Progress]:
     """Record the rows of a published table that the log has no change of; give progress after each batch of them.
 
     With `since` it is all rows that have no change after that version. A row that others hold a lock on is
@@ -59,13 +59,15 @@ def baseline(label: str, *, using: str, since: int | None = None) -> Iterator[Pr
         "masked": publication.masked_columns,
         "since": -spans.LATEST if since is None else since,
     }
-    yield from _record(parts, rows, context.job(SOURCE, None, {"model": publication.label}), using)
+    yield from _record(parts, rows, context.job(SOURCE, None, {"model": publication.label}), using, at_once)
 
 
-def _record(parts: dict[str, Any], rows: dict[str, Any], made_by: Context, using: str) -> Iterator[Progress]:
+def _record(
+    parts: dict[str, Any], rows: dict[str, Any], made_by: Context, using: str, at_once: int
+) -> Iterator[Progress]:
     looked, written, past = 0, 0, None
     held: list[Any] = []
-    while keys := _one(sql.run(using, sql.compose("queries/audit/keys_after", **parts, past=past, limit=AT_ONCE))):
+    while keys := _one(sql.run(using, sql.compose("queries/audit/keys_after", **parts, past=past, limit=at_once))):
         made, skipped = _write(rows, keys, made_by, using, patient=False)
         looked, written, past = looked + len(keys), written + made, keys[-1]
         held += skipped

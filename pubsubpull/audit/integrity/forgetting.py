@@ -14,8 +14,8 @@ from pubsubpull.capture import registry, sql
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-AT_ONCE = 5_000
-"""How many changes a transaction looks at."""
+CHANGES_AT_ONCE = 5_000
+"""The most changes that a transaction looks at."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def count(what: Columns, *, using: str) -> int:
     return _span(what, using)[2]
 
 
-def forget(what: Columns, *, by: str, reason: str, using: str) -> Iterator[Progress]:
+def forget(what: Columns, *, by: str, reason: str, using: str, at_once: int = CHANGES_AT_ONCE) -> Iterator[Progress]:
     """Take columns out of the changes that have them, and of those set aside; give progress after each part of the log.
 
     Interrupted, it goes on where it is started again. Seals over these changes still verify.
@@ -70,7 +70,7 @@ def forget(what: Columns, *, by: str, reason: str, using: str) -> Iterator[Progr
         sql.run(using, sql.compose("queries/audit/forget_aside", **parts))
     done, low = 0, first
     while low <= last:
-        ((begin, end),) = sql.run(using, sql.compose("queries/audit/next_part", low=low, most=AT_ONCE))
+        ((begin, end),) = sql.run(using, sql.compose("queries/audit/next_part", low=low, most=at_once))
         if begin is None:
             break
         query = sql.compose("queries/audit/forget", **parts, low=begin, high=end + 1, by=by, reason=reason)

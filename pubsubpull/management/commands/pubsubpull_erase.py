@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Erases, or with `--dry-run` tells what it would erase."""
+    """Erases; without `--yes` it only tells what it would erase."""
 
     help = (
         "Erases the rows, old and new, of every change of one object from the log, on a person's request, and what is "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import CommandError
+
 from pubsubpull import conf
 from pubsubpull.audit.integrity import forgetting
 from pubsubpull.management.command_errors import RefusingCommand
@@ -16,7 +18,7 @@ PROGRESS_EVERY = 100
 
 
 class Command(RefusingCommand):
-    """Forgets columns, or with `--dry-run` counts the changes that have them."""
+    """Forgets columns; without `--yes` it only counts the changes that have them."""
 
     help = (
         "Takes columns out of all changes of a model in the log: those that were excluded or masked after they had "
@@ -32,8 +34,11 @@ class Command(RefusingCommand):
         parser.add_argument("--reason", default="", help="Kept with the record.")
         parser.add_argument("--by", default="", help="Who does it; kept with the record.")
         parser.add_argument("--yes", action="store_true", help="Do it: there is no way back.")
+        parser.add_argument("--batch", type=int, default=forgetting.CHANGES_AT_ONCE, help="Changes of one transaction.")
 
-    def handle(self, *, model: str, columns: list[str], reason: str, by: str, yes: bool, **_: Any) -> None:
+    def handle(self, *, model: str, columns: list[str], reason: str, by: str, yes: bool, batch: int, **_: Any) -> None:
+        if batch < 1:
+            raise CommandError("--batch: at least 1.")
         using = conf.get().DATABASE
         what = forgetting.columns(model, columns)
         names = f"{', '.join(columns)} of {what.model}"
@@ -42,7 +47,8 @@ class Command(RefusingCommand):
             self.stdout.write(f"{count:,} changes have {names}; it would be taken out of them. Do it with --yes.")
             return
         changes = 0
-        for number, done in enumerate(forgetting.forget(what, by=by, reason=reason, using=using), 1):
+        steps = forgetting.forget(what, by=by, reason=reason, using=using, at_once=batch)
+        for number, done in enumerate(steps, 1):
             changes = done.changes
             if number % PROGRESS_EVERY == 0:
                 share = min((done.next - done.first) / (done.last - done.first + 1), 1)

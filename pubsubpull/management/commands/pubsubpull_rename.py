@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Lists such labels, or carries one over; with `--dry-run` only counts."""
+    """Lists such labels, or carries one over; without `--yes` it only counts."""
 
     help = (
         "Carries over what is kept under the label of a model that was renamed, or whose app was: its changes in the "
