@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pubsubpull.audit.history.restore import restore
     from pubsubpull.log.resend import resend
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import VERSION, constant
-    from pubsubpull.replica.declaring import replicates
+    from pubsubpull.replica.declaration import VERSION, constant
+    from pubsubpull.replica.declare import replicates
     from pubsubpull.replica.handlers import on_change
 
 __all__ = [
@@ -40,14 +40,14 @@ __version__ = version("pubsubpull")
 # The client needs `requests`, which a service that only publishes should not pay to import.
 _LAZY = {
     "Client": "pubsubpull.pull.client",
-    "VERSION": "pubsubpull.replica.declared",
+    "VERSION": "pubsubpull.replica.declaration",
     "annotate": "pubsubpull.audit.context.requests",
     "as_of": "pubsubpull.audit.history.moments",
-    "constant": "pubsubpull.replica.declared",
+    "constant": "pubsubpull.replica.declaration",
     "context": "pubsubpull.audit.context.context",
     "history": "pubsubpull.audit.history.history",
     "on_change": "pubsubpull.replica.handlers",
-    "replicates": "pubsubpull.replica.declaring",
+    "replicates": "pubsubpull.replica.declare",
     "resend": "pubsubpull.log.resend",
     "restore": "pubsubpull.audit.history.restore",
     "uncaptured": "pubsubpull.audit.context.uncaptured",

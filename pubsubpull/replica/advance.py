@@ -12,38 +12,39 @@ from django.db import IntegrityError, transaction
 from pubsubpull import exceptions
 from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica import constraint_errors, declared, handlers, parked, positions
-from pubsubpull.replica.appliers import single_message, staged, statements
-from pubsubpull.replica.away import is_away
+from pubsubpull.replica import cohorts, constraint_errors, declaration, handlers, positions
+from pubsubpull.replica.appliers import single_message, staged
+from pubsubpull.replica.database_errors import is_away
 from pubsubpull.replica.pages import Spool, up_to_now
+from pubsubpull.replica.parking import store
+from pubsubpull.replica.tables import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pubsubpull.replica.declared import Follows
+    from pubsubpull.replica.cohorts import Cohort
+    from pubsubpull.replica.declaration import Follows
     from pubsubpull.replica.pages import Page
-    from pubsubpull.replica.positions import Place, Standing
+    from pubsubpull.replica.positions import Position
 
 
-def advance(
-    standing: Standing, page: Page, *, using: str, following: Callable[[str], Page] | None = None
-) -> Page | None:
+def advance(cohort: Cohort, page: Page, *, using: str, following: Callable[[str], Page] | None = None) -> Page | None:
     """Apply a page to replicas that stand before it; None where they do not stand there (any more).
 
     Rows may refer to rows that a later page brings: then that page, from `following`, is applied in the same
     transaction; if that was not enough, twice as many as there are. A page after which there was no more holds whole
     transactions, so this ends there. Returned is the last page. Raises `ReplicaFailed`.
     """
-    if single_message.advance(standing, page, using=using):
+    if single_message.advance(cohort, page, using=using):
         return page
     last, count, one_by_one = page, 1, False
     with contextlib.closing(Spool(page)) as pages:
         while True:
             try:
-                done = _advance(standing, pages, using=using, one_by_one=one_by_one)
+                done = _advance(cohort, pages, using=using, one_by_one=one_by_one)
             except IntegrityError as error:
                 state = getattr(error.__cause__, "sqlstate", None)
-                failed = constraint_errors.blamed(standing.replicas, error, using=using)
+                failed = constraint_errors.failure(cohort.replicas, error, using=using)
                 if state == constraint_errors.FOREIGN_KEY and failed.needs is None and last.more and following:
                     for _ in range(count):
                         if last.more:
@@ -55,30 +56,30 @@ def advance(
                 else:
                     raise failed from error
             except staged.Unreadable as error:
-                raise constraint_errors.unreadable(standing.replicas, pages, error, using=using) from error
+                raise constraint_errors.unreadable_change(cohort.replicas, pages, error, using=using) from error
             else:
                 return last if done else None
 
 
-def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) -> bool:
-    tables = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
+def _advance(cohort: Cohort, pages: Spool, *, using: str, one_by_one: bool) -> bool:
+    tables = [replica for replica in cohort.replicas if isinstance(replica, declaration.Replica)]
     # What the user's functions write may be more than a copy.
-    relaxed = not any(handlers.of(one) for one in standing.replicas) and all(table.write is None for table in tables)
+    relaxed = not any(handlers.of(one) for one in cohort.replicas) and all(table.write is None for table in tables)
     with transaction.atomic(using):
         locked, *columns = sql.run_each(
             using,
-            positions.locking(standing.service),
+            positions.lock_query(cohort.service),
             *map(statements.table_columns, tables),
-            positions.moving(standing.replicas, pages.cursor),
+            positions.move_query(cohort.replicas, pages.cursor),
             *staged.opening(relaxed=relaxed),
         )
         places = positions.by_name(locked)
-        if not positions.stand(standing, places):
+        if not cohorts.is_current(cohort, places):
             transaction.set_rollback(True, using)
             return False
         types = {replica.name: dict(found) for replica, found in zip(tables, columns, strict=False)}
-        left_out = parked.hold(standing, pages, using=using)
-        apply_pages(standing, pages, places, types=types, using=using, one_by_one=one_by_one, left_out=left_out)
+        left_out = store.hold(cohort, pages, using=using)
+        apply_pages(cohort, pages, places, types=types, using=using, one_by_one=one_by_one, left_out=left_out)
     return True
 
 
@@ -86,7 +87,7 @@ def _advance(standing: Standing, pages: Spool, *, using: str, one_by_one: bool) 
 class Late:
     """Replicas that stand elsewhere than the main ones. They go on from the cursor `start`, after `first` was done."""
 
-    standing: Standing
+    cohort: Cohort
     start: str
     first: Callable[[], object] | None = None
 
@@ -104,35 +105,35 @@ class Coming:
 class Meeting:
     """How replicas that stand at several places come to stand at one: where `pages` lead the main ones."""
 
-    main: Standing
+    main: Cohort
     pages: Spool
     coming: Sequence[Coming]
 
 
 @contextlib.contextmanager
-def meeting(main: Standing, lates: Sequence[Late], pull: Callable[[list[str], str], Page]) -> Iterator[Meeting]:
+def meeting(main: Cohort, lates: Sequence[Late], pull: Callable[[list[str], str], Page]) -> Iterator[Meeting]:
     """Pull what leads replicas to a meeting, wherever they stand, and hold it.
 
     The order matters: the late ones' pages are pulled after the main ones', and so lead at least as far; what lies
     beyond the meeting is pulled last, and so is all of it that they hold.
     """
 
-    def pulled(standing: Standing, after: str) -> Iterator[Page]:
-        return up_to_now(functools.partial(pull, standing.sources), after)
+    def pulled(cohort: Cohort, after: str) -> Iterator[Page]:
+        return up_to_now(functools.partial(pull, cohort.sources), after)
 
     with contextlib.ExitStack() as held:
 
-        def gathered(standing: Standing, after: str) -> Spool:
+        def gathered(cohort: Cohort, after: str) -> Spool:
             found = held.enter_context(contextlib.closing(Spool()))
-            for page in pulled(standing, after):
+            for page in pulled(cohort, after):
                 found.add(page)
             return found
 
         found = gathered(main, main.cursor)
         coming: list[Coming] = []
         for late in lates:
-            brought = gathered(late.standing, late.start)
-            beyond = {version for page in pulled(late.standing, found.cursor) for version in staged.versions(page)}
+            brought = gathered(late.cohort, late.start)
+            beyond = {version for page in pulled(late.cohort, found.cursor) for version in staged.versions(page)}
             coming.append(Coming(late=late, pages=brought, beyond=beyond))
         yield Meeting(main=main, pages=found, coming=coming)
 
@@ -149,50 +150,50 @@ def join(meeting: Meeting, *, using: str) -> bool:
             return _join(meeting, using=using, one_by_one=one_by_one)
         except IntegrityError as error:
             if one_by_one or getattr(error.__cause__, "sqlstate", None) != constraint_errors.UNIQUE:
-                late = [replica for coming in meeting.coming for replica in coming.late.standing.replicas]
-                raise constraint_errors.blamed([*late, *meeting.main.replicas], error, using=using) from error
+                late = [replica for coming in meeting.coming for replica in coming.late.cohort.replicas]
+                raise constraint_errors.failure([*late, *meeting.main.replicas], error, using=using) from error
             one_by_one = True
         except staged.Unreadable as error:
-            standing, given = _whose(meeting, error.name)
-            raise constraint_errors.unreadable(standing.replicas, given, error, using=using) from error
+            cohort, given = _whose(meeting, error.name)
+            raise constraint_errors.unreadable_change(cohort.replicas, given, error, using=using) from error
 
 
-def _whose(meeting: Meeting, name: str) -> tuple[Standing, Spool]:
+def _whose(meeting: Meeting, name: str) -> tuple[Cohort, Spool]:
     """Return where a replica of a meeting stands, and its pages."""
-    late = next((one for one in meeting.coming if name in {r.name for r in one.late.standing.replicas}), None)
-    return (late.late.standing, late.pages) if late else (meeting.main, meeting.pages)
+    late = next((one for one in meeting.coming if name in {r.name for r in one.late.cohort.replicas}), None)
+    return (late.late.cohort, late.pages) if late else (meeting.main, meeting.pages)
 
 
 def _join(meeting: Meeting, *, using: str, one_by_one: bool) -> bool:
     main, end = meeting.main, meeting.pages.cursor
     with transaction.atomic(using):
-        places = positions.locked(main.service, using)
+        places = positions.lock(main.service, using)
         lates = [coming.late for coming in meeting.coming]
         if not (
-            positions.stand(main, places)
-            and all(positions.stand(one.standing, places, follow=not one.first) for one in lates)
+            cohorts.is_current(main, places)
+            and all(cohorts.is_current(one.cohort, places, follows=not one.first) for one in lates)
         ):
             return False
         for coming in meeting.coming:
             if coming.late.first:
                 coming.late.first()
-            positions.move(coming.late.standing.replicas, end, using=using)
+            positions.move(coming.late.cohort.replicas, end, using=using)
         positions.move(main.replicas, end, using=using)
         staged.open_page(using)
-        left_out = parked.hold(main, meeting.pages, using=using)
+        left_out = store.hold(main, meeting.pages, using=using)
         apply_pages(main, meeting.pages, places, using=using, one_by_one=one_by_one, left_out=left_out)
         for coming in meeting.coming:
             staged.open_page(using)
-            late, beyond = coming.late.standing, list(coming.beyond)
-            beyond += parked.hold(late, coming.pages, using=using)
+            late, beyond = coming.late.cohort, list(coming.beyond)
+            beyond += store.hold(late, coming.pages, using=using)
             apply_pages(late, coming.pages, places, using=using, one_by_one=one_by_one, left_out=beyond)
     return True
 
 
 def apply_pages(
-    standing: Standing,
+    cohort: Cohort,
     pages: Iterable[Page],
-    places: dict[str, Place],
+    places: dict[str, Position],
     *,
     types: Mapping[str, Mapping[str, str]] | None = None,
     using: str,
@@ -201,17 +202,17 @@ def apply_pages(
 ) -> None:
     """Apply pages to replicas, and call their handlers once all tables are as the pages leave them."""
     try:
-        laid = staged.lay(pages, replicas=standing.replicas, left_out=left_out, using=using)
+        laid = staged.lay(pages, replicas=cohort.replicas, left_out=left_out, using=using)
     except Exception as error:
         if is_away(error):
             raise
-        raise staged.Unreadable(standing.replicas[0].name, first_line(error)) from error
-    for replica in standing.replicas:
+        raise staged.Unreadable(cohort.replicas[0].name, first_line(error)) from error
+    for replica in cohort.replicas:
         if found := laid.get(replica.source):
             known = (types or {}).get(replica.name)
             apply_to(replica, places[replica.name].absent, laid=found, types=known, using=using, one_by_one=one_by_one)
     if laid:
-        handlers.call(standing.replicas, pages, left_out=left_out)
+        handlers.call(cohort.replicas, pages, left_out=left_out)
 
 
 def apply_to(
@@ -228,7 +229,7 @@ def apply_to(
     A column that had been missing and is there now is in all the source's rows: they are to be copied again, as where
     rows may have changed without changes. Returned are the columns that are missing.
     """
-    if not isinstance(replica, declared.Replica):
+    if not isinstance(replica, declaration.Replica):
         return frozenset()
     try:
         has = staged.apply(replica, laid=laid, types=types, using=using, one_by_one=one_by_one)

@@ -8,14 +8,14 @@ from django.core import checks
 from django.db import DatabaseError, models, router
 
 from pubsubpull import conf
-from pubsubpull.replica import declared, handlers, health, positions, services
+from pubsubpull.replica import cohorts, declaration, handlers, health, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.core.checks import CheckMessage
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 
 @checks.register("pubsubpull")
@@ -29,10 +29,10 @@ def check_replicas(**_: Any) -> list[CheckMessage]:
             hint="Add it there, with its url and token.",
             id="pubsubpull.E020",
         )
-        for name in positions.services()
+        for name in cohorts.services()
         if name not in services.names()
     ]
-    for replica in declared.all_replicas().values():
+    for replica in declaration.all_replicas().values():
         found += _replica(replica)
     found += [
         checks.Error(
@@ -51,7 +51,7 @@ def check_columns(*, databases: Iterable[str] | None = None, **_: Any) -> list[C
     if conf.problems(conf.given()) or conf.get().DATABASE not in (databases or ()):
         return []
     try:
-        missing = health.unsent(positions.services(), conf.get().DATABASE)
+        missing = health.unsent(cohorts.services(), conf.get().DATABASE)
     except DatabaseError:
         return []  # it is not migrated yet
     return [

@@ -10,14 +10,14 @@ from django.db import DatabaseError, transaction
 from pubsubpull import exceptions
 from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared
+from pubsubpull.replica import declaration
 from pubsubpull.replica.appliers import staged
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pubsubpull.replica.declared import Follows
+    from pubsubpull.replica.declaration import Follows
     from pubsubpull.replica.pages import Page
 
 FOREIGN_KEY, UNIQUE = "23503", "23505"
@@ -27,7 +27,7 @@ NOT_OURS = (
 )
 
 
-def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> exceptions.ReplicaFailed:
+def failure(replicas: Collection[Follows], error: Exception, *, using: str) -> exceptions.ReplicaFailed:
     """Return the failure of the replica in whose table a constraint does not hold.
 
     Where another table refers to a replica, it is that of the replica that is referred to.
@@ -42,7 +42,7 @@ def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> ex
     if mine is None:
         return exceptions.ReplicaFailed(next(iter(replicas)).name, first_line(error))
     elsewhere = [
-        _of(declared.all_replicas().values(), *end) for end, one in zip(ends, here, strict=True) if one is None
+        _of(declaration.all_replicas().values(), *end) for end, one in zip(ends, here, strict=True) if one is None
     ]
     if other := next(filter(None, elsewhere), None):
         reason = f"it needs {other.name}, which is not as far: {first_line(error)}"
@@ -53,7 +53,7 @@ def blamed(replicas: Collection[Follows], error: Exception, *, using: str) -> ex
     return exceptions.ReplicaFailed(mine.name, first_line(error) + _unfilled(mine, error))
 
 
-def unreadable(
+def unreadable_change(
     replicas: Collection[Follows], given: Iterable[Page], error: Exception, *, using: str
 ) -> exceptions.ReplicaFailed:
     """Return the failure of the replica of whose source PostgreSQL cannot read a change in the pages, and name that."""
@@ -83,20 +83,20 @@ def _unread(page: Page, follows: Follows, using: str) -> str | None:
     return None
 
 
-def refers(error: exceptions.ReplicaFailed) -> bool:
+def lacks_row(error: exceptions.ReplicaFailed) -> bool:
     """Say whether a replica failed for want of a row that it refers to: others may have to bring that first."""
     cause = error.__cause__
     if cause is None or _state(cause) != FOREIGN_KEY:
         return False
     schema, table, _ = _place(cause)
-    return _of(declared.all_replicas().values(), schema, table) is not None
+    return _of(declaration.all_replicas().values(), schema, table) is not None
 
 
 def _state(error: BaseException) -> str | None:
     return getattr(error.__cause__, "sqlstate", None)
 
 
-def _unfilled(replica: declared.Replica, error: Exception) -> str:
+def _unfilled(replica: declaration.Replica, error: Exception) -> str:
     """Say, of a column that got no value and needs one, what should have filled it."""
     name = getattr(getattr(error.__cause__, "diag", None), "column_name", None)
     sources = (column.source for column in replica.columns if name is not None and column.name == name)
@@ -111,7 +111,7 @@ def _place(error: BaseException) -> tuple[str | None, str | None, str | None]:
     return tuple(getattr(diag, f"{part}_name", None) for part in ("schema", "table", "constraint"))  # type: ignore[return-value]
 
 
-def _of(replicas: Iterable[Follows], schema: str | None, table: str | None) -> declared.Replica | None:
+def _of(replicas: Iterable[Follows], schema: str | None, table: str | None) -> declaration.Replica | None:
     """Return the replica with a table, which it may name without its schema."""
-    named = [one for one in replicas if isinstance(one, declared.Replica) and one.table[1] == table]
+    named = [one for one in replicas if isinstance(one, declaration.Replica) and one.table[1] == table]
     return next((one for where in (schema, None) for one in named if one.table[0] == where), None)

@@ -18,17 +18,18 @@ from pubsubpull import exceptions
 from pubsubpull.base import backoff
 from pubsubpull.capture import clock
 from pubsubpull.log import feed
-from pubsubpull.replica import advance, constraint_errors, handlers, pages, parking, positions, prefetch, services
+from pubsubpull.replica import advance, cohorts, constraint_errors, handlers, pages, positions, prefetch, services
 from pubsubpull.replica.appliers import compact
 from pubsubpull.replica.copy import ranges
 from pubsubpull.replica.models import Copy
+from pubsubpull.replica.parking import actions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pubsubpull.pull.client import Client
+    from pubsubpull.replica.cohorts import Cohort
     from pubsubpull.replica.pages import Compact, Page
-    from pubsubpull.replica.positions import Standing
 
 logger = logging.getLogger(__name__)
 TIMEOUTS = tuple(
@@ -71,7 +72,7 @@ class Follower:
         self._progress = progress
         self._ready = ready
         self._known = services.get(service)
-        self._ahead: prefetch.Ahead | None = None
+        self._ahead: prefetch.Prefetcher | None = None
         self._limit: int | None = None
         self._taken = 0
 
@@ -86,7 +87,7 @@ class Follower:
     def run_once(self) -> None:
         """Follow until there is no more now. Raises what fails; a replica that fails lets the others go on first."""
         failed: list[exceptions.ReplicaFailed] = []
-        positions.enter(self.service, self._using)
+        cohorts.enter(self.service, self._using)
         with self._known.client() as client, self._pulling_ahead():
             while self._patiently(lambda: self.copy(failed) or self.step(client, failed=failed)):
                 pass
@@ -121,7 +122,7 @@ class Follower:
 
     @contextlib.contextmanager
     def _pulling_ahead(self) -> Iterator[None]:
-        with prefetch.Ahead(self._known) as pulling:
+        with prefetch.Prefetcher(self._known) as pulling:
             self._ahead = pulling
             try:
                 yield
@@ -145,11 +146,11 @@ class Follower:
         *,
         wait: float = 0.0,
         failed: list[exceptions.ReplicaFailed] | None = None,
-        look: positions.Look | None = None,
+        look: cohorts.Snapshot | None = None,
     ) -> bool:
         """Take one step after the changes; say whether there may be more to do at once."""
         failed = [] if failed is None else failed
-        found = (look or self._look()).standings(without=[error.name for error in failed])
+        found = (look or self._look()).cohorts(without=[error.name for error in failed])
         lates = [late for late in found[1:] if late.cursor != found[0].cursor]
         for late in lates:
             if self._guard(functools.partial(self.catch_up, found, late, client), failed):
@@ -158,10 +159,10 @@ class Follower:
             return False
         return self._guard(functools.partial(self._advance, found[0], client, 0.0 if lates else wait), failed)
 
-    def _look(self) -> positions.Look:
-        return positions.look(self.service, self._using, clock.moment(self._using))
+    def _look(self) -> cohorts.Snapshot:
+        return cohorts.snapshot(self.service, self._using, clock.moment(self._using))
 
-    def catch_up(self, found: Sequence[Standing], late: Standing, client: Client) -> bool:
+    def catch_up(self, found: Sequence[Cohort], late: Cohort, client: Client) -> bool:
         """Bring replicas that stand elsewhere to where the first of all are; say whether there is more to do for them.
 
         Far behind, they go page by page, unless what they refer to is known to others only: then all meet at once.
@@ -174,14 +175,14 @@ class Follower:
                 return advance.advance(late, page, using=self._using) is not None
             return self._meet(found[0], [late], client)
         except exceptions.ReplicaFailed as error:
-            here = {replica.name for standing in found for replica in standing.replicas}
+            here = {replica.name for cohort in found for replica in cohort.replicas}
             waits = error.needs is not None and error.needs not in here  # to meet without it would be in vain
-            if waits or not constraint_errors.refers(error) or (len(found) == 2 and not page.more):
+            if waits or not constraint_errors.lacks_row(error) or (len(found) == 2 and not page.more):
                 raise
         return self._meet(found[0], found[1:], client)
 
-    def _meet(self, main: Standing, lates: Sequence[Standing], client: Client) -> bool:
-        coming = [advance.Late(standing=late, start=late.cursor) for late in lates]
+    def _meet(self, main: Cohort, lates: Sequence[Cohort], client: Client) -> bool:
+        coming = [advance.Late(cohort=late, start=late.cursor) for late in lates]
         try:
             with advance.meeting(main, coming, functools.partial(pages.changes, client)) as meeting:
                 advance.join(meeting, using=self._using)
@@ -194,7 +195,7 @@ class Follower:
         failures = 0
         while not self.stopping.is_set():
             try:
-                positions.enter(self.service, self._using)
+                cohorts.enter(self.service, self._using)
                 with self._known.client() as client:
                     while not self.stopping.is_set():
                         act(client)
@@ -215,7 +216,7 @@ class Follower:
 
     def _begin(self) -> None:
         """Call what waits for the first replicas to follow."""
-        if self._ready and self._look().standings():
+        if self._ready and self._look().cohorts():
             self._ready()
             self._ready = None
 
@@ -227,17 +228,17 @@ class Follower:
         """Take one step; where all is done, wait for what comes, but not longer than until a replica is to be tried."""
         self._begin()
         look = self._look()
-        due = look.waiting()
+        due = look.next_attempt()
         wait = self._wait if due is None else max(0.05, min(self._wait, due))
         if look.to_copy():
             wait = min(wait, IDLE)  # what is being copied is to join soon
-        if self._spare and not look.quiet(self._spare):
+        if self._spare and not look.is_quiet(self._spare):
             self.stopping.wait(min(wait, IDLE))
             return
         began = time.monotonic()
         more = self.step(client, wait=0.0 if self._spare else wait, look=look)
         if not more and time.monotonic() - began < min(wait, IDLE) / 2:
-            idle = not look.standings()
+            idle = not look.cohorts()
             self.stopping.wait(min(wait, IDLE) if idle or self._spare else 0.0)
 
     def _guard(self, act: Callable[[], bool], failed: list[exceptions.ReplicaFailed]) -> bool:
@@ -246,7 +247,7 @@ class Follower:
             return act()
         except exceptions.ReplicaFailed as error:
             wait = positions.fail(error, self._using, clock.moment(self._using))
-            if parking.is_due(error, self._using) and self._park(error.name):
+            if actions.is_due(error, self._using) and self._park(error.name):
                 return True
             logger.warning("Replica %s: %s; again in %.1f s", error.name, error.reason, wait)
             failed.append(error)
@@ -256,12 +257,12 @@ class Follower:
         """Set aside what a replica cannot take, as its declaration says; say whether it goes on."""
         try:
             with self._known.client() as client:
-                return parking.park(name, client, using=self._using) is not None
+                return actions.park(name, client, using=self._using) is not None
         except exceptions.ReplicaError as error:
             logger.warning("%s", error)
             return False
 
-    def _copy(self, wanted: Standing) -> bool:
+    def _copy(self, wanted: Cohort) -> bool:
         ranges.copy(
             wanted,
             self._known.client,
@@ -272,74 +273,74 @@ class Follower:
         )
         return True
 
-    def _advance(self, standing: Standing, client: Client, wait: float) -> bool:
+    def _advance(self, cohort: Cohort, client: Client, wait: float) -> bool:
         """Apply page after page, for a while, as long as some come; say whether there may be more."""
         end, came = time.monotonic() + IDLE, False
         while True:
-            page = self._pull_ahead(standing, client, wait)
+            page = self._pull_ahead(cohort, client, wait)
             if page is None or page.cursor == page.previous:
                 return page is None or page.more or came
             if page.empty and self._spare:
                 return page.more or came  # where pushes go on from stays where it is
-            last = self._apply(standing, page, client)
+            last = self._apply(cohort, page, client)
             came = came or not page.empty
             self._larger()
             if last is None or (last.empty and not last.more) or time.monotonic() > end or self.stopping.is_set():
                 return last is None or last.more or came
-            standing = dataclasses.replace(standing, cursor=last.cursor)
+            cohort = dataclasses.replace(cohort, cursor=last.cursor)
 
-    def _apply(self, standing: Standing, page: Page | Compact, client: Client) -> Page | Compact | None:
+    def _apply(self, cohort: Cohort, page: Page | Compact, client: Client) -> Page | Compact | None:
         """Apply a page, a compact one in one go where that can be; return the last that was applied."""
         if isinstance(page, pages.Compact):
             try:
-                more = functools.partial(pages.compact, client, standing.sources)
-                return compact.advance(standing, page, using=self._using, following=more)
+                more = functools.partial(pages.compact, client, cohort.sources)
+                return compact.advance(cohort, page, using=self._using, following=more)
             except compact.NotPlain as error:
                 logger.debug("%s: the page after %s is pulled whole", self.service, page.previous, exc_info=error)
                 if self._ahead:
                     self._ahead.whole()
-            whole = self._pull(standing, client)
+            whole = self._pull(cohort, client)
             if whole is None:
                 return None
             page = whole
-        following = functools.partial(pages.changes, client, standing.sources, old=handlers.any_of(self.service))
-        return advance.advance(standing, page, using=self._using, following=following)
+        following = functools.partial(pages.changes, client, cohort.sources, old=handlers.any_of(self.service))
+        return advance.advance(cohort, page, using=self._using, following=following)
 
-    def _pull(self, standing: Standing, client: Client, wait: float = 0.0) -> Page | None:
+    def _pull(self, cohort: Cohort, client: Client, wait: float = 0.0) -> Page | None:
         """Pull the page after where the replicas stand; where the log does not reach back so far, copy anew."""
         old = handlers.any_of(self.service)
         try:
             return pages.changes(
-                client, standing.sources, standing.cursor, wait=wait, old=old, **prefetch.bound(self._limit)
+                client, cohort.sources, cohort.cursor, wait=wait, old=old, **prefetch.bound(self._limit)
             )
         except exceptions.CursorExpired as error:
-            self._expired(standing, error)
+            self._expired(cohort, error)
             return None
 
-    def _pull_ahead(self, standing: Standing, client: Client, wait: float) -> Page | Compact | None:
+    def _pull_ahead(self, cohort: Cohort, client: Client, wait: float) -> Page | Compact | None:
         """Pull as `_pull` does, but the next page ahead; where that will do, a compact one."""
         if self._ahead is None:
-            return self._pull(standing, client, wait)
-        old, short = handlers.any_of(self.service), compact.fits(standing)
+            return self._pull(cohort, client, wait)
+        old, short = handlers.any_of(self.service), compact.fits(cohort)
         try:
             return self._ahead.changes(
-                client, standing.sources, standing.cursor, wait=wait, old=old, compact=short, limit=self._limit
+                client, cohort.sources, cohort.cursor, wait=wait, old=old, compact=short, limit=self._limit
             )
         except exceptions.CursorExpired as error:
-            self._expired(standing, error)
+            self._expired(cohort, error)
             return None
 
-    def _begin_anew(self, wanted: Standing) -> None:
+    def _begin_anew(self, wanted: Cohort) -> None:
         """Forget a copy, whose changes or those of the replicas that it was to meet with are there no more."""
         Copy.objects.using(self._using).filter(service=self.service).delete()
         names = [replica.name for replica in wanted.replicas]
-        others = self._look().to_meet(names)
+        others = self._look().to_join(names)
         with self._known.client() as client:
-            for standing in [wanted] * bool(wanted.cursor) + others:
-                self._pull(standing, client, 0.0)
+            for cohort in [wanted] * bool(wanted.cursor) + others:
+                self._pull(cohort, client, 0.0)
 
-    def _expired(self, standing: Standing, error: exceptions.CursorExpired) -> None:
+    def _expired(self, cohort: Cohort, error: exceptions.CursorExpired) -> None:
         why = str(error).removesuffix(feed.EXPIRED).strip()  # the advice is for who pulls by hand
-        names = ", ".join(replica.name for replica in standing.replicas)
+        names = ", ".join(replica.name for replica in cohort.replicas)
         logger.warning("%s: %s All rows of %s are copied again, without a word to handlers.", self.service, why, names)
-        positions.copy_again(standing.replicas, self._using, expired=True)
+        positions.copy_again(cohort.replicas, self._using, expired=True)

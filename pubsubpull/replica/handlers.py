@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pubsubpull import exceptions
 from pubsubpull.base.threads import first_line
 from pubsubpull.pull.client import Change
-from pubsubpull.replica import declared
-from pubsubpull.replica.away import is_away
+from pubsubpull.replica import declaration
+from pubsubpull.replica.database_errors import is_away
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pubsubpull.replica.declared import Follows
+    from pubsubpull.replica.declaration import Follows
     from pubsubpull.replica.pages import Page
 
 Op = Literal["insert", "update", "delete", "truncate", "uncaptured"]
@@ -37,7 +37,7 @@ class Handler:
     call: Any
     task: bool
     together: bool = False
-    on_failure: declared.OnFailure = "wait"
+    on_failure: declaration.OnFailure = "wait"
     callback_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     job_priority: int = 0
 
@@ -58,7 +58,7 @@ def on_change(
     ops: Iterable[Op] = OPS,
     task: bool = False,
     together: bool = False,
-    on_failure: declared.OnFailure = "wait",
+    on_failure: declaration.OnFailure = "wait",
     callback_kwargs: Mapping[str, Any] | None = None,
     job_priority: int = 0,
 ) -> Callable[[F], F]:
@@ -91,7 +91,7 @@ def on_change(
             call=call,
             task=task,
             together=together,
-            on_failure=declared.checked(on_failure, source),
+            on_failure=declaration.checked(on_failure, source),
             callback_kwargs=kwargs,
             job_priority=job_priority,
         )
@@ -123,14 +123,14 @@ def any_of(service: str) -> bool:
     return any(handler.service == service for handler in _handlers)
 
 
-def listeners(service: str) -> list[declared.Listener]:
+def listeners(service: str) -> list[declaration.Listener]:
     """Return what is followed of a service for its handlers alone."""
-    found: dict[str, declared.Listener] = {}
+    found: dict[str, declaration.Listener] = {}
     for handler in _handlers:
         if handler.service == service and not _replicas(handler):
             earlier = found.get(handler.source)
-            how: declared.OnFailure = "park" if earlier and earlier.on_failure == "park" else handler.on_failure
-            found[handler.source] = declared.Listener(source=handler.source, service=service, on_failure=how)
+            how: declaration.OnFailure = "park" if earlier and earlier.on_failure == "park" else handler.on_failure
+            found[handler.source] = declaration.Listener(source=handler.source, service=service, on_failure=how)
     return [found[source] for source in sorted(found)]
 
 
@@ -139,10 +139,10 @@ def homeless() -> list[Handler]:
     return [handler for handler in _handlers if handler.service is None and not _replicas(handler)]
 
 
-def _replicas(handler: Handler) -> list[declared.Replica]:
+def _replicas(handler: Handler) -> list[declaration.Replica]:
     return [
         replica
-        for replica in declared.all_replicas().values()
+        for replica in declaration.all_replicas().values()
         if replica.source == handler.source and handler.service in {None, replica.service}
     ]
 
@@ -151,7 +151,9 @@ def _home(handler: Handler) -> str | None:
     """Return the name of what a handler is called with."""
     if found := _replicas(handler):
         return found[0].name
-    return None if handler.service is None else declared.Listener(source=handler.source, service=handler.service).name
+    return (
+        None if handler.service is None else declaration.Listener(source=handler.source, service=handler.service).name
+    )
 
 
 def call(replicas: Iterable[Follows], pages: Iterable[Page], *, left_out: Collection[int] = ()) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Count
 
-from pubsubpull.replica import positions
+from pubsubpull.replica import cohorts
 from pubsubpull.replica.models import Parked, ReplicaState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def checks(using: str, *, values: bool = True) -> dict[str, str]:
 
     Without `values`, what the database said, which may quote a row, is left out.
     """
-    names = {follows.name for service in positions.services() for follows in positions.of_service(service)}
+    names = {follows.name for service in cohorts.services() for follows in cohorts.of_service(service)}
     if not names:
         return {}
     return {f"replica {name}": reason for name, reason in _of(names, using, values=values).items()}
@@ -28,7 +28,7 @@ def checks(using: str, *, values: bool = True) -> dict[str, str]:
 
 def waiting(services: Collection[str], using: str) -> dict[str, str]:
     """Return the replicas of services that have not all of what their sources sent, and why."""
-    names = {follows.name for service in services for follows in positions.of_service(service)}
+    names = {follows.name for service in services for follows in cohorts.of_service(service)}
     kept = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
     return {
         name: reason
@@ -39,14 +39,14 @@ def waiting(services: Collection[str], using: str) -> dict[str, str]:
 
 def unsent(services: Collection[str], using: str) -> dict[str, list[str]]:
     """Return the columns that replicas take over and their sources do not send, by replica."""
-    names = {follows.name for service in services for follows in positions.of_service(service)}
+    names = {follows.name for service in services for follows in cohorts.of_service(service)}
     found = ReplicaState.objects.using(using).filter(name__in=names).exclude(absent=[])
     return {state.name: sorted(state.absent) for state in found}
 
 
 def parked(services: Collection[str], using: str) -> dict[str, int]:
     """Return how many changes are set aside, by replica."""
-    names = [follows.name for service in services for follows in positions.of_service(service)]
+    names = [follows.name for service in services for follows in cohorts.of_service(service)]
     found = (
         Parked.objects.using(using).filter(replica__in=names, done=False).values("replica").annotate(count=Count("id"))
     )

@@ -24,7 +24,7 @@ def bound(limit: int | None) -> dict[str, int]:
     return {} if limit is None else {"limit": limit}
 
 
-class Ahead:
+class Prefetcher:
     """Gives pages of changes; of a backlog, the next page is pulled in a thread before it is asked for."""
 
     def __init__(self, service: Service) -> None:

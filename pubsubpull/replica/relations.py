@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull.replica import declared
+from pubsubpull.replica import declaration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.declaration import Follows, Replica
 
 
 def tied(names: Collection[str], among: Iterable[Follows]) -> set[str]:
@@ -20,7 +20,7 @@ def tied(names: Collection[str], among: Iterable[Follows]) -> set[str]:
     """
     if not names:
         return set()
-    links = [(one.name, other) for one in among if isinstance(one, declared.Replica) for other in _referred(one)]
+    links = [(one.name, other) for one in among if isinstance(one, declaration.Replica) for other in _referred(one)]
     found, before = set(names), 0
     while len(found) > before:
         before = len(found)
@@ -34,6 +34,6 @@ def _referred(replica: Replica) -> set[str]:
     models = {field.related_model for field in fields if field.related_model and getattr(field, "db_constraint", False)}
     return {
         other.name
-        for other in declared.all_replicas().values()
+        for other in declaration.all_replicas().values()
         if other.model in models and other.service == replica.service
     }

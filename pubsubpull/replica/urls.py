@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pubsubpull.replica import receive
+from pubsubpull.replica.push import receive
 
 app_name = "pubsubpull_receive"
 urlpatterns = [path("<slug:service>/", receive.Receive.as_view(), name="receive")]

@@ -16,8 +16,9 @@ import pubsubpull
 from pubsubpull import conf
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.replica import declared, follower, receive, services
+from pubsubpull.replica import declaration, follower, services
 from pubsubpull.replica.compare import judge
+from pubsubpull.replica.push import receive
 from pubsubpull.transports.http.guard import Guard
 from pubsubpull.transports.http.transport import HttpTransport
 from pubsubpull.wire import signing
@@ -89,7 +90,7 @@ def bank(live_server):
     finally:
         for source, copy in zip(published, copies, strict=True):
             pubsubpull.unpublish(source)
-            declared.forget(copy)
+            declaration.forget(copy)
         for name in TABLES:
             run(f"DROP TABLE IF EXISTS copied_{name}, pgbench_{name} CASCADE")
 
@@ -140,7 +141,7 @@ def check_that_all_came():
         for name in TABLES:
             differing = f"SELECT count(*) FROM (TABLE pgbench_{name} EXCEPT ALL TABLE copied_{name}) AS d"
             assert run(differing) == [(0,)]
-            result = judge.compare(declared.get(f"shop.copied{name}"), client, using="default")
+            result = judge.compare(declaration.get(f"shop.copied{name}"), client, using="default")
             assert (result.suspects, result.differences) == (0, ())
 
 

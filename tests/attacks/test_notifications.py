@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client
 
 from pubsubpull.models import ReplicaState
-from pubsubpull.replica import positions, receive
+from pubsubpull.replica import cohorts
+from pubsubpull.replica.push import receive
 from pubsubpull.wire import signing
 from tests.integration.conftest import SECRETS, follower, shop  # noqa: F401  fixtures
 from tests.replicas import models as here
@@ -29,7 +30,7 @@ def page(follower):  # noqa: F811  the fixture of this name
     """Let the replicas follow, and make a change that is yet to come; return its page."""
     follower.run_once()
     there.Customer.objects.create(name="a")
-    sources = sorted({follows.source for follows in positions.of_service("shop")})
+    sources = sorted({follows.source for follows in cohorts.of_service("shop")})
     cursor = ReplicaState.objects.get(name="replicas.customer").cursor
     with follower._known.client() as client:
         body = client.text("changes/", params={"models": ",".join(sources), "after": cursor})

@@ -16,7 +16,7 @@ from django.utils import timezone
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.pull.client import Client
-from pubsubpull.replica import declared, handlers, pages, positions, prefetch, services
+from pubsubpull.replica import cohorts, declaration, handlers, pages, prefetch, services
 from pubsubpull.replica.appliers import compact as appliers_compact
 from pubsubpull.replica.models import ReplicaState
 from tests.integration.test_replica_walks import STATUS, Odd, equal, odd_equal, only, replicate_odd, step, tables
@@ -34,9 +34,9 @@ def outcomes(monkeypatch):
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     found, advance = [], appliers_compact.advance
 
-    def noted(standing, page, **options):
+    def noted(cohort, page, **options):
         try:
-            last = advance(standing, page, **options)
+            last = advance(cohort, page, **options)
         except appliers_compact.NotPlain:
             found.append("not plain")
             raise
@@ -54,9 +54,9 @@ def stock():
 
 def compact(**options):
     """Return where all stand, and the compact page after it."""
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        return standing, pages.compact(client, standing.sources, standing.cursor, **options)
+        return cohort, pages.compact(client, cohort.sources, cohort.cursor, **options)
 
 
 def no_more(_):
@@ -164,9 +164,9 @@ def test_a_column_that_was_missing_and_is_there_again_is_left_to_whole_pages(fol
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     ReplicaState.objects.filter(name="replicas.stock").update(absent=["amount"])
-    standing, page = compact()
+    cohort, page = compact()
     with pytest.raises(appliers_compact.NotPlain):
-        appliers_compact.advance(standing, page, using="default", following=no_more)
+        appliers_compact.advance(cohort, page, using="default", following=no_more)
     assert not stock()
 
 
@@ -205,10 +205,10 @@ def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
     there.Stock.objects.create(warehouse="w", article=1)
     check = "ALTER TABLE replicas_order ADD CONSTRAINT fits CHECK (quantity <> 13)"
     with altered((check, "ALTER TABLE replicas_order DROP CONSTRAINT fits")):
-        standing, page = compact()
+        cohort, page = compact()
         with pytest.raises(appliers_compact.NotPlain):
-            appliers_compact.advance(standing, page, using="default", following=no_more)
-        assert {state.cursor for state in ReplicaState.objects.all()} == {standing.cursor}
+            appliers_compact.advance(cohort, page, using="default", following=no_more)
+        assert {state.cursor for state in ReplicaState.objects.all()} == {cohort.cursor}
         assert not here.Order.objects.exists()
         with pytest.raises(exceptions.ReplicaFailed, match="fits"):
             follower.run_once()
@@ -257,16 +257,16 @@ def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes, monk
 def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower, outcomes):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = compact()
-    assert appliers_compact.advance(standing, page, using="default", following=no_more) is page
-    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
+    cohort, page = compact()
+    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is page
+    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
     there.Stock.objects.update(amount=5)
-    standing, page = compact()
+    cohort, page = compact()
     ReplicaState.objects.filter(name="replicas.customer").update(cursor="other")
-    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
+    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
     assert stock() == {("w", 1, 0)}
-    ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor, shape="")
-    assert appliers_compact.advance(standing, page, using="default", following=no_more) is None
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor=cohort.cursor, shape="")
+    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
     assert outcomes == ["applied", "elsewhere", "elsewhere", "elsewhere"]
 
 
@@ -290,7 +290,7 @@ def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
     monkeypatch.setattr(appliers_compact, "SHAPES", 3)
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = compact()
+    cohort, page = compact()
     part = page.parts["shop.stock"]
     for n in range(10):
         padded = [[*item[:3], [*item[3], *[None] * n]] for item in json.loads(part.items)]
@@ -298,22 +298,22 @@ def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
         made = dataclasses.replace(
             page, parts={"shop.stock": pages.Part(columns=names, items=json.dumps(padded))}, cursor=f"{n}"
         )
-        assert appliers_compact.advance(standing, made, using="default", following=no_more)
-        standing = dataclasses.replace(standing, cursor=f"{n}")
-    assert len([key for key in declared.get(here.Stock).statements if key[0] == appliers_compact.KEPT]) == 3
+        assert appliers_compact.advance(cohort, made, using="default", following=no_more)
+        cohort = dataclasses.replace(cohort, cursor=f"{n}")
+    assert len([key for key in declaration.get(here.Stock).statements if key[0] == appliers_compact.KEPT]) == 3
     assert stock() == {("w", 1, 0)}
 
 
 def test_replicas_that_somebody_looks_at_row_by_row_are_not_for_compact_pages(follower, monkeypatch):
     follower.run_once()
-    (standing,) = positions.standings("shop", "default", timezone.now())
-    assert not appliers_compact.fits(standing)  # there are functions and handlers
-    by_name = {follows.name: follows for follows in standing.replicas}
-    assert appliers_compact.fits(dataclasses.replace(standing, replicas=tuple(by_name[name] for name in PLAIN)))
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
+    assert not appliers_compact.fits(cohort)  # there are functions and handlers
+    by_name = {follows.name: follows for follows in cohort.replicas}
+    assert appliers_compact.fits(dataclasses.replace(cohort, replicas=tuple(by_name[name] for name in PLAIN)))
     for name in ("replicas.shout", "replicas.bigorder"):
-        assert not appliers_compact.fits(dataclasses.replace(standing, replicas=(by_name[name],)))
+        assert not appliers_compact.fits(dataclasses.replace(cohort, replicas=(by_name[name],)))
     monkeypatch.setattr(handlers, "of", lambda follows: [print])
-    assert not appliers_compact.fits(dataclasses.replace(standing, replicas=(by_name["replicas.stock"],)))
+    assert not appliers_compact.fits(dataclasses.replace(cohort, replicas=(by_name["replicas.stock"],)))
 
 
 @contextlib.contextmanager
@@ -329,14 +329,14 @@ def pair(monkeypatch, source, copy):
             made.append(type(table.replace("_", ""), (models.Model,), {"__module__": "x", "Meta": meta, **fields}))
         pubsubpull.publish(made[0])
         pubsubpull.replicates("adhoc.adhocfrom", service="shop")(made[1])
-        replica = declared.get(made[1])
-        monkeypatch.setattr(positions, "of_service", lambda _: [replica])
+        replica = declaration.get(made[1])
+        monkeypatch.setattr(cohorts, "of_service", lambda _: [replica])
         try:
             call_command("pubsubpull_triggers", "--sync", verbosity=0)
             yield run
         finally:
             pubsubpull.unpublish(made[0])
-            declared.forget(made[1])
+            declaration.forget(made[1])
             for model in made:
                 del apps.all_models["adhoc"][model._meta.model_name]
             apps.clear_cache()
@@ -423,11 +423,11 @@ def test_what_no_service_should_send_is_never_applied(follower, outcomes, monkey
     columns = {"id": "int", "x": "int"}
     with pair(monkeypatch, columns, columns) as run:
         follower.run_once()
-        (standing,) = positions.standings("shop", "default", timezone.now())
+        (cohort,) = cohorts.following("shop", "default", timezone.now())
         parts = {"adhoc.adhocfrom": pages.Part(columns=("id", "x"), items=items)}
-        page = pages.Compact(parts=parts, previous=standing.cursor, cursor="next", more=False)
+        page = pages.Compact(parts=parts, previous=cohort.cursor, cursor="next", more=False)
         with pytest.raises(appliers_compact.NotPlain):
-            appliers_compact.advance(standing, page, using="default", following=no_more)
+            appliers_compact.advance(cohort, page, using="default", following=no_more)
         run.execute("SELECT count(*) FROM adhoc_to")
         assert run.fetchall() == [(0,)]
 
@@ -459,11 +459,11 @@ def test_a_service_that_fails_at_compact_pages_is_asked_for_whole_ones_for_a_whi
 def test_a_database_that_is_away_is_not_the_pages_fault(follower, outcomes, monkeypatch):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = compact()
+    cohort, page = compact()
 
     def away(*_, **__):
         raise OperationalError("away")
 
     monkeypatch.setattr(appliers_compact.sql, "run_bound", away)
     with pytest.raises(OperationalError, match="away"):
-        appliers_compact.advance(standing, page, using="default", following=no_more)
+        appliers_compact.advance(cohort, page, using="default", following=no_more)

@@ -12,9 +12,9 @@ from django.test import override_settings
 
 from pubsubpull import Client, exceptions
 from pubsubpull.pull import consumers
-from pubsubpull.replica import declared, services
+from pubsubpull.replica import declaration, services
 from pubsubpull.replica import follower as replica_follower
-from pubsubpull.replica.compare import hashing, judge
+from pubsubpull.replica.compare import judge, suspects
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -41,7 +41,7 @@ def write(count=50):
 
 
 def compared(model, **options):
-    replica = declared.get(model)
+    replica = declaration.get(model)
     with services.get("shop").client() as client:
         return judge.compare(replica, client, using="default", pause=lambda _: None, **options)
 
@@ -119,7 +119,7 @@ def test_rows_that_arrive_while_it_looks_are_judged_then(follower):
     write(6)
     follower.run_once()
     there.Customer.objects.filter(name="c1").update(email="new")
-    replica = declared.get(here.Customer)
+    replica = declaration.get(here.Customer)
     with services.get("shop").client() as client:
         result = judge.compare(replica, client, using="default", pause=lambda _: follower.run_once())
     assert (found(result), result.unsettled) == (set(), ())
@@ -144,7 +144,7 @@ def test_many_ranges_cover_every_row_once(follower, monkeypatch):
     for table in ("shop_customer", "shop_stock"):
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {table}")
-    monkeypatch.setattr(hashing, "EACH", 10)
+    monkeypatch.setattr(suspects, "EACH", 10)
     for model in (here.Customer, here.Stock):
         result = compared(model)
         assert result.ranges > 8
@@ -214,7 +214,7 @@ def test_the_replica_stays_at_its_cursor_while_rows_are_judged(follower):
         held.append(True)
 
     with services.get("shop").client() as client:
-        replica = declared.get(here.Customer)
+        replica = declaration.get(here.Customer)
         result = judge.compare(replica, Between(client, happens), repair=True, using="default", pause=lambda _: None)
     assert held
     assert (found(result), len(result.unsettled)) == (set(), 1)

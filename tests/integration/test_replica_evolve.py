@@ -8,7 +8,7 @@ from django.db import connection, models
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import declared, health
+from pubsubpull.replica import declaration, health
 from tests.integration.test_replica_follow import until_due
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +31,7 @@ def model(name, **fields):
 
 def declare(fields=None, **columns):
     """Deploy a version of the replica's code."""
-    declared._replicas.pop(NAME, None)
+    declaration._replicas.pop(NAME, None)
     made = {column: field() for column, field in columns.items()}
     pubsubpull.replicates("replicas.evolvingsource", service="shop", fields=fields)(model("Evolving", **made))
 
@@ -55,7 +55,7 @@ def tables():
         yield
     finally:
         pubsubpull.unpublish(source)
-        declared._replicas.pop(NAME, None)
+        declaration._replicas.pop(NAME, None)
         for name in ("evolving", "evolvingsource"):
             apps.all_models["replicas"].pop(name, None)
         apps.clear_cache()
@@ -192,7 +192,7 @@ def test_code_that_is_ahead_of_its_table_waits_for_the_migration(follower):
 
 def test_without_the_key_or_what_the_filter_asks_for_nothing_is_applied(follower):
     """A filter on a column that is gone would empty the replica."""
-    declared._replicas.pop(NAME, None)
+    declaration._replicas.pop(NAME, None)
     made = model("Evolving", a=models.TextField())
     pubsubpull.replicates("replicas.evolvingsource", service="shop", where={"a": "in"})(made)
     write(a="in")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, declared, health, pages, positions, services
+from pubsubpull.replica import advance, cohorts, declaration, health, pages, positions, services
 from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.copy import ranges
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
@@ -232,7 +232,7 @@ def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
     follower.run_once()
     ReplicaState.objects.filter(name="replicas.order").delete()
     write()
-    positions.enter("shop", "default")
+    cohorts.enter("shop", "default")
     assert follower.copy([])
     equal()
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
@@ -258,16 +258,16 @@ def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_
 
 def standing_of(*names):
     """Return where some replicas stand, as if they stood there alone."""
-    (found,) = positions.standings("shop", "default", timezone.now())
+    (found,) = cohorts.following("shop", "default", timezone.now())
     return dataclasses.replace(found, replicas=tuple(one for one in found.replicas if one.name in names))
 
 
-def take_a_page(standing, limit):
+def take_a_page(cohort, limit):
     """Let replicas take one page of so many changes; it is not the last."""
     with services.get("shop").client() as client:
-        page = pages.changes(client, standing.sources, standing.cursor, limit=limit)
+        page = pages.changes(client, cohort.sources, cohort.cursor, limit=limit)
     assert page.more
-    assert advance.advance(standing, page, using="default") is page
+    assert advance.advance(cohort, page, using="default") is page
 
 
 def test_one_that_is_in_the_midst_of_an_old_backlog_misses_nothing_that_came_since(follower):
@@ -285,7 +285,7 @@ def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(foll
     """The customers' rows are fetched before, the orders' after a customer and their order came."""
     write()
     follower.run_once()
-    everyone = positions.standings("shop", "default", timezone.now())[0]
+    everyone = cohorts.following("shop", "default", timezone.now())[0]
     there.Stock.objects.update(amount=2)
     take_a_page(everyone, 2)
     positions.copy_again(everyone.replicas, "default")
@@ -306,8 +306,8 @@ def test_a_whole_copy_stays_as_it_is(follower, monkeypatch):
     """Another that copies at the same time would move it on into the midst of a backlog, where no rows agree."""
     write()
     monkeypatch.setattr(ranges, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
-    positions.enter("shop", "default")
-    wanted = positions.look("shop", "default", timezone.now()).to_copy()
+    cohorts.enter("shop", "default")
+    wanted = cohorts.snapshot("shop", "default", timezone.now()).to_copy()
     client = services.get("shop").client
     ranges.copy(wanted, client, using="default")
     whole = Copy.objects.get()
@@ -387,12 +387,12 @@ def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_
     for number in range(10):
         there.Stock.objects.create(warehouse="w", article=number)
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        page = pages.changes(client, standing.sources, standing.cursor, limit=2)
+        page = pages.changes(client, cohort.sources, cohort.cursor, limit=2)
         assert page.more
         with pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"):
-            advance.advance(standing, page, using="default", following=lambda after: pytest.fail("it pulled more"))
+            advance.advance(cohort, page, using="default", following=lambda after: pytest.fail("it pulled more"))
     ReplicaState.objects.update(next_attempt=None)
     follower.run_once()
     equal()
@@ -411,14 +411,14 @@ def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     tries, once = [], advance._advance
     monkeypatch.setattr(advance, "_advance", lambda *a, **k: tries.append(a) or once(*a, **k))
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        page = pages.changes(client, standing.sources, standing.cursor, limit=2)
+        page = pages.changes(client, cohort.sources, cohort.cursor, limit=2)
 
         def following(after):
-            return pages.changes(client, standing.sources, after)
+            return pages.changes(client, cohort.sources, after)
 
-        last = advance.advance(standing, page, using="default", following=following)
+        last = advance.advance(cohort, page, using="default", following=following)
     assert here.Customer.objects.filter(name="late").exists()
     assert ReplicaState.objects.get(name="replicas.order").cursor == last.cursor
     assert len(tries) <= 7
@@ -490,7 +490,7 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
     """The orders' old rows would refer to customers that are gone."""
     write()
     follower.run_once()
-    positions.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declaration.get("replicas.order")], "default")
     with connection.cursor() as run:
         run.execute("DELETE FROM shop_order WHERE customer_id = (SELECT id FROM shop_customer WHERE name = 'c5')")
         run.execute("DELETE FROM shop_customer WHERE name = 'c5'")
@@ -506,7 +506,7 @@ def test_a_copy_is_kept_where_one_that_it_meets_with_fails(follower):
     """It took long to make, and nothing is wrong with it."""
     write()
     follower.run_once()
-    positions.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declaration.get("replicas.order")], "default")
     there.Customer.objects.filter(name="c1").update(name="bad")
     with connection.cursor() as run:
         run.execute("ALTER TABLE replicas_customer ADD CONSTRAINT fits CHECK (name <> 'bad')")
@@ -527,11 +527,11 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
     """The copy goes on from where it stands."""
     write()
     follower.run_once()
-    (seen,) = positions.standings("shop", "default", timezone.now())
+    (seen,) = cohorts.following("shop", "default", timezone.now())
     there.Stock.objects.update(amount=7)
     with services.get("shop").client() as client:
         page = pages.changes(client, seen.sources, seen.cursor)
-    positions.copy_again([declared.get("replicas.stock")], "default")
+    positions.copy_again([declaration.get("replicas.stock")], "default")
     assert advance.advance(seen, page, using="default") is None
     follower.run_once()
     equal()
@@ -540,7 +540,7 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
 def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_along(follower):
     write()
     follower.run_once()
-    positions.copy_again([declared.get("replicas.order")], "default")
+    positions.copy_again([declaration.get("replicas.order")], "default")
     ReplicaState.objects.filter(name="replicas.customer").update(cursor="AgEAAAAFAAA")
     there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
     follower.run_once()
@@ -577,7 +577,7 @@ def test_a_replica_that_fails_waits_and_catches_up(follower):
 
 def until_due(follower):
     """Follow once what waits may be tried again."""
-    processes.until(lambda: not positions.look("shop", "default", timezone.now()).waiting())
+    processes.until(lambda: not cohorts.snapshot("shop", "default", timezone.now()).next_attempt())
     follower.run_once()
 
 
@@ -586,15 +586,15 @@ def test_two_that_follow_apply_each_page_once(follower):
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        page = pages.changes(client, standing.sources, standing.cursor)
-        assert advance.advance(standing, page, using="default") is page
+        page = pages.changes(client, cohort.sources, cohort.cursor)
+        assert advance.advance(cohort, page, using="default") is page
         there.Order.objects.update(quantity=6)
         follower.run_once()
-        (further,) = positions.standings("shop", "default", timezone.now())
-        assert advance.advance(standing, page, using="default") is None
-    (left,) = positions.standings("shop", "default", timezone.now())
+        (further,) = cohorts.following("shop", "default", timezone.now())
+        assert advance.advance(cohort, page, using="default") is None
+    (left,) = cohorts.following("shop", "default", timezone.now())
     assert left.cursor == further.cursor != page.cursor
     equal()
 
@@ -604,20 +604,20 @@ def test_whoever_applies_a_page_holds_the_places_until_it_is_committed(follower)
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        page = pages.changes(client, standing.sources, standing.cursor)
+        page = pages.changes(client, cohort.sources, cohort.cursor)
     results = []
 
     def second():
         try:
-            results.append(advance.advance(standing, page, using="default"))
+            results.append(advance.advance(cohort, page, using="default"))
         finally:
             connection.close()
 
     thread = threading.Thread(target=second)
     with session() as watcher, transaction.atomic():
-        assert advance.advance(standing, page, using="default")
+        assert advance.advance(cohort, page, using="default")
         thread.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         processes.until(lambda: watcher.execute(waits).fetchone()[0] == 1)

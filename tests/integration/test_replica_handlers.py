@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from pubsubpull import exceptions, on_change
 from pubsubpull.pull.client import Change
-from pubsubpull.replica import checks, declared, handlers, health, positions
+from pubsubpull.replica import checks, cohorts, declaration, handlers, health, positions
 from pubsubpull.replica.models import ReplicaState
 from tests import processes
 from tests.replicas import models as here
@@ -34,7 +34,7 @@ def handling():
 
 
 def due(follower):
-    processes.until(lambda: not positions.look("shop", "default", timezone.now()).waiting())
+    processes.until(lambda: not cohorts.snapshot("shop", "default", timezone.now()).next_attempt())
     follower.run_once()
 
 
@@ -129,7 +129,7 @@ def test_a_copy_again_tells_handlers_what_changed_meanwhile_and_once(follower, h
     handling(came.append)
     follower.run_once()
     there.Customer.objects.create(name="meanwhile")
-    replica = declared.get(here.Customer)
+    replica = declaration.get(here.Customer)
     positions.copy_again([replica], "default")
     follower.run_once()
     there.Customer.objects.create(name="later")

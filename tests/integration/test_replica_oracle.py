@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from pubsubpull.replica import advance, pages, positions, services
+from pubsubpull.replica import advance, cohorts, pages, services
 from tests.sessions import session
 from tests.shop import models as there
 
@@ -59,9 +59,9 @@ def test_each_page_that_ends_a_snapshot_leaves_a_committed_state(follower):
     try:
         with services.get("shop").client() as client, session() as reader:
             while checked < 30:
-                (standing,) = positions.standings("shop", "default", timezone.now())
-                page = pages.changes(client, standing.sources, standing.cursor, limit=200)
-                assert advance.advance(standing, page, using="default")
+                (cohort,) = cohorts.following("shop", "default", timezone.now())
+                page = pages.changes(client, cohort.sources, cohort.cursor, limit=200)
+                assert advance.advance(cohort, page, using="default")
                 if not page.more:
                     assert reader.execute("SELECT sum(amount) FROM replicas_stock").fetchone() == (TOTAL,)
                     checked += not page.empty

@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import checks, declared, handlers, health, parked, parking, positions
+from pubsubpull.replica import checks, declaration, handlers, health, positions
 from pubsubpull.replica.models import Parked, ReplicaState
+from pubsubpull.replica.parking import actions, store
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -23,7 +24,7 @@ NAME = "replicas.customer"
 @pytest.fixture(autouse=True)
 def _only_customers(monkeypatch):
     """Let there be these replicas alone."""
-    monkeypatch.setattr(declared, "_replicas", {name: declared.get(name) for name in (NAME, "replicas.stock")})
+    monkeypatch.setattr(declaration, "_replicas", {name: declaration.get(name) for name in (NAME, "replicas.stock")})
 
 
 @pytest.fixture
@@ -100,10 +101,10 @@ def test_a_person_has_it_pass_one_change_and_other_keys_go_on(follower, refusing
     assert "no_bad" in told
     assert "it comes after another" in told
     assert "2 changes are set aside" in health.checks("default")[f"replica {NAME}"]
-    assert parked.of(NAME, "default").count() == 2
+    assert store.of(NAME, "default").count() == 2
     with pytest.raises(CommandError, match="no_bad"):
         command("retry", NAME, "--all")
-    assert parked.of(NAME, "default").count() == 2, "all or none of a key"
+    assert store.of(NAME, "default").count() == 2, "all or none of a key"
     refusing()
     assert "2 changes applied" in command("retry", NAME, "--key", str(one.pk))
     there.Customer.objects.filter(pk=one.pk).update(name="later")
@@ -129,7 +130,7 @@ def test_what_is_dropped_is_passed_for_good_and_the_keys_next_change_applies(fol
 
 def test_a_replica_declared_so_parks_by_itself_after_tries(follower, refusing, monkeypatch, settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SET_ASIDE_AFTER": 3}
-    monkeypatch.setitem(declared._replicas, NAME, dataclasses.replace(declared.get(NAME), on_failure="park"))
+    monkeypatch.setitem(declaration._replicas, NAME, dataclasses.replace(declaration.get(NAME), on_failure="park"))
     one = there.Customer.objects.create(name="one")
     follower.run_once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
@@ -137,7 +138,7 @@ def test_a_replica_declared_so_parks_by_itself_after_tries(follower, refusing, m
     assert [follow(follower) for _ in range(3)] == [False, False, True]
     assert follow(follower)
     assert rows() == {one.pk: "one", other.pk: "other"}
-    assert [(item.key, item.item["new"]["name"]) for item in parked.of(NAME, "default")] == [(str(one.pk), "bad")]
+    assert [(item.key, item.item["new"]["name"]) for item in store.of(NAME, "default")] == [(str(one.pk), "bad")]
 
 
 def test_a_handler_has_the_changes_of_a_key_in_order_and_once_when_they_are_retried(follower):
@@ -158,14 +159,14 @@ def test_a_handler_has_the_changes_of_a_key_in_order_and_once_when_they_are_retr
         there.Customer.objects.filter(pk=two.pk).update(name="two again")
         assert not follow(follower)
         with follower._known.client() as client:
-            found = parking.park(NAME, client, using="default")
+            found = actions.park(NAME, client, using="default")
         assert (found.key, "I cannot" in found.error) == (str(one.pk), True)
         assert follow(follower)
         assert here.BigOrder.objects.count() == 1, "of what was tried and taken back nothing is left"
-        assert parking.retry(NAME, using="default")[0].key == str(one.pk)
+        assert actions.retry(NAME, using="default")[0].key == str(one.pk)
         fails.clear()
         came.clear()
-        assert parking.retry(NAME, using="default") == []
+        assert actions.retry(NAME, using="default") == []
         assert came == ["poison", "after"]
         assert here.BigOrder.objects.count() == 3
         assert rows() == names()
@@ -180,7 +181,7 @@ def test_a_truncate_and_a_new_copy_leave_nothing_set_aside(follower, refusing):
         there.Customer.objects.filter(pk=one.pk).update(name="bad")
         assert not follow(follower)
         with follower._known.client() as client:
-            assert parking.park(NAME, client, using="default")
+            assert actions.park(NAME, client, using="default")
 
     park()
     with session() as other:
@@ -204,12 +205,12 @@ def test_what_waits_for_another_replica_is_not_parked_and_no_more_than_a_limit_i
     there.Customer.objects.update(name="bad")
     assert not follow(follower)
     with follower._known.client() as client:
-        assert parking.park(NAME, client, using="default").key in {str(one.pk), str(two.pk)}
+        assert actions.park(NAME, client, using="default").key in {str(one.pk), str(two.pk)}
         assert not follow(follower)
         with pytest.raises(exceptions.ReplicaError, match="set aside already"):
-            parking.park(NAME, client, using="default")
+            actions.park(NAME, client, using="default")
         with pytest.raises(exceptions.ReplicaError, match="is not followed"):
-            parking.park("replicas.nothing", client, using="default")
+            actions.park("replicas.nothing", client, using="default")
 
 
 def test_somebody_who_retries_and_a_follower_never_apply_one_change_twice(follower, refusing):
@@ -219,10 +220,10 @@ def test_somebody_who_retries_and_a_follower_never_apply_one_change_twice(follow
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
     assert not follow(follower)
     with follower._known.client() as client:
-        parking.park(NAME, client, using="default")
+        actions.park(NAME, client, using="default")
     refusing()
-    assert parking.retry(NAME, using="default") == []
-    assert parking.retry(NAME, key=str(one.pk), using="default") == []
+    assert actions.retry(NAME, using="default") == []
+    assert actions.retry(NAME, key=str(one.pk), using="default") == []
     assert follow(follower)
     assert rows() == names()
 
@@ -243,10 +244,10 @@ def test_what_is_retried_before_its_page_has_passed_is_told_to_handlers_once(fol
             there.Customer.objects.filter(pk=one.pk).update(name=name)
         assert not follow(follower)
         with follower._known.client() as client:
-            parking.park(NAME, client, using="default")
+            actions.park(NAME, client, using="default")
         fails.clear()
         came.clear()
-        assert parking.retry(NAME, using="default") == []
+        assert actions.retry(NAME, using="default") == []
         assert follow(follower)
         assert came == ["poison", "after"]
         assert not Parked.objects.exists()
@@ -276,12 +277,12 @@ def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, r
 
 
 def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch, caplog):
-    (column,) = [one for one in declared.get(NAME).columns if one.name == "email"]
-    others = tuple(one for one in declared.get(NAME).columns if one.name != "email")
+    (column,) = [one for one in declaration.get(NAME).columns if one.name == "email"]
+    others = tuple(one for one in declaration.get(NAME).columns if one.name != "email")
     misspelt = dataclasses.replace(
-        declared.get(NAME), columns=(*others, dataclasses.replace(column, source="emial")), statements={}
+        declaration.get(NAME), columns=(*others, dataclasses.replace(column, source="emial")), statements={}
     )
-    monkeypatch.setitem(declared._replicas, NAME, misspelt)
+    monkeypatch.setitem(declaration._replicas, NAME, misspelt)
     monkeypatch.setattr("pubsubpull.replica.follower.services.get", lambda _: follower._known)
     there.Customer.objects.create(name="one", email="a@b.example")
     out = io.StringIO()

@@ -12,8 +12,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import pages, positions, receive, services
+from pubsubpull.replica import cohorts, pages, services
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.push import receive
 from pubsubpull.wire import signing
 from tests.integration.conftest import SECRETS
 from tests.replicas import models as here
@@ -33,13 +34,13 @@ def put(page, *, secret=SECRETS[0], at=None, url=URL, **changed):
 
 
 def sources():
-    return sorted({follows.source for follows in positions.of_service("shop")})
+    return sorted({follows.source for follows in cohorts.of_service("shop")})
 
 
 def page(after=None, **options):
     """Pull the page after where the replicas stand."""
     if after is None:
-        after = positions.standings("shop", "default", timezone.now())[0].cursor
+        after = cohorts.following("shop", "default", timezone.now())[0].cursor
     with services.get("shop").client() as client:
         return pages.changes(client, sources(), after, **options)
 
@@ -120,11 +121,11 @@ def test_a_subscription_to_other_models_moves_nothing(follower):
     given = page()
     answer = put(given, subscription="replica-of-others")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert positions.standings("shop", "default", timezone.now())[0].cursor == given.previous
+    assert cohorts.following("shop", "default", timezone.now())[0].cursor == given.previous
 
 
 def test_before_the_rows_are_there_a_notification_is_to_come_again(shop):
-    positions.enter("shop", "default")
+    cohorts.enter("shop", "default")
     assert put(page("now")).status_code == 503
 
 

@@ -12,11 +12,12 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import declared, pages, parking, positions, services
+from pubsubpull.replica import cohorts, declaration, pages, positions, services
 from pubsubpull.replica.appliers import compact
 from pubsubpull.replica.compare import judge
 from pubsubpull.replica.models import Parked
-from pubsubpull.replica.writing import Write
+from pubsubpull.replica.parking import actions
+from pubsubpull.replica.tables.writing import Write
 from tests import processes
 from tests.replicas.models import Note, Spot
 from tests.shop.models import Place
@@ -36,7 +37,7 @@ def declare():
         return pubsubpull.replicates("shop.place", service="shop", **options)(Spot)
 
     yield make
-    declared.forget(Spot)
+    declaration.forget(Spot)
 
 
 def there(**options):
@@ -50,7 +51,7 @@ def names():
 
 def compared(**options):
     with services.get("shop").client() as client:
-        result = judge.compare(declared.get(Spot), client, using="default", pause=lambda _: None, **options)
+        result = judge.compare(declaration.get(Spot), client, using="default", pause=lambda _: None, **options)
     return sorted((one.kind, one.key) for one in result.differences)
 
 
@@ -74,7 +75,7 @@ def backlogs(monkeypatch):
         applied.append(last)
         return last
 
-    monkeypatch.setattr(declared, "_replicas", {})
+    monkeypatch.setattr(declaration, "_replicas", {})
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     monkeypatch.setattr(compact, "advance", noted)
     return applied
@@ -131,7 +132,7 @@ def test_a_row_that_went_while_nobody_was_told_is_found_by_a_copy_and_by_compari
     if marks:
         assert [kind for kind, _ in compared(repair=True)] == ["extra", "extra"]
         assert there() == {"a": True, "b": True, "c": False}
-    positions.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declaration.get(Spot)], "default")
     follower.run_once()
     assert there() == {"a": marks, "b": marks, "c": False}
     assert compared() == []
@@ -146,7 +147,7 @@ def test_the_time_of_the_mark_is_that_of_the_first_time_it_was_seen_gone(followe
     follower.run_once()
     marked = Spot.objects.get().gone_at
     assert before - timedelta(seconds=1) < marked < timezone.now() + timedelta(seconds=1)
-    positions.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declaration.get(Spot)], "default")
     follower.run_once()
     assert Spot.objects.get().gone_at == marked
 
@@ -186,7 +187,7 @@ def test_to_declare_it_otherwise_has_all_rows_copied_again(follower, declare):
 def test_what_cannot_be_declared_is_refused(declare, options, said):
     with pytest.raises(exceptions.ReplicaError, match=said):
         declare(**options)
-    assert declared.get(Spot) is None
+    assert declaration.get(Spot) is None
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def test_what_a_copy_does_not_have_is_handed_over_as_deleted(follower, written):
         cursor.execute("DELETE FROM shop_place WHERE name = 'a'")
         cursor.execute("RESET session_replication_role")
     came.clear()
-    positions.copy_again([declared.get(Spot)], "default")
+    positions.copy_again([declaration.get(Spot)], "default")
     follower.run_once()
     assert came[0] == [Write(op="delete", version=0, key={"id": gone}, values={})]
     assert there() == {"a": True, "b": False}
@@ -266,12 +267,12 @@ def test_what_it_raises_takes_all_of_the_page_back_and_is_parked_as_elsewhere(fo
     with pytest.raises(exceptions.ReplicaFailed, match=r"write failed on version \d+ to \d+: ValueError: not this one"):
         follower.run_once()
     assert (Spot.objects.count(), Note.objects.count()) == (0, 0)
-    processes.until(lambda: not positions.look("shop", "default", timezone.now()).waiting())
+    processes.until(lambda: not cohorts.snapshot("shop", "default", timezone.now()).next_attempt())
     follower.run_once()
     assert Parked.objects.get().item["new"]["name"] == "b"
     assert there() == {"a": False, "c": False}
     wrong.clear()
-    assert parking.retry(declared.get(Spot).name, using="default") == []
+    assert actions.retry(declaration.get(Spot).name, using="default") == []
     assert there() == {"a": False, "b": False, "c": False}
 
 

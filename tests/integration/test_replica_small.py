@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, declared, handlers, pages, positions, services
+from pubsubpull.replica import advance, cohorts, declaration, handlers, pages, services
 from pubsubpull.replica.appliers import single_message
 from pubsubpull.replica.models import ReplicaState
 from tests.replicas import models as here
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def next_page():
     """Return where all stand, and the page after it."""
-    (standing,) = positions.standings("shop", "default", timezone.now())
+    (cohort,) = cohorts.following("shop", "default", timezone.now())
     with services.get("shop").client() as client:
-        return standing, pages.changes(client, standing.sources, standing.cursor)
+        return cohort, pages.changes(client, cohort.sources, cohort.cursor)
 
 
 def stock():
@@ -48,9 +48,9 @@ def test_a_small_page_is_applied_by_one_message(follower, messages):
     for amount in range(1, 4):
         there.Stock.objects.create(warehouse="w", article=amount)
         there.Stock.objects.filter(article=0).update(amount=amount)
-        standing, page = next_page()
+        cohort, page = next_page()
         messages.clear()
-        assert advance.advance(standing, page, using="default") is page
+        assert advance.advance(cohort, page, using="default") is page
         assert len(messages) == 1 or amount == 1  # the first one may have to look the table up
     there.Stock.objects.filter(article=3).delete()
     follower.run_once()
@@ -60,10 +60,10 @@ def test_a_small_page_is_applied_by_one_message(follower, messages):
 def test_an_empty_page_moves_all_on_by_one_message(follower, messages):
     follower.run_once()
     there.Secret.objects.create(text="nobody follows it")
-    standing, page = next_page()
+    cohort, page = next_page()
     assert page.empty
     messages.clear()
-    assert advance.advance(standing, page, using="default") is page
+    assert advance.advance(cohort, page, using="default") is page
     assert len(messages) == 1
     assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
 
@@ -71,13 +71,13 @@ def test_an_empty_page_moves_all_on_by_one_message(follower, messages):
 def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = next_page()
-    assert single_message.advance(standing, page, using="default")
-    assert not single_message.advance(standing, page, using="default")
-    further = dataclasses.replace(standing, cursor=page.cursor)
+    cohort, page = next_page()
+    assert single_message.advance(cohort, page, using="default")
+    assert not single_message.advance(cohort, page, using="default")
+    further = dataclasses.replace(cohort, cursor=page.cursor)
     there.Stock.objects.update(amount=5)
     _, following = next_page()
-    ReplicaState.objects.filter(name="replicas.customer").update(cursor=standing.cursor)
+    ReplicaState.objects.filter(name="replicas.customer").update(cursor=cohort.cursor)
     assert not single_message.advance(further, following, using="default")
     assert {state.cursor for state in ReplicaState.objects.exclude(name="replicas.customer")} == {page.cursor}
     assert stock() == {("w", 1, 0)}
@@ -87,8 +87,8 @@ def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
     follower.run_once()
     ReplicaState.objects.filter(name="replicas.customer").update(absent=["email"])
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = next_page()
-    assert single_message.advance(standing, page, using="default")
+    cohort, page = next_page()
+    assert single_message.advance(cohort, page, using="default")
     assert stock() == {("w", 1, 0)}
     assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
 
@@ -97,36 +97,36 @@ def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
 def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(follower, change):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = next_page()
+    cohort, page = next_page()
     ReplicaState.objects.filter(name="replicas.stock").update(**change)
-    assert not single_message.advance(standing, page, using="default")
+    assert not single_message.advance(cohort, page, using="default")
     assert stock() == set()
 
 
 def test_what_somebody_must_look_at_is_left_to_the_careful_way(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
-    standing, page = next_page()
+    cohort, page = next_page()
     with transaction.atomic():
-        assert not single_message.advance(standing, page, using="default")
+        assert not single_message.advance(cohort, page, using="default")
     large = dataclasses.replace(page, body=page.body + " " * single_message.SIZE)
-    assert not single_message.advance(standing, large, using="default")
+    assert not single_message.advance(cohort, large, using="default")
 
     @pubsubpull.on_change("shop.stock", service="shop")
     def handler(change):
         """Do nothing."""
 
     try:
-        assert not single_message.advance(standing, page, using="default")
+        assert not single_message.advance(cohort, page, using="default")
     finally:
         handlers.forget(handler)
     there.Customer.objects.create(name="has a replica that a function makes")
-    standing, page = next_page()
-    assert not single_message.advance(standing, page, using="default")
+    cohort, page = next_page()
+    assert not single_message.advance(cohort, page, using="default")
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE shop_stock")
-    standing, page = next_page()
-    assert not single_message.advance(standing, page, using="default")
+    cohort, page = next_page()
+    assert not single_message.advance(cohort, page, using="default")
     follower.run_once()
     assert stock() == set()
 
@@ -142,7 +142,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
             app_label = "adhoc"
             managed = False
 
-    monkeypatch.setattr(declared, "_replicas", {})
+    monkeypatch.setattr(declaration, "_replicas", {})
     pubsubpull.replicates("shop.order", service="shop", where={"status": "new"})(Priced)
     with connection.schema_editor() as editor:
         editor.create_model(Priced)
@@ -150,13 +150,13 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
         follower.run_once()
         for total in ("1.1", "2.2"):
             there.Order.objects.create(total=Decimal(total))
-            standing, page = next_page()
-            assert single_message.advance(standing, page, using="default")
+            cohort, page = next_page()
+            assert single_message.advance(cohort, page, using="default")
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE adhoc_priced ALTER COLUMN total TYPE numeric(12, 2)")
         there.Order.objects.create(total=Decimal("3.25"))
-        standing, page = next_page()
-        assert advance.advance(standing, page, using="default") is page
+        cohort, page = next_page()
+        assert advance.advance(cohort, page, using="default") is page
         assert sorted(Priced.objects.values_list("total", flat=True)) == [
             Decimal("1.1"),
             Decimal("2.2"),
@@ -175,12 +175,12 @@ def test_a_page_that_fails_says_whose_fault_it_is(follower, monkeypatch):
     try:
         follower.run_once()
         there.Stock.objects.update(amount=6)
-        standing, page = next_page()
-        assert not single_message.advance(standing, page, using="default")
+        cohort, page = next_page()
+        assert not single_message.advance(cohort, page, using="default")
         monkeypatch.setattr(
             single_message, "_made", lambda *a, **k: pytest.fail("it was tried again, and logged again")
         )
-        assert not single_message.advance(standing, page, using="default")
+        assert not single_message.advance(cohort, page, using="default")
         monkeypatch.undo()
         with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
             follower.run_once()
@@ -202,9 +202,9 @@ def test_its_writes_belong_to_the_request_that_pushed_it(follower):
         cursor.execute(told)
         try:
             there.Stock.objects.create(warehouse="w", article=1)
-            standing, page = next_page()
+            cohort, page = next_page()
             with pubsubpull.context(user="ann") as context:
-                assert single_message.advance(standing, page, using="default")
+                assert single_message.advance(cohort, page, using="default")
             cursor.execute("SELECT request FROM told")
             ((request,),) = cursor.fetchall()
         finally:

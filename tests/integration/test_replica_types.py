@@ -13,7 +13,7 @@ from psycopg.types.range import Range
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import declared, pages, positions, prefetch
+from pubsubpull.replica import cohorts, declaration, pages, prefetch
 from pubsubpull.replica.appliers import compact
 from tests.replicas.models import KindsCopy, KindsSource
 
@@ -83,7 +83,7 @@ def test_every_field_of_django_has_a_value_here():
 def backlog(monkeypatch):
     """Let one plain replica follow, all but the first change in compact pages; give what became of these."""
     copies = [KindsCopy, "replicas.anycopy"]
-    monkeypatch.setattr(positions, "of_service", lambda _: [next(filter(None, map(declared.get, reversed(copies))))])
+    monkeypatch.setattr(cohorts, "of_service", lambda _: [next(filter(None, map(declaration.get, reversed(copies))))])
     monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
     found, advance = [], compact.advance
     monkeypatch.setattr(compact, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
@@ -226,7 +226,7 @@ def tables():
         yield names
     finally:
         pubsubpull.unpublish(source)
-        declared.forget(copy)
+        declaration.forget(copy)
         for name in ("any", "anycopy"):
             del apps.all_models["replicas"][name]
         apps.clear_cache()

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import constraint_errors, declared, pages
+from pubsubpull.replica import constraint_errors, declaration, pages
 from pubsubpull.replica.appliers import single_message
 from pubsubpull.replica.models import ReplicaState
 from tests.replicas import models as here
@@ -65,7 +65,7 @@ def tables(*made):
 
 def only(monkeypatch, *names):
     """Let there be these replicas alone."""
-    monkeypatch.setattr(declared, "_replicas", {name: declared.get(name) for name in names})
+    monkeypatch.setattr(declaration, "_replicas", {name: declaration.get(name) for name in names})
 
 
 def step(dice, *, statuses, quantities, names):
@@ -210,5 +210,5 @@ def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
         pubsubpull.replicates("shop.order", service="shop")(model)
     error = IntegrityError("check few")
     error.__cause__ = Cause()
-    failed = constraint_errors.blamed([declared.get(There)], error, using="default")
+    failed = constraint_errors.failure([declaration.get(There)], error, using="default")
     assert (failed.name, failed.needs) == ("adhoc.there", None)

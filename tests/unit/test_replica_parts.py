@@ -12,7 +12,9 @@ from django.test import override_settings
 
 import pubsubpull
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import checks, declared, declaring, pages, receive, services
+from pubsubpull.replica import checks, declaration, pages, services
+from pubsubpull.replica import declare as declaring
+from pubsubpull.replica.push import receive
 from tests.replicas import models as here
 
 
@@ -29,7 +31,7 @@ def declare():
 
     yield declare
     for model in made:
-        declared.forget(model)
+        declaration.forget(model)
         apps.all_models["replicas"].pop(model._meta.model_name, None)
     apps.clear_cache()
 

@@ -9,13 +9,15 @@ from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.management.command_errors import RefusingCommand
-from pubsubpull.replica import declared, parked, services, writing
+from pubsubpull.replica import declaration, services
 from pubsubpull.replica.compare import judge
+from pubsubpull.replica.parking import store
+from pubsubpull.replica.tables import writing
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 
 class Command(RefusingCommand):
@@ -34,7 +36,7 @@ class Command(RefusingCommand):
         parser.add_argument("--show", type=int, default=20, help="How many rows that differ are named.")
 
     def handle(self, *, models: list[str], repair: bool, show: int, **_: Any) -> None:
-        names = models or list(declared.all_replicas())
+        names = models or list(declaration.all_replicas())
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if not models:
@@ -66,7 +68,7 @@ class Command(RefusingCommand):
             self.stdout.write(f"  {difference.kind:9}  {difference.key}")
         if len(result.differences) > show:
             self.stdout.write(f"  … and {len(result.differences) - show:,} more")
-        if aside := parked.of(replica.name, conf.get().DATABASE).count():
+        if aside := store.of(replica.name, conf.get().DATABASE).count():
             self.stdout.write(f"  {aside:,} changes are set aside: see pubsubpull_replicas parked {replica.name}")
         if result.unsettled:
             self.stdout.write(

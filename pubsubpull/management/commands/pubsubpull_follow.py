@@ -14,8 +14,9 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
 from pubsubpull.management import command_errors
 from pubsubpull.management.command_errors import RefusingCommand
-from pubsubpull.replica import declared, follower, health, positions, receive
+from pubsubpull.replica import cohorts, declaration, follower, health, positions
 from pubsubpull.replica import services as known
+from pubsubpull.replica.push import receive
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -52,7 +53,7 @@ class Command(RefusingCommand):
     def handle(
         self, *, services: list[str], once: bool, workers: int, push: str | None, refresh: list[str], **_: Any
     ) -> None:
-        names = services or positions.services()
+        names = services or cohorts.services()
         if not names:
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if workers < 1:
@@ -102,9 +103,9 @@ class Command(RefusingCommand):
 
 def _refresh(names: list[str], using: str) -> None:
     for name in names:
-        replica = declared.get(name)
+        replica = declaration.get(name)
         if replica is None:
-            raise exceptions.ReplicaError(f"{name} is no replica; there are: {', '.join(declared.all_replicas())}.")
+            raise exceptions.ReplicaError(f"{name} is no replica; there are: {', '.join(declaration.all_replicas())}.")
         positions.copy_again([replica], using)
 
 

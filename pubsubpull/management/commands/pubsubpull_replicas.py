@@ -9,8 +9,9 @@ from django.core.management.base import CommandError
 from pubsubpull import conf
 from pubsubpull.management import command_errors
 from pubsubpull.management.command_errors import RefusingCommand
-from pubsubpull.replica import health, parked, parking, services
+from pubsubpull.replica import health, services
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.parking import actions, store
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Command(RefusingCommand):
         elif action == "retry":
             self._retry(name, key, using)
         elif action == "drop" and not options.get("dry_run"):
-            count = parking.drop(name, key=key, using=using)
+            count = actions.drop(name, key=key, using=using)
             self.stdout.write(self.style.SUCCESS(f"{count} changes dropped."))
         else:
             self._parked(name, key, using)
@@ -69,14 +70,14 @@ class Command(RefusingCommand):
         if state is None:
             raise CommandError(f"{name} is not followed. See: manage.py pubsubpull_replicas list")
         with services.get(state.service).client() as client:
-            change = parking.park(name, client, using=using)
+            change = actions.park(name, client, using=using)
         if change is None:
             self.stdout.write(f"{name} can take what comes next: nothing is set aside.")
         else:
             self.stdout.write(f"Version {change.version} of {change.key} is set aside: {change.error}")
 
     def _parked(self, name: str, key: str | None, using: str) -> None:
-        there = parked.of(name, using)
+        there = store.of(name, using)
         for change in there if key is None else there.filter(key=key):
             why = change.error or "it comes after another that is set aside"
             self.stdout.write(
@@ -86,8 +87,8 @@ class Command(RefusingCommand):
             self.stdout.write(f"  {jsontext.dumps(change.item['new'] or change.item['old'])}")
 
     def _retry(self, name: str, key: str | None, using: str) -> None:
-        before = parked.of(name, using).count()
-        failed = parking.retry(name, key=key, using=using)
-        self.stdout.write(f"{before - parked.of(name, using).count()} changes applied.")
+        before = store.of(name, using).count()
+        failed = actions.retry(name, key=key, using=using)
+        self.stdout.write(f"{before - store.of(name, using).count()} changes applied.")
         if failed:
             raise CommandError("\n".join(f"{one.key}: version {one.version}: {one.error}" for one in failed))

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import constraint_errors, declared, positions
-from pubsubpull.replica.appliers import staged, statements
+from pubsubpull.replica import cohorts, constraint_errors, declaration, positions
+from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.pages import Compact
+from pubsubpull.replica.tables import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from psycopg import sql as psql
 
+    from pubsubpull.replica.cohorts import Cohort
     from pubsubpull.replica.pages import Page, Part
-    from pubsubpull.replica.positions import Standing
 
 AWAY = ("08", "40", "57P")
 """Classes of errors: of the connection, of transactions that are to be tried again, of servers that stop or begin."""
@@ -33,14 +34,12 @@ class NotPlain(Exception):
     """A page that cannot be applied in one go: it has to be pulled and applied as a whole one."""
 
 
-def fits(standing: Standing) -> bool:
+def fits(cohort: Cohort) -> bool:
     """Say whether compact pages will do for these replicas: no function looks at a row, no handler at a change."""
-    return not standing.apart and all(map(staged.is_plain, standing.replicas))
+    return not cohort.apart and all(map(staged.is_plain, cohort.replicas))
 
 
-def advance(
-    standing: Standing, page: Compact, *, using: str, following: Callable[[str], Compact | Page]
-) -> Compact | None:
+def advance(cohort: Cohort, page: Compact, *, using: str, following: Callable[[str], Compact | Page]) -> Compact | None:
     """Apply a page to replicas that stand before it, as `advance.advance` does one that is laid out.
 
     Raises `NotPlain` for whatever is not as usual, and has done nothing then: with the whole page it is looked into.
@@ -48,9 +47,9 @@ def advance(
     pages = [page]
     while True:
         try:
-            done = _advance(standing, pages, using=using)
+            done = _advance(cohort, pages, using=using)
         except IntegrityError as error:
-            if len(pages) == TOGETHER or not pages[-1].more or not _may_come(standing, error, using=using):
+            if len(pages) == TOGETHER or not pages[-1].more or not _may_come(cohort, error, using=using):
                 raise NotPlain from error
             more = following(pages[-1].cursor)
             if not isinstance(more, Compact):
@@ -70,25 +69,25 @@ def _is_away(error: Exception) -> bool:
     return state is None or state.startswith(AWAY)
 
 
-def _may_come(standing: Standing, error: IntegrityError, *, using: str) -> bool:
+def _may_come(cohort: Cohort, error: IntegrityError, *, using: str) -> bool:
     """Say whether a row refers to one that a later page may bring."""
     if getattr(error.__cause__, "sqlstate", None) != constraint_errors.FOREIGN_KEY:
         return False
-    return constraint_errors.blamed(standing.replicas, error, using=using).needs is None
+    return constraint_errors.failure(cohort.replicas, error, using=using).needs is None
 
 
-def _advance(standing: Standing, pages: Sequence[Compact], *, using: str) -> bool:
-    replicas = [replica for replica in standing.replicas if isinstance(replica, declared.Replica)]
+def _advance(cohort: Cohort, pages: Sequence[Compact], *, using: str) -> bool:
+    replicas = [replica for replica in cohort.replicas if isinstance(replica, declaration.Replica)]
     with transaction.atomic(using):
         locked, *columns = sql.run_each(
             using,
-            positions.locking(standing.service),
+            positions.lock_query(cohort.service),
             *map(statements.table_columns, replicas),
-            positions.moving(standing.replicas, pages[-1].cursor),
+            positions.move_query(cohort.replicas, pages[-1].cursor),
             sql.template("queries/replica/relax"),
         )
         places = positions.by_name(locked)
-        if not positions.stand(standing, places):
+        if not cohorts.is_current(cohort, places):
             transaction.set_rollback(True, using)
             return False
         for replica, types in zip(replicas, columns, strict=False):

@@ -10,15 +10,16 @@ from django.db import connections
 from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.replica.appliers import staged, statements
+from pubsubpull.replica.appliers import staged
+from pubsubpull.replica.tables import statements
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.cohorts import Cohort
+    from pubsubpull.replica.declaration import Follows, Replica
     from pubsubpull.replica.pages import Page
-    from pubsubpull.replica.positions import Standing
 
 logger = logging.getLogger(__name__)
 SIZE = 2**16
@@ -28,17 +29,17 @@ _failed: set[tuple[str, str, str]] = set()
 """Where the latest page failed: PostgreSQL's log shows the statement that fails, and with it this page, once only."""
 
 
-def advance(standing: Standing, page: Page, *, using: str) -> bool:
+def advance(cohort: Cohort, page: Page, *, using: str) -> bool:
     """Apply a small page that is all plain; False where it is not, or anything is not as usual: nothing is done then.
 
     Plain is what needs nobody to look at it between two statements: no function of the user's, no truncate, no column
     that comes or goes.
     """
-    place = (using, standing.service, page.previous)
-    if standing.apart or len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
+    place = (using, cohort.service, page.previous)
+    if cohort.apart or len(page.body) > SIZE or connections[using].in_atomic_block or place in _failed:
         return False
     items = [] if page.empty else jsontext.loads(page.body)["items"]
-    concerned = [follows for follows in standing.replicas if any(item["model"] == follows.source for item in items)]
+    concerned = [follows for follows in cohort.replicas if any(item["model"] == follows.source for item in items)]
     replicas = [follows for follows in concerned if _is_plain(follows, items)]
     if len(replicas) < len(concerned):
         return False
@@ -46,17 +47,17 @@ def advance(standing: Standing, page: Page, *, using: str) -> bool:
         made = [_made(replica, using, rows=_only_rows(replica, items)) for replica in replicas]
         take = sql.compose(
             "queries/replica/take_page",
-            service=standing.service,
-            names=[follows.name for follows in standing.replicas],
+            service=cohort.service,
+            names=[follows.name for follows in cohort.replicas],
             concerned=[replica.name for replica in replicas],
-            before=standing.cursor,
+            before=cohort.cursor,
             upto=page.cursor,
             tables=json.dumps({relation: types for relation, types, _ in made}),
             body=page.body,
         )
         ((taken,),) = sql.run_each(using, take, *(applies for _, _, applies in made))[0]
     except Exception:
-        logger.debug("%s: a small page after %s is applied with care", standing.service, page.previous, exc_info=True)
+        logger.debug("%s: a small page after %s is applied with care", cohort.service, page.previous, exc_info=True)
         taken = False
         _failed.clear()
         _failed.add(place)

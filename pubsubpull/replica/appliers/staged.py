@@ -11,14 +11,14 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared, handlers, removal, writing
-from pubsubpull.replica.appliers import statements
+from pubsubpull.replica import declaration, handlers
+from pubsubpull.replica.tables import removal, statements, writing
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from pubsubpull.replica.declared import Column, Follows, Replica
+    from pubsubpull.replica.declaration import Column, Follows, Replica
     from pubsubpull.replica.pages import Page
 
 
@@ -100,14 +100,14 @@ def open_page(using: str) -> None:
 
 def read_of(replica: Follows) -> list[str]:
     """Return the source columns that are read for a replica."""
-    if not isinstance(replica, declared.Replica):
+    if not isinstance(replica, declaration.Replica):
         return []
     return sorted({*replica.source_columns, *([] if callable(replica.where) else replica.where or ())})
 
 
 def is_plain(follows: Follows) -> TypeGuard[Replica]:
     """Say whether it has a table that PostgreSQL fills by itself: nobody looks at a row or at a change."""
-    if not isinstance(follows, declared.Replica) or follows.write is not None:
+    if not isinstance(follows, declaration.Replica) or follows.write is not None:
         return False
     return not follows.in_python and not handlers.of(follows)
 

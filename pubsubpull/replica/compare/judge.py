@@ -19,16 +19,16 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, constraint_errors, declared, pages
+from pubsubpull.replica import advance, constraint_errors, declaration, pages
 from pubsubpull.replica.appliers import staged
-from pubsubpull.replica.compare import hashing
+from pubsubpull.replica.compare import suspects
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 Kind = Literal["missing", "extra", "different"]
 KEYS_LENGTH = 2000
@@ -81,19 +81,19 @@ def compare(
     pause: Callable[[float], None] = time.sleep,
 ) -> Result:
     """Compare a replica with its source. Raises `ReplicaError` where it does not follow, and what the client does."""
-    sides = hashing.sides(replica, client, using)
+    sides = suspects.sides(replica, client, using)
     found: dict[str, Kind] = {}
     unsettled: list[str] = []
-    suspects = rows = 0
-    bounds = [None, *client.get(f"{sides.url}bounds/", params={"each": hashing.EACH})["keys"], None]
-    for done, (count, keys) in enumerate(hashing.suspects(sides, bounds), 1):
-        rows, suspects = rows + count, suspects + len(keys)
+    suspected = rows = 0
+    bounds = [None, *client.get(f"{sides.url}bounds/", params={"each": suspects.EACH})["keys"], None]
+    for done, (count, keys) in enumerate(suspects.suspects(sides, bounds), 1):
+        rows, suspected = rows + count, suspected + len(keys)
         found |= _judge_all(sides, keys, unsettled, repair=repair, pause=pause)
         progress(Progress(ranges=done, of=len(bounds) - 1))
     return Result(
         rows=None if callable(replica.where) else rows,
         ranges=len(bounds) - 1,
-        suspects=suspects,
+        suspects=suspected,
         differences=tuple(Difference(key=key, kind=kind) for key, kind in found.items()),
         unsettled=tuple(unsettled),
         repaired=repair and bool(found),
@@ -102,7 +102,7 @@ def compare(
 
 
 def _judge_all(
-    sides: hashing.Sides, keys: Iterable[str], unsettled: list[str], *, repair: bool, pause: Callable[[float], None]
+    sides: suspects.Sides, keys: Iterable[str], unsettled: list[str], *, repair: bool, pause: Callable[[float], None]
 ) -> dict[str, Kind]:
     """Judge suspects; those with changes under way again after a moment, until the replica has them."""
     found: dict[str, Kind] = {}
@@ -122,7 +122,7 @@ def _judge_all(
     return found
 
 
-def _judge_in_parts(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
+def _judge_in_parts(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
     """Judge some suspects as `_judge` does; where their rows are too large for one answer, each half by itself."""
     try:
         return _judge(sides, keys, repair=repair)
@@ -136,7 +136,7 @@ def _judge_in_parts(sides: hashing.Sides, keys: list[str], *, repair: bool) -> t
     return found | other, again + others
 
 
-def _judge(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
+def _judge(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
     """Judge some suspects; return those that differ, and those with changes that the replica does not have yet."""
     replica, using = sides.replica, sides.using
     try:
@@ -155,11 +155,11 @@ def _judge(sides: hashing.Sides, keys: list[str], *, repair: bool) -> tuple[dict
             if repair and found:
                 advance.apply_to(replica, json.loads(absent), using=using)
     except IntegrityError as error:
-        raise constraint_errors.blamed([replica], error, using=using) from error
+        raise constraint_errors.failure([replica], error, using=using) from error
     return found, [key for key in keys if key in changed]
 
 
-def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
+def _changed(sides: suspects.Sides, cursor: str) -> set[str] | None:
     """Return the keys that changed after the cursor; None where that is any of the table."""
     changed: set[str] = set()
     for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
@@ -170,7 +170,7 @@ def _changed(sides: hashing.Sides, cursor: str) -> set[str] | None:
     return changed
 
 
-def _lay(sides: hashing.Sides, body: str, quiet: list[str]) -> None:
+def _lay(sides: suspects.Sides, body: str, quiet: list[str]) -> None:
     """Lay the quiet suspects' rows out, as the source has them."""
     items = {item["key"] for item in jsontext.loads(body)["items"]}
     gone = [
@@ -208,8 +208,8 @@ def _kind(text: str) -> Kind:
 
 def get(name: str) -> Replica:
     """Return a replica by its model's label. Raises `ReplicaError` for one that is none."""
-    found = declared.get(name)
+    found = declaration.get(name)
     if found is None:
-        known = ", ".join(declared.all_replicas()) or "none"
+        known = ", ".join(declaration.all_replicas()) or "none"
         raise exceptions.ReplicaError(f"{name} is not a replica. Replicas are: {known}.")
     return found

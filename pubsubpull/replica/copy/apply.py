@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, declared, handlers, pages, parked, positions, removal, writing
-from pubsubpull.replica.appliers import staged, statements
+from pubsubpull.replica import advance, declaration, handlers, pages, positions
+from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.models import CopyPage, ReplicaState
+from pubsubpull.replica.parking import store
+from pubsubpull.replica.tables import removal, statements, writing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pubsubpull.replica.declared import Follows, Replica
+    from pubsubpull.replica.declaration import Follows, Replica
     from pubsubpull.replica.models import Copy
 
 TOGETHER = 10
@@ -42,7 +44,7 @@ def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
     _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
     for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
         handlers.call(replicas, [pages.Page(body=body, previous="", cursor="", more=False)])
-    parked.forget([replica.name for replica in replicas], using, why="all rows were copied again")
+    store.forget([replica.name for replica in replicas], using, why="all rows were copied again")
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent[replica.name]))
 
@@ -59,7 +61,7 @@ def _apply_pages(
 
 def tables(replicas: Collection[Follows]) -> list[Replica]:
     """Return those that have a table."""
-    return [replica for replica in replicas if isinstance(replica, declared.Replica)]
+    return [replica for replica in replicas if isinstance(replica, declaration.Replica)]
 
 
 def _delete_gone(made: Copy, replica: Replica, using: str) -> None:

@@ -13,14 +13,14 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
 from pubsubpull.pull import dump
-from pubsubpull.replica import constraint_errors, positions
+from pubsubpull.replica import cohorts, constraint_errors, positions
 from pubsubpull.replica.copy import apply
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 PAGE = 1000
 
@@ -43,7 +43,7 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
     lines = _lines(file)
     head = dump.head(next(lines, ""))
     replicas = _replicas(head["model"], service)
-    positions.enter(replicas[0].service, using)
+    cohorts.enter(replicas[0].service, using)
     following = ReplicaState.objects.using(using).filter(name__in=[r.name for r in replicas]).exclude(cursor="")
     if not again and (names := sorted(following.values_list("name", flat=True))):
         raise exceptions.ReplicaError(f"{', '.join(names)} follows already; --again sets it back to the dump's state.")
@@ -51,17 +51,17 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
     rows = _keep(made, lines, using)
     try:
         with transaction.atomic(using):
-            positions.locked(replicas[0].service, using)
+            positions.lock(replicas[0].service, using)
             apply.apply_all(made, replicas, using)
             made.delete(using=using)
     except IntegrityError as error:
-        raise constraint_errors.blamed(replicas, error, using=using) from error
+        raise constraint_errors.failure(replicas, error, using=using) from error
     return Loaded(model=head["model"], rows=rows, replicas=tuple(one.name for one in replicas))
 
 
 def _replicas(model: str, service: str | None) -> list[Replica]:
     found = [
-        one for name in positions.services() for one in apply.tables(positions.of_service(name)) if one.source == model
+        one for name in cohorts.services() for one in apply.tables(cohorts.of_service(name)) if one.source == model
     ]
     found = [one for one in found if service in {None, one.service}]
     if not found:

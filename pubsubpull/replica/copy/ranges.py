@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 
 from pubsubpull import exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, constraint_errors, pages, positions
+from pubsubpull.replica import advance, cohorts, constraint_errors, pages, positions
 from pubsubpull.replica.copy import apply
 from pubsubpull.replica.models import Copy, CopyPage, CopyRange
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Follows
-    from pubsubpull.replica.positions import Standing
+    from pubsubpull.replica.cohorts import Cohort
+    from pubsubpull.replica.declaration import Follows
 
 RANGES = 4
 """How many ranges each worker has on average, so that none is left with a long one at the end."""
@@ -50,7 +50,7 @@ class Stopped(Exception):
 
 
 def copy(
-    standing: Standing,
+    cohort: Cohort,
     make_client: Callable[[], Client],
     *,
     workers: int = 2,
@@ -60,7 +60,7 @@ def copy(
 ) -> None:
     """Copy all rows of the replicas' sources, and let the replicas follow from there. Raises what the client does."""
     with make_client() as client, contextlib.suppress(ObjectDoesNotExist):  # another has applied it
-        made = _begin(standing, client, workers=workers, using=using)
+        made = _begin(cohort, client, workers=workers, using=using)
 
         def one(number: int) -> None:
             try:
@@ -82,19 +82,19 @@ def copy(
                 result.result()
         _fetch_changes(made, client, using, stopping)
         progress(dataclasses.replace(_progress(made, using), applying=True))
-        _apply(made.pk, standing, client, using)
+        _apply(made.pk, cohort, client, using)
 
 
-def _begin(standing: Standing, client: Client, *, workers: int, using: str) -> Copy:
+def _begin(cohort: Cohort, client: Client, *, workers: int, using: str) -> Copy:
     """Return the copy that was begun of these models, or begin one: its cursor is taken before the first row."""
-    service, sources = standing.service, sorted({replica.source for replica in apply.tables(standing.replicas)})
+    service, sources = cohort.service, sorted({replica.source for replica in apply.tables(cohort.replicas)})
     found = Copy.objects.using(using).filter(service=service).first()
-    if found and (found.sources, found.began) == (sources, standing.cursor):
+    if found and (found.sources, found.began) == (sources, cohort.cursor):
         return found
     # Where the replicas stood already, their handlers are to be told of the changes since; else it begins now.
-    cursor = standing.cursor or pages.changes(client, standing.sources, "now", limit=1).cursor
+    cursor = cohort.cursor or pages.changes(client, cohort.sources, "now", limit=1).cursor
     ranges = [one for source in sources for one in _ranges(client, source, workers * RANGES)]
-    made = Copy(service=service, sources=sources, began=standing.cursor, followed=standing.sources, cursor=cursor)
+    made = Copy(service=service, sources=sources, began=cohort.cursor, followed=cohort.sources, cursor=cursor)
     try:
         with transaction.atomic(using):
             Copy.objects.using(using).filter(service=service).delete()
@@ -178,48 +178,48 @@ def _keep_changes(made: Copy, page: pages.Page, using: str) -> bool:
     return bool(mine)
 
 
-def _apply(number: uuid.UUID, standing: Standing, client: Client, using: str) -> None:
+def _apply(number: uuid.UUID, cohort: Cohort, client: Client, using: str) -> None:
     """Apply a whole copy, once; if that fails it is forgotten, since what failed may be otherwise at the source by now.
 
     Raises `Copy.DoesNotExist` where another has applied it.
     """
     try:
-        _meet(number, standing, client, using)
+        _meet(number, cohort, client, using)
     except exceptions.ReplicaFailed as error:
-        if error.name not in {replica.name for replica in standing.replicas}:
+        if error.name not in {replica.name for replica in cohort.replicas}:
             raise  # one of those that it met with: the copy can go on without
         Copy.objects.using(using).filter(pk=number).delete()
         raise
 
 
-def _meet(number: uuid.UUID, standing: Standing, client: Client, using: str) -> None:
+def _meet(number: uuid.UUID, cohort: Cohort, client: Client, using: str) -> None:
     """Apply a whole copy in one transaction, in which its replicas meet with those that follow already."""
-    first = functools.partial(_apply_whole, number, standing.replicas, using)
+    first = functools.partial(_apply_whole, number, cohort.replicas, using)
     pull = functools.partial(pages.changes, client)
-    copied = [replica.name for replica in standing.replicas]
+    copied = [replica.name for replica in cohort.replicas]
     while True:
         made = Copy.objects.using(using).get(pk=number)
-        following = positions.look(standing.service, using, clock.moment(using)).to_meet(copied)
+        following = cohorts.snapshot(cohort.service, using, clock.moment(using)).to_join(copied)
         if not following:
-            _apply_alone(standing, first, using)
+            _apply_alone(cohort, first, using)
             return
-        others = [advance.Late(standing=late, start=late.cursor) for late in following[1:]]
-        mine = advance.Late(standing=standing, start=made.cursor, first=first)
+        others = [advance.Late(cohort=late, start=late.cursor) for late in following[1:]]
+        mine = advance.Late(cohort=cohort, start=made.cursor, first=first)
         with advance.meeting(following[0], [*others, mine], pull) as meeting:
             if advance.join(meeting, using=using):
                 return
-        wanted = positions.look(standing.service, using, clock.moment(using)).to_copy()
-        if wanted is None or wanted.cursor != standing.cursor:
+        wanted = cohorts.snapshot(cohort.service, using, clock.moment(using)).to_copy()
+        if wanted is None or wanted.cursor != cohort.cursor:
             return  # it is copied from elsewhere now
 
 
-def _apply_alone(standing: Standing, first: Callable[[], object], using: str) -> None:
+def _apply_alone(cohort: Cohort, first: Callable[[], object], using: str) -> None:
     try:
         with transaction.atomic(using):
-            positions.locked(standing.service, using)
+            positions.lock(cohort.service, using)
             first()
     except IntegrityError as error:
-        raise constraint_errors.blamed(standing.replicas, error, using=using) from error
+        raise constraint_errors.failure(cohort.replicas, error, using=using) from error
 
 
 def _apply_whole(number: uuid.UUID, replicas: Collection[Follows], using: str) -> None:

@@ -10,17 +10,18 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, constraint_errors, pages, parked, positions
+from pubsubpull.replica import advance, cohorts, constraint_errors, pages, positions
 from pubsubpull.replica.appliers import staged
 from pubsubpull.replica.models import Parked, ReplicaState
+from pubsubpull.replica.parking import store
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Follows
-    from pubsubpull.replica.positions import Standing
+    from pubsubpull.replica.cohorts import Cohort
+    from pubsubpull.replica.declaration import Follows
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Culprit:
 
 def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
     """Say whether a replica that was declared with `on_failure="park"` has failed often enough for that."""
-    if error.needs is not None or constraint_errors.refers(error):
+    if error.needs is not None or constraint_errors.lacks_row(error):
         return False  # it waits for another's rows, which will come
     follows = next((one for one in _known() if one.name == error.name), None)
     state = ReplicaState.objects.using(using).filter(name=error.name).first()
@@ -55,19 +56,19 @@ def park(name: str, client: Client, *, using: str) -> Culprit | None:
     Its page is tried change by change, in transactions that are taken back: handlers are called more than once. Raises
     `ReplicaError` where as many are set aside as may be, or what it waits for is another replica.
     """
-    standing = _alone(name, using)
-    page = pages.changes(client, standing.sources, standing.cursor)
-    found = _culprit(standing, page, using)
+    cohort = _alone(name, using)
+    page = pages.changes(client, cohort.sources, cohort.cursor)
+    found = _culprit(cohort, page, using)
     if found is None:
         ReplicaState.objects.using(using).filter(name=name).update(next_attempt=None)
         return None
     limit = conf.get().SET_ASIDE_LIMIT
-    if parked.of(name, using).count() >= limit:
+    if store.of(name, using).count() >= limit:
         raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
     with transaction.atomic(using):
-        if not positions.stand(standing, positions.locked(standing.service, using)):
+        if not cohorts.is_current(cohort, positions.lock(cohort.service, using)):
             return None  # somebody else has moved it on
-        parked.keep(name, standing.sources[0], page, [found.version], error=found.error, passed=False, using=using)
+        store.keep(name, cohort.sources[0], page, [found.version], error=found.error, passed=False, using=using)
         ReplicaState.objects.using(using).filter(name=name).update(
             state=ReplicaState.State.FOLLOWING, attempts=0, failing_since=None, next_attempt=None, last_error=""
         )
@@ -77,7 +78,7 @@ def park(name: str, client: Client, *, using: str) -> Culprit | None:
 
 def retry(name: str, *, key: str | None = None, using: str) -> list[Culprit]:
     """Apply what is set aside of a replica, each key's changes in order; return the keys that still fail."""
-    keys = list(dict.fromkeys(parked.of(name, using).values_list("key", flat=True))) if key is None else [key]
+    keys = list(dict.fromkeys(store.of(name, using).values_list("key", flat=True))) if key is None else [key]
     return [error for one in keys if (error := _retry(name, one, using))]
 
 
@@ -87,8 +88,8 @@ def drop(name: str, *, key: str | None = None, using: str) -> int:
     The key's next change is applied again.
     """
     with transaction.atomic(using):
-        positions.locked(_state(name, using).service, using)
-        count = parked.finish(name, using, key=key)
+        positions.lock(_state(name, using).service, using)
+        count = store.finish(name, using, key=key)
     if count:
         logger.warning("Replica %s: %s changes that were set aside are dropped by a person", name, count)
     return count
@@ -98,36 +99,36 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
     follows = _follows(name)
     try:
         with transaction.atomic(using):
-            places = positions.locked(_state(name, using).service, using)
+            places = positions.lock(_state(name, using).service, using)
             query = sql.template("queries/replica/parked_page")
             ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
             if last is None:
                 return None  # somebody else was first
             page = pages.Page(body=body, previous="", cursor="", more=False)
-            standing = positions.Standing(service=follows.service, cursor="", replicas=(follows,))
+            cohort = cohorts.Cohort(service=follows.service, cursor="", replicas=(follows,))
             staged.open_page(using)
-            advance.apply_pages(standing, [page], places, using=using, one_by_one=True)
+            advance.apply_pages(cohort, [page], places, using=using, one_by_one=True)
             sql.run(using, sql.template("queries/replica/check_now"))
-            parked.finish(name, using, key=key, upto=last)
+            store.finish(name, using, key=key, upto=last)
     except (exceptions.ReplicaFailed, IntegrityError) as error:
         reason = error.reason if isinstance(error, exceptions.ReplicaFailed) else str(error).splitlines()[0]
-        first = parked.of(name, using).filter(key=key).first()
+        first = store.of(name, using).filter(key=key).first()
         version = first.version if first else 0
-        parked.of(name, using).filter(version=version).update(error=reason[:1000])
+        store.of(name, using).filter(version=version).update(error=reason[:1000])
         return Culprit(replica=name, key=key, version=version, error=reason)
     return None
 
 
-def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None:
+def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
     """Return the first change of a page that fails as the whole of it does."""
-    (follows,) = standing.replicas
+    (follows,) = cohort.replicas
     aside = Parked.objects.using(using).filter(replica=follows.name)
     keys = set(aside.filter(done=False).values_list("key", flat=True))
     done = set(aside.filter(done=True).values_list("version", flat=True))
     items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == follows.source]
     held = [item["version"] for item in items if item["key"] in keys or item["version"] in done]
     items = [item for item in items if item["version"] not in held]
-    whole = _fails(standing, page, held, using)
+    whole = _fails(cohort, page, held, using)
     if whole is None:
         return None
     if isinstance(whole, staged.Unreadable):
@@ -138,7 +139,7 @@ def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None
     while bad - good > 1:
         middle = (good + bad) // 2
         left_out = [*held, *(item["version"] for item in items[middle:])]
-        tried = _fails(standing, page, left_out, using)
+        tried = _fails(cohort, page, left_out, using)
         if tried is not None and _kind(tried) == _kind(whole):
             bad = middle
         else:
@@ -149,21 +150,19 @@ def _culprit(standing: Standing, page: pages.Page, using: str) -> Culprit | None
     return Culprit(replica=follows.name, key=item["key"], version=item["version"], error=whole.reason[:1000])
 
 
-def _fails(
-    standing: Standing, page: pages.Page, left_out: Sequence[int], using: str
-) -> exceptions.ReplicaFailed | None:
+def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str) -> exceptions.ReplicaFailed | None:
     """Apply a page without some of its changes, and take it back; return what failed."""
     try:
         with transaction.atomic(using):
-            places = positions.locked(standing.service, using)
+            places = positions.lock(cohort.service, using)
             staged.open_page(using)
-            advance.apply_pages(standing, [page], places, using=using, one_by_one=True, left_out=left_out)
+            advance.apply_pages(cohort, [page], places, using=using, one_by_one=True, left_out=left_out)
             sql.run(using, sql.template("queries/replica/check_now"))
             transaction.set_rollback(True, using)
     except exceptions.ReplicaFailed as error:
         return error
     except IntegrityError as error:
-        failed = constraint_errors.blamed(standing.replicas, error, using=using)
+        failed = constraint_errors.failure(cohort.replicas, error, using=using)
         failed.__cause__ = error
         return failed
     return None
@@ -174,12 +173,12 @@ def _kind(error: exceptions.ReplicaFailed) -> tuple[Any, ...]:
     return type(error.__cause__), getattr(cause, "sqlstate", None)
 
 
-def _alone(name: str, using: str) -> Standing:
+def _alone(name: str, using: str) -> Cohort:
     state, follows = _state(name, using), _follows(name)
     if not state.shape:
         raise exceptions.ReplicaError(f"{name} has not been copied yet: there is no change to set aside.")
     apart = Parked.objects.using(using).filter(replica=name).exists()
-    return positions.Standing(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
+    return cohorts.Cohort(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
 
 
 def _state(name: str, using: str) -> ReplicaState:
@@ -198,4 +197,4 @@ def _follows(name: str) -> Follows:
 
 
 def _known() -> list[Follows]:
-    return [follows for service in positions.services() for follows in positions.of_service(service)]
+    return [follows for service in cohorts.services() for follows in cohorts.of_service(service)]

@@ -14,9 +14,10 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, constraint_errors, follower, pages, positions, pushed, services
+from pubsubpull.replica import advance, cohorts, constraint_errors, follower, pages, positions, services
 from pubsubpull.replica.appliers import staged
-from pubsubpull.replica.away import is_away
+from pubsubpull.replica.database_errors import is_away
+from pubsubpull.replica.push import body as notification
 from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.positions import Standing
+    from pubsubpull.replica.cohorts import Cohort
     from pubsubpull.replica.services import Service
 
 logger = logging.getLogger(__name__)
@@ -52,13 +53,13 @@ def subscribe(service: Service, callback: str, *, using: str, batch: int = BATCH
     """
     if not service.secrets:
         raise exceptions.ReplicaError(f"PUBSUBPULL['SERVICES'][{service.name!r}] has no secrets to verify pushes by.")
-    standing = _main(service.name, using)
-    if standing is None:
+    cohort = _main(service.name, using)
+    if cohort is None:
         raise exceptions.ReplicaError(f"The replicas of {service.name} have no rows yet: follow it first.")
-    sources = sorted({follows.source for follows in positions.of_service(service.name)})
+    sources = sorted({follows.source for follows in cohorts.of_service(service.name)})
     name = subscription_name(sources)
     with service.client() as client:
-        client.subscribe(name, callback, sources, after=standing.cursor, batch=batch, secret=service.secrets[0])
+        client.subscribe(name, callback, sources, after=cohort.cursor, batch=batch, secret=service.secrets[0])
         for other in client.subscriptions():
             if other["name"].startswith(PREFIX) and other["name"] != name:
                 client.unsubscribe(other["name"])
@@ -106,14 +107,14 @@ class Receive(View):
         if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=now):
             return _answer(401, "The signature is wrong, or too old.")
         try:
-            given = pushed.read(body)
-        except pushed.Malformed as error:
+            given = notification.read(body)
+        except notification.Malformed as error:
             return _answer(400, f"This is no page of changes. {error}")
         return self._take(known, given.subscription, given.page)
 
     def _take(self, service: Service, name: str, page: pages.Page) -> HttpResponse:
         using = conf.get().DATABASE
-        if name != subscription_name(sorted({follows.source for follows in positions.of_service(service.name)})):
+        if name != subscription_name(sorted({follows.source for follows in cohorts.of_service(service.name)})):
             # One of another version of this service's code, which may be running beside this one.
             return _again("This subscription is not of the models that are followed.")
         with service.client(timeout=10.0) as client:
@@ -124,14 +125,14 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
     """Apply a page to all that stand before it. A replica that fails is left behind, to be brought up by pull."""
     failed: list[str] = []
     moved, unread = False, None
-    while standing := _before(service, page.previous, failed, using):
+    while cohort := _before(service, page.previous, failed, using):
         try:
-            moved = advance.advance(standing, page, using=using, following=_following(client, standing)) is not None
+            moved = advance.advance(cohort, page, using=using, following=_following(client, cohort)) is not None
             break
         except exceptions.ReplicaFailed as error:
             if (
-                constraint_errors.refers(error)
-                and len(positions.standings(service, using, clock.moment(using), without=failed)) > 1
+                constraint_errors.lacks_row(error)
+                and len(cohorts.following(service, using, clock.moment(using), without=failed)) > 1
             ):
                 break  # to rows of those that stand elsewhere: they come up first
             positions.fail(error, using, clock.moment(using))
@@ -151,23 +152,23 @@ def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpRe
     return JsonResponse({"cursor": main.cursor}, status=409)
 
 
-def _following(client: Client, standing: Standing) -> Any:
-    return lambda after: pages.changes(client, standing.sources, after)
+def _following(client: Client, cohort: Cohort) -> Any:
+    return lambda after: pages.changes(client, cohort.sources, after)
 
 
-def _before(service: str, cursor: str, failed: list[str], using: str) -> Standing | None:
-    found = positions.standings(service, using, clock.moment(using), without=failed)
-    return next((standing for standing in found if standing.cursor == cursor), None)
+def _before(service: str, cursor: str, failed: list[str], using: str) -> Cohort | None:
+    found = cohorts.following(service, using, clock.moment(using), without=failed)
+    return next((cohort for cohort in found if cohort.cursor == cursor), None)
 
 
-def _main(service: str, using: str) -> Standing | None:
-    found = positions.standings(service, using, clock.moment(using))
+def _main(service: str, using: str) -> Cohort | None:
+    found = cohorts.following(service, using, clock.moment(using))
     return found[0] if found else None
 
 
 def _pull_late(service: str, client: Client, using: str) -> None:
     """Bring up what stands behind, a page at a time: where nobody follows by pull, that is all it gets."""
-    found = positions.standings(service, using, clock.moment(using))
+    found = cohorts.following(service, using, clock.moment(using))
     if len(found) < 2:
         return
     try:

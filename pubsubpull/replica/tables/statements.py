@@ -13,12 +13,13 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import declared, removal
+from pubsubpull.replica import declaration
+from pubsubpull.replica.tables import removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pubsubpull.replica.declared import Column, Replica
+    from pubsubpull.replica.declaration import Column, Replica
 
 COMMA = psql.SQL(", ")
 AND = psql.SQL(" AND ")
@@ -92,7 +93,7 @@ def absent_as_default(replica: Replica, absent: Collection[str]) -> tuple[Column
         if not gone:
             made.append(column)
         elif column.field.has_default():
-            made += declared.default(column.field)
+            made += declaration.default(column.field)
     return tuple(made)
 
 
@@ -184,7 +185,7 @@ def writes(found: Target, columns: tuple[Column, ...], *, after: int, upto: int,
 
 def differences(found: Target, columns: tuple[Column, ...], *, extra: str | None, using: str) -> Any:
     """Return the query for how the replica's rows differ from those laid out; versions and what is kept do not."""
-    shown = tuple(column for column in columns if not column.kept and column.source is not declared.VERSION)
+    shown = tuple(column for column in columns if not column.kept and column.source is not declaration.VERSION)
     records = _values(found, shown, using)
     old = psql.Composed([psql.SQL("t.{}").format(psql.Identifier(column.name)) for column in shown]).join(COMMA)
     differ = psql.SQL("record_image_ne(ROW({old}), ROW({new}))").format(old=old, new=records["values"])
@@ -271,11 +272,11 @@ def _values(
     values: list[psql.Composable] = []
     for column in columns:
         kind = found.type_of(column.name)
-        if column.source is declared.VERSION:
+        if column.source is declaration.VERSION:
             values.append(psql.SQL("p.version"))
             continue
         record, name = "extra", column.name
-        if isinstance(column.source, declared.Constant):
+        if isinstance(column.source, declaration.Constant):
             record, constants[name] = "constant", prepared(column.field, column.source.value, using)
         elif isinstance(column.source, str):
             name = column.source

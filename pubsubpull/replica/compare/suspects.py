@@ -11,14 +11,14 @@ from urllib.parse import quote
 
 from pubsubpull import exceptions
 from pubsubpull.pull.hashes import Key, Table
-from pubsubpull.replica import removal, writing
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.tables import removal, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pubsubpull.pull.client import Client
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 EACH = 10_000
 """Rows of a range."""

@@ -9,10 +9,10 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica.declared import Column, Constant
+from pubsubpull.replica.declaration import Column, Constant
 
 if TYPE_CHECKING:
-    from pubsubpull.replica.declared import Replica
+    from pubsubpull.replica.declaration import Replica
 
 DELETE, KEEP = "delete", "keep"
 

@@ -10,14 +10,15 @@ from django.core import exceptions as django_exceptions
 from django.db import models
 
 from pubsubpull import exceptions
-from pubsubpull.replica import declared, removal
-from pubsubpull.replica.declared import Column, Constant, Replica, Version
+from pubsubpull.replica import declaration
+from pubsubpull.replica.declaration import Column, Constant, Replica, Version
+from pubsubpull.replica.tables import removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pubsubpull.replica.declared import OnFailure, Where
-    from pubsubpull.replica.writing import Write
+    from pubsubpull.replica.declaration import OnFailure, Where
+    from pubsubpull.replica.tables.writing import Write
 
 M = TypeVar("M", bound=type[models.Model])
 
@@ -55,7 +56,7 @@ def replicates(
         made = declare(
             model, source.lower(), service, fields or {}, where=where, key=key, on_delete=on_delete, write=write
         )
-        declared.add(dataclasses.replace(made, on_failure=declared.checked(on_failure, model._meta.label)))
+        declaration.add(dataclasses.replace(made, on_failure=declaration.checked(on_failure, model._meta.label)))
         return model
 
     return decorate
@@ -132,7 +133,7 @@ def _columns(label: str, field: models.Field[Any, Any], named: Mapping[str, Any]
         return []
     value = named.get(field.name, field.column)
     if value is None:
-        return declared.default(field)
+        return declaration.default(field)
     if not isinstance(value, str | Constant | Version) and not callable(value):
         raise exceptions.ReplicaError(
             f"{label}: {field.name} is a column's name, constant(…), VERSION, a function or None, not {value!r}."

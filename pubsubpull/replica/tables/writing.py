@@ -10,14 +10,14 @@ from django.db import InterfaceError, OperationalError, connections
 from pubsubpull import exceptions
 from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica.appliers import statements
+from pubsubpull.replica.tables import statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.db import models
 
-    from pubsubpull.replica.declared import Column, Replica
+    from pubsubpull.replica.declaration import Column, Replica
 
 AT_ONCE = 1000
 """The most rows that are handed over at once of those that a copy does not have."""

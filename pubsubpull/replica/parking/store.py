@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from pubsubpull.replica.cohorts import Cohort
     from pubsubpull.replica.pages import Page
-    from pubsubpull.replica.positions import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ def of(name: str, using: str) -> QuerySet[Parked]:
     return Parked.objects.using(using).filter(replica=name, done=False).order_by("version")
 
 
-def hold(standing: Standing, given: Iterable[Page], *, using: str) -> list[int]:
+def hold(cohort: Cohort, given: Iterable[Page], *, using: str) -> list[int]:
     """Set aside, of pages about to be applied, the changes of keys that have some set aside; return their versions.
 
     A truncate takes the rows that these are of: nothing is left of what is set aside before it.
     """
-    if not standing.apart:
+    if not cohort.apart:
         return []
-    (follows,) = standing.replicas
+    (follows,) = cohort.replicas
     held: list[int] = []
     for page in given:
         keys = set(of(follows.name, using).values_list("key", flat=True))

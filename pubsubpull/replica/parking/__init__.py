@@ -1,0 +1,1 @@
+"""Changes that a replica cannot take: set aside, retried and dropped."""

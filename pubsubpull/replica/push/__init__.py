@@ -1,0 +1,1 @@
+"""Replicas whose sources push to them."""
