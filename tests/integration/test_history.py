@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import threading
 import uuid
@@ -90,43 +91,42 @@ def test_history_comes_a_page_at_a_time_without_gap_or_double():
     assert seen == list("6543210")
 
 
-def test_a_page_looks_at_a_bounded_number_of_changes_and_says_where_to_go_on(monkeypatch):
-    monkeypatch.setattr(histories, "LOOKED", 5)
-    monkeypatch.setattr(histories, "ENOUGH", 0)
+def test_a_page_looks_at_a_bounded_number_of_changes_and_says_where_to_go_on():
+    little = histories.Effort(changes=5, seconds=0)
     Quoted.objects.create(value="rare")
     for name in "abcdefgh":
         Customer.objects.create(name=name)
-    page = pubsubpull.history(models=[Quoted], limit=2)
+    page = pubsubpull.history(models=[Quoted], limit=2, effort=little)
     assert len(page) == 0
     assert page.next is not None
-    assert [entry.model for entry in pubsubpull.history(models=[Quoted], limit=2, before=page.next)] == ["shop.quoted"]
+    further = pubsubpull.history(models=[Quoted], limit=2, before=page.next, effort=little)
+    assert [entry.model for entry in further] == ["shop.quoted"]
 
 
-def test_a_page_looks_further_back_until_it_is_full_or_all_was_looked_at(monkeypatch):
-    monkeypatch.setattr(histories, "LOOKED", 1)
-    monkeypatch.setattr(histories, "ENOUGH", 60)
+def test_a_page_looks_further_back_until_it_is_full_or_all_was_looked_at():
+    patient = histories.Effort(changes=1, seconds=60)
     column = Quoted._meta.get_field("value").column
     for number in range(12):
         Quoted.objects.create(value=str(number))
         Customer.objects.create(name="between")
     seen, before = [], None
     while before is not None or not seen:
-        page = pubsubpull.history(models=[Quoted], limit=5, before=before)
+        page = pubsubpull.history(models=[Quoted], limit=5, before=before, effort=patient)
         seen.append([entry.new[column] for entry in page])
         before = page.next
     assert seen == [["11", "10", "9", "8", "7"], ["6", "5", "4", "3", "2"], ["1", "0"]]
 
 
 @pytest.mark.parametrize("limit", [20, 700])
-def test_a_persons_history_has_all_of_a_request_that_made_more_than_a_page_looks_at(monkeypatch, limit):
-    monkeypatch.setattr(histories, "LOOKED", 100)
+def test_a_persons_history_has_all_of_a_request_that_made_more_than_a_page_looks_at(limit):
+    effort = histories.Effort(changes=100)
     with pubsubpull.context(user="ann"):
         Customer.objects.create(name="before")
     with pubsubpull.context(user="ann"), transaction.atomic():
         Customer.objects.bulk_create(Customer(name=str(number)) for number in range(350))
     seen, before = [], None
     while True:
-        page = pubsubpull.history(user="ann", before=before, limit=limit)
+        page = pubsubpull.history(user="ann", before=before, limit=limit, effort=effort)
         seen += [entry.version for entry in page]
         before = page.next
         if before is None:
@@ -412,15 +412,15 @@ def test_each_history_is_read_by_an_index_and_no_more_of_it_than_a_page_needs(ki
         assert not (node["Node Type"] == "Sort" and node["Actual Rows"] > 40), node
 
 
-def test_a_page_of_a_span_is_not_taken_up_by_what_was_made_right_after_it(monkeypatch):
-    monkeypatch.setattr(histories, "ENOUGH", 0)
+def test_a_page_of_a_span_is_not_taken_up_by_what_was_made_right_after_it():
+    effort = histories.Effort(seconds=0)
     moment = now()
     run(
         "INSERT INTO pubsubpull_change (at, model, op, key, new) SELECT %s + (n - 5) * interval '10 ms', "
         "'shop.customer', 'I', n::text, '{}' FROM generate_series(1, %s) n",
-        [moment, histories.LOOKED + 100],
+        [moment, effort.changes + 100],
     )
-    page = pubsubpull.history(until=moment, models=[Customer])
+    page = pubsubpull.history(until=moment, models=[Customer], effort=effort)
     assert [entry.key for entry in page.entries] == ["4", "3", "2", "1"]
 
 
@@ -517,7 +517,7 @@ def test_what_was_imported_has_versions_below_0_and_tells_states_too():
     assert (found.version, found.data) == (0, {"name": "a"})
 
 
-def test_a_moment_far_back_of_an_object_with_many_changes_is_found_by_time_and_is_the_same(monkeypatch):
+def test_a_moment_far_back_of_an_object_with_many_changes_is_found_by_time_and_is_the_same():
     customer = Customer.objects.create(name="0")
     for name in map(str, range(1, 12)):
         Customer.objects.filter(pk=customer.pk).update(name=name)
@@ -525,6 +525,7 @@ def test_a_moment_far_back_of_an_object_with_many_changes_is_found_by_time_and_i
     run("UPDATE pubsubpull_change SET at = now() - (20 - (id - %s)) * interval '1 day'", [first])
     moments = [now() - datetime.timedelta(days=day, hours=1) for day in range(8, 22)]
     expected = [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments]
-    monkeypatch.setattr(moments_, "RECENT", 3)
-    assert [pubsubpull.as_of(Customer, customer.pk, moment) for moment in moments] == expected
+    for moment in moments:
+        row = functools.partial(moments_.found_as_of, "shop.customer", str(customer.pk), moment, using="default")
+        assert row(recent=3) == row()
     assert len({state and state.version for state in expected}) == 13

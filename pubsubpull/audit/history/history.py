@@ -25,14 +25,22 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-LOOKED = 1000
-"""How many changes a page looks at first; then twice as many, and so on, until it is full or enough time has gone."""
-ENOUGH = 0.005
-"""The seconds after which a page looks no further, so that it takes some tens of milliseconds whatever is asked for."""
-
 OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "O": "uncaptured", "E": "erase", "X": "erase"}
 ERASED_DELETE = "X"
 UNCAPTURED = "O"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Effort:
+    """A bound on the search for a page, so that it takes some tens of milliseconds whatever is asked for."""
+
+    changes: int = 1000
+    """Changes that are looked at first; then twice as many, and so on."""
+    seconds: float = 0.005
+    """The time after which a page that is not full looks no further."""
+
+
+USUAL_EFFORT = Effort()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,12 +110,13 @@ def history(
     before: int | None = None,
     limit: int = 100,
     using: str | None = None,
+    effort: Effort = USUAL_EFFORT,
 ) -> History:
     """Return a page of changes, newest first: `history(obj)`, `history(Order, key)`, or without an object of the log.
 
     `user` is a user object or an id, `request` a request's id, `column` a column that differs, `path` how the request's
-    path begins; the span is `since` <= at < `until`. A person's changes come by request, the latest first. A page
-    looks for a bounded time, so it may be empty: go on with `before=page.next` until that is None.
+    path begins; the span is `since` <= at < `until`. A person's changes come by request, the latest first. `effort`
+    bounds the search, so a page may be empty: go on with `before=page.next` until that is None.
     """
     if limit < 1:
         raise exceptions.HistoryError("limit: at least 1.")
@@ -136,12 +145,14 @@ def history(
         floor, ceiling = spans.bounds(asked["since"], asked["until"], using)
         parts = {"floor": floor, "since": asked["since"], "until": asked["until"]}
         kind, before = "log", min(before, ceiling)
-    return _page(kind, asked, before=before, limit=limit, using=using, **parts)
+    return _page(kind, asked, before=before, limit=limit, using=using, effort=effort, **parts)
 
 
-def _page(kind: str, asked: dict[str, Any], *, before: int, limit: int, using: str, **parts: Any) -> History:
+def _page(
+    kind: str, asked: dict[str, Any], *, before: int, limit: int, using: str, effort: Effort, **parts: Any
+) -> History:
     """Look further and further back until the page is full, all was looked at, or enough time has gone."""
-    began, most, entries = time.monotonic(), LOOKED, list[Entry]()
+    began, most, entries = time.monotonic(), effort.changes, list[Entry]()
     while True:
         if kind == "user":
             parts["started"] = _started(before, asked["until"], using)
@@ -152,7 +163,7 @@ def _page(kind: str, asked: dict[str, Any], *, before: int, limit: int, using: s
         if not rows or (len(rows) < rest and rows[-1][0] < most):
             return History(entries=tuple(entries), next=None)
         before = rows[-1][2]
-        if len(entries) == limit or time.monotonic() - began > ENOUGH:
+        if len(entries) == limit or time.monotonic() - began > effort.seconds:
             return History(entries=tuple(entries), next=before)
         most *= 2
 

@@ -47,16 +47,18 @@ def as_of(
     return None if data is None else State(version=found[0], data=data)
 
 
-def found_as_of(name: str, key: str, moment: dt.datetime | None, *, using: str) -> tuple[int, str | None] | None:
+def found_as_of(
+    name: str, key: str, moment: dt.datetime | None, *, using: str, recent: int = RECENT
+) -> tuple[int, str | None] | None:
     """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all.
 
-    Raises `HistoryErased` and `HistoryUncaptured`.
+    The latest `recent` changes are looked at first. Raises `HistoryErased` and `HistoryUncaptured`.
     """
     what = hiding.hidden([name])
     images = {image: hiding.shown(image, what) for image in ("old", "new")}
     images |= {f"c_{image}": hiding.shown(image, what, alias="c") for image in ("old", "new")}
     given = {"model": name, "key": key, "moment": moment, "first": -spans.LATEST, **images}
-    found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=spans.LATEST, most=RECENT))
+    found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=spans.LATEST, most=recent))
     if found and found[0][0] and moment is not None:
         # It may be far back: where in the log it is, is found by time.
         _, ceiling = spans.bounds(None, moment, using)
