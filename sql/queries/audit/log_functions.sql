@@ -1,7 +1,11 @@
--- The functions in the log's schema with a name as ours; which of them serve the application to read, to deliver and to go on; and which it may call:
+-- The functions in the log's schema with a name as ours; which of them serve the application to
+-- read, to deliver and to go on; and which it may call:
 -- besides those, each that runs with its caller's rights, as it can do no more than the caller.
-SELECT p.oid, p.oid::regprocedure::text AS name, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl, s.serves,
+SELECT p.oid, p.oid::regprocedure::text AS name, p.proowner,
+    coalesce(p.proacl, acldefault('f', p.proowner)) AS acl, s.serves,
     NOT p.prosecdef OR s.serves AS needed
 FROM pg_proc p CROSS JOIN LATERAL (SELECT p.proname IN (
-    'pubsubpull_present', 'pubsubpull_settle', 'pubsubpull_finish_request', 'pubsubpull_annotate_request', 'pubsubpull_make_partition', 'pubsubpull_uncapture') AS serves) AS s
-WHERE p.proname LIKE 'pubsubpull\_%' AND p.pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)
+    'pubsubpull_present', 'pubsubpull_settle', 'pubsubpull_finish_request', 'pubsubpull_annotate_request',
+    'pubsubpull_make_partition', 'pubsubpull_uncapture') AS serves) AS s
+WHERE p.proname LIKE 'pubsubpull\_%'
+    AND p.pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)

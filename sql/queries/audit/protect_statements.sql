@@ -1,10 +1,14 @@
--- What makes the log append-only for the role {role}, or with {undo} takes that back: statements, in order. {owner} is who is to own the log from
--- then on, or NULL. What a role reads, and what it needs to deliver, it keeps; functions that write, or that take away, it loses, and so do
+-- What makes the log append-only for the role {role}, or with {undo} takes that back: statements,
+-- in order. {owner} is who is to own the log from then on, or NULL. What a role reads, and what it
+-- needs to deliver, it keeps; functions that write, or that take away, it loses, and so do
 -- everybody and the groups by which it would have them still.
 WITH tables AS ({tables}), functions AS ({functions}), reachable AS ({reachable}),
-place AS (SELECT relnamespace::regnamespace::text AS schema FROM pg_class WHERE oid = 'pubsubpull_change'::regclass),
+place AS (
+    SELECT relnamespace::regnamespace::text AS schema FROM pg_class WHERE oid = 'pubsubpull_change'::regclass
+),
 sequence AS (
-    SELECT oid::regclass::text AS name, relowner, coalesce(relacl, acldefault('s', relowner)) AS acl FROM pg_class
+    SELECT oid::regclass::text AS name, relowner, coalesce(relacl, acldefault('s', relowner)) AS acl
+    FROM pg_class
     WHERE oid = 'pubsubpull_change_id_seq'::regclass
 ),
 granted AS (
@@ -18,20 +22,31 @@ grantees AS (
     WHERE a.grantee <> g.owner AND (a.grantee = 0 OR r.oid IS NOT NULL)
 )
 SELECT statement FROM (
-    SELECT 1, format('GRANT USAGE, CREATE ON SCHEMA %s TO %I', schema, {owner}) FROM place WHERE {owner}::text IS NOT NULL
+    SELECT 1, format('GRANT USAGE, CREATE ON SCHEMA %s TO %I', schema, {owner})
+    FROM place
+    WHERE {owner}::text IS NOT NULL
     UNION ALL
     SELECT 2, format('ALTER TABLE %s OWNER TO %I', place, {owner}) FROM tables WHERE {owner}::text IS NOT NULL
     UNION ALL
-    SELECT 3, format('ALTER FUNCTION %s OWNER TO %I', name, {owner}) FROM functions WHERE {owner}::text IS NOT NULL
+    SELECT 3, format('ALTER FUNCTION %s OWNER TO %I', name, {owner})
+    FROM functions
+    WHERE {owner}::text IS NOT NULL
     UNION ALL
     SELECT 4, format('REVOKE ALL ON %s %s FROM %s', kind, object, grantee) FROM grantees WHERE NOT {undo}
     UNION ALL
     SELECT 4, format('REVOKE CREATE ON SCHEMA %s FROM %I', schema, {role}) FROM place
     WHERE NOT {undo} AND EXISTS (
-        SELECT FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a JOIN pg_roles r ON r.oid = a.grantee
-        WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass) AND r.rolname = {role} AND a.privilege_type = 'CREATE')
+        SELECT
+        FROM pg_namespace n
+        CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
+        JOIN pg_roles r ON r.oid = a.grantee
+        WHERE n.oid = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)
+            AND r.rolname = {role}
+            AND a.privilege_type = 'CREATE')
     UNION ALL
-    SELECT 5, format('GRANT SELECT ON TABLE %s TO %I', place, {role}) FROM tables WHERE NOT relispartition AND NOT {undo}
+    SELECT 5, format('GRANT SELECT ON TABLE %s TO %I', place, {role})
+    FROM tables
+    WHERE NOT relispartition AND NOT {undo}
     UNION ALL
     SELECT 6, format('GRANT SELECT ON SEQUENCE %s TO %I', name, {role}) FROM sequence WHERE NOT {undo}
     UNION ALL

@@ -1,7 +1,9 @@
--- The triggers that are in place, with the fingerprint of each in its comment, NULL for one that is disabled, the schema of the log that it writes
--- to, and its arguments, each with a zero byte after it. Copies that PostgreSQL made on partitions belong to their parent's.
+-- The triggers that are in place, with the fingerprint of each in its comment, NULL for one that is
+-- disabled, the schema of the log that it writes to, and its arguments, each with a zero byte after
+-- it. Copies that PostgreSQL made on partitions belong to their parent's.
 SELECT n.nspname, c.relname, t.tgname,
-       CASE WHEN t.tgenabled IN ('O', 'A') THEN obj_description(t.oid, 'pg_trigger') END AS fingerprint, l.nspname AS log, t.tgargs
+       CASE WHEN t.tgenabled IN ('O', 'A') THEN obj_description(t.oid, 'pg_trigger') END AS fingerprint,
+       l.nspname AS log, t.tgargs
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace l ON l.oid = p.pronamespace
 WHERE t.tgname LIKE '00\_pubsubpull\_%' AND p.proname LIKE 'pubsubpull\_%' AND t.tgparentid = 0

@@ -1,2 +1,3 @@
--- Switches capture of models off in this transaction, with a record of each; returns what the setting was before.
+-- Switches capture of models off in this transaction, with a record of each; returns what the
+-- setting was before.
 SELECT pubsubpull_uncapture({labels}::text[], {reason})

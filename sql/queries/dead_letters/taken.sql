@@ -4,4 +4,7 @@ WITH taken AS (
     WHERE f.id = {failure} AND s.id = f.subscription_id AND s.worker = {worker} AND s.lease = {lease}
     RETURNING s.id
 )
-UPDATE pubsubpull_subscription s SET delivered = s.delivered + 1, last_delivered = clock_timestamp() FROM taken WHERE s.id = taken.id
+UPDATE pubsubpull_subscription s
+SET delivered = s.delivered + 1, last_delivered = clock_timestamp()
+FROM taken
+WHERE s.id = taken.id

@@ -1,4 +1,7 @@
--- Adds to counters that all workers share, in one order, so that no two of them wait for each other.
+-- Adds to counters that all workers share, in one order, so that no two of them wait for each
+-- other.
 INSERT INTO pubsubpull_counter AS c (name, label, value)
-SELECT name, label, value FROM unnest({name}::text[], {label}::text[], {value}::double precision[]) AS v (name, label, value) ORDER BY 1, 2
+SELECT name, label, value
+FROM unnest({name}::text[], {label}::text[], {value}::double precision[]) AS v (name, label, value)
+ORDER BY 1, 2
 ON CONFLICT (name, label) DO UPDATE SET value = c.value + excluded.value

@@ -1,19 +1,38 @@
--- A page by model: how many changes, the id of the last, whether more would have been too large, the names of the columns, and the changes by id
--- with commas between, each with the values of these columns of the row that it left, or of a delete the row that it took. The columns are those
--- of one of the model's rows, in the order that jsonb keeps them in, which is that of $.*; a row that has others comes with its names. A scan of
--- the page gives it in its order: it is scanned once a model, as to sort what all those changes have become took longer than to make them.
-WITH page AS MATERIALIZED (SELECT id, model, key, op, CASE WHEN op IN ('D', 'X') THEN old ELSE new END AS data, {cut} AS cut FROM ({window}) AS w),
+-- A page by model: how many changes, the id of the last, whether more would have been too large,
+-- the names of the columns, and the changes by id with commas between, each with the values of
+-- these columns of the row that it left, or of a delete the row that it took. The columns are those
+-- of one of the model's rows, in the order that jsonb keeps them in, which is that of $.*; a row
+-- that has others comes with its names. A scan of the page gives it in its order: it is scanned
+-- once a model, as to sort what all those changes have become took longer than to make them.
+WITH page AS MATERIALIZED (
+    SELECT id, model, key, op, CASE WHEN op IN ('D', 'X') THEN old ELSE new END AS data, {cut} AS cut
+    FROM ({window}) AS w
+),
 shape AS MATERIALIZED (
     SELECT m.model, coalesce((
-        SELECT ARRAY(SELECT jsonb_object_keys(p.data)) FROM page p WHERE p.model = m.model AND p.data IS NOT NULL AND p.op <> 'X' LIMIT 1), '{{}}') AS columns
+        SELECT ARRAY(SELECT jsonb_object_keys(p.data))
+        FROM page p
+        WHERE p.model = m.model AND p.data IS NOT NULL AND p.op <> 'X'
+        LIMIT 1), '{{}}') AS columns
     FROM (SELECT DISTINCT model FROM page) AS m
 )
 SELECT s.model, p.count, p.last, (SELECT bool_or(cut) FROM page), to_json(s.columns)::text, p.items
 FROM shape s CROSS JOIN LATERAL (
     SELECT count(*), max(id) AS last, string_agg(concat('[', id, ',', coalesce(to_json(key)::text, 'null'),
-        CASE op WHEN 'I' THEN ',"insert",' WHEN 'U' THEN ',"update",' WHEN 'D' THEN ',"delete",' WHEN 'X' THEN ',"delete",'
+        CASE op
+            WHEN 'I' THEN ',"insert",'
+            WHEN 'U' THEN ',"update",'
+            WHEN 'D' THEN ',"delete",'
+            WHEN 'X' THEN ',"delete",'
             WHEN 'O' THEN ',"uncaptured",' ELSE ',"truncate",' END,
         CASE WHEN data IS NULL THEN 'null'
-             WHEN data ?& s.columns AND jsonb_array_length(row) = cardinality(s.columns) THEN row ELSE data END, ']'), ',') AS items
-    FROM (SELECT id, key, op, data, jsonb_path_query_array(data, '$.*') AS row FROM page WHERE model = s.model OFFSET 0) AS rows
+             WHEN data ?& s.columns
+                 AND jsonb_array_length(row) = cardinality(s.columns) THEN row ELSE data END,
+                 ']'), ',') AS items
+    FROM (
+        SELECT id, key, op, data, jsonb_path_query_array(data, '$.*') AS row
+        FROM page
+        WHERE model = s.model
+        OFFSET 0
+    ) AS rows
 ) AS p

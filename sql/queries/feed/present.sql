@@ -1,2 +1,4 @@
 -- The present of the log, in one round trip.
-SELECT history, tick, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby, reached, past FROM pubsubpull_present()
+SELECT history, tick, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby, reached,
+    past
+FROM pubsubpull_present()

@@ -1,9 +1,20 @@
--- The changes of one object, by the index of keys; a truncate has taken the object with all others. Truncates, which are few, are put in the order
--- of that index, and not only of ids: for these the planner would read all of the log by the primary key until it has met enough of them.
+-- The changes of one object, by the index of keys; a truncate has taken the object with all others.
+-- Truncates, which are few, are put in the order of that index, and not only of ids: for these the
+-- planner would read all of the log by the primary key until it has met enough of them.
 SELECT -c.id AS place, c.id, {fits} AS fits FROM (
-    (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id < {before} ORDER BY id DESC LIMIT {most})
+    (
+        SELECT *
+        FROM pubsubpull_change
+        WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id < {before}
+        ORDER BY id DESC
+        LIMIT {most}
+    )
     UNION ALL
     (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) IS NULL AND id < {before}
-         AND id > (SELECT min(id) FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key})
+         AND id > (
+             SELECT min(id)
+             FROM pubsubpull_change
+             WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key}
+         )
      ORDER BY key::varchar(255) DESC, model DESC, id DESC LIMIT {most})
 ) AS c ORDER BY c.id DESC LIMIT {most}

@@ -1,2 +1,7 @@
 -- When the request of a change started.
-SELECT r.started FROM pubsubpull_change c JOIN pubsubpull_request r ON r.id = c.request_id WHERE c.id = {id} ORDER BY r.xid LIMIT 1
+SELECT r.started
+FROM pubsubpull_change c
+JOIN pubsubpull_request r ON r.id = c.request_id
+WHERE c.id = {id}
+ORDER BY r.xid
+LIMIT 1

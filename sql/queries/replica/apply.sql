@@ -1,10 +1,15 @@
--- Applies a page to one replica: of each row its last change. What was deleted (or is marked, or kept, as the replica has it), or concerns the replica no more, goes first, so that
--- a unique value is free for the row that took it over. PostgreSQL reads each value by the input of the local column's own type.
+-- Applies a page to one replica: of each row its last change. What was deleted (or is marked, or
+-- kept, as the replica has it), or concerns the replica no more, goes first, so that a unique value
+-- is free for the row that took it over. PostgreSQL reads each value by the input of the local
+-- column's own type.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
-    WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured') ORDER BY key, n DESC, version DESC
+    WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured')
+    ORDER BY key, n DESC, version DESC
 ),
-page AS MATERIALIZED (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra}),
+page AS MATERIALIZED (
+    SELECT l.*, l.op <> 'delete' AND ({where}) AS keep, e.data AS extra FROM latest l {extra}
+),
 gone AS (
     {removing} page p CROSS JOIN LATERAL jsonb_to_record(p.data) AS r({key_columns})
     WHERE NOT p.keep AND {match} AND {removable} RETURNING 1

@@ -1,9 +1,13 @@
--- Applies a model's part of a compact page to one replica, as apply.sql does a page that is laid out, but in one go: each value is taken by its
--- place in the row. Says how many changes are not of the kind that can be applied so: then all of it is to be taken back.
+-- Applies a model's part of a compact page to one replica, as apply.sql does a page that is laid
+-- out, but in one go: each value is taken by its place in the row. Says how many changes are not of
+-- the kind that can be applied so: then all of it is to be taken back.
 WITH items AS MATERIALIZED (
-    SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data FROM jsonb_array_elements(%(items)s::jsonb) AS e
+    SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data
+    FROM jsonb_array_elements(%(items)s::jsonb) AS e
 ),
-latest AS MATERIALIZED (SELECT DISTINCT ON (key COLLATE "C") version, op, data FROM items ORDER BY key COLLATE "C", version DESC),
+latest AS MATERIALIZED (
+    SELECT DISTINCT ON (key COLLATE "C") version, op, data FROM items ORDER BY key COLLATE "C", version DESC
+),
 page AS (SELECT l.*, l.op <> 'delete' AND ({where}) AS keep FROM latest l),
 gone AS ({removing} page p {key_records} WHERE NOT p.keep AND {match} AND {removable} RETURNING 1),
 put AS (

@@ -1,5 +1,8 @@
--- Deletes, or marks, the rows that the copy does not have: they went at the source while nobody was told.
+-- Deletes, or marks, the rows that the copy does not have: they went at the source while nobody was
+-- told.
 {clearing} WHERE {removable} AND NOT EXISTS (
-    SELECT FROM pubsubpull_copy_page p CROSS JOIN LATERAL jsonb_to_recordset(p.body::jsonb -> 'items') AS i(data jsonb)
+    SELECT
+    FROM pubsubpull_copy_page p
+    CROSS JOIN LATERAL jsonb_to_recordset(p.body::jsonb -> 'items') AS i(data jsonb)
            CROSS JOIN LATERAL jsonb_to_record(i.data) AS r({key_columns})
     WHERE p.copy_id = {copy} AND p.source = {source} AND {match})

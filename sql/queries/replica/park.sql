@@ -1,4 +1,5 @@
--- Sets changes of a page aside for a replica. Those are `passed` that the page which is being applied has left behind.
+-- Sets changes of a page aside for a replica. Those are `passed` that the page which is being
+-- applied has left behind.
 INSERT INTO pubsubpull_parked (replica, key, version, item, error, since, passed, done)
 SELECT %(replica)s, i ->> 'key', (i ->> 'version')::bigint, i, %(error)s, clock_timestamp(), %(passed)s, false
 FROM jsonb_array_elements(%(body)s::jsonb -> 'items') AS i

@@ -1,2 +1,5 @@
 -- Where a replica stands, locked: nobody applies a page to it until the transaction ends.
-SELECT cursor, absent::text FROM pubsubpull_replica WHERE name = {name} AND shape <> '' AND cursor <> '' FOR UPDATE
+SELECT cursor, absent::text
+FROM pubsubpull_replica
+WHERE name = {name} AND shape <> '' AND cursor <> ''
+FOR UPDATE

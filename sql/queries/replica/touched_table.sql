@@ -1,5 +1,6 @@
 -- The keys that were changed while their rows were being copied.
 CREATE TEMPORARY TABLE pubsubpull_touched ON COMMIT DROP AS
 SELECT DISTINCT c.model, c.key
-FROM pubsubpull_copy_page p CROSS JOIN LATERAL jsonb_to_recordset(p.body::jsonb -> 'items') AS c(model text, key text)
+FROM pubsubpull_copy_page p
+CROSS JOIN LATERAL jsonb_to_recordset(p.body::jsonb -> 'items') AS c(model text, key text)
 WHERE p.copy_id = {copy} AND p.source = '' AND c.key IS NOT NULL

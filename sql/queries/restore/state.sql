@@ -1,8 +1,17 @@
--- The text of the state that a version made, without the columns that the log does not know, with those that are to be kept as they were last,
--- and with those that are given instead. It stays PostgreSQL's own text: a number of many digits is not to pass through anything that rounds.
-SELECT c.op::text, (c.new - {hidden}::text[] - {keep}::text[] || coalesce(last.kept, '{{}}') || {given}::jsonb)::text
+-- The text of the state that a version made, without the columns that the log does not know, with
+-- those that are to be kept as they were last, and with those that are given instead. It stays
+-- PostgreSQL's own text: a number of many digits is not to pass through anything that rounds.
+SELECT c.op::text,
+    (c.new - {hidden}::text[] - {keep}::text[] || coalesce(last.kept, '{{}}') || {given}::jsonb)::text
 FROM pubsubpull_change c CROSS JOIN LATERAL (
-    SELECT (SELECT jsonb_object_agg(k.key, k.value) FROM jsonb_each(coalesce(l.new, l.old) - {hidden}::text[]) AS k WHERE k.key = ANY ({keep}::text[])) AS kept
-    FROM pubsubpull_change l WHERE l.model = {model} AND l.key::varchar(255) = {key}::varchar(255) AND l.key = {key} ORDER BY l.id DESC LIMIT 1
+    SELECT (
+        SELECT jsonb_object_agg(k.key, k.value)
+        FROM jsonb_each(coalesce(l.new, l.old) - {hidden}::text[]) AS k
+        WHERE k.key = ANY ({keep}::text[])
+    ) AS kept
+    FROM pubsubpull_change l
+    WHERE l.model = {model} AND l.key::varchar(255) = {key}::varchar(255) AND l.key = {key}
+    ORDER BY l.id DESC
+    LIMIT 1
 ) AS last
 WHERE c.id = {version} AND c.model = {model} AND c.key = {key}

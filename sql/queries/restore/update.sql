@@ -1,3 +1,10 @@
 -- Writes a state over the row that has its key. PostgreSQL reads each value as its column's type.
-UPDATE {table} AS t SET ({columns}) = (SELECT {columns} FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[])))
-WHERE ({keys}) = (SELECT {keys} FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[])))
+UPDATE {table} AS t
+SET ({columns}) = (
+    SELECT {columns}
+    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[]))
+)
+WHERE ({keys}) = (
+    SELECT {keys}
+    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[]))
+)

@@ -1,4 +1,9 @@
--- Values that another package wrote down as texts, by column, each with its JSON as the log has it; NULL where it is no value of its column.
-SELECT v.name, v.value, pubsubpull_past_value(v.value, format_type(a.atttypid, CASE WHEN y.typcategory = 'N' THEN a.atttypmod END))
+-- Values that another package wrote down as texts, by column, each with its JSON as the log has it;
+-- NULL where it is no value of its column.
+SELECT v.name, v.value,
+    pubsubpull_past_value(
+        v.value, format_type(a.atttypid, CASE WHEN y.typcategory = 'N' THEN a.atttypmod END)
+    )
 FROM unnest({names}::text[], {values}::text[]) AS v (name, value)
-JOIN pg_attribute a ON a.attrelid = {table}::regclass AND a.attname = v.name JOIN pg_type y ON y.oid = a.atttypid
+JOIN pg_attribute a ON a.attrelid = {table}::regclass AND a.attname = v.name
+JOIN pg_type y ON y.oid = a.atttypid

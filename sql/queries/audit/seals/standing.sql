@@ -1,7 +1,11 @@
--- How far the log may be sealed, what has gone by retention (up to `dropped`, and of what was imported below `past`), and how far the chain has come:
--- its last seal, the last ids of its changes and erasures, its last record of what had gone, and the first imported id that it has.
-SELECT greatest(l.settled, l.restored) AS until, l.dropped, coalesce((SELECT min(id) FROM pubsubpull_change WHERE id < 0), 0) AS past,
-    coalesce((SELECT max(id) FROM pubsubpull_seal), 0) AS last, coalesce((SELECT hash FROM pubsubpull_seal ORDER BY id DESC LIMIT 1), '') AS hash,
+-- How far the log may be sealed, what has gone by retention (up to `dropped`, and of what was
+-- imported below `past`), and how far the chain has come:
+-- its last seal, the last ids of its changes and erasures, its last record of what had gone, and
+-- the first imported id that it has.
+SELECT greatest(l.settled, l.restored) AS until, l.dropped,
+    coalesce((SELECT min(id) FROM pubsubpull_change WHERE id < 0), 0) AS past,
+    coalesce((SELECT max(id) FROM pubsubpull_seal), 0) AS last,
+    coalesce((SELECT hash FROM pubsubpull_seal ORDER BY id DESC LIMIT 1), '') AS hash,
     coalesce((SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'changes'), 0) AS changes,
     coalesce((SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'erasures'), 0) AS erasures,
     coalesce((SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'retention'), 0) AS gone,

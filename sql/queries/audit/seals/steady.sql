@@ -1,4 +1,5 @@
--- Has PostgreSQL read all of this transaction at one moment, and write each value in one way, whatever the session's is.
+-- Has PostgreSQL read all of this transaction at one moment, and write each value in one way,
+-- whatever the session's is.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
