@@ -37,17 +37,22 @@ SELECT w.place, n.nspname, w.relname, w.relkind::text AS kind, w.relpersistence 
           WHERE a.attrelid = coalesce(pg_partition_root(w.oid), w.oid) AND a.attnum > 0
           ORDER BY a.attnum) AS columns,
     (
-        SELECT coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'schema', dn.nspname, 'table', dc.relname, 'guarded', pubsubpull_guarded_columns(dc.oid),
-                    'columns', ARRAY(
-                SELECT CASE WHEN a.attisdropped THEN '' ELSE a.attname::text END FROM pg_attribute a
+        SELECT coalesce(jsonb_agg(jsonb_build_object(
+            'schema', dn.nspname,
+            'table', dc.relname,
+            'guarded', pubsubpull_guarded_columns(dc.oid),
+            'columns', ARRAY(
+                SELECT CASE WHEN a.attisdropped THEN '' ELSE a.attname::text END
+                FROM pg_attribute a
                 WHERE a.attrelid = dc.oid AND a.attnum > 0
-                ORDER BY a.attnum))
-                ORDER BY dn.nspname, dc.relname), '[]')
-     FROM descendants d JOIN pg_class dc ON dc.oid = d.oid JOIN pg_namespace dn ON dn.oid = dc.relnamespace
-     WHERE d.place = w.place AND d.oid <> w.oid)::json AS children,
+                ORDER BY a.attnum
+            )
+        ) ORDER BY dn.nspname, dc.relname), '[]')
+        FROM descendants d
+        JOIN pg_class dc ON dc.oid = d.oid
+        JOIN pg_namespace dn ON dn.oid = dc.relnamespace
+        WHERE d.place = w.place AND d.oid <> w.oid
+    )::json AS children,
     (
         SELECT count(*) = cardinality(w.keys)
         FROM pg_attribute a
@@ -57,8 +62,10 @@ SELECT w.place, n.nspname, w.relname, w.relkind::text AS kind, w.relpersistence 
         SELECT
         FROM pg_index x
         WHERE x.indrelid = w.oid AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND (
-        SELECT bool_and(coalesce(a.attname = ANY (w.keys), false))
-        FROM unnest(x.indkey) WITH ORDINALITY AS k (number, i)
-        LEFT JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum = k.number
-        WHERE k.i <= x.indnkeyatts)) AS unique_key
+            SELECT bool_and(coalesce(a.attname = ANY (w.keys), false))
+            FROM unnest(x.indkey) WITH ORDINALITY AS k (number, i)
+            LEFT JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum = k.number
+            WHERE k.i <= x.indnkeyatts
+        )
+    ) AS unique_key
 FROM wanted w JOIN pg_namespace n ON n.oid = w.relnamespace

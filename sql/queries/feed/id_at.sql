@@ -12,16 +12,18 @@ WITH RECURSIVE looked AS (
         n.low, n.high, n.low_at, n.high_at
     FROM looked l
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN l.bad < 2 AND l.high_at > l.low_at
-            THEN extract(
-                epoch FROM {moment}::timestamptz - l.low_at
-            ) / extract(epoch FROM l.high_at - l.low_at) ELSE 0.5 END AS share
+        SELECT CASE
+            WHEN l.bad < 2 AND l.high_at > l.low_at
+                THEN extract(epoch FROM {moment}::timestamptz - l.low_at)
+                    / extract(epoch FROM l.high_at - l.low_at)
+            ELSE 0.5
+        END AS share
     ) AS s
     CROSS JOIN LATERAL (
         SELECT l.low + greatest(0, least(l.high - l.low - 1, trunc(
-            (l.high - l.low) * (
-                s.share + CASE WHEN l.bad = 2 THEN 0 WHEN s.share < 0.5 THEN 0.01 ELSE -0.01 END
-            ))))::bigint AS id
+            (l.high - l.low)
+            * (s.share + CASE WHEN l.bad = 2 THEN 0 WHEN s.share < 0.5 THEN 0.01 ELSE -0.01 END)
+        )))::bigint AS id
     ) AS g
     LEFT JOIN LATERAL (
         SELECT c.id, c.at FROM pubsubpull_change c WHERE c.id >= g.id ORDER BY c.id LIMIT 1

@@ -7,27 +7,21 @@
  AND ({until}::timestamptz IS NULL OR c.at < {until}::timestamptz)
  AND (
      {user}::text IS NULL
-     OR coalesce(
-         (
-             SELECT true
-             FROM pubsubpull_request r
-             WHERE r.id = c.request_id AND {user}::text IN (r.user_id, r.user_name)
-             LIMIT 1
-         ),
-         false
-     )
+     OR coalesce((
+         SELECT true
+         FROM pubsubpull_request r
+         WHERE r.id = c.request_id AND {user}::text IN (r.user_id, r.user_name)
+         LIMIT 1
+     ), false)
  )
  AND (
      {path}::text IS NULL
-     OR coalesce(
-         (
-             SELECT true
-             FROM pubsubpull_request r
-             WHERE r.id = c.request_id AND starts_with(r.path, {path}::text)
-             LIMIT 1
-         ),
-         false
-     )
+     OR coalesce((
+         SELECT true
+         FROM pubsubpull_request r
+         WHERE r.id = c.request_id AND starts_with(r.path, {path}::text)
+         LIMIT 1
+     ), false)
  )
  AND ({column}::text IS NULL OR c.op IN ('E', 'X')
       OR (

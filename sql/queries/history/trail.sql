@@ -10,14 +10,15 @@ FROM (
     FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
-        'op',
-        CASE c.op
+        'op', CASE c.op
             WHEN 'I' THEN 'insert'
             WHEN 'U' THEN 'update'
             WHEN 'D' THEN 'delete'
             WHEN 'E' THEN 'erase'
             WHEN 'X' THEN 'erase'
-            WHEN 'O' THEN 'uncaptured' ELSE 'truncate' END,
+            WHEN 'O' THEN 'uncaptured'
+            ELSE 'truncate'
+        END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
         'changed', (
             SELECT coalesce(
@@ -41,13 +42,19 @@ FROM (
             LIMIT {limit}
         )
         UNION ALL
-        (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) IS NULL AND id < {before}
-             AND id > (
-                 SELECT min(id)
-                 FROM pubsubpull_change
-                 WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key}
-             )
-         ORDER BY key::varchar(255) DESC, model DESC, id DESC LIMIT {limit})
-        ORDER BY id DESC LIMIT {limit}
+        (
+            SELECT *
+            FROM pubsubpull_change
+            WHERE model = {model} AND key::varchar(255) IS NULL AND id < {before}
+                AND id > (
+                    SELECT min(id)
+                    FROM pubsubpull_change
+                    WHERE model = {model} AND key::varchar(255) = {key}::varchar(255) AND key = {key}
+                )
+            ORDER BY key::varchar(255) DESC, model DESC, id DESC
+            LIMIT {limit}
+        )
+        ORDER BY id DESC
+        LIMIT {limit}
     ) AS w OFFSET 0) AS c
 ) AS items) AS measured

@@ -3,15 +3,10 @@
 -- As the planner does, the rows are told from the pages that there are now, and from how many a
 -- page had when they were last counted.
 WITH size AS (
-    SELECT coalesce(
-        sum(
-            CASE
-                WHEN c.reltuples >= 0 AND c.relpages > 0 THEN p.pages * c.reltuples / c.relpages
-                ELSE p.pages * 40
-            END
-        ),
-        0
-    )::bigint AS rows
+    SELECT coalesce(sum(CASE
+        WHEN c.reltuples >= 0 AND c.relpages > 0 THEN p.pages * c.reltuples / c.relpages
+        ELSE p.pages * 40
+    END), 0)::bigint AS rows
     FROM pg_class c
     CROSS JOIN LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) AS p
     WHERE c.oid = {relation}::regclass
@@ -29,9 +24,8 @@ about AS (
 ),
 wanted AS (SELECT {parts} AS parts FROM about)
 SELECT (SELECT rows FROM about),
-       coalesce(
-           (
-               SELECT array_agg(pubsubpull_key(to_jsonb(key), {columns}::text[]) ORDER BY place)
-               FROM sample, wanted
-                 WHERE n >= parts AND place < n AND place % (n / parts) = 0 AND place / (n / parts) < parts),
-                     '{{}}')
+    coalesce((
+        SELECT array_agg(pubsubpull_key(to_jsonb(key), {columns}::text[]) ORDER BY place)
+        FROM sample, wanted
+        WHERE n >= parts AND place < n AND place % (n / parts) = 0 AND place / (n / parts) < parts
+    ), '{{}}')

@@ -3,12 +3,15 @@
 SELECT count(*),
     count(*) FILTER (
         WHERE id BETWEEN 1 AND coalesce((SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'changes'), 0)
-    OR id < 0 AND EXISTS (SELECT FROM pubsubpull_seal s WHERE s.kind = 'imported' AND c.id = ANY (s.ids))
-    OR op IN ('E', 'X')
-        AND EXISTS (
-            SELECT
-            FROM pubsubpull_erasure e
-            WHERE e.change_id = c.id
-                AND e.id <= (SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'erasures')
-        ))
-FROM pubsubpull_change c WHERE model = {label}
+            OR id < 0 AND EXISTS (
+                SELECT FROM pubsubpull_seal s WHERE s.kind = 'imported' AND c.id = ANY (s.ids)
+            )
+            OR op IN ('E', 'X') AND EXISTS (
+                SELECT
+                FROM pubsubpull_erasure e
+                WHERE e.change_id = c.id
+                    AND e.id <= (SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'erasures')
+            )
+    )
+FROM pubsubpull_change c
+WHERE model = {label}
