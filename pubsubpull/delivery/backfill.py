@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pubsubpull.base import times
 from pubsubpull.capture import registry, sql
-from pubsubpull.delivery import formats, notification
-from pubsubpull.log.feed import Row
+from pubsubpull.delivery import notification
 from pubsubpull.pull import instances
+from pubsubpull.wire import formats, items, ops
+from pubsubpull.wire.items import Row
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
     from pubsubpull.delivery.lease import Held
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
-
-OP = "S"
-"""What stands for `snapshot` where the log has the letter of a change's operation."""
 
 
 class Read(NamedTuple):
@@ -55,7 +53,7 @@ def _next(held: Held, publication: Publication, place: BackfillPosition, using: 
     is_last = len(kept) == len(rows) and not any(row.cut for row in rows)
     snapshot = formats.Snapshot(id=place.run, model=place.models[0], first=not place.begun, last=is_last)
     made = notification.page(
-        [Row(_number(place, row), place.models[0], OP, row.item) for row in kept] or _nothing(held, place),
+        [_row(place, read) for read in kept] or _nothing(held, place),
         style=held.style,
         cursor=held.cursor,
         text=held.told,
@@ -75,9 +73,12 @@ def _nothing(held: Held, place: BackfillPosition) -> list[Row]:
     """Return what tells that there are no rows: where each has a URL of its own, an item that has no key."""
     if not held.one_by_one:
         return []
-    head = {"version": 0, "transaction": None, "model": place.models[0], "key": None, "op": "snapshot"}
-    item = json.dumps({**head, "at": _began(place), "request": None, "old": None, "new": None}, separators=(",", ":"))
-    return [Row(_number(place, Read(key="", version=-1, item="")), place.models[0], OP, item)]
+    item = items.snapshot(place.models[0], None, key=None, version=0, at=_began(place))
+    return [_row(place, Read(key="", version=-1, item=item))]
+
+
+def _row(place: BackfillPosition, read: Read) -> Row:
+    return Row(_number(place, read), place.models[0], ops.SNAPSHOT.letter, read.item)
 
 
 def _began(place: BackfillPosition) -> str:
@@ -86,8 +87,11 @@ def _began(place: BackfillPosition) -> str:
 
 def _read(publication: Publication, place: BackfillPosition, *, limit: int, using: str) -> list[Read]:
     rows = instances.query(publication, past=place.after, limit=limit)
-    query = sql.compose("queries/delivery/backfill", label=publication.label, at=_began(place), rows=rows)
-    return [Read(*row) for row in sql.run(using, query)]
+    at = _began(place)
+    return [
+        Read(key, version, items.snapshot(publication.label, data, key=key, version=version, at=at), cut)
+        for key, version, data, cut in sql.run(using, sql.compose("queries/delivery/backfill", rows=rows))
+    ]
 
 
 def _fitting(rows: list[Read]) -> list[Read]:

@@ -11,9 +11,10 @@ from django.db import Error as DatabaseError
 
 from pubsubpull.base import threads
 from pubsubpull.capture import sql
-from pubsubpull.delivery import bisect, formats, notification, signals
+from pubsubpull.delivery import bisect, notification, signals
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
+from pubsubpull.wire import items
 
 if TYPE_CHECKING:
     import uuid
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pubsubpull.conf import Settings
     from pubsubpull.delivery.lease import Held
     from pubsubpull.delivery.notification import Notification
-    from pubsubpull.log.feed import Row
     from pubsubpull.transports.base import Outcome
+    from pubsubpull.wire.items import Row
 
 WATCH_INTERVAL = 1.0
 """How often a worker looks for changes that are to be tried again, in seconds."""
@@ -61,7 +62,7 @@ class Store:
                 version=row.version,
                 model=row.model,
                 op=row.op,
-                item=formats.traced(row),
+                item=items.traced(row),
                 attempts=held.attempts,
                 status=refusal.status,
                 answer=refusal.answer,
@@ -77,7 +78,7 @@ class Store:
     def wanted(self) -> list[Wanted]:
         """Return what is to be tried again for the subscriptions that the worker holds, oldest first."""
         return [
-            Wanted(id=id_, subscription=subscription, lease=lease, row=formats.untraced(version, model, op, item))
+            Wanted(id=id_, subscription=subscription, lease=lease, row=items.untraced(version, model, op, item))
             for id_, subscription, lease, version, model, op, item in self._run("queries/dead_letters/wanted")
         ]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pubsubpull.delivery.lease import Held
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Present, Row, Rows
+    from pubsubpull.log.feed import Present, Rows
+    from pubsubpull.wire.items import Row
 
 
 class Group:

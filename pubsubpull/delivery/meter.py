@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull.capture import sql
+from pubsubpull.wire import items
 
 if TYPE_CHECKING:
     from pubsubpull.base import threads
@@ -26,7 +26,6 @@ SUM = "sum"
 REST = "+Inf"
 INTERVAL = 5.0
 """How often counts are written, in seconds; a worker that is killed takes what it has counted since with it."""
-AT = '"at":"'
 
 
 class Meter:
@@ -45,7 +44,7 @@ class Meter:
     def delivered(self, item: str, *, count: int = 1, now: float) -> None:
         """Count a notification of so many changes that was taken, by the age of its first one."""
         self._counts[CHANGES, DELIVERED] += count
-        written = written_at(item)
+        written = items.written_at(item)
         if written is not None:
             self._observe(DELIVERY, max(now - written, 0.0))
 
@@ -73,17 +72,6 @@ class Meter:
 def bucket(seconds: float) -> str:
     """Return the label of the bucket that a time belongs to: 0.03 → "0.05"."""
     return next((str(end) for end in BUCKETS if seconds <= end), REST)
-
-
-def written_at(item: str) -> float | None:
-    """Return when an item's change was written, in unix seconds, None where it does not say.
-
-    No text within it can look so: a quote there has a backslash before it.
-    """
-    begin = item.find(AT) + len(AT)
-    if begin < len(AT):
-        return None
-    return dt.datetime.fromisoformat(item[begin : item.index('"', begin)]).timestamp()
 
 
 def add(counts: dict[tuple[str, str], Any], *, using: str) -> None:

@@ -8,15 +8,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull.delivery import formats
-from pubsubpull.subscriptions.models import Subscription
+from pubsubpull.wire import formats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Row, Rows
+    from pubsubpull.log.feed import Rows
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
+    from pubsubpull.wire.items import Row
 
 SIZE = 1_000_000
 """How many characters of items a notification holds; one change may be larger by itself."""
@@ -57,7 +57,7 @@ class Style:
 
     subscription: str
     name: str
-    form: str = Subscription.Format.PAGE.value
+    form: str = formats.PAGE
 
 
 @dataclasses.dataclass(slots=True)

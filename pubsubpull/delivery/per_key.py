@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pubsubpull.transports.base import Delivered, Gone, Outcome, Retry, Rewind
+from pubsubpull.wire import items, ops
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 
-    from pubsubpull.log.feed import Row
-
-
-WHOLE = {"T", "O"}
-"""The letters of changes that are of all rows of their model."""
+    from pubsubpull.wire.items import Row
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +81,7 @@ def segments(rows: Iterable[Row], alone: Collection[int] = ()) -> Iterator[list[
 
     Each segment is a list of keys' changes.
     """
-    for by_itself, part in itertools.groupby(rows, key=lambda row: row.op in WHOLE or row.version in alone):
+    for by_itself, part in itertools.groupby(rows, key=lambda row: row.op in ops.WHOLE_LETTERS or row.version in alone):
         if by_itself:
             yield from ([[row]] for row in part)
             continue
@@ -97,16 +93,9 @@ def segments(rows: Iterable[Row], alone: Collection[int] = ()) -> Iterator[list[
 
 def key(row: Row) -> str | None:
     """Return a change's key."""
-    found: str | None = _head(row)["key"]
-    return found
+    return items.key(row.item)
 
 
 def version(row: Row) -> int:
     """Return the version that a change's item has: many rows that come before all changes may share one."""
-    found: int = _head(row)["version"] if row.op == "S" else row.version
-    return found
-
-
-def _head(row: Row) -> dict[str, Any]:
-    head: dict[str, Any] = json.loads(row.item.partition(',"old":')[0] + "}")
-    return head
+    return items.version(row.item) if row.op == ops.SNAPSHOT.letter else row.version

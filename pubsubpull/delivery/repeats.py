@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull.delivery import formats
+from pubsubpull.wire import items
 
 if TYPE_CHECKING:
     from pubsubpull.delivery.lease import Held
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor, Snapshot
-    from pubsubpull.log.feed import Row
+    from pubsubpull.wire.items import Row
 
 REMEMBERED = 1000
 """How many cursors that a receiver has named are remembered; then all are forgotten."""
@@ -53,7 +53,7 @@ def is_seen(row: Row, cursor: Cursor) -> bool:
         return False
     if row.version <= cursor.floor:
         return True
-    xid = int(formats.head(row.item)["transaction"])
+    xid = items.transaction(row.item)
     window = cursor.window
     if window is not None and row.version <= window.last and _had_ended(window.snapshot, xid):
         return True

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.delivery.transitions import Progress
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Row
     from pubsubpull.transports.http.transport import Response, Transport
+    from pubsubpull.wire.items import Row
 
 T = TypeVar("T")
 State = Subscription.State

@@ -12,8 +12,9 @@ from pubsubpull.delivery.lease import Held
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import backfill_position, signing_keys, spec, vault
+from pubsubpull.subscriptions import backfill_position, signing_keys, vault
 from pubsubpull.wire import signing
+from pubsubpull.wire.ops import LETTERS
 
 if TYPE_CHECKING:
     import uuid
@@ -195,7 +196,7 @@ def held(row: tuple[Any, ...]) -> Held:
         consumer=consumer,
         callback=callback,
         models=_allowed(frozenset(json.loads(wanted)), grants),
-        ops=frozenset(spec.OPS[op] for op in json.loads(ops)),
+        ops=frozenset(LETTERS[op] for op in json.loads(ops)),
         batch=batch,
         max_rate=max_rate,
         free_at=free_at,

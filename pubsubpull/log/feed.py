@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
 from pubsubpull.capture import hiding, sql
 from pubsubpull.log import sizes
 from pubsubpull.log.cursor import LARGEST, NOTHING, Cursor, Snapshot, Window
 from pubsubpull.log.reading import Reading
+from pubsubpull.wire import pages as wire
+from pubsubpull.wire.items import Row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -80,19 +81,6 @@ class Present:
             return self.cursor()
         window = Window(seq=self.seq, floor=self.floor, snapshot=self.snapshot, last=last, top=self.top)
         return dataclasses.replace(self.start(), tick=self.tick, window=window)
-
-
-class Row(NamedTuple):
-    """A change with what decides who gets it; `item` is its JSON text. `op` is one of I U D T.
-
-    `trace` is that of its request: the parent and, after a space, the state.
-    """
-
-    version: int
-    model: str
-    op: str
-    item: str
-    trace: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -253,12 +241,9 @@ def page(
 def _joined(found: Sequence[tuple[Any, ...]]) -> tuple[int, int, bool, bytes]:
     """Return how many changes a compact page has, the last one's id, whether it was cut, and a line for each model."""
     rows = [row for row in found if row[1] is not None]
-    lines = [
-        b"".join([json.dumps(label.decode()).encode(), b':{"columns":', columns, b',"items":[', items, b"]}"])
-        for label, _, _, _, columns, items in rows
-    ]
+    lines = wire.write_parts((label.decode(), columns, items) for label, _, _, _, columns, items in rows)
     last = max((row[2] for row in rows), default=0)
-    return sum(row[1] for row in rows), last, any(row[3] for row in rows), b",\n".join(lines)
+    return sum(row[1] for row in rows), last, any(row[3] for row in rows), lines
 
 
 def rows(

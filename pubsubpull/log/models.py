@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from pubsubpull.log.readonly import ReadOnlyModel
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import jsontext, ops
 
 
 class Change(ReadOnlyModel):
@@ -20,13 +20,13 @@ class Change(ReadOnlyModel):
         too, as `old`; to readers of the feed it is a delete.
         """
 
-        INSERT = "I", "insert"
-        UPDATE = "U", "update"
-        DELETE = "D", "delete"
-        TRUNCATE = "T", "truncate"
-        UNCAPTURED = "O", "uncaptured"
-        ERASE = "E", "erase"
-        ERASED_DELETE = "X", "erased delete"
+        INSERT = ops.INSERT.letter, ops.INSERT.label
+        UPDATE = ops.UPDATE.letter, ops.UPDATE.label
+        DELETE = ops.DELETE.letter, ops.DELETE.label
+        TRUNCATE = ops.TRUNCATE.letter, ops.TRUNCATE.label
+        UNCAPTURED = ops.UNCAPTURED.letter, ops.UNCAPTURED.label
+        ERASE = ops.ERASE.letter, ops.ERASE.label
+        ERASED_DELETE = ops.ERASED_DELETE.letter, ops.ERASED_DELETE.label
 
     id = models.BigIntegerField(primary_key=True)
     xid = models.TextField()

@@ -10,10 +10,10 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from pubsubpull.delivery import formats
 from pubsubpull.operate import actions
 from pubsubpull.pages import operators as page_
 from pubsubpull.subscriptions.models import Failure, Subscription
+from pubsubpull.wire import items
 
 if TYPE_CHECKING:
     import uuid
@@ -77,7 +77,7 @@ def drop(
 
 
 def _row(failure: Failure) -> Row:
-    return Row(failure=failure, key=formats.head(failure.item)["key"])
+    return Row(failure=failure, key=items.key(failure.item))
 
 
 def _back(site: AdminSite, one: Subscription) -> HttpResponse:

@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pubsubpull import exceptions
 from pubsubpull.base.threads import first_line
@@ -15,15 +15,15 @@ from pubsubpull.pull.client import Change
 from pubsubpull.replica import declaration
 from pubsubpull.replica.database_errors import is_away
 from pubsubpull.wire import jsontext
+from pubsubpull.wire.ops import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pubsubpull.replica.declaration import Follows
     from pubsubpull.replica.pages import Page
+    from pubsubpull.wire.ops import Name
 
-Op = Literal["insert", "update", "delete", "truncate", "uncaptured"]
-OPS: tuple[Op, ...] = ("insert", "update", "delete", "truncate", "uncaptured")
 F = TypeVar("F")
 
 
@@ -55,7 +55,7 @@ def on_change(
     source: str,
     *,
     service: str | None = None,
-    ops: Iterable[Op] = OPS,
+    ops: Iterable[Name] = NAMES,
     task: bool = False,
     together: bool = False,
     on_failure: declaration.OnFailure = "wait",
@@ -74,8 +74,8 @@ def on_change(
     to `replicates`. Raises `ReplicaError`.
     """
     wanted = [ops] if isinstance(ops, str) else list(ops)
-    if unknown := set(wanted) - set(OPS):
-        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(OPS)}, not {', '.join(sorted(unknown))}.")
+    if unknown := set(wanted) - set(NAMES):
+        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(NAMES)}, not {', '.join(sorted(unknown))}.")
     if source.count(".") != 1:
         raise exceptions.ReplicaError(f"The source is app_label.modelname, not {source!r}.")
     if not task and (callback_kwargs or job_priority):

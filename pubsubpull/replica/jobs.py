@@ -18,14 +18,14 @@ from pubsubpull import conf, exceptions
 from pubsubpull.replica import handlers, pages, services
 from pubsubpull.replica.models import PullJob, PullKey
 from pubsubpull.wire import jsontext
+from pubsubpull.wire.ops import ROW_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pubsubpull.pull.client import Client
+    from pubsubpull.wire.ops import RowName
 
-Op = Literal["insert", "update", "delete"]
-OPS: tuple[Op, ...] = ("insert", "update", "delete")
 AGAIN = 5.0
 """Seconds until a job that waits for new instances looks again, where the tasks backend can wait."""
 
@@ -36,7 +36,7 @@ def pull(
     *,
     service: str,
     name: str | None = None,
-    ops: Iterable[Op] = ("insert",),
+    ops: Iterable[RowName] = ("insert",),
     callback_kwargs: Mapping[str, Any] | None = None,
     pull_priority: int = 0,
     job_priority: int = 0,
@@ -70,7 +70,7 @@ def pull_up(
     *,
     service: str,
     name: str | None = None,
-    ops: Iterable[Op] = ("insert",),
+    ops: Iterable[RowName] = ("insert",),
     callback_kwargs: Mapping[str, Any] | None = None,
     pull_priority: int = 0,
     job_priority: int = 0,
@@ -124,7 +124,7 @@ def _start(
     *,
     service: str,
     name: str | None,
-    ops: Iterable[Op],
+    ops: Iterable[RowName],
     callback_kwargs: Mapping[str, Any] | None,
     pull_priority: int,
     job_priority: int,
@@ -160,12 +160,12 @@ def _start(
     return name
 
 
-def _checked_ops(ops: Iterable[Op]) -> list[str]:
+def _checked_ops(ops: Iterable[RowName]) -> list[str]:
     wanted: list[str] = [ops] if isinstance(ops, str) else list(ops)
-    unknown = [op for op in wanted if op not in OPS]
+    unknown = [op for op in wanted if op not in ROW_NAMES]
     if unknown or not wanted:
         said = ", ".join(map(repr, unknown)) or "none"
-        raise exceptions.ReplicaError(f"ops: one or more of {', '.join(OPS)}, not {said}.")
+        raise exceptions.ReplicaError(f"ops: one or more of {', '.join(ROW_NAMES)}, not {said}.")
     return wanted
 
 

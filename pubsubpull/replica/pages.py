@@ -1,41 +1,26 @@
-"""Pages as they are pulled: JSON text that only PostgreSQL reads, and what stands around it."""
+"""Pages as they are pulled, and many of them kept on the disk."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import re
 import tempfile
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 from pubsubpull import exceptions
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import pages as wire
+from pubsubpull.wire.pages import Compact, Page, Part, Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from pubsubpull.pull.client import Client
 
+__all__ = ["Compact", "Page", "Part", "Rows", "Spool", "changes", "compact", "rows", "up_to_now"]
+
 IN_MEMORY = 2**24
 """So many bytes of pages are kept in memory."""
-_END = re.compile(r'"cursor":"([^"\\]*)","more":(true|false)\}\s*\Z')
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Page:
-    """A page of changes as JSON text, which goes on from the cursor `previous`."""
-
-    body: str
-    previous: str
-    cursor: str
-    more: bool
-
-    @property
-    def empty(self) -> bool:
-        """Say whether it brings nothing, as most do that were waited for."""
-        return self.body.startswith('{"items":[]')
 
 
 class Spool:
@@ -78,38 +63,6 @@ class Spool:
         self._file.close()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
-    """The changes of one model in a compact page: a JSON array, whose rows are the values of `columns`."""
-
-    columns: tuple[str, ...]
-    items: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Compact:
-    """A compact page of changes, by model, which goes on from the cursor `previous`."""
-
-    parts: Mapping[str, Part]
-    previous: str
-    cursor: str
-    more: bool
-
-    @property
-    def empty(self) -> bool:
-        """Say whether it brings nothing."""
-        return not self.parts
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Rows:
-    """A page of rows as JSON text, and the key to go on after, None where these were the last."""
-
-    body: str
-    last: str | None
-    count: int
-
-
 def changes(
     client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int | None = None, old: bool = True
 ) -> Page:
@@ -123,13 +76,9 @@ def changes(
     if not old:
         given["old"] = "false"
     body = client.text("changes/", params=given, timeout=client.timeout + wait)
-    found = _END.search(body[-1000:])
-    if found:
-        return Page(body=body, previous=after, cursor=found[1], more=found[2] == "true")
     try:
-        read = jsontext.loads(body)
-        return Page(body=body, previous=after, cursor=str(read["cursor"]), more=bool(read["more"]))
-    except (ValueError, KeyError, TypeError) as error:
+        return wire.read(body, previous=after)
+    except ValueError as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
 
 
@@ -137,27 +86,12 @@ def compact(client: Client, models: Iterable[str], after: str, *, limit: int | N
     """Pull the page after a cursor in its compact form, or whole where the service writes or knows no such form."""
     given = {"models": ",".join(sorted(models)), "after": after, "limit": limit, "compact": "true"}
     try:
-        body = client.text("changes/", params=given)
-        _, *lines, end = body.split("\n")
-        parts, found = dict(map(_part, lines)), _END.search(end)
-        if len(parts) < len(lines):
-            found = None  # a model comes once
+        page = wire.read_compact(client.text("changes/", params=given), previous=after)
     except exceptions.Refused as error:
         if error.status != 400:
             raise
-        found = None
-    except (ValueError, KeyError, TypeError):
-        found = None
-    if not found:
-        return changes(client, models, after, limit=limit, old=False)
-    return Compact(parts=parts, previous=after, cursor=found[1], more=found[2] == "true")
-
-
-def _part(line: str) -> tuple[str, Part]:
-    """Return a model and its part of a compact page, whose line only its head is read of."""
-    head, _, items = line.partition(',"items":')  # a text in it has its quotes escaped
-    ((model, shape),) = json.loads(f"{{{head}}}}}").items()
-    return model, Part(columns=tuple(shape["columns"]), items=items.removesuffix(",").removesuffix("}"))
+        page = None
+    return changes(client, models, after, limit=limit, old=False) if page is None else page
 
 
 def up_to_now(pull: Callable[[str], Page], after: str) -> Iterator[Page]:
@@ -187,10 +121,7 @@ def rows(
     given = {"limit": limit, "cursor": cursor, "after": at, "until": until, "newest": "true" if newest else None}
     url = f"models/{quote(model)}/instances/"
     body = client.text(url, params={name: value for name, value in given.items() if value is not None})
-    begin = body.rfind('],"next":')
     try:
-        following = json.loads("{" + body[begin + 2 :])["next"] if begin >= 0 else jsontext.loads(body)["next"]
-        last = parse_qs(urlsplit(following).query, keep_blank_values=True)["after"][0] if following else None
-    except (ValueError, KeyError, TypeError) as error:
+        return wire.read_rows(body)
+    except ValueError as error:
         raise exceptions.ServiceError(f"{client.url} gave what is no page of rows.") from error
-    return Rows(body=body, last=last, count=body.count('{"key":"'))  # PostgreSQL puts a space after a row's own colons

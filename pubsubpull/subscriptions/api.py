@@ -16,6 +16,7 @@ from pubsubpull.log import feed
 from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import calls, schemas
 from pubsubpull.subscriptions import service, signing_keys, spec
+from pubsubpull.wire.ops import Name as OpName  # noqa: TC001  pydantic reads the annotations
 
 router = Router()
 keys_router = Router()
@@ -84,7 +85,7 @@ class Subscription(Schema):
     name: str
     callback: str
     models: list[str]
-    ops: list[Literal["insert", "update", "delete", "truncate", "uncaptured"]]
+    ops: list[OpName]
     batch: int
     max_rate: float | None
     allowed_rate: int | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  ninja reads the annotations
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from ninja import Router, Schema
 from pubsubpull.pull import problems
 from pubsubpull.pull.api import calls, schemas
 from pubsubpull.subscriptions import dead_letters, service
+from pubsubpull.wire import pages
 
 if TYPE_CHECKING:
     from pubsubpull.subscriptions.models import Failure, Subscription
@@ -54,7 +54,7 @@ def list_(request: HttpRequest, name: str, limit: int | None = None, after: int 
         query = urlencode({"limit": limit, "after": found[-1].version})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
     items = ",".join(_text(failure) for failure in found)
-    return _answer(f'{{"items":[{items}],"next":{json.dumps(following)}}}')
+    return _answer(pages.write_list(items, following=following))
 
 
 @router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **DEAD_LETTER_ERRORS}, summary="Try one again")
@@ -92,7 +92,7 @@ def _unknown() -> problems.Problem:
 
 def _text(failure: Failure) -> str:
     """Return a failure as JSON; the change is passed on as it was written."""
-    return f'{json.dumps(dead_letters.describe(failure))[:-1]},"change":{failure.item}}}'
+    return pages.write_dead_letter(dead_letters.describe(failure), failure.item)
 
 
 def _answer(body: str, status: int = 200) -> HttpResponse:

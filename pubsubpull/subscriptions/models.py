@@ -7,6 +7,8 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
+from pubsubpull.wire import formats
+
 
 class Worker(models.Model):
     """A delivery process. While `expires` lies ahead, the subscriptions that name it are its own."""
@@ -124,8 +126,8 @@ class Subscription(models.Model):
     class Format(models.TextChoices):
         """How notifications are written."""
 
-        PAGE = "page"
-        CLOUDEVENTS = "cloudevents"
+        PAGE = formats.PAGE
+        CLOUDEVENTS = formats.CLOUDEVENTS
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     consumer = models.ForeignKey("pubsubpull.Consumer", on_delete=models.CASCADE, related_name="subscriptions")

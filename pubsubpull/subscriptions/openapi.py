@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
 from pubsubpull.pull.api import openapi
+from pubsubpull.wire import ops  # noqa: TC001  pydantic reads the annotations
 
 MODE: Literal["serialization"] = "serialization"
 Optional = Annotated[str, Field(default="", json_schema_extra=lambda schema: schema.pop("default"))]
@@ -27,7 +28,7 @@ class PushedChange(Schema):
     transaction: str
     model: str
     key: str | None
-    op: Literal["insert", "update", "delete", "truncate", "uncaptured"]
+    op: ops.Name
     at: dt.datetime
     request: uuid.UUID | None
     traceparent: Optional

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any
 from pubsubpull import conf, exceptions
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
-from pubsubpull.log.models import Change
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.http import guard, uri_template
 from pubsubpull.wire import signing
+from pubsubpull.wire.ops import NAMES
 
 if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 State = Subscription.State
-OPS = {str(op.label): op.value for op in Change.Op if op not in {Change.Op.ERASE, Change.Op.ERASED_DELETE}}
-"""The letter in the log of each operation that a subscription may name."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 BATCH = range(1, 1001)
 """How many changes a notification may have at most."""
@@ -122,10 +120,10 @@ def _models(consumer: Consumer, models: list[str]) -> list[str]:
 
 def _ops(ops: list[str] | None) -> list[str]:
     if ops is None:
-        return list(OPS)
-    if not ops or not set(ops) <= set(OPS):
-        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(OPS)}.")
-    return [op for op in OPS if op in ops]
+        return list(NAMES)
+    if not ops or not set(ops) <= set(NAMES):
+        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(NAMES)}.")
+    return [op for op in NAMES if op in ops]
 
 
 def _concurrency(wish: Wish) -> int:

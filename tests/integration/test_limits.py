@@ -18,6 +18,7 @@ from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers, limits, problems
 from pubsubpull.subscriptions import service
 from pubsubpull.transports.http.transport import RecordingTransport, Response
+from pubsubpull.wire.items import Row
 from tests import delivering
 from tests.shop.models import Customer
 
@@ -121,7 +122,7 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
     live.renew(name="w", lease=60)
     held = store.held(live.claim(1)[0])
     assert held.id == made.pk
-    rows = [feed.Row(version=n, model="m", op="I", item="x" * 5_000_000) for n in (1, 2)]
+    rows = [Row(version=n, model="m", op="I", item="x" * 5_000_000) for n in (1, 2)]
     cursor = feed.present().cursor()
     held.pending.add(feed.Rows(rows=tuple(rows), cursor=cursor, more=False), rows)
     assert held.pending.size == 10_000_000

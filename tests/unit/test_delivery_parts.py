@@ -14,11 +14,12 @@ from pubsubpull.base import backoff
 from pubsubpull.delivery import notification
 from pubsubpull.delivery.assignment import share
 from pubsubpull.log.cursor import Cursor, Snapshot, Window
-from pubsubpull.log.feed import Row, Rows
+from pubsubpull.log.feed import Rows
 from pubsubpull.log.reading import Reading
 from pubsubpull.transports.base import HOLD_LIMIT, Delivered, Gone, Retry, Rewind, outcome, retry_after
 from pubsubpull.transports.http.transport import Response
 from pubsubpull.wire import signing
+from pubsubpull.wire.items import Row
 
 NOW = 1_700_000_000.0
 CURSOR = Cursor(history=1, tick=1, seq=10, floor=0, snapshot=Snapshot(xmin=5, xmax=5))

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from pubsubpull import exceptions
-from pubsubpull.delivery import formats, per_key
-from pubsubpull.log.feed import Row
-from pubsubpull.models import Subscription
+from pubsubpull.delivery import per_key
 from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
 from pubsubpull.transports.http import uri_template
+from pubsubpull.wire import formats, ops
+from pubsubpull.wire.items import Row
 
 TEMPLATE = "https://billing.example/customers/{key}/?m={model}&v={version}"
 REFUSED = Retry(error="no", refused=True)
@@ -24,14 +24,13 @@ AWAY = Retry(error="away", away=True)
 
 
 def row(version, key="1", op="U", old=None, new=None):
-    names = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "O": "uncaptured"}
     head = json.dumps(
         {
             "version": version,
             "transaction": "800",
             "model": "shop.customer",
             "key": key,
-            "op": names[op],
+            "op": ops.WIRE[op],
             "at": "2026-01-02T03:04:05.678901Z",
             "request": None,
         }
@@ -61,7 +60,7 @@ def events(body):
 
 def test_the_official_package_reads_a_batch_of_events():
     rows = [row(8, op="I", new='{"id": 1}'), row(9, old='{"id": 1}', new='{"id": 1}'), row(10, key=None, op="T")]
-    body, headers = formats.encode(rows, envelope(), Subscription.Format.CLOUDEVENTS)
+    body, headers = formats.encode(rows, envelope(), formats.CLOUDEVENTS)
     one, two, three = events(body)
     assert [event.get_id() for event in (one, two, three)] == ["8", "9", "10"]
     assert one.get_source() == "urn:pubsubpull:shop:7"
@@ -75,13 +74,13 @@ def test_the_official_package_reads_a_batch_of_events():
 
 
 def test_a_single_event_is_no_batch():
-    body, headers = formats.encode([row(8)], envelope(single=True), Subscription.Format.CLOUDEVENTS)
+    body, headers = formats.encode([row(8)], envelope(single=True), formats.CLOUDEVENTS)
     event = from_structured_event(HTTPMessage(headers=dict(headers), body=body))
     assert event.get_id() == "8"
     assert headers["content-type"].startswith("application/cloudevents+json")
 
 
-@pytest.mark.parametrize("form", Subscription.Format.values)
+@pytest.mark.parametrize("form", formats.FORMATS)
 def test_rows_are_passed_on_as_they_are(form):
     text = '{"n": 12345678901234567890.123456789012345678901, "t": ",\\"old\\":", "f": 1e400}'
     body, _ = formats.encode([row(8, key=',"old":', new=text)], envelope(), form)
@@ -92,21 +91,21 @@ def test_rows_are_passed_on_as_they_are(form):
 def test_snapshots_of_rows_that_never_changed_have_ids_of_their_own():
     texts = [row(0, key=key).item.replace('"update"', '"snapshot"') for key in "12"]
     rows = [Row(number, "shop.customer", "S", text) for number, text in zip((-5, -6), texts, strict=True)]
-    body, _ = formats.encode(rows, envelope(), Subscription.Format.CLOUDEVENTS)
+    body, _ = formats.encode(rows, envelope(), formats.CLOUDEVENTS)
     assert [(event["id"], int(event["sequence"])) for event in json.loads(body)] == [("-5", 0), ("-6", 0)]
 
 
 def test_rows_say_of_which_model_they_are_the_first_and_the_last():
     snapshot = formats.Snapshot(id="5f", model="shop.customer", first=True, last=False)
     told = envelope(previous=None, more=None, snapshot=snapshot)
-    body, _ = formats.encode([], told, Subscription.Format.PAGE)
+    body, _ = formats.encode([], told, formats.PAGE)
     assert json.loads(body) == {
         "subscription": "main",
         "cursor": "b",
         "snapshot": {"id": "5f", "model": "shop.customer", "first": True, "last": False},
         "items": [],
     }
-    body, headers = formats.encode([], told, Subscription.Format.CLOUDEVENTS)
+    body, headers = formats.encode([], told, formats.CLOUDEVENTS)
     assert body == b"[]"
     assert {name: text for name, text in headers.items() if name.startswith("pubsubpull-")} == {
         "pubsubpull-subscription": "main",
@@ -118,7 +117,7 @@ def test_rows_say_of_which_model_they_are_the_first_and_the_last():
     }
 
 
-@pytest.mark.parametrize("form", Subscription.Format.values)
+@pytest.mark.parametrize("form", formats.FORMATS)
 def test_one_change_says_nothing_of_cursors(form):
     body, headers = formats.encode([row(8)], envelope(previous=None, cursor=None, more=None, single=True), form)
     said = {name for name in headers if name.startswith("pubsubpull-")} | set(json.loads(body))

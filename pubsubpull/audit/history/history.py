@@ -16,7 +16,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.audit.context.context import as_who
 from pubsubpull.capture import hiding, keys, registry, sql
 from pubsubpull.log import spans
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import jsontext, ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from psycopg import sql as psql
 
     from pubsubpull.capture.registry import Publication
-
-OPS = {"I": "insert", "U": "update", "D": "delete", "T": "truncate", "O": "uncaptured", "E": "erase", "X": "erase"}
-ERASED_DELETE = "X"
-UNCAPTURED = "O"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -218,11 +214,11 @@ def _entry(*row: Any) -> Entry:
     version, op, at, model, key, old, new, request_id, request = row
     return Entry(
         version=version,
-        op=OPS[op],
+        op=ops.TRAIL[op],
         at=at,
         model=model,
         key=key,
-        old=None if op == ERASED_DELETE else row_of(old),
+        old=None if op == ops.ERASED_DELETE.letter else row_of(old),
         new=row_of(new),
         request_id=request_id,
         request=request,

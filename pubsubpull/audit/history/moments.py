@@ -9,6 +9,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.audit.history import history
 from pubsubpull.capture import hiding, sql
 from pubsubpull.log import spans
+from pubsubpull.wire import ops
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -82,11 +83,11 @@ def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[
     The change before tells it. Where there is none, it was erased or capture was off, the one after does: what that
     found.
     """
-    if past and past[1] not in {"E", history.UNCAPTURED}:
+    if past and past[1] not in {ops.ERASE.letter, ops.UNCAPTURED.letter}:
         return past[0], past[3]
-    if following and following[1] not in {"E", history.ERASED_DELETE, history.UNCAPTURED}:
+    if following and following[1] not in {ops.ERASE.letter, ops.ERASED_DELETE.letter, ops.UNCAPTURED.letter}:
         return past[0] if past else 0, following[2]
-    if history.UNCAPTURED in {one[1] for one in (past, following) if one}:
+    if ops.UNCAPTURED.letter in {one[1] for one in (past, following) if one}:
         raise exceptions.HistoryUncaptured
     if past or following:
         raise exceptions.HistoryErased

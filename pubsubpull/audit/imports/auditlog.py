@@ -16,6 +16,7 @@ from psycopg import sql as psql
 from pubsubpull.audit.imports import keys, rows
 from pubsubpull.audit.imports.rebuild import Step, rebuild
 from pubsubpull.capture import sql
+from pubsubpull.wire import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PACKAGE = "auditlog"
 AT_ONCE = 1000
 """How many objects are rebuilt at once."""
-OPS = {0: "I", 1: "U", 2: "D"}
+OPS = {number: op.letter for number, op in enumerate((ops.INSERT, ops.UPDATE, ops.DELETE))}
 Key = dict[str, str]
 """The texts of an object's key columns."""
 UNKNOWN = ""

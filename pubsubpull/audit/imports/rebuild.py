@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pubsubpull.wire.ops import DELETE, INSERT, UPDATE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,9 +19,10 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Step:
-    """A change: `op` is I, U or D; `old` and `new` have the columns that it tells of."""
+    """A change. `old` and `new` have the columns that the trail names."""
 
     op: str
+    """The letter of an insert, an update or a delete."""
     old: Row
     new: Row
 
@@ -36,13 +39,13 @@ def rebuild(
     state: Row = {}
     made: list[tuple[Row | None, Row | None]] = []
     for step, after in zip(steps, backward, strict=True):
-        before = None if step.op == "I" else {**state, **_undone(after, step), **step.old}
-        if step.op == "I":
+        before = None if step.op == INSERT.letter else {**state, **_undone(after, step), **step.old}
+        if step.op == INSERT.letter:
             state = {**blank, **after, **step.new}
-        elif step.op == "U":
+        elif step.op == UPDATE.letter:
             state = {**state, **after, **step.new}
-        made.append((before, None if step.op == "D" else state))
-        state = {} if step.op == "D" else state
+        made.append((before, None if step.op == DELETE.letter else state))
+        state = {} if step.op == DELETE.letter else state
     return made
 
 
@@ -52,10 +55,12 @@ def _backward(steps: Sequence[Step], end: Row | None) -> list[Row]:
     found: list[Row] = []
     for step in reversed(steps):
         found.append(state)
-        state = dict(step.old) if step.op == "D" else {} if step.op == "I" else {**state, **step.old}
+        state = (
+            dict(step.old) if step.op == DELETE.letter else {} if step.op == INSERT.letter else {**state, **step.old}
+        )
     return found[::-1]
 
 
 def _undone(after: Row, step: Step) -> Row:
     """Return what the row after an update tells of the row before it: what it did not change."""
-    return {name: value for name, value in after.items() if name not in step.new} if step.op == "U" else {}
+    return {name: value for name, value in after.items() if name not in step.new} if step.op == UPDATE.letter else {}

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pubsubpull.wire import jsontext
+from pubsubpull.wire.ops import DELETE, ERASE, ERASED_DELETE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +23,6 @@ SALT = 16
 """The bytes of a change's salt."""
 SIZE = 32
 """The bytes of a digest."""
-ERASED = "E"
-ERASED_DELETE = "X"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -111,7 +110,7 @@ def leaf(change: Change, erasures: Sequence[Erasure], request_: str | None, salt
 def is_erased(change: Change, erasures: Sequence[Erasure]) -> bool:
     """Say whether a change is what its erasures, in order, have left of it."""
     last = erasures[-1]
-    op = last.op if last.columns is not None else ERASED_DELETE if last.op == "D" else ERASED
+    op = last.op if last.columns is not None else ERASED_DELETE.letter if last.op == DELETE.letter else ERASE.letter
     if any(later.op != erasures[0].op or later.digest != earlier.remains for earlier, later in _pairs(erasures)):
         return False
     if change.op != op or (last.columns is None and not _is_key(change)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  ninja reads the annotations
-import json
 import uuid  # noqa: TC003  ninja reads the annotations
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -15,6 +14,7 @@ from ninja import Router
 from pubsubpull.audit.history import export, trail
 from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import calls, openapi, schemas
+from pubsubpull.wire import pages
 
 router = Router()
 AUDIT_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
@@ -64,7 +64,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
         asked = {name: value for name, value in only.items() if value is not None}
         query = {"limit": limit, "before": page.last, **asked}
         following = f"{request.build_absolute_uri(request.path)}?{urlencode(query)}"
-    return calls.answer(f'{{"items":[{page.items}],"next":{json.dumps(following)}}}')
+    return calls.answer(pages.write_list(page.items, following=following))
 
 
 @router.get(

@@ -14,6 +14,7 @@ from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import hashes, instances, problems
 from pubsubpull.pull.api import calls, schemas
+from pubsubpull.wire import pages
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -100,7 +101,7 @@ def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None)
     if seen is not None:
         _not_before(seen)
     items = _checked("wanted", lambda: hashes.rows(publication, keys, using=calls.using()))
-    return calls.answer(f'{{"model":{json.dumps(publication.label)},"items":[{items}]}}')
+    return calls.answer(pages.write_some_rows(publication.label, items))
 
 
 def _not_before(text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003  ninja reads the annotations
 import functools
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from pubsubpull.audit.history import moments
 from pubsubpull.log import feed
 from pubsubpull.pull import changes, consumers, held_calls, instances, problems, waiting
 from pubsubpull.pull.api import calls, columns, schemas
+from pubsubpull.wire import items, pages
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
@@ -97,10 +97,7 @@ def instances_(  # noqa: PLR0917  each is a part of the query
         bound = ({} if until is None else {"until": until}) | ({"newest": "true"} if newest else {})
         query = urlencode({"limit": limit, "after": page.last, **bound, "cursor": taken.encode()})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
-    return calls.answer(
-        f'{{"model":{json.dumps(publication.label)},"items":[{page.items}],'
-        f'"next":{json.dumps(following)},"cursor":"{taken.encode()}"}}'
-    )
+    return calls.answer(pages.write_rows(publication.label, page.items, following=following, cursor=taken.encode()))
 
 
 @router.get(
@@ -190,9 +187,8 @@ def _cursor(after: str | None) -> Cursor | None:
 
 
 def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:
-    begin, end = (b'{"models":{\n', "\n}" if page.count else "}") if compact else (b'{"items":[', "]")
-    end += f',"cursor":"{page.cursor.encode()}","more":{"true" if page.more else "false"}}}'
-    answer = calls.answer(b"".join([begin, page.items, end.encode()]))
+    write = pages.write_compact if compact else pages.write
+    answer = calls.answer(write(page.items, cursor=page.cursor.encode(), more=page.more))
     if tag:
         answer.headers["ETag"] = tag
     return answer
@@ -208,7 +204,7 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     version, data = state
     if data is None:
         raise problems.not_found(f"{publication.label} had no row with this key then.", "key")
-    return f'{{"key":{json.dumps(key)},"version":{version},"data":{data}}}'
+    return items.instance(key, data, version=version)
 
 
 def _tag(cursor: Cursor | None, models: list[str], limit: int, form: str) -> str | None:

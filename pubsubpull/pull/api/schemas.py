@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from ninja import Schema
 
+from pubsubpull.wire import ops  # noqa: TC001  pydantic reads the annotations
+
 
 class Link(Schema):
     """A model and where it is."""
@@ -105,9 +107,6 @@ class Instances(Schema):
     cursor: str
 
 
-Op = Literal["insert", "update", "delete", "truncate", "uncaptured"]
-
-
 class Change(Schema):
     """One change. A truncate and an uncaptured have no key."""
 
@@ -115,7 +114,7 @@ class Change(Schema):
     transaction: str
     model: str
     key: str | None
-    op: Op
+    op: ops.Name
     at: dt.datetime
     request: uuid.UUID | None
     old: dict[str, Any] | None
@@ -138,7 +137,7 @@ class ModelChanges(Schema):
     """
 
     columns: list[str]
-    items: list[tuple[int, str | None, Op, list[Any] | dict[str, Any] | None]]
+    items: list[tuple[int, str | None, ops.Name, list[Any] | dict[str, Any] | None]]
 
 
 class CompactChanges(Schema):
@@ -153,7 +152,7 @@ class AuditEntry(Schema):
     """One change of an object, as columns that changed from one value to another, and the request that made it."""
 
     version: int
-    op: Op | Literal["erase"]
+    op: ops.Name | Literal["erase"]
     at: dt.datetime
     changed: dict[str, list[Any]]
     request: dict[str, Any] | None

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pubsubpull.log.cursor import LARGEST
 from pubsubpull.replica.pages import Page
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import jsontext, ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OPS = {"insert", "update", "delete", "truncate", "uncaptured"}
 NO_TEXT = re.compile(
     r"(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2}\\u)d[c-f])", re.IGNORECASE
 )
@@ -72,7 +71,7 @@ _CHANGE: dict[str, Callable[[Any], bool]] = {
     "version": lambda value: type(value) is int and abs(value) <= LARGEST,
     "model": _is_text,
     "key": lambda value: value is None or _is_text(value),
-    "op": lambda value: _is_text(value) and value in OPS,
+    "op": lambda value: _is_text(value) and value in ops.NAMES,
     "old": _is_row,
     "new": _is_row,
 }

@@ -1,0 +1,56 @@
+"""Changes as CloudEvents in their JSON format, one or a batch.
+
+The specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull.wire import items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pubsubpull.wire.items import Row
+
+VERSION = "1.0"
+
+
+def source(service: str, history: int) -> str:
+    """Return the `source` of the events of a service's log."""
+    return f"urn:pubsubpull:{urllib.parse.quote(service, safe='')}:{history}"
+
+
+def content_type(*, single: bool) -> str:
+    """Return the media type of one event, or of a batch."""
+    return f"application/cloudevents{'' if single else '-batch'}+json; charset=utf-8"
+
+
+def batch(rows: Iterable[Row], source: str) -> str:
+    """Return changes as a batch of events."""
+    return f"[{','.join([event(row, source) for row in rows])}]"
+
+
+def event(row: Row, source: str) -> str:
+    """Return a change as an event, whose data are the rows of the change."""
+    change, rows = items.split(items.traced(row))
+    attributes: dict[str, Any] = {
+        "specversion": VERSION,
+        "id": str(row.version),  # many rows may share the version that their items have
+        "source": source,
+        "type": f"{change['model']}.{change['op']}",
+        "subject": change["key"],
+        "time": change["at"],
+        "datacontenttype": "application/json",
+        "partitionkey": change["key"] and f"{change['model']}:{change['key']}",
+        "sequence": f"{change['version']:020}",
+        "transaction": change["transaction"],
+        "request": change["request"],
+        "traceparent": change.get("traceparent"),
+        "tracestate": change.get("tracestate"),
+    }
+    present = {name: value for name, value in attributes.items() if value}
+    return f'{json.dumps(present)[:-1]},"data":{rows}}}'
