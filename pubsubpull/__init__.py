@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull.capture.registry import publish, unpublish
+from pubsubpull.capture.publishing import publish, unpublish
 
 if TYPE_CHECKING:
     from pubsubpull.audit.context.context import context

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf
-from pubsubpull.capture import registry, sql, triggers
+from pubsubpull.capture import planning, registry, sql, triggers
 from pubsubpull.operate import labels
 from pubsubpull.pull import server
 
@@ -257,7 +257,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
     """
     messages: list[CheckMessage] = []
     for using in databases or ():
-        plan = triggers.plan(using)
+        plan = planning.plan(using)
         if plan is None:
             continue
         messages += [
@@ -304,7 +304,7 @@ def _rights(using: str) -> list[CheckMessage]:
     ]
 
 
-def _levels(plan: triggers.Plan) -> list[CheckMessage]:
+def _levels(plan: planning.Plan) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
     for label, table in plan.tables.items():
         publication = registry.get(label)

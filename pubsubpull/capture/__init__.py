@@ -1,1 +1,1 @@
-"""The ground: what is published, the change log, its triggers, and the feed that reads it."""
+"""Capture: the registry of published models, and the triggers that write their changes into the log."""

@@ -1,4 +1,4 @@
-"""The arguments of a capture trigger: what it is told of its table, as text."""
+"""The arguments of a capture trigger: the facts about its table that the capture functions need, as text."""
 
 from __future__ import annotations
 
@@ -17,21 +17,26 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a trigger knows. The last two it has only where something of the table is hidden."""
+    """The arguments of a trigger. `columns` and `shown` are set only if the publication hides a column."""
 
     label: str
+    """The label that changes are logged under."""
     keys: tuple[str, ...]
+    """The columns of the primary key, in its order."""
     excluded: tuple[str, ...] = ()
+    """The columns that never reach the log."""
     masked: tuple[str, ...] = ()
+    """The columns that reach the log as a constant, without their values."""
     guarded: tuple[str, ...] = ()
+    """The columns of type json, which may hold values that jsonb refuses."""
     columns: tuple[str, ...] | None = None
-    """The table's columns by their numbers, empty for one that was dropped: a renamed one is known by its number."""
+    """The columns by their numbers, empty for a dropped column. Numbers show that a column was renamed."""
     shown: tuple[str, ...] = ()
-    """The only columns that may reach the log as they are."""
+    """The columns whose values may reach the log unchanged."""
 
     @classmethod
     def of(cls, publication: Publication, table: Facts) -> Arguments:
-        """Return what the triggers of a published model are told."""
+        """Return the arguments of the triggers of a published model's table."""
         plain = cls(
             label=publication.label,
             keys=tuple(publication.key_columns),
@@ -42,33 +47,35 @@ class Arguments:
         return plain.hiding(table.columns, publication.shown_columns) if publication.hides else plain
 
     def hiding(self, columns: tuple[str, ...], shown: Iterable[str]) -> Arguments:
-        """Return these for a table with such columns, of which no more than `shown` may reach the log."""
+        """Return these arguments for a table with `columns`, of which only `shown` may reach the log unchanged."""
         shown = tuple(sorted(set(shown) - {*self.excluded, *self.masked}))
+        # A list of allowed columns, not of forbidden ones: a column that is added later must not leak.
         others = [name for name in columns if name and name not in {*shown, *self.masked}]
         return dataclasses.replace(self, excluded=_once([*self.excluded, *others]), columns=columns, shown=shown)
 
     def of_child(self, table: Facts, child: Child) -> Arguments:
-        """Return these for a table that inherits: of its own columns none reaches the log."""
+        """Return these arguments for a child of `table`: the columns that only the child has never reach the log."""
         shown = [name for name in table.columns if name] if self.columns is None else self.shown
         return dataclasses.replace(self, guarded=child.guarded).hiding(child.columns, shown)
 
     @property
     def hidden(self) -> set[str]:
-        """The columns that do not reach the log as they are."""
+        """The columns that never reach the log unchanged."""
         return {*self.excluded, *self.masked}
 
     def texts(self) -> list[str]:
-        """Return the arguments as the trigger has them."""
-        found = [self.label, *map(_array, (self.keys, self.excluded, self.masked))]
+        """Return the arguments of CREATE TRIGGER: the label, then PostgreSQL array literals of names."""
+        texts = [self.label, *map(_array, (self.keys, self.excluded, self.masked))]
+        # The functions read arguments by number, so an empty one may be left out only at the end.
         if self.guarded or self.columns is not None:
-            found.append(_array(self.guarded))
+            texts.append(_array(self.guarded))
         if self.columns is not None:
-            found += [_array(self.columns), _array(self.shown)]
-        return found
+            texts += [_array(self.columns), _array(self.shown)]
+        return texts
 
     @classmethod
     def read(cls, data: bytes) -> Arguments:
-        """Read them from a trigger: each text has a zero byte after it."""
+        """Return the arguments of an installed trigger, from `pg_trigger.tgargs`: a zero byte ends each text."""
         label, *arrays = data.decode().split("\0")[:-1]
         lists = [tuple(re.sub(r"\\(.)", r"\1", name) for name in QUOTED.findall(text)) for text in arrays]
         lists += [()] * (4 - len(lists))
@@ -85,6 +92,7 @@ class Arguments:
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without repetitions, in the order of their first occurrence."""
     return tuple(dict.fromkeys(names))
 
 

@@ -1,6 +1,6 @@
-"""The one clock: the database's. What this machine believes the time to be decides nothing.
+"""The time, by the clock of the database: the clocks of several machines may disagree.
 
-The database is asked what time it is, and from there on this process counts by itself, by a clock that nobody sets.
+A process asks the database for the time once in a while. In between it counts on by its own monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,42 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STALE = 60.0
-"""For how many seconds it is counted on from what the database said; then it is asked again."""
+"""Seconds after which the database is asked for the time again."""
 
 
 class Clock:
-    """The time of one database, in unix seconds, as far as it has been told."""
+    """The time of one database, in unix seconds."""
 
     def __init__(self, count: Callable[[], float] = time.monotonic) -> None:
+        """Create a clock that counts on by `count`, a monotonic clock in seconds."""
         self.count = count
-        self._ahead: float | None = None
-        self._told = float("-inf")
+        self._offset: float | None = None
+        self._set_at = float("-inf")
 
     def tell(self, seconds: float, *, asked: float) -> None:
-        """Take note that the database answered `seconds` to who asked at `asked`, by the counting clock."""
+        """Set the clock to the database's answer `seconds`; `asked` is the reading of `count` before the question."""
         now = self.count()
-        self._ahead, self._told = seconds - (asked + now) / 2, now
+        # The database read its clock at some moment of the round trip: the middle halves the largest error.
+        self._offset, self._set_at = seconds - (asked + now) / 2, now
 
     @property
     def stale(self) -> bool:
-        """Say whether the database is to be asked again."""
-        return self.count() - self._told > STALE
+        """True if the database should be asked again."""
+        return self.count() - self._set_at > STALE
 
     def now(self) -> float:
-        """Return the time; that of this machine where the database has never been asked."""
-        return time.time() if self._ahead is None else self.count() + self._ahead
+        """Return the database's time; this machine's time if the database was never asked."""
+        return time.time() if self._offset is None else self.count() + self._offset
 
 
 _clocks: dict[str, Clock] = {}
 
 
 def of(using: str = DEFAULT_DB_ALIAS) -> Clock:
-    """Return the clock of a database, which may not have been asked yet."""
+    """Return the clock of a database. It may not have been set yet."""
     return _clocks.setdefault(using, Clock())
 
 
 def ask(using: str) -> None:
-    """Ask a database what time it is."""
+    """Ask a database for its time, and set its clock."""
     clock = of(using)
     asked = clock.count()
     ((seconds,),) = sql.run(using, sql.template("queries/session/clock"))
@@ -60,7 +62,7 @@ def ask(using: str) -> None:
 
 
 def now(using: str = DEFAULT_DB_ALIAS) -> float:
-    """Return the time of a database, in unix seconds; it is asked where it has not been for a while."""
+    """Return the time of a database in unix seconds. Ask the database first if its clock is stale."""
     clock = of(using)
     if clock.stale:
         ask(using)
@@ -68,5 +70,5 @@ def now(using: str = DEFAULT_DB_ALIAS) -> float:
 
 
 def moment(using: str = DEFAULT_DB_ALIAS) -> dt.datetime:
-    """Return the time of a database, as `now` does, in UTC."""
+    """Return the time of a database as an aware datetime in UTC."""
     return dt.datetime.fromtimestamp(now(using), dt.UTC)

@@ -1,4 +1,4 @@
-"""Hiding: what is excluded or masked by now is not read from the log, whatever that has from before."""
+"""Hides excluded and masked columns of changes that the log recorded before they were excluded or masked."""
 
 from __future__ import annotations
 
@@ -15,34 +15,40 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 MASKED = "***"
-"""What stands for a masked value."""
+"""The constant that readers get for a masked value."""
 
 Hidden = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A model's label, its excluded columns and its masked ones."""
+"""A model's label, its excluded columns and its masked columns."""
 
 
 def hidden(models: Collection[str] | None) -> tuple[Hidden, ...]:
-    """Return what is hidden of these models, or of all, None; of none of them nothing."""
-    return tuple(_hidden(one) for one in _hiding(models))
+    """Return the hidden columns of the models with these labels, or of all models for None."""
+    return tuple(
+        (publication.label, tuple(publication.excluded_columns), tuple(publication.masked_columns))
+        for publication in _hiding(models)
+    )
 
 
 def columns(models: Collection[str]) -> tuple[list[str], str]:
-    """Return the excluded columns of these models, and as JSON by label what their masked columns hold."""
-    found = hidden(models)
-    stars = {label: dict.fromkeys(masked, MASKED) for label, _, masked in found if masked}
-    return sorted({name for _, excluded, _ in found for name in excluded}), json.dumps(stars)
+    """Return the excluded columns of these models, and a JSON object: by label, the constant of each masked column."""
+    hidden_columns = hidden(models)
+    stars = {label: dict.fromkeys(masked, MASKED) for label, _, masked in hidden_columns if masked}
+    return sorted({name for _, excluded, _ in hidden_columns for name in excluded}), json.dumps(stars)
 
 
 def labels_of(column: str | None) -> list[str]:
-    """Return the labels of the models that a column of this name is hidden of; none for None."""
+    """Return the labels of the models that exclude or mask a column of this name; empty for None."""
     return [label for label, excluded, masked in hidden(None) if column in {*excluded, *masked}]
 
 
-def shown(data: str, what: Collection[Hidden], *, alias: str = "") -> psql.Composable:
-    """Return an image of a change, the column `data`, without what is hidden of it; `alias` is that of the change."""
-    names = [alias] if alias else []
-    image, model = psql.Identifier(*names, data), psql.Identifier(*names, "model")
-    if not what:
+def shown(data: str, models: Collection[Hidden], *, alias: str = "") -> psql.Composable:
+    """Return an SQL expression for a row image of a change without the hidden columns of `models`.
+
+    `data` is the column of the change that holds the image, `alias` the alias of the change in the query.
+    """
+    qualifier = [alias] if alias else []
+    image, model = psql.Identifier(*qualifier, data), psql.Identifier(*qualifier, "model")
+    if not models:
         return image
     parts: list[dict[str, Any]] = [
         {
@@ -51,16 +57,13 @@ def shown(data: str, what: Collection[Hidden], *, alias: str = "") -> psql.Compo
             "masked": list(masked),
             "stars": json.dumps(dict.fromkeys(masked, MASKED)),
         }
-        for label, excluded, masked in what
+        for label, excluded, masked in models
     ]
     cases = [sql.compose("queries/images/hidden", data=image, model=model, **part) for part in parts]
     return sql.compose("queries/images/shown", data=image, cases=psql.SQL("\n").join(cases))
 
 
 def _hiding(models: Collection[str] | None) -> list[Publication]:
-    found = registry.all_publications().values()
-    return [one for one in found if one.hides and (models is None or one.label in models)]
-
-
-def _hidden(one: Publication) -> Hidden:
-    return one.label, tuple(one.excluded_columns), tuple(one.masked_columns)
+    """Return the publications with hidden columns among the models with these labels, or among all for None."""
+    publications = registry.all_publications().values()
+    return [p for p in publications if p.hides and (models is None or p.label in models)]

@@ -1,4 +1,4 @@
-"""Keys as text: how the log, the API and people name a row."""
+"""Primary keys as text, the form in which the log and the API name a row."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ _INTEGERS = {models.IntegerField, models.BigIntegerField, models.SmallIntegerFie
 _SERIALS = {models.AutoField, models.BigAutoField, models.SmallAutoField}
 _TEXTS = {models.CharField, models.TextField, models.SlugField, models.EmailField, models.URLField, models.UUIDField}
 PLAIN = {*_INTEGERS, *_SERIALS, *_TEXTS, models.PositiveBigIntegerField, models.DateField}
-"""The fields whose values are the same text in Python and in PostgreSQL."""
+"""The field classes whose values have the same text in Python and in PostgreSQL."""
 
 
 def text(value: Any) -> str:
-    """Return a primary key's value as the log has it; a text is taken as it is, several columns as a JSON array."""
+    """Return the text of a primary key's value; a tuple or list of several columns as a JSON array.
+
+    For fields outside of `PLAIN` the log may have another text: `as_logged` asks PostgreSQL.
+    """
     if isinstance(value, (tuple, list)):
         plain = [v if isinstance(v, (str, int, float, bool)) or v is None else str(v) for v in value]
         return json.dumps(plain, ensure_ascii=False)
@@ -33,9 +36,10 @@ def text(value: Any) -> str:
 
 
 def as_logged(publication: Publication, value: Any, *, using: str) -> str:
-    """Return a primary key's value as the log has it: PostgreSQL says how, where Python's text may be another.
+    """Return the text that the log has for a primary key's value. PostgreSQL converts types outside of `PLAIN`.
 
-    A text of a composite key is taken as it is. Raises `InvalidKey` where the value is none of the key's columns' type.
+    `value` is a tuple or list for a composite key, or its JSON text. Raises `InvalidKey` if a value does not fit the
+    type of its column.
     """
     fields = [_target(publication, column) for column in publication.key_columns]
     values = value if isinstance(value, tuple | list) else [value]
@@ -46,22 +50,22 @@ def as_logged(publication: Publication, value: Any, *, using: str) -> str:
     parts = [
         sql.compose(
             "queries/keys/as_logged",
-            value=_prepared(field, one, connection),
+            value=_prepared(field, part, connection),
             type=psql.SQL(field.cast_db_type(connection)),
         )
-        for field, one in zip(fields, values, strict=True)
+        for field, part in zip(fields, values, strict=True)
     ]
     name = "queries/keys/text" if len(parts) == 1 else "queries/keys/composite_text"
     part = {"value": parts[0]} if len(parts) == 1 else {"values": psql.SQL(", ").join(parts)}
     try:
-        ((found,),) = sql.run(using, sql.compose(name, **part))
+        ((key,),) = sql.run(using, sql.compose(name, **part))
     except (DataError, NotSupportedError) as error:
         raise exceptions.InvalidKey(f"{value!r} is no key of {publication.label}.") from error
-    return str(found)
+    return str(key)
 
 
 def _target(publication: Publication, column: str) -> Any:
-    """Return a key column's field; of a foreign key, the one that it points to."""
+    """Return the field of a key column; for a foreign key, the field at the end of the chain of references."""
     field: Any = next(f for f in publication.model._meta.local_concrete_fields if f.column == column)
     while field.remote_field is not None:
         field = field.target_field
@@ -69,9 +73,10 @@ def _target(publication: Publication, column: str) -> Any:
 
 
 def _prepared(field: Any, value: Any, connection: Any) -> psql.Composable:
-    """Return a value as Django would send it; a text that Django does not read may be one that PostgreSQL does."""
+    """Return a value as Django sends it to the database; unchanged if Django does not accept it."""
     if isinstance(value, bytes | memoryview):
         return psql.Literal(bytes(value))
+    # Not an error yet: PostgreSQL accepts more texts of some types than Django does, and judges the others itself.
     with contextlib.suppress(ValidationError, ValueError, TypeError):
         value = (
             value
@@ -82,13 +87,14 @@ def _prepared(field: Any, value: Any, connection: Any) -> psql.Composable:
 
 
 def parts(publication: Publication, key: str) -> list[str]:
-    """Return the text of each of a key's columns; a composite key is a JSON array. Raises `InvalidKey`."""
+    """Return the text of each column of a key. A composite key is a JSON array. Raises `InvalidKey` if it is none."""
     columns = publication.key_columns
     if "\0" in key:
-        raise exceptions.InvalidKey("A key holds no NUL character.")
+        raise exceptions.InvalidKey("A key must not contain the NUL character.")
     if len(columns) == 1:
         return [key]
     try:
+        # Numbers stay texts: a float would lose digits of a numeric key.
         values = json.loads(key, parse_int=str, parse_float=str)
     except (ValueError, RecursionError) as error:
         raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.") from error

@@ -1,4 +1,4 @@
-"""Locks on tables that applications write to: asked for a moment at a time, so that no writer waits behind us."""
+"""Takes locks on tables that applications write to, a moment at a time, so that no writer waits behind us."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-MOMENT = 50
-"""How long a lock is waited for, in milliseconds: writers that come meanwhile wait as long."""
-PAUSE, LONGEST = 0.1, 2.0
-"""Seconds between two tries, from the first to the longest: those who waited are to get on, and the next ones, too."""
-TELL = 5.0
-"""How often it is told who holds up what is due, in seconds."""
+LOCK_TIMEOUT_MS = 50
+"""Milliseconds to wait for a lock. Writers that queue behind the request wait as long."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two attempts: the first pause and the longest. Writers that queued get on in it."""
+REPORT_EVERY = 5.0
+"""Seconds between two reports on the tables that are still locked."""
 
 
 def change(table: tuple[str, str], work: Callable[[], object], *, mode: LiteralString, using: str) -> bool:
-    """Do some work on a table, in a transaction that has it locked; say whether the lock was to be had at once.
+    """Lock a table and do some work on it in one transaction; return False if another transaction has the lock.
 
-    `mode` is what the work needs: with `SHARE ROW EXCLUSIVE` others may read on, with `ACCESS EXCLUSIVE` not. All of
-    the table's partitions are locked with it, in one statement that has a limit, so that no lock is waited for while
-    others are held.
+    `mode` is a lock mode of PostgreSQL: with `SHARE ROW EXCLUSIVE` others may go on reading, with `ACCESS EXCLUSIVE`
+    not. One statement locks the table with all of its partitions.
     """
     ((lock, statement),) = sql.run(using, sql.template("queries/locks/limits"))
     try:
         with transaction.atomic(using=using):
-            _limit(f"{MOMENT}ms", f"{MOMENT}ms", using)
+            # lock_timeout holds for each lock, statement_timeout for all partitions together: while the statement
+            # waits for the lock of one partition, it holds those of others, and their writers wait.
+            _limit(f"{LOCK_TIMEOUT_MS}ms", f"{LOCK_TIMEOUT_MS}ms", using)
             sql.run(using, sql.compose("queries/locks/table", table=psql.Identifier(*table), mode=psql.SQL(mode)))
-            _limit(lock, statement, using)  # what is left needs no lock that it does not have
+            # The session's own limits again: the work needs no other lock, and may take its time.
+            _limit(lock, statement, using)
             work()
     except OperationalError as error:
+        # No error for the caller: another attempt follows.
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.QueryCanceled):
             return False
         raise
@@ -48,7 +51,7 @@ def change(table: tuple[str, str], work: Callable[[], object], *, mode: LiteralS
 
 
 def each(
-    places: Iterable[T],
+    items: Iterable[T],
     attempt: Callable[[T], bool],
     *,
     within: float,
@@ -56,32 +59,37 @@ def each(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[T]:
-    """Try each place until it is done, for so many seconds, with growing pauses; return those that are left.
+    """Attempt each item until it succeeds, for `within` seconds, with growing pauses; return the items that are left.
 
-    `waiting` is told now and then what is held up.
+    `attempt` returns True if it succeeded. `waiting` is called every 5 seconds with the items that are left.
     """
-    left = list(places)
-    end, pause, told = clock() + within, PAUSE, float("-inf")
-    while left := [place for place in left if not attempt(place)]:
+    left = list(items)
+    end, pause, reported = clock() + within, FIRST_PAUSE, float("-inf")
+    while left := [item for item in left if not attempt(item)]:
         now = clock()
         if now >= end:
             break
-        if now - told >= TELL:
-            told = now
+        if now - reported >= REPORT_EVERY:
+            reported = now
             waiting(left)
+        # Random, so that two processes which collided do not collide again.
         sleep(min(pause * random.uniform(0.7, 1.3), end - now))  # noqa: S311  not for secrets
-        pause = min(pause * 1.5, LONGEST)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
     return left
 
 
 def holders(table: tuple[str, str], using: str) -> str:
-    """Say who has a lock on a table: `the process 4711 (nightly, a transaction of 312 s)`; empty where nobody has."""
-    found = sql.run(using, sql.compose("queries/locks/holders", table=psql.Identifier(*table).as_string()))
+    """Return a text that names the processes with a lock on a table; empty if no process has one.
+
+    As in `the process 4711 (nightly, a transaction of 312 s)`.
+    """
+    processes = sql.run(using, sql.compose("queries/locks/holders", table=psql.Identifier(*table).as_string()))
     return ", ".join(
         f"the process {pid} ({f'{name}, ' if name else ''}a transaction of {seconds:.0f} s)"
-        for pid, name, seconds in found
+        for pid, name, seconds in processes
     )
 
 
 def _limit(lock: str, statement: str, using: str) -> None:
+    """Set lock_timeout and statement_timeout for the rest of the transaction."""
     sql.run(using, sql.compose("queries/locks/limit", lock=lock, statement=statement))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RunFiles(Operation):
     """Runs the named files, in order, on PostgreSQL; on any other database there is no log, and nothing is done.
 
-    `undo` names the file that takes all of it away again.
+    `undo` names the file that drops everything that the others create.
     """
 
     reduces_to_sql = True
@@ -29,7 +29,7 @@ class RunFiles(Operation):
         self.undo = undo
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        """Return how to make this operation again."""
+        """Return the class name and the arguments that create this operation."""
         return type(self).__name__, [self.files], {"undo": self.undo}
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
@@ -52,7 +52,7 @@ class RunFiles(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Run the file that undoes them."""
+        """Run the `undo` file."""
         self._run(app_label, schema_editor, [self.undo])
 
     def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, files: Any) -> None:
@@ -64,5 +64,5 @@ class RunFiles(Operation):
                 schema_editor.execute(statement, params=None)
 
     def describe(self) -> str:
-        """Say what the operation does."""
+        """Return a description of the operation for the output of `migrate`."""
         return f"Run the SQL files {', '.join(self.files)}"

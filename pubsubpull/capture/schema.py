@@ -1,4 +1,4 @@
-"""The files of `sql/schema/`: the log's tables and functions, made in the schema of the service whose log it is."""
+"""The files of `sql/schema/`, which create the log's tables and functions, with the log's schema filled in."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 UNFIT = re.compile(r"['%]|\$\$")
-"""What a schema's name may not hold, since functions name it within literals, formats and bodies."""
+"""The characters that the name of the log's schema must not contain: functions have it in literals and bodies."""
 
 
 def statements(files: Sequence[str], *, using: str) -> Iterator[str]:
-    """Give the text of each file for the schema that new objects are made in, as `alone` does.
+    """Yield the statements of the files for the session's current schema, framed as by `alone`.
 
-    Raises `CommandError` where there is no such schema.
+    Raises `CommandError` if the session has no current schema.
     """
-    ((place, path),) = sql.run(using, sql.template("queries/session/place"))
-    if place is None:
+    ((current_schema, path),) = sql.run(using, sql.template("queries/session/place"))
+    if current_schema is None:
         raise CommandError(
-            f"There is no schema to make the log in: the search path is {path}. Create one of these schemas first."
+            f"No schema exists to create the log in: the search path is {path}. Create one of these schemas first."
         )
-    yield from alone([text(file, place) for file in files], path=path)
+    yield from alone([text(file, current_schema) for file in files], path=path)
 
 
-def alone(made: Sequence[str], *, path: str) -> Iterator[str]:
-    """Give statements without anybody's schema on the search path, and put back the session's own path after them.
-
-    Expressions that are bound as they are made, as those of defaults, take nobody else's functions and operators then.
-    """
+def alone(statements: Sequence[str], *, path: str) -> Iterator[str]:
+    """Yield a statement that empties the search path, then `statements`, then one to set the path to `path` again."""
+    # PostgreSQL binds some expressions, as those of defaults, when it creates them. An operator that somebody put into
+    # a schema on the path would be bound, and would run with the rights of every writer.
     yield sql.read("queries/session/no_path")
-    yield from made
+    yield from statements
     yield sql.compose("queries/session/set_path", path=path).as_string()
 
 
 def text(file: str, schema: str) -> str:
-    """Return a file with the schema that its own objects are in, and with the text of a change as queries have it."""
+    """Return the text of a file of `sql/schema/`, for a log in `schema`. Raises `CommandError` for an unfit name."""
     if UNFIT.search(schema):
-        raise CommandError(f"The log cannot be in the schema {schema}: its name may hold neither ' nor % nor $$.")
+        raise CommandError(
+            f"The log cannot be in the schema {schema}: its name must not contain ', % or $$. Rename the schema."
+        )
     item = sql.template("parts/item").format(old=psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"))
     name = psql.Identifier(schema).as_string()
     return sql.read(f"schema/{file}").replace("{item}", item.as_string()).replace("{schema}", name)

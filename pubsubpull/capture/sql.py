@@ -1,4 +1,4 @@
-"""Reads the `.sql` files and runs the queries among them."""
+"""Reads the `.sql` files, fills in their templates and runs queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = "pubsubpull.sql"
 CURSORS = "pubsubpull_cursors"
-"""The attribute of a connection that names the class of cursors which tell the context that a statement belongs to."""
+"""The attribute of a psycopg connection with its class of cursors that announce the context of each statement."""
 
 
 @functools.cache
@@ -35,14 +35,14 @@ def read(name: str) -> str:
 
 
 def preload() -> None:
-    """Read all queries now: a process that runs for long may later be let open no file."""
+    """Read all queries into memory. A long-running process may have no file descriptor left when it needs a query."""
     for folder in ("parts", "queries"):
         for name in names(folder):
             read(name)
 
 
 def names(folder: str) -> Iterator[str]:
-    """Give the names of the files in a folder below `sql/`, and in the folders within it."""
+    """Yield the names of the files in a folder below `sql/` and in its subfolders."""
     for path in importlib.resources.files(FOLDER).joinpath(*folder.split("/")).iterdir():
         if path.is_dir():
             yield from names(f"{folder}/{path.name}")
@@ -52,18 +52,18 @@ def names(folder: str) -> Iterator[str]:
 
 @functools.cache
 def template(name: str) -> sql.SQL:
-    """Return a file as a template whose `{names}` psycopg fills in, quoted."""
+    """Return the file `name` as a template. psycopg fills in its `{names}`, quoted."""
     return sql.SQL(read(name))
 
 
 def compose(file: str, /, **parts: Any) -> sql.Composed:
-    """Fill in the template `file`: what is no `psycopg.sql` object becomes a quoted literal."""
-    made = {k: v if isinstance(v, sql.Composable) else sql.Literal(v) for k, v in parts.items()}
-    return template(file).format(**made)
+    """Return the template `file` with its `{names}` filled in. A value outside of `psycopg.sql` becomes a literal."""
+    composables = {k: v if isinstance(v, sql.Composable) else sql.Literal(v) for k, v in parts.items()}
+    return template(file).format(**composables)
 
 
 class _Bytes(psycopg.adapt.Loader):
-    """Gives a text as the bytes that came, UTF-8 as all connections of Django are."""
+    """Returns a text as the bytes that PostgreSQL sent: UTF-8, since Django connects with that encoding."""
 
     def load(self, data: psycopg.abc.Buffer) -> bytes:
         return bytes(data)
@@ -77,14 +77,14 @@ def run(
     as_bytes: bool = False,
     within: bool = False,
 ) -> list[tuple[Any, ...]]:
-    """Run `query` on the database `using` and return its rows, if it has any.
+    """Run `query` on the database `using` and return its rows; an empty list if it returns none.
 
-    Values are sent as literals within the text, on a cursor of psycopg's own: a prepared statement could get a
-    generic plan, which looks at every partition of the log. With `as_bytes` a text comes as UTF-8, for what is
-    passed on as it is: a page is large, and each copy of it is a good part of what it costs. `within` bounds the time
-    as `run_within` does.
+    psycopg sends the values of `params` as literals. With `as_bytes` texts are returned as UTF-8 bytes. With `within`
+    the time is limited as in `run_within`.
     """
+    # A cursor of psycopg's own that never prepares: a generic plan would visit every partition of the log.
     with _cursor(using) as cursor:
+        # A page is large: decoding it only to encode it again is a good part of the cost of an answer.
         if as_bytes:
             cursor.adapters.register_loader("text", _Bytes)
         cursor.execute(sql.SQL(";\n").join([_limit(), query]) if within else query, params)
@@ -94,19 +94,19 @@ def run(
 
 
 def run_each(using: str, *queries: psycopg.sql.Composable) -> list[list[tuple[Any, ...]]]:
-    """Run queries as `run` does, all in one round trip; return the rows of each."""
+    """Run several queries in one round trip; return the rows of each, in order."""
     with _cursor(using) as cursor:
         cursor.execute(sql.SQL(";\n").join(queries))
-        found = [cursor.fetchall() if cursor.description else []]
+        results = [cursor.fetchall() if cursor.description else []]
         while cursor.nextset():
-            found.append(cursor.fetchall() if cursor.description else [])
-        return found
+            results.append(cursor.fetchall() if cursor.description else [])
+        return results
 
 
 def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
-    """Run `query` as `run` does, for CALL_LIMIT seconds at most, or as long as the role's own statement time-out is.
+    """Run `query` as `run` does, limited to CALL_LIMIT seconds or the role's statement_timeout, whichever is shorter.
 
-    What takes longer ends with an `OperationalError` whose cause is `QueryCanceled`. It is one round trip all the same.
+    Raises `OperationalError`, caused by psycopg's `QueryCanceled`, if the query takes longer. It takes one round trip.
     """
     return run(using, query, within=True)
 
@@ -116,11 +116,9 @@ def _limit() -> sql.Composed:
 
 
 def session(using: str) -> psycopg.Connection[Any]:
-    """Return psycopg's connection to the database `using`, ready for a cursor of its own.
-
-    A backend that makes cursors in its own way is asked for one first: django-tenants sets the search path then.
-    """
+    """Return the open psycopg connection to the database `using`, on which a cursor of psycopg's own may be used."""
     connection = connections[using]
+    # A backend with a `_cursor` of its own may prepare the session there, as django-tenants sets the search path.
     if type(connection)._cursor is BaseDatabaseWrapper._cursor:  # type: ignore[attr-defined]
         connection.ensure_connection()
     else:
@@ -139,7 +137,7 @@ def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-    """Raise `RowsHidden` where PostgreSQL refuses to read a table, since it would leave rows out."""
+    """Raise `RowsHidden` if PostgreSQL refuses a query because row level security would hide rows from it."""
     try:
         yield
     except ProgrammingError as error:
@@ -147,17 +145,19 @@ def _refusals() -> Iterator[None]:
         if not isinstance(cause, psycopg.Error) or cause.diag.source_function != "check_enable_rls":
             raise
         raise exceptions.RowsHidden(
-            f"{cause.diag.message_primary}: rows would be left out. Let a database role serve it that sees all rows: "
-            "one with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
+            f"{cause.diag.message_primary}: rows would be left out. Use a database role that sees all rows: a role "
+            "with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
         ) from error
 
 
 def run_bound(using: str, query: sql.SQL | sql.Composed, **values: Any) -> list[tuple[Any, ...]]:
-    """Run `query` with its values apart from its text: a large one is neither quoted nor parsed as a literal.
+    """Run `query` with `values` bound by the server to its `%(names)s`; return its rows.
 
-    It has `%(names)s` for them, and is never prepared. For statements that do not begin a transaction.
+    A large value is then neither quoted nor parsed as a literal. The statement must not be the first of a transaction:
+    this cursor does not announce the context.
     """
     connection, pg = connections[using], session(using)
+    # Never prepared: a generic plan would visit every partition of the log.
     with connection.wrap_database_errors, psycopg.Cursor(pg) as cursor:
         cursor.execute(query, values, prepare=False)
         return cursor.fetchall() if cursor.description else []

@@ -1,4 +1,4 @@
-"""Tables: what of each decides how it is captured, and whether it can be."""
+"""The properties of published tables that decide how, and whether, their changes are captured."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pubsubpull.capture import registry
     from pubsubpull.capture.registry import Publication
 
-KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
-"""What has no triggers that see all that changes there."""
+UNCAPTURABLE_KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table"}
+"""By `pg_class.relkind`, the relations that may change without firing a trigger of their own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Child:
-    """A table made with INHERITS; `columns` and `guarded` as in `Facts`."""
+    """A table created with INHERITS; the fields are as in `Facts`."""
 
     schema: str
     table: str
@@ -32,82 +32,91 @@ class Child:
     guarded: tuple[str, ...]
 
     @property
-    def place(self) -> tuple[str, str]:
-        """Where the table is."""
+    def qualified_name(self) -> tuple[str, str]:
+        """The table's schema and name."""
         return self.schema, self.table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What decides how a table is captured."""
+    """The properties of a table that decide how it is captured."""
 
     schema: str
+    """The table's schema."""
     table: str
+    """The table's name, without its schema."""
     kind: str
-    """As in `pg_class.relkind`."""
+    """The letter of `pg_class.relkind`."""
     unlogged: bool
+    """True if the table is UNLOGGED: a crash empties it."""
     secured: bool
-    """Whether row level security hides rows from the role that looks."""
+    """True if row level security hides rows from the current role."""
     row_triggers: tuple[str, ...]
+    """The names of the application's AFTER triggers FOR EACH ROW."""
     cascades: tuple[str, ...]
+    """The names of foreign keys to this table with ON UPDATE CASCADE, SET NULL or SET DEFAULT."""
     computed: tuple[str, ...]
+    """The virtual generated columns, whose values triggers do not get."""
     guarded: tuple[str, ...]
-    """The columns that hold json."""
+    """The columns of type json, which may hold values that jsonb refuses."""
     partitions: tuple[tuple[str, str], ...]
+    """The schema and name of each partition."""
     columns: tuple[str, ...]
-    """The names in the order of their numbers, empty for a column that was dropped."""
+    """The columns' names by their numbers (`attnum`), empty for a dropped column."""
     children: tuple[Child, ...]
+    """The tables that inherit from this one."""
     unique_key: bool
-    """Whether the key's columns are not null, and an index lets no two rows have the same."""
+    """True if the key's columns are NOT NULL and have a unique index."""
 
     @property
     def refusal(self) -> str | None:
-        """Why the table cannot be captured, None where it can."""
-        kind = KINDS.get(self.kind)
+        """The reason why the table cannot be captured; None if it can be."""
+        kind = UNCAPTURABLE_KINDS.get(self.kind)
         return kind and f"{self.schema}.{self.table} is {kind}, whose changes no trigger sees"
 
     def level(self, asked: registry.Level) -> registry.Level:
-        """Return `row` or `statement`: what was asked for, or what the table needs."""
+        """Return `row` or `statement`: `asked`, or for `auto` the level that the table needs."""
         if asked != "auto":
             return asked
         return "row" if self.reasons() else "statement"
 
     def reasons(self) -> list[str]:
-        """Say why a statement's trigger would not do for this table; empty where it would."""
-        found = [f"its row trigger {name}" for name in self.row_triggers]
-        found += [f"the foreign key {name} changes rows when a key moves" for name in self.cascades]
+        """Return the reasons why statement triggers would miss changes of this table; empty if they would not."""
+        reasons = [f"its row trigger {name}" for name in self.row_triggers]
+        reasons += [f"the foreign key {name} changes rows when a key moves" for name in self.cascades]
         if self.kind == "p":
-            found.append("it is partitioned, and a write may name a partition")
-        found += [
+            reasons.append("it is partitioned, and a write may name a partition")
+        reasons += [
             f"{child.schema}.{child.table} inherits from it, and a write may name that" for child in self.children
         ]
-        found += [
-            f"its column {name} holds json, which may hold what jsonb cannot, and the write would fail"
+        reasons += [
+            f"its column {name} holds json: a value that jsonb refuses would make the write fail"
             for name in self.guarded
         ]
-        return found
+        return reasons
 
 
 def facts(publication: Publication, using: str = DEFAULT_DB_ALIAS) -> Facts | None:
-    """Look at a published model's table; None where it does not exist."""
+    """Return the properties of a published model's table; None if the database has no such table."""
     return of([publication], using)[0]
 
 
 def of(published: Sequence[Publication], using: str) -> list[Facts | None]:
-    """Look at the tables of published models, in one query; None for each that does not exist."""
+    """Return the properties of each publication's table, read in one query; None for a table that does not exist."""
     if not published:
         return []
     query = sql.compose(
         "queries/capture/table_facts",
-        relations=[psql.Identifier(*filter(None, one.table)).as_string() for one in published],
-        keys=json.dumps([one.key_columns for one in published]),
+        relations=[psql.Identifier(*filter(None, publication.table)).as_string() for publication in published],
+        keys=json.dumps([publication.key_columns for publication in published]),
     )
-    found = {place: _facts(*row) for place, *row in sql.run(using, query)}
-    return [found.get(place) for place in range(1, len(published) + 1)]
+    # The query numbers the relations from 1, and returns no row for a missing one.
+    by_number = {number: _facts(*row) for number, *row in sql.run(using, query)}
+    return [by_number.get(number) for number in range(1, len(published) + 1)]
 
 
 def require_whole(publication: Publication, using: str) -> None:
-    """Raise `RowsHidden` where row level security hides rows of a published table from this role."""
+    """Raise `RowsHidden` if row level security hides rows of a published table from the current role."""
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
     ((secured,),) = sql.run(using, sql.compose("queries/capture/secured", relation=relation))
     if secured:
@@ -115,9 +124,9 @@ def require_whole(publication: Publication, using: str) -> None:
 
 
 def rows_hidden(publication: Publication, using: str) -> exceptions.RowsHidden:
-    """Return the error of a published table that cannot be read whole."""
+    """Return the error for a published table of which row level security hides rows."""
     return exceptions.RowsHidden(
-        f"Row level security hides rows of {publication.label} from the role that {using} is reached with. Use one "
+        f"Row level security hides rows of {publication.label} from the role of the database {using}. Use a role "
         "with BYPASSRLS, or the table's owner without FORCE ROW LEVEL SECURITY."
     )
 

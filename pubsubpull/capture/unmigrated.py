@@ -1,4 +1,4 @@
-"""Makes the log where migrations are switched off, as in many test suites: from models alone Django cannot make it."""
+"""Creates the log if migrations are switched off, as in many test suites: Django cannot create it from models."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ TABLE = "pubsubpull_change"
 
 
 def before_migrate(*, using: str, **_: Any) -> None:
-    """Run the app's migrations where Django is told to make its tables without; Django then finds them made.
+    """Run the app's migrations if MIGRATION_MODULES switches them off. Django then skips the tables that exist.
 
-    Raises `CommandError` where Django has made them already.
+    Raises `CommandError` if Django has created the tables already, without the log's functions.
     """
     module, _explicit = MigrationLoader.migrations_module(APP)
-    meant = connections[using].vendor == "postgresql" and router.allow_migrate(using, APP)
-    if module is not None or not meant or triggers.log_schema(using) is not None:
+    has_log = connections[using].vendor == "postgresql" and router.allow_migrate(using, APP)
+    if module is not None or not has_log or triggers.log_schema(using) is not None:
         return
     if TABLE in connections[using].introspection.table_names():
         raise CommandError(
-            f"The database {using} has the log's tables without its functions, so that it captures nothing: make it "
-            "anew (--create-db with pytest, no --keepdb with Django's own runner), or migrate pubsubpull."
+            f"The database {using} has the log's tables without its functions, and so captures nothing. Create the "
+            "database anew (--create-db with pytest, no --keepdb with Django's own runner), or migrate pubsubpull."
         )
-    _make(using)
+    _create(using)
 
 
-def _make(using: str) -> None:
+def _create(using: str) -> None:
     state = ProjectState()
-    for name in sorted(found.name for found in pkgutil.iter_modules(migrations.__path__)):
+    for name in sorted(module.name for module in pkgutil.iter_modules(migrations.__path__)):
         migration = importlib.import_module(f"{migrations.__name__}.{name}").Migration(name, APP)
         with connections[using].schema_editor(atomic=migration.atomic) as editor:
             state = migration.apply(state, editor)

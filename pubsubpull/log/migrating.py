@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 from django.db import connections
 
-from pubsubpull.capture import functions, tables, triggers
+from pubsubpull.capture import functions, planning, syncing, tables, triggers
 from pubsubpull.log import feed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def before(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> No
         return
     functions.replace(functions.state(schema, using).moved, using)
     if _goes(plan):
-        triggers.drop_all(schema, using)
+        syncing.drop_all(schema, using)
     elif plan:
         hide(schema, using)
 
@@ -44,7 +44,7 @@ def after(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> Non
     Where the log has just gone, one that is further along the search path is another service's.
     """
     if not _goes(plan) and triggers.log_schema(using) is not None:
-        triggers.sync(using)
+        syncing.sync(using)
         if not connections[using].in_atomic_block:
             feed.present(using)
 
@@ -59,22 +59,22 @@ def hide(schema: str, using: str) -> None:
 
     A migration may write to a column that it has just renamed or added: by the next sync it would be in the log.
     """
-    there, _others = triggers.in_place(schema, using)
+    there, _others = triggers.installed(schema, using)
     actions, urgent = [], set()
     for publication, table in _published(using):
         columns = {(table.schema, table.table): table.columns, **dict.fromkeys(table.partitions, table.columns)}
-        columns |= {child.place: child.columns for child in table.children}
+        columns |= {child.qualified_name: child.columns for child in table.children}
         for (*place, name), found in there.items():
             where = (place[0], place[1])
             if where not in columns:
                 continue
             told = ahead(found.arguments, publication, columns[where])
-            trigger = triggers.make(name.removeprefix(triggers.PREFIX), where, told, schema=schema)
+            trigger = triggers.build(name.removeprefix(triggers.NAME_PREFIX), where, told, schema=schema)
             if found.fingerprint not in {None, trigger.fingerprint}:
-                actions.append(triggers.making("replace", trigger))
+                actions.append(planning.Action.of("replace", trigger))
                 if not told.hidden <= found.arguments.hidden:
                     urgent.add(where)
-    left = {(one.schema, one.table) for one in triggers.perform(actions, using).left} & urgent
+    left = {(one.schema, one.table) for one in syncing.perform(actions, using).left} & urgent
     if left:
         names = ", ".join(sorted(f"{schema}.{table}" for schema, table in left))
         raise CommandError(

@@ -6,7 +6,7 @@ import contextlib
 
 from django.db import Error
 
-from pubsubpull.capture import triggers
+from pubsubpull.capture import planning
 from pubsubpull.log import feed
 
 OK = "ok"
@@ -27,7 +27,7 @@ def checks(using: str) -> dict[str, str]:
     results = database(using)
     if results["database"] != OK:
         return _unreadable(results, using)
-    plan = triggers.plan(using)
+    plan = planning.plan(using)
     results["triggers"] = OK
     if plan is None or plan.actions or plan.taken:
         results["triggers"] = f"they differ from what is published; {RUN_SYNC}"
@@ -37,7 +37,7 @@ def checks(using: str) -> dict[str, str]:
 def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
     """Return the failed check; if the log's functions are not as they should be, with the command that mends them."""
     with contextlib.suppress(Error):
-        plan = triggers.plan(using)
+        plan = planning.plan(using)
         if plan and any(action.function for action in plan.actions):
             return {"database": f"{found['database']}, as its functions are not up to date; {RUN_SYNC}"}
     return found

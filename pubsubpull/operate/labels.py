@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from pubsubpull import exceptions
-from pubsubpull.capture import registry, sql, triggers
+from pubsubpull.capture import planning, registry, sql
 from pubsubpull.pull import consumers
 from pubsubpull.pull.models import Consumer
 from pubsubpull.subscriptions import backfill_position
@@ -118,7 +118,7 @@ def check(of: str, to: str, using: str) -> None:
         raise exceptions.PublicationError(f"{of} is published: its changes are its own. Name a label that was.")
     if registry.get(to) is None:
         raise exceptions.PublicationError(f"{to} is not published. Published are: {known}.")
-    plan = triggers.plan(using)
+    plan = planning.plan(using)
     if plan is None or plan.actions:
         raise exceptions.PublicationError(
             "The triggers differ from what is published, and may still write the old label: run migrate, or "

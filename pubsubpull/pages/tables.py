@@ -6,13 +6,13 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import sql, triggers
+from pubsubpull.capture import planning, sql, triggers
 from pubsubpull.operate import capture_health, samples
 from pubsubpull.pages import charts
 from pubsubpull.subscriptions.models import Sample
 
 if TYPE_CHECKING:
-    from pubsubpull.capture.triggers import Plan
+    from pubsubpull.capture.planning import Plan
 
 MINUTE = 50.0
 """A rate is over the time since a sample at least so old, in seconds."""
@@ -47,7 +47,7 @@ class Table:
 
 def read(since: Since, using: str) -> list[Table]:
     """Return the captured tables, tables with faulty triggers first."""
-    plan = triggers.plan(using)
+    plan = planning.plan(using)
     if plan is None:
         return []
     tables = _there(plan, since, using)
@@ -60,7 +60,7 @@ def _there(plan: Plan, since: Since, using: str) -> list[Table]:
     wrong: dict[tuple[str, str], list[str]] = {}
     for action in plan.actions:
         wrong.setdefault((action.schema, action.table), []).append(f"{action.verb} {action.name}")
-    by_row = {(one.schema, one.table) for one in plan.wanted if one.name == f"{triggers.PREFIX}row"}
+    by_row = {(one.schema, one.table) for one in plan.wanted if one.name == f"{triggers.NAME_PREFIX}row"}
     places = {label: (table.schema, table.table) for label, table in plan.tables.items()}
     query = sql.compose(
         "queries/samples/tables",

@@ -45,7 +45,7 @@ urlpatterns = [path("read/", read), path("write/", write)]
 TESTS = """
 from django.test import TestCase
 from little.models import Item
-from pubsubpull.capture import triggers
+from pubsubpull.capture import planning
 from pubsubpull.models import Change, Request
 class Little(TestCase):
     def test_reading(self):
@@ -57,7 +57,7 @@ class Little(TestCase):
             self.client.get("/write/")
         self.assertEqual(Change.objects.get(model="little.item").request_id, Request.objects.get().id)
         self.assertEqual(Request.objects.get().status, 200)
-        self.assertEqual(triggers.plan().actions, ())
+        self.assertEqual(planning.plan().actions, ())
 """
 WAYS = {
     "django": [sys.executable, "-m", "django", "test", "little", "--noinput"],

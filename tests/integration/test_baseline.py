@@ -13,7 +13,7 @@ from django.db import connection, connections
 import pubsubpull
 from pubsubpull.audit.history import history
 from pubsubpull.audit.integrity import baseline
-from pubsubpull.capture import triggers
+from pubsubpull.capture import syncing
 from pubsubpull.models import Change
 from tests.sessions import session
 from tests.shop.models import Customer, Order, Quoted, Stock
@@ -188,13 +188,13 @@ def test_what_cannot_be_recorded_says_why():
             record("shop.customer")
         assert "0 of 0 rows" in record("shop.customer", sync=True)
     finally:
-        triggers.sync()
+        syncing.sync()
 
 
 def test_partitioned_tables_and_json_that_jsonb_cannot_hold():
     run("ALTER TABLE shop_customer ADD COLUMN doc json")
     try:
-        triggers.sync()
+        syncing.sync()
         run("INSERT INTO shop_event (region, number, text) VALUES ('eu', 1, 'a'), ('us', 2, 'b')")
         run("INSERT INTO shop_customer (name, email, doc) VALUES ('a', '', %s)", ['{"a": "\\u0000"}'])
         written = list(Change.objects.order_by("model", "key").values_list("model", "key", "new"))
@@ -204,4 +204,4 @@ def test_partitioned_tables_and_json_that_jsonb_cannot_hold():
         assert "0 of 2 rows" in record("shop.event", "shop.customer")
     finally:
         run("ALTER TABLE shop_customer DROP COLUMN doc")
-        triggers.sync()
+        syncing.sync()

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 import pubsubpull
-from pubsubpull.capture import triggers
+from pubsubpull.capture import syncing
 from pubsubpull.log.models import Change
 from tests import roles
 from tests.shop.models import (
@@ -318,7 +318,7 @@ def test_a_row_trigger_that_writes_other_rows_of_its_statement_leaves_the_log_in
 
 def test_keys_that_change_places_end_with_the_rows_that_are_there_at_the_level_of_rows_too():
     pubsubpull.publish(Stock, level="row")
-    triggers.sync()
+    syncing.sync()
     Stock.objects.bulk_create(Stock(warehouse="w", article=n, amount=n) for n in range(4))
     run("ALTER TABLE shop_stock DROP CONSTRAINT shop_stock_pkey")
     try:
@@ -326,7 +326,7 @@ def test_keys_that_change_places_end_with_the_rows_that_are_there_at_the_level_o
     finally:
         run("ALTER TABLE shop_stock ADD PRIMARY KEY (warehouse, article)")
         pubsubpull.publish(Stock)
-        triggers.sync()
+        syncing.sync()
     rows = {f'["w", {row["article"]}]': row for row in Stock.objects.values("warehouse", "article", "amount")}
     assert replayed("shop.stock") == rows
 
@@ -335,7 +335,7 @@ def test_keys_that_change_places_end_with_the_rows_that_are_there_at_the_level_o
 def test_columns_may_be_called_as_anything_in_the_capture_functions(level):
     names = ("n", "o", "r", "c", "j", "key", "label", "columns", "request", "before", "after", "affected", "new", "old")
     pubsubpull.publish(Customer, level=level)
-    triggers.sync()
+    syncing.sync()
     run("ALTER TABLE shop_customer " + ", ".join(f'ADD COLUMN "{name}" integer DEFAULT 1' for name in names))
     try:
         one, *_ = Customer.objects.bulk_create([Customer(name="a"), Customer(name="b")])
@@ -345,7 +345,7 @@ def test_columns_may_be_called_as_anything_in_the_capture_functions(level):
     finally:
         run("ALTER TABLE shop_customer " + ", ".join(f'DROP COLUMN "{name}"' for name in names))
         pubsubpull.publish(Customer)
-        triggers.sync()
+        syncing.sync()
     found = log("shop.customer")
     assert [op for op, *_ in found] == ["I", "I", "U", "U", "U", "D", "D"]
     for _, key, old, new in found:

@@ -11,7 +11,7 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull.audit.integrity import erasure
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.log import feed
 from pubsubpull.models import Change
 from pubsubpull.pull import consumers
@@ -41,18 +41,18 @@ def customers():
     run("TRUNCATE pubsubpull_change, pubsubpull_seal, pubsubpull_erasure")
     run("UPDATE pubsubpull_log SET dropped = 0")
     pubsubpull.publish(Customer)
-    triggers.sync()
+    syncing.sync()
     made = [Customer.objects.create(name=f"name {n}", email=f"secret {n}") for n in range(5)]
     Customer.objects.update(email="secret too")
     Order.objects.create(reference="secret of another")
     for _ in range(2):
         run("SELECT pubsubpull_settle()")
     pubsubpull.publish(Customer, exclude=["email"], mask=["name"])
-    triggers.sync()
+    syncing.sync()
     yield made
     registry._publications.clear()
     registry._publications.update(before)
-    triggers.sync()
+    syncing.sync()
 
 
 def verified():

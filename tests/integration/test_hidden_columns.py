@@ -10,7 +10,7 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull.audit.integrity import baseline
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.log import migrating, resend
 from pubsubpull.models import Change
 from pubsubpull.pull import hashes, instances
@@ -42,7 +42,7 @@ def run(statement, *values):
 
 def publish(model, level="auto", **hidden):
     pubsubpull.publish(model, level=level, **hidden)
-    triggers.sync()
+    syncing.sync()
 
 
 def alter(*steps, table="shop_order"):
@@ -122,7 +122,7 @@ def test_the_columns_that_may_be_shown_are_until_the_next_sync_and_after_it(leve
 def test_a_table_that_a_dump_brought_back_hides_by_name_and_shows_all_else(level):
     publish(Order, level, **HIDDEN)
     alter("DROP reference", "DROP status")
-    triggers.sync()
+    syncing.sync()
     made = run(
         "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'shop_order'::regclass AND NOT tgisinternal"
     )
@@ -215,7 +215,7 @@ def test_readers_of_rows_get_no_column_that_the_code_does_not_know_where_any_is_
     assert hashes.rows(publication, [item["key"]], using="default") == page.items
     assert set(item["data"]) == set(hashes.of(publication, None, using="default").columns)
     resend.write(publication, Order.objects.only("pk"), using="default")
-    triggers.sync()
+    syncing.sync()
     list(baseline.baseline("shop.order", using="default", since=baseline.last_version("default")))
     images = [item["data"], *(change.new for change in Change.objects.all())]
     assert [set(image) for image in images] == [set(item["data"])] * 3

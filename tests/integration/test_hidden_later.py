@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 import pubsubpull
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.log import feed
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order
@@ -26,16 +26,16 @@ def customer():
     """Make a customer and an order whose columns are hidden only afterwards."""
     before = dict(registry._publications)
     pubsubpull.publish(Customer)
-    triggers.sync()
+    syncing.sync()
     customer = Customer.objects.create(name=CARD, email=SECRET)
     Customer.objects.filter(pk=customer.pk).update(email=f"{SECRET}!", name=f"{CARD}!")
     Order.objects.create(customer=customer)
     pubsubpull.publish(Customer, exclude=["email"], mask=["name"])
-    triggers.sync()
+    syncing.sync()
     yield customer
     registry._publications.clear()
     registry._publications.update(before)
-    triggers.sync()
+    syncing.sync()
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_pages_of_changes_are_without_it(customer, get, how):
 def test_a_page_that_is_looked_for_at_the_logs_end_is_without_it(customer, get):
     present = feed.present()
     pubsubpull.publish(Customer)
-    triggers.sync()
+    syncing.sync()
     Customer.objects.filter(pk=customer.pk).update(email=f"{SECRET}?")
     pubsubpull.publish(Customer, exclude=["email"], mask=["name"])
     _, found = feed.look(present.cursor(), limit=10, models=["shop.customer"])
@@ -81,7 +81,7 @@ def test_a_page_that_is_looked_for_at_the_logs_end_is_without_it(customer, get):
     text = get("changes/", after=present.cursor().encode(), models="shop.customer")
     assert hides(text)
     assert '"op":"update"' in text
-    triggers.sync()
+    syncing.sync()
     after = feed.present().cursor()
     Customer.objects.filter(pk=customer.pk).update(name="b")
     _, found = feed.look(after, limit=10, models=["shop.customer"])
@@ -123,7 +123,7 @@ def test_the_admins_pages_and_exports_are_without_it(customer, client):
 
 def test_a_request_is_without_it(customer, get):
     pubsubpull.publish(Customer)
-    triggers.sync()
+    syncing.sync()
     with pubsubpull.context(source="test"):
         Customer.objects.filter(pk=customer.pk).update(email=f"{SECRET}?")
     pubsubpull.publish(Customer, exclude=["email"], mask=["name"])

@@ -8,7 +8,7 @@ import json
 import pytest
 from django.db import connection
 
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import planning, registry, syncing
 from pubsubpull.models import Change
 from pubsubpull.pull import hashes, instances
 
@@ -24,11 +24,11 @@ def execute(text, *values):
 @pytest.fixture(autouse=True)
 def _json_column():
     execute("ALTER TABLE shop_customer ADD COLUMN extra json")
-    triggers.sync()
+    syncing.sync()
     execute("TRUNCATE pubsubpull_change")
     yield
     execute("ALTER TABLE shop_customer DROP COLUMN extra")
-    triggers.sync()
+    syncing.sync()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_value_that_jsonb_can_hold_is_kept_as_it_is():
 
 
 def test_only_a_table_with_such_a_column_is_guarded_and_row_by_row():
-    plan = triggers.plan()
+    plan = planning.plan()
     assert plan.actions == ()
     kinds = {}
     for trigger in plan.wanted:

@@ -14,7 +14,7 @@ from django.test.utils import isolate_apps
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.pull import consumers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +47,7 @@ def row(request):
     with connection.schema_editor() as editor:
         editor.create_model(model)
     pubsubpull.publish(model)
-    triggers.sync()
+    syncing.sync()
     try:
         yield model.objects.create(k=value)
     finally:

@@ -12,7 +12,7 @@ from django.db import connection
 import pubsubpull
 from pubsubpull import checks, conf, exceptions
 from pubsubpull.audit.integrity import seals
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.log import feed
 from pubsubpull.models import Change, Subscription
 from pubsubpull.operate import health, labels
@@ -27,7 +27,7 @@ OLD = "shop.spot"
 
 def publish(label=None):
     pubsubpull.publish(Place, label=label)
-    triggers.sync()
+    syncing.sync()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.test.utils import isolate_apps
 
 import pubsubpull
 from pubsubpull.audit.integrity import erasure
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.models import Change
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,7 +55,7 @@ def made(request):
             editor.create_model(model)
         tables.append(model)
         pubsubpull.publish(model, level=request.param)
-        triggers.sync()
+        syncing.sync()
         return model
 
     yield make

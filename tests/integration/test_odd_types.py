@@ -8,7 +8,7 @@ from django.db import connection, models
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import registry, syncing
 from pubsubpull.models import Change
 from pubsubpull.pull import instances
 
@@ -35,7 +35,7 @@ def publish():
         given = {"id": models.BigAutoField(primary_key=True), **fields}
         model = type("Odd", (models.Model,), {"__module__": __name__, "Meta": meta, **given})
         pubsubpull.publish(model)
-        triggers.sync()
+        syncing.sync()
         return model
 
     yield published

@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.writer import MigrationWriter
 
 from pubsubpull import models
-from pubsubpull.capture import triggers
+from pubsubpull.capture import planning
 from pubsubpull.capture.operations import RunFiles
 from pubsubpull.log import feed, migrating
 from pubsubpull.pull import consumers
@@ -70,4 +70,4 @@ def test_after_migrate_within_a_transaction_succeeds():
 
     with transaction.atomic():
         migrating.after(using="default")
-    assert triggers.plan().actions == ()
+    assert planning.plan().actions == ()

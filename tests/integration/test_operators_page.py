@@ -322,9 +322,9 @@ def test_captured_tables_are_shown_with_what_is_wrong_with_their_triggers(boss):
             text = plain(page(boss))
         finally:
             cursor.execute('ALTER TABLE shop_customer ENABLE TRIGGER "00_pubsubpull_update"')
-            from pubsubpull.capture import triggers
+            from pubsubpull.capture import syncing
 
-            triggers.sync()
+            syncing.sync()
     assert "public.shop_customer Not in place: replace 00_pubsubpull_update" in text
     assert "public.shop_order Not in place: create 00_pubsubpull_delete; run manage.py pubsubpull_triggers" in text
 

@@ -16,7 +16,7 @@ import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit.integrity import erasure, protection, seals
 from pubsubpull.base import threads
-from pubsubpull.capture import triggers
+from pubsubpull.capture import planning, syncing
 from pubsubpull.checks import check_triggers
 from pubsubpull.log import feed, partitions
 from pubsubpull.models import Sample, Subscription
@@ -419,7 +419,7 @@ def test_undoing_gives_the_rights_back():
     with application():
         run("DELETE FROM pubsubpull_change")
         Customer.objects.create(name="a")
-        assert triggers.plan().actions == ()
+        assert planning.plan().actions == ()
 
 
 @pytest.mark.parametrize(
@@ -630,7 +630,7 @@ def test_functions_that_the_role_had_altered_while_it_owned_them_are_made_anew()
         )
     assert "CREATE OR REPLACE FUNCTION" in protect("--dry-run", "--owner", LOG)
     assert f"The log is append-only for {APP}." in protect("--owner", LOG)
-    assert triggers.plan().actions == ()
+    assert planning.plan().actions == ()
 
 
 @pytest.mark.parametrize(
@@ -721,7 +721,7 @@ def test_what_the_documentation_gives_a_role_that_owned_everything_holds_against
             Customer.objects.create(name="a")
         with application("psp_keeper"):
             run('DROP TRIGGER "00_pubsubpull_insert" ON shop_customer')
-            assert len(triggers.sync().done) == 1
+            assert len(syncing.sync().done) == 1
             call_command(
                 "pubsubpull_triggers",
                 "--baseline",

@@ -13,7 +13,7 @@ from django.db import connection, models, transaction
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit.integrity import baseline
-from pubsubpull.capture import checks, registry, triggers
+from pubsubpull.capture import checks, planning, registry, syncing
 from pubsubpull.log import resend
 from pubsubpull.models import Change
 from pubsubpull.pull import consumers, dump, hashes, instances
@@ -50,7 +50,7 @@ def model(request):
 
 def publish(model, **how):
     pubsubpull.publish(model, **how)
-    triggers.sync()
+    syncing.sync()
 
 
 def log(label="shop.odd"):
@@ -77,7 +77,7 @@ def test_what_no_trigger_sees_is_named_and_all_others_are_captured(model, kind, 
     run('DROP TRIGGER "00_pubsubpull_insert" ON shop_place')
     caplog.set_level(logging.WARNING)
     publish(model())
-    plan = triggers.plan()
+    plan = planning.plan()
     assert plan.actions == ()
     assert plan.refused == {"shop.odd": f"public.odd is {kind}, whose changes no trigger sees"}
     assert f"public.odd is {kind}" in caplog.text
@@ -96,8 +96,8 @@ def test_of_two_models_with_one_table_one_is_captured_and_the_other_named(model)
     run("CREATE TABLE odd (id int PRIMARY KEY, text text)")
     publish(model("Odd"))
     publish(model("Other"))
-    assert triggers.plan().actions == ()
-    assert triggers.plan().refused == {"shop.other": "another published model has its table public.odd"}
+    assert planning.plan().actions == ()
+    assert planning.plan().refused == {"shop.other": "another published model has its table public.odd"}
     (error,) = checks.check_shared_tables()
     assert error.id == "pubsubpull.E040"
     assert "shop.other and shop.odd are published with the same table, odd" in error.msg
@@ -120,7 +120,7 @@ def test_children_made_with_inherits_are_captured_through_them_and_through_their
     run("CREATE TABLE odd_grandchild (more text) INHERITS (odd_child)")
     fields = {"id": models.IntegerField(primary_key=True), "text": models.TextField(), "n": models.IntegerField()}
     publish(model(**fields), **hidden)
-    assert triggers.plan().actions == ()
+    assert planning.plan().actions == ()
     run("INSERT INTO odd (id, text) VALUES (1, 'a')")
     run("""INSERT INTO odd_child (id, text, own) VALUES (2, 'a', '"\\u0000"')""")
     run("INSERT INTO odd_other (id, text) VALUES (3, 'a')")
@@ -138,7 +138,7 @@ def test_children_made_with_inherits_are_captured_through_them_and_through_their
     names = {"id", "n"} if hidden else {"id", "n", "text"}
     assert [set(image) for _, _, *images in found for image in images if image] == [names] * (4 + 4 + 2 * 6)
     run("ALTER TABLE odd_other NO INHERIT odd")
-    assert {str(action) for action in triggers.plan().actions} == {
+    assert {str(action) for action in planning.plan().actions} == {
         "drop 00_pubsubpull_row on public.odd_other",
         "drop 00_pubsubpull_truncate_partition on public.odd_other",
     }
@@ -167,8 +167,8 @@ def test_what_is_to_be_hidden_and_is_not_yet_is_named():
         pubsubpull.publish(Customer, exclude=["email"])
         (warning,) = checks.check_tables(databases=["default"])
         assert warning.id == "pubsubpull.W041"
-        assert "email of shop.customer is to be hidden, and is written into the log" in warning.msg
-        triggers.sync()
+        assert "the publication of shop.customer hides email, but the installed triggers still write it" in warning.msg
+        syncing.sync()
         assert checks.check_tables(databases=["default"]) == []
     finally:
         registry._publications.clear()

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull.capture import registry, tables, triggers
+from pubsubpull.capture import planning, registry, syncing, tables, triggers
 from pubsubpull.checks import check_triggers
 from pubsubpull.log import migrating
 from pubsubpull.log.models import Change
@@ -27,7 +27,7 @@ def _publications():
     yield
     registry._publications.clear()
     registry._publications.update(before)
-    triggers.sync()
+    syncing.sync()
 
 
 def run(statement):
@@ -37,11 +37,11 @@ def run(statement):
 
 
 def actions():
-    return [str(action) for action in triggers.plan().actions]
+    return [str(action) for action in planning.plan().actions]
 
 
 def kinds(table):
-    return {t.name.removeprefix(triggers.PREFIX) for t in triggers.plan().wanted if t.table == table}
+    return {t.name.removeprefix(triggers.NAME_PREFIX) for t in planning.plan().wanted if t.table == table}
 
 
 def call(*args):
@@ -70,7 +70,7 @@ def test_publishing_creates_and_unpublishing_drops():
 def test_a_changed_publication_replaces_its_triggers():
     pubsubpull.publish(Customer, exclude=["email"])
     assert {a.split()[0] for a in actions()} == {"replace"}
-    done = triggers.sync().done
+    done = syncing.sync().done
     assert len(done) == 4
     assert actions() == []
 
@@ -82,7 +82,7 @@ def test_a_trigger_that_was_dropped_or_disabled_by_hand_is_seen_and_put_right():
         "create 00_pubsubpull_insert on public.shop_customer",
         "replace 00_pubsubpull_update on public.shop_customer",
     ]
-    triggers.sync()
+    syncing.sync()
     assert actions() == []
 
 
@@ -107,7 +107,7 @@ def test_a_level_that_is_asked_for_is_taken_and_warned_of_where_it_does_not_fit(
     pubsubpull.publish(Customer, level="row")
     assert kinds("shop_account") == {"insert", "update", "delete", "truncate"}
     assert kinds("shop_customer") == {"row", "truncate"}
-    triggers.sync()
+    syncing.sync()
     (warning,) = check_triggers(databases=["default"])
     assert warning.id == "pubsubpull.W006"
     assert "its row trigger number" in warning.msg
@@ -118,7 +118,7 @@ def test_a_level_that_is_asked_for_is_taken_and_warned_of_where_it_does_not_fit(
 def test_the_statement_level_is_stale_where_a_row_trigger_writes_and_the_row_level_is_not():
     for level, expected in (("statement", ""), ("row", "A")):
         pubsubpull.publish(Account, level=level)
-        triggers.sync()
+        syncing.sync()
         account = Account.objects.create(owner="me")
         last = Change.objects.filter(model="shop.account", key=str(account.pk)).last()
         assert last.new["number"][:1] == expected
@@ -136,13 +136,13 @@ def test_a_partition_made_later_gets_its_trigger_with_the_next_sync():
 
 def test_syncing_twice_at_once_is_safe():
     pubsubpull.unpublish(Customer)
-    triggers.sync()
+    syncing.sync()
     pubsubpull.publish(Customer)
     errors = []
 
     def sync():
         try:
-            triggers.sync()
+            syncing.sync()
         except Exception as error:  # noqa: BLE001  shown below
             errors.append(error)
         finally:
@@ -167,13 +167,13 @@ def test_replacing_triggers_loses_no_write():
                 written.append(str(key))
 
     pubsubpull.publish(Tag)
-    triggers.sync()
+    syncing.sync()
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for level in ("row", "statement") * 5:
             pubsubpull.publish(Tag, level=level)
-            triggers.sync()
+            syncing.sync()
     finally:
         stop.set()
         writer.join(60)
@@ -196,7 +196,7 @@ def test_a_published_model_without_a_table_is_said_and_harms_nothing(caplog):
     run("ALTER TABLE shop_secret RENAME TO shop_gone")
     try:
         pubsubpull.publish(Secret)
-        triggers.sync()
+        syncing.sync()
         assert "shop.secret is published but has no table" in caplog.text
         with pytest.raises(CommandError):
             call("--check")
@@ -225,8 +225,8 @@ def test_a_database_without_a_log_has_no_plan_and_says_how_to_make_one():
         cursor.execute("CREATE SCHEMA elsewhere")
         cursor.execute("SET search_path = elsewhere")
     try:
-        assert triggers.plan() is None
-        assert triggers.sync() == triggers.Synced()
+        assert planning.plan() is None
+        assert syncing.sync() == syncing.Synced()
         assert check_triggers(databases=["default"]) == []
         with pytest.raises(CommandError, match="manage.py migrate --database default"):
             call()
@@ -242,7 +242,7 @@ def test_columns_whose_names_need_quotes_are_excluded_too():
     column, field.column = field.column, 'a "quoted", \\name'
     try:
         pubsubpull.publish(Secret, exclude=["text"])
-        triggers.sync()
+        syncing.sync()
         run("""INSERT INTO shop_secret ("a ""quoted"", \\name") VALUES ('s')""")
         assert set(Change.objects.last().new) == {"id"}
     finally:
@@ -255,7 +255,7 @@ def test_virtual_columns_are_left_out():
         pytest.skip("PostgreSQL 18 has virtual columns")
     run("ALTER TABLE shop_customer ADD COLUMN doubled text GENERATED ALWAYS AS (name || name) VIRTUAL")
     try:
-        triggers.sync()
+        syncing.sync()
         Customer.objects.create(name="a")
         assert "doubled" not in Change.objects.last().new
     finally:
@@ -265,7 +265,7 @@ def test_virtual_columns_are_left_out():
 def test_the_log_can_be_taken_away_and_made_again():
     call_command("migrate", "pubsubpull", "zero", verbosity=0)
     try:
-        assert triggers.plan() is None
+        assert planning.plan() is None
         Order.objects.create()
         assert run("SELECT count(*) FROM pg_proc WHERE proname LIKE 'pubsubpull%'") == [(0,)]
         assert run("SELECT count(*) FROM pg_class WHERE relname LIKE 'pubsubpull%'") == [(0,)]

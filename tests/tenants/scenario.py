@@ -14,7 +14,7 @@ django.setup()
 from django_tenants.utils import schema_context  # noqa: E402  the apps come first
 
 from pubsubpull import checks  # noqa: E402
-from pubsubpull.capture import triggers  # noqa: E402
+from pubsubpull.capture import planning  # noqa: E402
 from pubsubpull.log import feed  # noqa: E402
 from pubsubpull.log.models import Change  # noqa: E402
 from tests.tenants.goods.models import Item  # noqa: E402
@@ -41,7 +41,7 @@ def look(schema: str) -> list[list[str]]:
         of_feed = sorted(change["new"]["name"] for change in json.loads(b"[%b]" % page.items))
         of_orm = sorted(Change.objects.values_list("new__name", flat=True))
         assert of_feed == of_orm, (schema, of_feed, of_orm)
-        assert triggers.plan().actions == ()
+        assert planning.plan().actions == ()
         assert present.top >= len(of_orm)
         return of_orm
 

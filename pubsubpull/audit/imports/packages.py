@@ -9,7 +9,7 @@ from django.apps import apps
 
 from pubsubpull import exceptions
 from pubsubpull.audit.imports.past import Import
-from pubsubpull.capture import registry, triggers
+from pubsubpull.capture import planning, registry
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -50,7 +50,7 @@ def imports(package: str, labels: Iterable[str], *, using: str, oldest: dt.datet
 
 def _check_captured(chosen: Iterable[Publication], using: str) -> None:
     """Raise where a table has not all its triggers: what changes between an import and capture would be in neither."""
-    plan = triggers.plan(using)
+    plan = planning.plan(using)
     missing = {(one.schema, one.table) for one in plan.actions if one.verb == "create"} if plan else set()
     for publication in chosen:
         table = plan.tables.get(publication.label) if plan else None

@@ -11,7 +11,7 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.audit.context import context
-from pubsubpull.capture import registry, sql, tables, triggers
+from pubsubpull.capture import planning, registry, sql, tables
 from pubsubpull.log import spans
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _record(
 
 def _ready(label: str, using: str) -> tuple[Publication, list[str]]:
     """Return a publication whose triggers are in place, and the columns that they leave out."""
-    publication, plan = registry.get(label.lower()), triggers.plan(using)
+    publication, plan = registry.get(label.lower()), planning.plan(using)
     if publication is None:
         published = ", ".join(registry.all_publications())
         raise exceptions.PublicationError(f"{label} is not published. Published are: {published}.")

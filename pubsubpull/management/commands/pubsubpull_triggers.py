@@ -10,7 +10,7 @@ from django.db import connections
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.integrity import baseline as recording
-from pubsubpull.capture import triggers
+from pubsubpull.capture import planning, syncing
 from pubsubpull.management import command_errors
 from pubsubpull.management.command_errors import RefusingCommand
 
@@ -109,12 +109,12 @@ class Command(RefusingCommand):
         self.stderr.flush()
 
     def _reconcile(self, database: str, *, sync: bool, check: bool, wait: float | None) -> None:
-        plan = triggers.plan(database)
+        plan = planning.plan(database)
         if plan is None:
             raise CommandError(command_errors.without_log(database))
-        synced = triggers.Synced(left=plan.actions)
+        synced = syncing.Synced(left=plan.actions)
         if sync:
-            synced = triggers.perform(plan.actions, database, wait=wait, say=self._say)
+            synced = syncing.perform(plan.actions, database, wait=wait, say=self._say)
         else:
             for trigger in plan.wanted:
                 self.stdout.write(f"{trigger.schema}.{trigger.table}: {trigger.name}")
