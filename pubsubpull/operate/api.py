@@ -41,6 +41,7 @@ class TokenOrNot(consumers.Token):
     auth=TokenOrNot(),
     response={200: schemas.Check, 503: schemas.Check, 401: schemas.Problem},
     summary="The state",
+    operation_id="getHealth",
 )
 def health_(request: HttpRequest) -> HttpResponse:
     """Say whether all is well, check by check; without a token, in a word, whether the log can be read."""
@@ -69,7 +70,9 @@ def checks(*, values: bool) -> dict[str, str]:
         return results | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
 
 
-@router.get("/metrics/", response={200: None, **OPERATION_ERRORS}, summary="Metrics for Prometheus")
+@router.get(
+    "/metrics/", response={200: None, **OPERATION_ERRORS}, summary="Metrics for Prometheus", operation_id="getMetrics"
+)
 def metrics_(request: HttpRequest) -> HttpResponse:
     """Give counters, gauges and histograms in Prometheus's text format, to consumers that may monitor."""
     if not request.auth.may_monitor:  # type: ignore[attr-defined]

@@ -117,7 +117,12 @@ class Subscriptions(Schema):
     next: str | None
 
 
-@router.get("/", response={200: Subscriptions, **SUBSCRIPTION_ERRORS}, summary="All subscriptions")
+@router.get(
+    "/",
+    response={200: Subscriptions, **SUBSCRIPTION_ERRORS},
+    summary="All subscriptions",
+    operation_id="listSubscriptions",
+)
 def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
     """Page through the consumer's subscriptions, by name, and how each fares."""
     consumer, limit = _consumer(request), calls.checked_limit(limit, usual=SUBSCRIPTIONS_A_PAGE)
@@ -131,7 +136,12 @@ def list_(request: HttpRequest, limit: int | None = None, after: str | None = No
     return _json({"items": found, "next": following})
 
 
-@router.put("/{name}/", response={200: Subscription, 201: Subscription, **SUBSCRIPTION_ERRORS}, summary="Subscribe")
+@router.put(
+    "/{name}/",
+    response={200: Subscription, 201: Subscription, **SUBSCRIPTION_ERRORS},
+    summary="Subscribe",
+    operation_id="putSubscription",
+)
 def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     """Make a subscription, or replace it; the same call twice is as good as once."""
     wish = spec.Wish(**payload.dict())
@@ -142,7 +152,12 @@ def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
     return _json(answer, status=201 if new else 200)
 
 
-@router.get("/{name}/", response={200: Subscription, **SUBSCRIPTION_ERRORS}, summary="One subscription")
+@router.get(
+    "/{name}/",
+    response={200: Subscription, **SUBSCRIPTION_ERRORS},
+    summary="One subscription",
+    operation_id="getSubscription",
+)
 def get(request: HttpRequest, name: str) -> HttpResponse:
     """Return a subscription and how it fares."""
     found = service.get(_consumer(request), name)
@@ -151,7 +166,9 @@ def get(request: HttpRequest, name: str) -> HttpResponse:
     return _json(service.describe(found, _present()))
 
 
-@router.delete("/{name}/", response={204: None, **SUBSCRIPTION_ERRORS}, summary="Unsubscribe")
+@router.delete(
+    "/{name}/", response={204: None, **SUBSCRIPTION_ERRORS}, summary="Unsubscribe", operation_id="deleteSubscription"
+)
 def delete(request: HttpRequest, name: str) -> HttpResponse:
     """End a subscription."""
     if not service.delete(_consumer(request), name):
@@ -159,7 +176,13 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@keys_router.get("/", response={200: Keys, **SUBSCRIPTION_ERRORS}, summary="Public keys", auth=consumers.may_see_keys)
+@keys_router.get(
+    "/",
+    response={200: Keys, **SUBSCRIPTION_ERRORS},
+    summary="Public keys",
+    auth=consumers.may_see_keys,
+    operation_id="getKeys",
+)
 def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
     """Return the public keys: who has them can verify a `v1a` signature, and make none."""
     return _json(signing_keys.published(conf.get().DATABASE))

@@ -43,7 +43,12 @@ class AllSetAside(Schema):
     next: str | None
 
 
-@router.get("/{name}/failures/", response={200: AllSetAside, **DEAD_LETTER_ERRORS}, summary="The changes set aside")
+@router.get(
+    "/{name}/failures/",
+    response={200: AllSetAside, **DEAD_LETTER_ERRORS},
+    summary="The changes set aside",
+    operation_id="listFailures",
+)
 def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
     """Page through the changes that the receiver did not take, by version."""
     limit = calls.checked_limit(limit, usual=USUAL_DEAD_LETTERS)
@@ -57,7 +62,12 @@ def list_(request: HttpRequest, name: str, limit: int | None = None, after: int 
     return _answer(pages.write_list(items, following=following))
 
 
-@router.put("/{name}/failures/{int:failure}/", response={202: SetAside, **DEAD_LETTER_ERRORS}, summary="Try one again")
+@router.put(
+    "/{name}/failures/{int:failure}/",
+    response={202: SetAside, **DEAD_LETTER_ERRORS},
+    summary="Try one again",
+    operation_id="retryFailure",
+)
 def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Have the change sent again by itself, soon; it is gone from here once the receiver has taken it."""
     subscription = _subscription(request, name)
@@ -68,7 +78,12 @@ def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     return _answer(_text(found), status=202)
 
 
-@router.delete("/{name}/failures/{int:failure}/", response={204: None, **DEAD_LETTER_ERRORS}, summary="Drop one")
+@router.delete(
+    "/{name}/failures/{int:failure}/",
+    response={204: None, **DEAD_LETTER_ERRORS},
+    summary="Drop one",
+    operation_id="dropFailure",
+)
 def drop(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Forget the change: the receiver never gets it."""
     if not dead_letters.drop(_subscription(request, name), failure):

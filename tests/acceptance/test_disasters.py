@@ -22,7 +22,7 @@ UNFLUSHED = {"synchronous_commit": "on", "wal_writer_delay": "10s", "max_prepare
 READ = """
 import django, json, sys
 django.setup()
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 after = Cursor.decode(sys.argv[1]) if len(sys.argv) > 1 else feed.present().cursor()
 page = feed.page(after, limit=1000)

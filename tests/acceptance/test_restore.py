@@ -22,7 +22,7 @@ READ = """
 import django, json, sys
 django.setup()
 from pubsubpull import exceptions
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 cursor = Cursor.decode(sys.argv[1]) if len(sys.argv) > 1 else None
 try:

@@ -45,7 +45,7 @@ import django
 django.setup()
 from django.core.management import call_command
 from kiosk.models import Paper
-from pubsubpull.capture import feed
+from pubsubpull.log import feed
 Paper.objects.create(name="News")
 print(feed.page(None, limit=10).items.decode())
 """

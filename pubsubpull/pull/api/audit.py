@@ -25,6 +25,7 @@ AUDIT_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), sch
     response={200: schemas.Audit, **AUDIT_ERRORS},
     summary="A row's trail",
     openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+    operation_id="getAudit",
 )
 def audit(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
@@ -72,6 +73,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     response={200: schemas.Request, **AUDIT_ERRORS},
     summary="What a request changed",
     openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+    operation_id="getRequest",
 )
 def request_(
     request: HttpRequest,

@@ -25,7 +25,12 @@ MOST_RANGES = 1000
 """The most ranges that a table is split into; one call gives at most a tenth of them."""
 
 
-@router.get("/models/{model}/bounds/", response={200: schemas.Bounds, **HASH_ERRORS}, summary="Keys to split hashes at")
+@router.get(
+    "/models/{model}/bounds/",
+    response={200: schemas.Bounds, **HASH_ERRORS},
+    summary="Keys to split hashes at",
+    operation_id="getBounds",
+)
 def bounds(request: HttpRequest, model: str, each: int = 10_000) -> HttpResponse:
     """Give keys that split the table into ranges of about `each` rows, in the order that hashes are taken in."""
     publication = calls.publication(request, model)
@@ -36,7 +41,10 @@ def bounds(request: HttpRequest, model: str, each: int = 10_000) -> HttpResponse
 
 
 @router.get(
-    "/models/{model}/hashes/", response={200: schemas.Hashes, **HASH_ERRORS}, summary="The hashes of key ranges"
+    "/models/{model}/hashes/",
+    response={200: schemas.Hashes, **HASH_ERRORS},
+    summary="The hashes of key ranges",
+    operation_id="getRangeHashes",
 )
 def ranges(
     request: HttpRequest, model: str, bounds: str = "[null,null]", columns: str | None = None, where: str = "{}"
@@ -60,7 +68,10 @@ def ranges(
 
 
 @router.get(
-    "/models/{model}/hashes/rows/", response={200: schemas.RowHashes, **HASH_ERRORS}, summary="The hashes of rows"
+    "/models/{model}/hashes/rows/",
+    response={200: schemas.RowHashes, **HASH_ERRORS},
+    summary="The hashes of rows",
+    operation_id="getRowHashes",
 )
 def rows(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
@@ -83,7 +94,12 @@ def rows(  # noqa: PLR0917  each is a part of the query
     )
 
 
-@router.get("/models/{model}/rows/", response={200: schemas.Rows, **HASH_ERRORS}, summary="The rows of some keys")
+@router.get(
+    "/models/{model}/rows/",
+    response={200: schemas.Rows, **HASH_ERRORS},
+    summary="The rows of some keys",
+    operation_id="getRows",
+)
 def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None) -> HttpResponse:
     """Give the rows of the `wanted` keys (a JSON array), all of one moment; missing rows are left out.
 

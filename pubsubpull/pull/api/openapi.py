@@ -11,7 +11,6 @@ from ninja import NinjaAPI
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ninja.operation import Operation
 
 PROBLEM = "#/components/schemas/Problem"
 EVERYWHERE = (400, 401, 404, 429, 503)
@@ -26,32 +25,6 @@ TITLES = {
     429: "Too many calls; try again after Retry-After.",
     503: "The database does not answer; try again after Retry-After.",
 }
-
-IDS = {
-    "operate.api.health_": "getHealth",
-    "operate.api.metrics_": "getMetrics",
-    "pull.api.pages.changes_": "getChanges",
-    "pull.api.pages.instance": "getInstance",
-    "pull.api.pages.instances_": "listInstances",
-    "pull.api.pages.model_": "getModel",
-    "pull.api.pages.ranges_": "getRanges",
-    "pull.api.pages.service": "getService",
-    "pull.api.audit.audit": "getAudit",
-    "pull.api.audit.request_": "getRequest",
-    "pull.api.hashes.bounds": "getBounds",
-    "pull.api.hashes.ranges": "getRangeHashes",
-    "pull.api.hashes.rows": "getRowHashes",
-    "pull.api.hashes.some": "getRows",
-    "subscriptions.api.delete": "deleteSubscription",
-    "subscriptions.api.get": "getSubscription",
-    "subscriptions.api.keys_": "getKeys",
-    "subscriptions.api.list_": "listSubscriptions",
-    "subscriptions.api.put": "putSubscription",
-    "subscriptions.dead_letters_api.drop": "dropFailure",
-    "subscriptions.dead_letters_api.list_": "listFailures",
-    "subscriptions.dead_letters_api.retry": "retryFailure",
-}
-"""The operation ids of the functions: generated clients name their methods after them."""
 
 TAGS = {
     "pull": "Models, their rows, and the changes since.",
@@ -92,11 +65,6 @@ class Api(NinjaAPI):
             close(schema)
         without_defaults(document["components"]["schemas"]["Wish"])
         return document
-
-    def get_openapi_operation_id(self, operation: Operation) -> str:
-        """Return the name of an operation."""
-        view = operation.view_func
-        return IDS[f"{view.__module__}.{view.__name__}".removeprefix("pubsubpull.")]
 
 
 def close(schema: Any) -> None:

@@ -30,7 +30,11 @@ PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), sche
 
 
 @router.get(
-    "/", url_name="service", response={200: schemas.Service, **PAGE_ERRORS}, summary="What this service publishes"
+    "/",
+    url_name="service",
+    response={200: schemas.Service, **PAGE_ERRORS},
+    summary="What this service publishes",
+    operation_id="getService",
 )
 def service(request: HttpRequest) -> HttpResponse:
     """Name the service, the history of its log, and the models that the consumer may read."""
@@ -53,7 +57,12 @@ def service(request: HttpRequest) -> HttpResponse:
     )
 
 
-@router.get("/models/{model}/", response={200: schemas.Model, **PAGE_ERRORS}, summary="A model's key and columns")
+@router.get(
+    "/models/{model}/",
+    response={200: schemas.Model, **PAGE_ERRORS},
+    summary="A model's key and columns",
+    operation_id="getModel",
+)
 def model_(request: HttpRequest, model: str) -> HttpResponse:
     """Describe a model: its key's columns and, as JSON Schema, its rows."""
     publication = calls.publication(request, model)
@@ -68,7 +77,12 @@ def model_(request: HttpRequest, model: str) -> HttpResponse:
     )
 
 
-@router.get("/models/{model}/instances/", response={200: schemas.Instances, **PAGE_ERRORS}, summary="All rows, by key")
+@router.get(
+    "/models/{model}/instances/",
+    response={200: schemas.Instances, **PAGE_ERRORS},
+    summary="All rows, by key",
+    operation_id="listInstances",
+)
 def instances_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
     model: str,
@@ -101,7 +115,10 @@ def instances_(  # noqa: PLR0917  each is a part of the query
 
 
 @router.get(
-    "/models/{model}/ranges/", response={200: schemas.Ranges, **PAGE_ERRORS}, summary="How to share out all rows"
+    "/models/{model}/ranges/",
+    response={200: schemas.Ranges, **PAGE_ERRORS},
+    summary="How to share out all rows",
+    operation_id="getRanges",
 )
 def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
     """Say about how many rows there are, and the keys that split them into ranges of about the same size."""
@@ -113,7 +130,12 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
     return calls.answer({"model": publication.label, "rows": rows, "keys": keys})
 
 
-@router.get("/models/{model}/instances/{path:key}/", response={200: schemas.Instance, **PAGE_ERRORS}, summary="One row")
+@router.get(
+    "/models/{model}/instances/{path:key}/",
+    response={200: schemas.Instance, **PAGE_ERRORS},
+    summary="One row",
+    operation_id="getInstance",
+)
 def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None = None) -> HttpResponse:
     """Return one row, `at` a moment as it was then, which takes the audit grant. A composite key is a JSON array."""
     calls.check_known(request, instance)
@@ -133,6 +155,7 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
     "/changes/",
     response={200: schemas.Changes | schemas.CompactChanges, **PAGE_ERRORS},
     summary="The changes after a cursor",
+    operation_id="getChanges",
 )
 def changes_(  # noqa: PLR0917  each is a part of the query
     request: HttpRequest,
