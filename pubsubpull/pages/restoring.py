@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -44,46 +45,72 @@ def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     version, seen = number(given.get("version")), number(given.get("latest")) or latest(label, key, using)
     if instance is None and not seen:
         raise Http404
-    touched = touched_fields(admin.model)
-    keep = kept_fields(request, admin, instance)
-    ways: dict[str, Any] = {"keep": [field.column for field in keep], "using": using}
-    changes: dict[str, tuple[Any, Any]] = {}
-    form, error = None, None
-    try:
-        preview = restore.preview(label, key, version, **ways)
-        unknown = preview.unknown
-        asked = {field.name: field for field in unknown if field not in keep}
-        form = unknown_form(asked.values(), request.POST if request.method == "POST" else None)
-        asked = {name: field for name, field in asked.items() if name in form.fields}
-        told = {str(field.column): field.pre_save(admin.model(), add=False) for field in touched}
-        told |= {field.column: field.get_default() for field in unknown if field.name not in asked}
-        if request.method == "POST" and form.is_valid():
-            told |= {field.column: plain(form.cleaned_data[name]) for name, field in asked.items()}
-            restore.restore(label, key, version, values=told, latest=seen, **ways)
-            messages.success(request, f"Version {version} of {label} {key} was restored.")
-            return HttpResponseRedirect("../")
-        told_columns = [*told, *(field.column for field in asked.values())]
-        changes = preview.changes(told_columns)
-    except exceptions.RestoreError as caught:
-        error = str(caught)
+    attempt = _Attempt(admin=admin, keep=kept_fields(request, admin, instance))
+    target: dict[str, Any] = {"model": label, "key": key, "version": version, "using": using}
+    if attempt.run(request.POST if request.method == "POST" else None, latest=seen, **target):
+        messages.success(request, f"Version {version} of {label} {key} was restored.")
+        return HttpResponseRedirect("../")
+    differences = attempt.changes.items()
     names = values.names_of(
-        [(label, changes)], using=using, rows=lambda model: sight.rows(request, admin.admin_site, model)
+        [(label, attempt.changes)], using=using, rows=lambda model: sight.rows(request, admin.admin_site, model)
     )
     effort = texts.Effort()
     context = {
         "title": f"Restore version {version} of {instance or key}",
         "opts": admin.opts,
         "object": instance,
-        "changes": [values.difference(label, column, pair, names, effort) for column, pair in changes.items()],
-        "error": error,
-        "form": form,
-        "kept": titles(keep),
-        "touched": titles(touched),
+        "changes": [values.difference(label, column, pair, names, effort) for column, pair in differences],
+        "error": attempt.error,
+        "form": attempt.form,
+        "kept": titles(attempt.keep),
+        "touched": titles(attempt.touched),
         "version": str(version),
         "latest": str(seen or ""),
     }
-    status = 409 if error else 422 if form is not None and form.errors else 200
-    return answer(request, admin.admin_site, "restore", context, status=status)
+    return answer(request, admin.admin_site, "restore", context, status=attempt.status)
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Attempt:
+    """A preview of restoring a version and, if a form was sent and is valid, the restoring itself."""
+
+    admin: ModelAdmin[Any]
+    keep: list[models.Field[Any, Any]]
+    """The fields that stay as they are."""
+    form: forms.Form | None = None
+    """The form for columns that the log does not know."""
+    changes: dict[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    """The differences that restoring makes: a column's present value and the restored one."""
+    error: str | None = None
+
+    @property
+    def touched(self) -> list[models.Field[Any, Any]]:
+        return touched_fields(self.admin.model)
+
+    @property
+    def status(self) -> int:
+        if self.error:
+            return 409
+        return 422 if self.form is not None and self.form.errors else 200
+
+    def run(self, data: Any, *, model: str, key: str, version: int, latest: int | None, using: str) -> bool:
+        """Fill in `form`, `changes` or `error`; True if the version was restored."""
+        ways: dict[str, Any] = {"keep": [field.column for field in self.keep], "using": using}
+        try:
+            preview = restore.preview(model, key, version, **ways)
+            fields = {field.name: field for field in preview.unknown if field not in self.keep}
+            self.form = unknown_form(fields.values(), data)
+            fields = {name: field for name, field in fields.items() if name in self.form.fields}
+            told = {str(field.column): field.pre_save(self.admin.model(), add=False) for field in self.touched}
+            told |= {field.column: field.get_default() for field in preview.unknown if field.name not in fields}
+            if data is not None and self.form.is_valid():
+                told |= {field.column: plain(self.form.cleaned_data[name]) for name, field in fields.items()}
+                restore.restore(model, key, version, values=told, latest=latest, **ways)
+                return True
+            self.changes = preview.changes([*told, *(field.column for field in fields.values())])
+        except exceptions.RestoreError as error:
+            self.error = str(error)
+        return False
 
 
 def kept_fields(request: HttpRequest, admin: ModelAdmin[Any], found: Any) -> list[models.Field[Any, Any]]:

@@ -177,14 +177,12 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     chosen = consumers.chosen(calls.consumer(request), models)
     times = COMPACT if compact else 1
     limit = calls.checked_limit(limit, usual=calls.DEFAULT_LIMIT * times, times=times)
-    if not 0 <= wait <= conf.get().WAIT_LIMIT:
-        raise problems.invalid("wait", f"is from 0 to {conf.get().WAIT_LIMIT:g} seconds.")
+    _check_wait(wait)
     cursor = _cursor(after)
     form = "compact" if compact else "whole" if old else "new"
     tag = _tag(cursor, chosen, limit, form)
-    if tag and request.headers.get("If-None-Match") == tag and cursor:
-        feed.check(cursor, feed.present(calls.using()))
-        return HttpResponse(status=304, headers={"ETag": tag})
+    if unchanged := _unchanged(request, cursor, tag):
+        return unchanged
     alone = connections[calls.using()].in_atomic_block  # only this connection sees the caller's own transaction
     page = changes.page(
         cursor,
@@ -201,6 +199,20 @@ def changes_(  # noqa: PLR0917  each is a part of the query
         return answer(page)
     asked = waiting.Question(after=page.cursor, models=tuple(chosen), limit=limit, old=old, compact=compact)
     return held_calls.Held(asked, calls.consumer(request), seconds=wait, answer=answer)
+
+
+def _check_wait(wait: float) -> None:
+    longest = conf.get().WAIT_LIMIT
+    if not 0 <= wait <= longest:
+        raise problems.invalid("wait", f"is from 0 to {longest:g} seconds.")
+
+
+def _unchanged(request: HttpRequest, cursor: Cursor | None, tag: str | None) -> HttpResponse | None:
+    """Return the answer 304 if the caller has the page of this tag already; raises `CursorExpired`."""
+    if cursor is None or tag is None or request.headers.get("If-None-Match") != tag:
+        return None
+    feed.check(cursor, feed.present(calls.using()))
+    return HttpResponse(status=304, headers={"ETag": tag})
 
 
 def _cursor(after: str | None) -> Cursor | None:
