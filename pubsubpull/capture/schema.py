@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from pubsubpull.capture import sql
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+PARTS = ("parts/capture_arguments", "parts/item", "parts/text_settings", "parts/unless_uncaptured")
+"""Texts that files of `sql/schema/` share, by their files: an edit of one changes each function with it."""
 UNFIT = re.compile(r"['%]|\$\$")
 """The characters that the name of the log's schema must not contain: functions have it in literals and bodies."""
 
@@ -40,11 +43,20 @@ def alone(statements: Sequence[str], *, path: str) -> Iterator[str]:
 
 
 def text(file: str, schema: str) -> str:
-    """Return the text of a file of `sql/schema/`, for a log in `schema`. Raises `CommandError` for an unfit name."""
+    """Return the text of a file of `sql/schema/` with its shared parts, for a log in `schema`.
+
+    Raises `CommandError` for an unfit name.
+    """
     if UNFIT.search(schema):
         raise CommandError(
             f"The log cannot be in the schema {schema}: its name must not contain ', % or $$. Rename the schema."
         )
-    item = sql.template("parts/item").format(old=psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"))
-    name = psql.Identifier(schema).as_string()
-    return sql.read(f"schema/{file}").replace("{item}", item.as_string()).replace("{schema}", name)
+    names = {"schema": psql.Identifier(schema), "old": psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END")}
+    parts = {name.removeprefix("parts/"): _part(name).format(**names) for name in PARTS}
+    return sql.template(f"schema/{file}").format(**names, **parts).as_string()
+
+
+def _part(name: str) -> psql.SQL:
+    """Return a part without its opening comment, which is for the reader of its file."""
+    lines = itertools.dropwhile(lambda line: line.startswith("--"), sql.read(name).splitlines())
+    return psql.SQL("\n".join(lines))

@@ -1,4 +1,5 @@
--- Makes the default partition, once it is bound and validated, the partition of the ids up to the bound, and begins an empty default partition.
+-- Makes the default partition, once it is bound and validated, the partition of the ids up to the
+-- bound, and begins an empty default partition.
 -- No row is read or moved.
 CREATE FUNCTION {schema}.pubsubpull_adopt_default(below bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
@@ -14,7 +15,10 @@ BEGIN
     name := 'pubsubpull_change_p' || start;
     ALTER TABLE {schema}.pubsubpull_change DETACH PARTITION {schema}.pubsubpull_change_default;
     EXECUTE format('ALTER TABLE {schema}.pubsubpull_change_default RENAME TO %I', name);
-    EXECUTE format('ALTER TABLE {schema}.pubsubpull_change ATTACH PARTITION {schema}.%I FOR VALUES FROM (%s) TO (%s)', name, start, below);
+    EXECUTE format(
+        'ALTER TABLE {schema}.pubsubpull_change ATTACH PARTITION {schema}.%I FOR VALUES FROM (%s) TO (%s)',
+        name, start, below
+    );
     EXECUTE format('ALTER TABLE {schema}.%I DROP CONSTRAINT pubsubpull_change_bound', name);
     CREATE TABLE {schema}.pubsubpull_change_default PARTITION OF {schema}.pubsubpull_change DEFAULT;
     PERFORM {schema}.pubsubpull_keep_to_owner('{schema}.pubsubpull_change_default'::regclass);

@@ -1,6 +1,9 @@
--- Begins a new history of the log after the newest tick that is there. Where that tick, or the history before, is not of this very log, it came
--- with a dump or a copy: the transaction ids of the rows at hand mean nothing here, so all of them count as visible, and no cursor holds any more.
--- The locks make sure that only one begins, and that none of these rows is still being written; they are waited for a moment, and had or not.
+-- Begins a new history of the log after the newest tick that is there. Where that tick, or the
+-- history before, is not of this very log, it came with a dump or a copy: the transaction ids of
+-- the rows at hand mean nothing here, so all of them count as visible, and no cursor holds any
+-- more.
+-- The locks make sure that only one begins, and that none of these rows is still being written;
+-- they are waited for a moment, and had or not.
 CREATE FUNCTION {schema}.pubsubpull_begin_history() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
@@ -23,15 +26,22 @@ BEGIN
     SELECT * INTO last FROM {schema}.pubsubpull_tick ORDER BY n DESC, xid DESC LIMIT 1;
     reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     taken := pg_current_snapshot();
-    -- A server whose numbers have gone back without a recovery (pg_resetwal, setval) has another past, too.
+    -- A server whose numbers have gone back without a recovery (pg_resetwal, setval) has another
+    -- past, too.
     goes_on := EXISTS (
         SELECT FROM {schema}.pubsubpull_history h
         WHERE h.token = last.history AND h.written = h.xmin::text::bigint
             AND h.system_identifier = identifier AND h.database = db AND h.log = table_oid
-    ) AND EXISTS (SELECT FROM {schema}.pubsubpull_log) AND last.n < place AND last.top <= reached AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
+    )
+    AND EXISTS (SELECT FROM {schema}.pubsubpull_log)
+    AND last.n < place
+    AND last.top <= reached
+    AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
     IF NOT goes_on THEN
         LOCK TABLE {schema}.pubsubpull_change IN SHARE ROW EXCLUSIVE MODE;
-        reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
+        reached := (
+            SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq
+        );
         taken := pg_current_snapshot();
         DELETE FROM {schema}.pubsubpull_history;
         DELETE FROM {schema}.pubsubpull_tick;
@@ -40,11 +50,16 @@ BEGIN
     END IF;
     top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     INSERT INTO {schema}.pubsubpull_history (token, after, system_identifier, database, log)
-    VALUES (new_token, CASE WHEN goes_on THEN last.n ELSE 0 END, identifier, db, table_oid) RETURNING xmin::text::bigint INTO writer;
+    VALUES (new_token, CASE WHEN goes_on THEN last.n ELSE 0 END, identifier, db, table_oid)
+    RETURNING xmin::text::bigint
+    INTO writer;
     UPDATE {schema}.pubsubpull_history SET written = writer WHERE token = new_token;
     DELETE FROM {schema}.pubsubpull_alive;
-    INSERT INTO {schema}.pubsubpull_alive (history, started, database, log, written) VALUES (new_token, pg_postmaster_start_time(), db, table_oid, writer);
-    PERFORM {schema}.pubsubpull_tick(new_token, taken, reached, (SELECT settled FROM {schema}.pubsubpull_log), top);
+    INSERT INTO {schema}.pubsubpull_alive (history, started, database, log, written)
+    VALUES (new_token, pg_postmaster_start_time(), db, table_oid, writer);
+    PERFORM {schema}.pubsubpull_tick(
+        new_token, taken, reached, (SELECT settled FROM {schema}.pubsubpull_log), top
+    );
 END
 $$;
 REVOKE ALL ON FUNCTION {schema}.pubsubpull_begin_history() FROM PUBLIC;

@@ -3,27 +3,15 @@ CREATE FUNCTION {schema}.pubsubpull_capture_delete() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
-    label text := tg_argv[0];
-    columns text[] := tg_argv[1];
-    excluded text[] := tg_argv[2];
-    masked text[] := tg_argv[3];
-    key_column text := columns[1];
+{capture_arguments}
     request uuid;
     transaction xid8;
     moment timestamptz;
 BEGIN
-    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
-        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
+{unless_uncaptured}
     IF NOT EXISTS (SELECT FROM old_rows) THEN
         RETURN NULL;
     END IF;
@@ -31,9 +19,11 @@ BEGIN
     -- Once a statement: what is volatile would be asked for each row.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
-    IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+    IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
-        SELECT transaction, moment, label, 'D', coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]), request, j
+        SELECT transaction, moment, label, 'D',
+            coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]),
+            request, j
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     ELSE
         IF cardinality(columns) > 1 AND NOT (SELECT to_jsonb(o.*) ?& columns FROM old_rows o LIMIT 1) THEN
@@ -43,9 +33,16 @@ BEGIN
             excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
         END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
-        SELECT transaction, moment, label, 'D', CASE WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
-                                                      ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]) END,
-            request, CASE WHEN masked = '{}' THEN j - excluded ELSE {schema}.pubsubpull_mask(j - excluded, masked) END
+        SELECT transaction, moment, label, 'D',
+            CASE
+                WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
+                ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1])
+            END,
+            request,
+            CASE
+                WHEN masked = '{{}}' THEN j - excluded
+                ELSE {schema}.pubsubpull_mask(j - excluded, masked)
+            END
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     END IF;
     RETURN NULL;

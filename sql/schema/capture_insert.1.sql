@@ -1,31 +1,20 @@
--- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns; where it hides any, also what
--- pubsubpull_guarded and pubsubpull_left_out are told. All but the model are array literals.
+-- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns;
+-- where it hides any, also what pubsubpull_guarded and pubsubpull_left_out are told. All but the
+-- model are array literals.
 -- The settings are pinned so that a value has the same text whatever session wrote it.
 CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
-    label text := tg_argv[0];
-    columns text[] := tg_argv[1];
-    excluded text[] := tg_argv[2];
-    masked text[] := tg_argv[3];
-    key_column text := columns[1];
+{capture_arguments}
     request uuid;
     transaction xid8;
     moment timestamptz;
 BEGIN
-    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
-        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
+{unless_uncaptured}
     IF NOT EXISTS (SELECT FROM new_rows) THEN
         RETURN NULL;
     END IF;
@@ -33,9 +22,11 @@ BEGIN
     -- Once a statement: what is volatile would be asked for each row.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
-    IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+    IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
-        SELECT transaction, moment, label, 'I', coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]), request, j
+        SELECT transaction, moment, label, 'I',
+            coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]),
+            request, j
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
         IF cardinality(columns) > 1 AND NOT (SELECT to_jsonb(n.*) ?& columns FROM new_rows n LIMIT 1) THEN
@@ -45,9 +36,16 @@ BEGIN
             excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
         END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
-        SELECT transaction, moment, label, 'I', CASE WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
-                                                      ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]) END,
-            request, CASE WHEN masked = '{}' THEN j - excluded ELSE {schema}.pubsubpull_mask(j - excluded, masked) END
+        SELECT transaction, moment, label, 'I',
+            CASE
+                WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
+                ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1])
+            END,
+            request,
+            CASE
+                WHEN masked = '{{}}' THEN j - excluded
+                ELSE {schema}.pubsubpull_mask(j - excluded, masked)
+            END
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     END IF;
     RETURN NULL;

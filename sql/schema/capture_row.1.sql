@@ -1,32 +1,43 @@
--- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would fire too late.
--- Arguments as for pubsubpull_capture_insert, the fifth of which is the columns that jsonb may not hold.
+-- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would
+-- fire too late.
+-- Arguments as for pubsubpull_capture_insert, the fifth of which is the columns that jsonb may not
+-- hold.
 CREATE FUNCTION {schema}.pubsubpull_capture_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
-    -- Nothing is guarded where there are more functions of the name: another could fit a row's type better, and would run with the owner's rights.
-    guarded text[] := CASE WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{}' ELSE tg_argv[4] END;
-    before jsonb := CASE WHEN tg_op <> 'INSERT' THEN CASE WHEN guarded = '{}' THEN to_jsonb(old) ELSE {schema}.pubsubpull_guarded(old, tg_relid, guarded) END END;
-    after jsonb := CASE WHEN tg_op <> 'DELETE' THEN CASE WHEN guarded = '{}' THEN to_jsonb(new) ELSE {schema}.pubsubpull_guarded(new, tg_relid, guarded) END END;
+    -- Nothing is guarded where there are more functions of the name: another could fit a row's type
+    -- better, and would run with the owner's rights.
+    guarded text[] := CASE
+        WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
+        ELSE tg_argv[4]
+    END;
+    before jsonb := CASE
+        WHEN tg_op <> 'INSERT'
+            THEN CASE
+                WHEN guarded = '{{}}' THEN to_jsonb(old)
+                ELSE {schema}.pubsubpull_guarded(old, tg_relid, guarded)
+            END
+    END;
+    after jsonb := CASE
+        WHEN tg_op <> 'DELETE'
+            THEN CASE
+                WHEN guarded = '{{}}' THEN to_jsonb(new)
+                ELSE {schema}.pubsubpull_guarded(new, tg_relid, guarded)
+            END
+    END;
     old_key text;
     new_key text;
-    -- From which id on the changes of this transaction may be out of order; the empty text where none can be.
+    -- From which id on the changes of this transaction may be out of order; the empty text where
+    -- none can be.
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
-    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
-        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
+{unless_uncaptured}
     IF NOT coalesce(after, before) ?& columns THEN
         columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
     END IF;
@@ -42,7 +53,9 @@ BEGIN
     PERFORM {schema}.pubsubpull_log_row(tg_argv[0], columns, excluded, tg_argv[3]::text[], before, after);
     IF marker <> '' THEN
         -- A row that has an xmax by now was written, or locked, since the statement wrote it.
-        PERFORM {schema}.pubsubpull_put_in_order(tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END)
+        PERFORM {schema}.pubsubpull_put_in_order(
+            tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END
+        )
         FROM (VALUES (old_key), (nullif(new_key, old_key))) AS keys (key) WHERE key IS NOT NULL;
     END IF;
     RETURN NULL;

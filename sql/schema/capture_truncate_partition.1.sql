@@ -1,32 +1,34 @@
--- BEFORE TRUNCATE of one partition: the rest of the table stays, so each of the partition's rows is a delete.
+-- BEFORE TRUNCATE of one partition: the rest of the table stays, so each of the partition's rows is
+-- a delete.
 CREATE FUNCTION {schema}.pubsubpull_capture_truncate_partition() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
     columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[]);
     -- As in pubsubpull_capture_row.
-    guarded text[] := CASE WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{}' ELSE tg_argv[4] END;
-    excluded text[] := CASE WHEN tg_nargs > 5 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv) ELSE tg_argv[2]::text[] END;
+    guarded text[] := CASE
+        WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
+        ELSE tg_argv[4]
+    END;
+    excluded text[] := CASE
+        WHEN tg_nargs > 5 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv)
+        ELSE tg_argv[2]::text[]
+    END;
 BEGIN
-    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
-        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
+{unless_uncaptured}
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old)
          SELECT $1, ''D'', {schema}.pubsubpull_key(j, $2), $5, {schema}.pubsubpull_mask(j - $3, $4)
          FROM (SELECT %s AS j FROM ONLY %I.%I r OFFSET 0) AS rows',
-        CASE WHEN guarded = '{}' THEN 'to_jsonb(r.*)' ELSE '{schema}.pubsubpull_guarded(r, $6, $7)' END, tg_table_schema, tg_table_name
-    ) USING tg_argv[0], columns, excluded, tg_argv[3]::text[], {schema}.pubsubpull_request_id(), tg_relid, guarded;
+        CASE WHEN guarded = '{{}}' THEN 'to_jsonb(r.*)' ELSE '{schema}.pubsubpull_guarded(r, $6, $7)' END,
+        tg_table_schema, tg_table_name
+    )
+    USING tg_argv[0], columns, excluded, tg_argv[3]::text[], {schema}.pubsubpull_request_id(), tg_relid,
+        guarded;
     RETURN NULL;
 END
 $$;

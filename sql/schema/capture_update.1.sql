@@ -1,24 +1,19 @@
--- AFTER UPDATE, once a statement. Arguments as for pubsubpull_capture_insert. Old and new rows are paired by key; what is left over
--- has moved its key. One row takes a path without a join: a session caches the join's plan with its first statement's size.
--- The commonest case of all, one row whose key stays, is written here; what is left of one row's cases is pubsubpull_log_row's.
--- The join's hash table holds one side of the rows; with the default's memory it would go to disk from 10,000 rows on.
+-- AFTER UPDATE, once a statement. Arguments as for pubsubpull_capture_insert. Old and new rows are
+-- paired by key; what is left over has moved its key. One row takes a path without a join: a
+-- session caches the join's plan with its first statement's size.
+-- The commonest case of all, one row whose key stays, is written here; what is left of one row's
+-- cases is pubsubpull_log_row's.
+-- The join's hash table holds one side of the rows; with the default's memory it would go to disk
+-- from 10,000 rows on.
 CREATE FUNCTION {schema}.pubsubpull_capture_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET hash_mem_multiplier = 8
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
-    label text := tg_argv[0];
-    columns text[] := tg_argv[1];
-    excluded text[] := tg_argv[2];
-    masked text[] := tg_argv[3];
-    key_column text := columns[1];
+{capture_arguments}
     affected integer;
     before jsonb;
     after jsonb;
@@ -26,11 +21,7 @@ DECLARE
     transaction xid8;
     moment timestamptz;
 BEGIN
-    IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
-        IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
-            RETURN NULL;
-        END IF;
-    END IF;
+{unless_uncaptured}
     SELECT 1, to_jsonb(o.*), to_jsonb(n.*) INTO affected, before, after FROM old_rows o, new_rows n LIMIT 1;
     IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         affected := 2;
@@ -43,7 +34,9 @@ BEGIN
         excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
     END IF;
     IF affected = 1 THEN
-        IF excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 AND before ->> key_column = after ->> key_column THEN
+        IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1
+            AND before ->> key_column = after ->> key_column
+        THEN
             IF NOT record_image_eq(ROW(before), ROW(after)) THEN
                 IF current_setting('pubsubpull.request', true) <> '' THEN
                     request := {schema}.pubsubpull_request_id();
@@ -54,28 +47,52 @@ BEGIN
         ELSE
             PERFORM {schema}.pubsubpull_log_row(label, columns, excluded, masked, before, after);
         END IF;
-    ELSIF affected > 1 AND excluded = '{}' AND masked = '{}' AND cardinality(columns) = 1 THEN
+    ELSIF affected > 1 AND excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         request := {schema}.pubsubpull_request_id();
         -- Once a statement: what is volatile would be asked for each row.
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old, new)
-        SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request, o.j, n.j
-        FROM (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0) AS o
-        FULL JOIN (SELECT j, j ->> key_column AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0) AS n USING (key)
+        SELECT transaction, moment, label,
+            CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END,
+            key, request, o.j, n.j
+        FROM (
+            SELECT j, j ->> key_column AS key
+            FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows
+            OFFSET 0
+        ) AS o
+        FULL JOIN (
+            SELECT j, j ->> key_column AS key
+            FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows
+            OFFSET 0
+        ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     ELSIF affected > 1 THEN
         request := {schema}.pubsubpull_request_id();
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old, new)
-        SELECT transaction, moment, label, CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END, key, request,
+        SELECT transaction, moment, label,
+            CASE WHEN n.j IS NULL THEN "char" 'D' WHEN o.j IS NULL THEN "char" 'I' ELSE "char" 'U' END,
+            key, request,
                {schema}.pubsubpull_mask(o.j, masked), {schema}.pubsubpull_mask(n.j, masked)
         FROM (
-            SELECT j - excluded AS j, CASE WHEN cardinality(columns) = 1 THEN j ->> key_column ELSE {schema}.pubsubpull_key(j, columns) END AS key FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j,
+                CASE
+                    WHEN cardinality(columns) = 1 THEN j ->> key_column
+                    ELSE {schema}.pubsubpull_key(j, columns)
+                END AS key
+            FROM (SELECT to_jsonb(r.*) AS j FROM old_rows r OFFSET 0) AS rows
+            OFFSET 0
         ) AS o
         FULL JOIN (
-            SELECT j - excluded AS j, CASE WHEN cardinality(columns) = 1 THEN j ->> key_column ELSE {schema}.pubsubpull_key(j, columns) END AS key FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows OFFSET 0
+            SELECT j - excluded AS j,
+                CASE
+                    WHEN cardinality(columns) = 1 THEN j ->> key_column
+                    ELSE {schema}.pubsubpull_key(j, columns)
+                END AS key
+            FROM (SELECT to_jsonb(r.*) AS j FROM new_rows r OFFSET 0) AS rows
+            OFFSET 0
         ) AS n USING (key)
         WHERE o.j IS NULL OR n.j IS NULL OR NOT record_image_eq(ROW(o.j), ROW(n.j));
     END IF;

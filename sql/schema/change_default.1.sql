@@ -1,2 +1,3 @@
--- Takes each change for which no partition was made ahead, so that an insert can never fail for want of one.
+-- Takes each change for which no partition was made ahead, so that an insert can never fail for
+-- want of one.
 CREATE TABLE {schema}.pubsubpull_change_default PARTITION OF {schema}.pubsubpull_change DEFAULT;

@@ -1,6 +1,7 @@
--- Takes the oldest partition off the log, once every transaction that holds an id of it has ended; says whether it did. In the same transaction
--- the log notes what is gone, so that a reader has either the rows or the note. Writers wait for at most the lock's time-out and for this change
--- of the catalogue; no row is read or deleted. The table stays, for pubsubpull_drop_detached.
+-- Takes the oldest partition off the log, once every transaction that holds an id of it has ended;
+-- says whether it did. In the same transaction the log notes what is gone, so that a reader has
+-- either the rows or the note. Writers wait for at most the lock's time-out and for this change of
+-- the catalogue; no row is read or deleted. The table stays, for pubsubpull_drop_detached.
 CREATE FUNCTION {schema}.pubsubpull_detach_partition(upto bigint, newest xid8) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -10,7 +11,10 @@ BEGIN
         RETURN false;
     END IF;
     SELECT * INTO part FROM {schema}.pubsubpull_partitions() LIMIT 1;
-    IF part.spare OR part.high - 1 <> upto OR NOT EXISTS (SELECT FROM {schema}.pubsubpull_log WHERE settled >= upto) THEN
+    IF part.spare
+        OR part.high - 1 <> upto
+        OR NOT EXISTS (SELECT FROM {schema}.pubsubpull_log WHERE settled >= upto)
+    THEN
         RETURN false;
     END IF;
     LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;

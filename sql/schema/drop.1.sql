@@ -1,9 +1,14 @@
 -- Takes the log away again, with every trigger that writes to it.
-DROP FUNCTION {schema}.pubsubpull_capture_insert(), {schema}.pubsubpull_capture_update(), {schema}.pubsubpull_capture_delete(), {schema}.pubsubpull_capture_row(),
+DROP FUNCTION {schema}.pubsubpull_capture_insert(), {schema}.pubsubpull_capture_update(),
+    {schema}.pubsubpull_capture_delete(), {schema}.pubsubpull_capture_row(),
     {schema}.pubsubpull_capture_truncate(), {schema}.pubsubpull_capture_truncate_partition() CASCADE;
-DROP FUNCTION {schema}.pubsubpull_instances(regclass, text, text[], text[], text[], text[], text[], text[], integer, bigint, boolean);
+DROP FUNCTION {schema}.pubsubpull_instances(
+    regclass, text, text[], text[], text[], text[], text[], text[], integer, bigint, boolean
+);
 DROP FUNCTION {schema}.pubsubpull_range_hash(regclass, text[], text[], text[], jsonb, text[], text[]);
-DROP FUNCTION {schema}.pubsubpull_row_hashes(regclass, text[], text[], text[], jsonb, text[], text[], integer);
+DROP FUNCTION {schema}.pubsubpull_row_hashes(
+    regclass, text[], text[], text[], jsonb, text[], text[], integer
+);
 DROP FUNCTION {schema}.pubsubpull_hash_query(regclass, text[], text[], text[], jsonb, text[], text[]);
 DROP FUNCTION {schema}.pubsubpull_baseline(regclass, text, text[], text[], text[], jsonb, bigint, boolean);
 DROP FUNCTION {schema}.pubsubpull_keys_after(regclass, text[], text[], integer);
@@ -52,4 +57,5 @@ DROP FUNCTION {schema}.pubsubpull_request_id();
 DROP FUNCTION {schema}.pubsubpull_mask(jsonb, text[]);
 DROP FUNCTION {schema}.pubsubpull_as_logged(anyelement);
 DROP FUNCTION {schema}.pubsubpull_key(jsonb, text[]);
-DROP TABLE {schema}.pubsubpull_change, {schema}.pubsubpull_request, {schema}.pubsubpull_log, {schema}.pubsubpull_history, {schema}.pubsubpull_tick, {schema}.pubsubpull_alive;
+DROP TABLE {schema}.pubsubpull_change, {schema}.pubsubpull_request, {schema}.pubsubpull_log,
+    {schema}.pubsubpull_history, {schema}.pubsubpull_tick, {schema}.pubsubpull_alive;

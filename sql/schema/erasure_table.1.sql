@@ -1,6 +1,8 @@
--- What was erased from the log on somebody's request, in order: of which change, which `op` it was, which columns (NULL: all of the row), when, why
--- and by whom. `digest` is that of the rows as they were, `remains` that of what is left of them, by `salt`; NULL where nothing is. Rows are added
--- only, and `salt` goes when what it is of is erased too: so the seals over a change and over its erasures go on proving what is left.
+-- What was erased from the log on somebody's request, in order: of which change, which `op` it was,
+-- which columns (NULL: all of the row), when, why and by whom. `digest` is that of the rows as they
+-- were, `remains` that of what is left of them, by `salt`; NULL where nothing is. Rows are added
+-- only, and `salt` goes when what it is of is erased too: so the seals over a change and over its
+-- erasures go on proving what is left.
 CREATE TABLE {schema}.pubsubpull_erasure (
     id bigint PRIMARY KEY,
     change_id bigint NOT NULL,

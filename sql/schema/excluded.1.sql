@@ -1,11 +1,17 @@
--- The columns of a relation that readers do not get: those that are excluded, and where `known` is given, all that are not in it, as the triggers
--- leave out what the model has no field for, or has it under another name.
-CREATE FUNCTION {schema}.pubsubpull_excluded(relation regclass, excluded text[], known text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+-- The columns of a relation that readers do not get: those that are excluded, and where `known` is
+-- given, all that are not in it, as the triggers leave out what the model has no field for, or has
+-- it under another name.
+CREATE FUNCTION {schema}.pubsubpull_excluded(relation regclass, excluded text[], known text[])
+RETURNS text[]
+LANGUAGE plpgsql STABLE AS $$
 BEGIN
     IF known IS NULL THEN
         RETURN excluded;
     END IF;
-    RETURN excluded || ARRAY(SELECT a.attname::text FROM pg_attribute a
-                             WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (known));
+    RETURN excluded || ARRAY(
+        SELECT a.attname::text
+        FROM pg_attribute a
+        WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (known)
+    );
 END
 $$;

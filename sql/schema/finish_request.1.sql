@@ -1,13 +1,19 @@
--- What is known only after the answer has gone: its status, how long it took (seconds), and who it was, where no one was known yet.
--- Touches nothing for a request that changed nothing, that a seal stands for already, or that began a day ago. The application's role alone needs
--- it: pubsubpull_protect grants it.
+-- What is known only after the answer has gone: its status, how long it took (seconds), and who it
+-- was, where no one was known yet.
+-- Touches nothing for a request that changed nothing, that a seal stands for already, or that began
+-- a day ago. The application's role alone needs it: pubsubpull_protect grants it.
 CREATE FUNCTION {schema}.pubsubpull_finish_request(
     request uuid, answer integer, seconds double precision, by_id text, by_name text
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE {schema}.pubsubpull_request
-    SET status = answer, duration = seconds, user_id = coalesce(user_id, by_id), user_name = coalesce(user_name, by_name)
-    WHERE id = request AND duration IS NULL AND closed IS NULL AND started > clock_timestamp() - interval '1 day';
+    SET status = answer, duration = seconds, user_id = coalesce(user_id, by_id),
+        user_name = coalesce(user_name, by_name)
+    WHERE id = request
+        AND duration IS NULL
+        AND closed IS NULL
+        AND started > clock_timestamp() - interval '1 day';
 END
 $$;
-REVOKE ALL ON FUNCTION {schema}.pubsubpull_finish_request(uuid, integer, double precision, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION {schema}.pubsubpull_finish_request(uuid, integer, double precision, text, text)
+FROM PUBLIC;

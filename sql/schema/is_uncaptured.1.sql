@@ -1,10 +1,14 @@
--- Whether capture of a model is off in this transaction: the setting names changes, and one of them is this transaction's record of it. A setting
--- alone, or one that names what another transaction wrote, or what was rolled back, hides nothing.
-CREATE FUNCTION {schema}.pubsubpull_is_uncaptured(label text) RETURNS boolean LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Whether capture of a model is off in this transaction: the setting names changes, and one of them
+-- is this transaction's record of it. A setting alone, or one that names what another transaction
+-- wrote, or what was rolled back, hides nothing.
+CREATE FUNCTION {schema}.pubsubpull_is_uncaptured(label text)
+RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     setting text := current_setting('pubsubpull.uncaptured', true);
 BEGIN
-    IF setting !~ '^[0-9]{1,18}(,[0-9]{1,18})*$' THEN
+    IF setting !~ '^[0-9]{{1,18}}(,[0-9]{{1,18}})*$' THEN
         RETURN false;
     END IF;
     RETURN EXISTS (

@@ -1,5 +1,6 @@
--- Takes every right on a table from all but its owner. A partition is reached through the log: rights of its own, which default privileges may
--- give it when it is made, would be a way around those on the log.
+-- Takes every right on a table from all but its owner. A partition is reached through the log:
+-- rights of its own, which default privileges may give it when it is made, would be a way around
+-- those on the log.
 CREATE FUNCTION {schema}.pubsubpull_keep_to_owner(part regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     grantee text;

@@ -1,16 +1,37 @@
--- The keys of the next rows of a table, by primary key, as an array of arrays of the key columns' texts; NULL where there are no more.
+-- The keys of the next rows of a table, by primary key, as an array of arrays of the key columns'
+-- texts; NULL where there are no more.
 -- past: the texts of the last one of the page before, or NULL.
-CREATE FUNCTION {schema}.pubsubpull_keys_after(relation regclass, columns text[], past text[], at_most integer) RETURNS jsonb
+CREATE FUNCTION {schema}.pubsubpull_keys_after(
+    relation regclass, columns text[], past text[], at_most integer
+)
+RETURNS jsonb
 LANGUAGE plpgsql STABLE SET jit = off SET row_security = off AS $$
 DECLARE
-    names text := (SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
-    texts text := (SELECT string_agg(format('t.%I::text', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
-    bound text := (SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(past) WITH ORDINALITY AS u(v, i));
+    names text := (
+        SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i)
+    );
+    texts text := (
+        SELECT string_agg(format('t.%I::text', c), ', ' ORDER BY i)
+        FROM unnest(columns) WITH ORDINALITY AS u(c, i)
+    );
+    bound text := (
+        SELECT string_agg(format('%L', v), ', ' ORDER BY i) FROM unnest(past) WITH ORDINALITY AS u(v, i)
+    );
     found jsonb;
 BEGIN
-    EXECUTE format('SELECT jsonb_agg(k ORDER BY place) FROM (
-                        SELECT jsonb_build_array(%1$s) AS k, row_number() OVER (ORDER BY %2$s) AS place FROM %3$s t %4$s ORDER BY %2$s LIMIT %5$s) AS p',
-        texts, names, relation, CASE WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE '' END, at_most) INTO found;
+    EXECUTE format(
+        'SELECT jsonb_agg(k ORDER BY place)
+         FROM (
+             SELECT jsonb_build_array(%1$s) AS k, row_number() OVER (ORDER BY %2$s) AS place
+             FROM %3$s t %4$s
+             ORDER BY %2$s
+             LIMIT %5$s
+         ) AS p',
+        texts, names, relation,
+        CASE WHEN past IS NOT NULL THEN format('WHERE ROW(%s) > ROW(%s)', names, bound) ELSE '' END,
+        at_most
+    )
+    INTO found;
     RETURN found;
 END
 $$;

@@ -1,9 +1,14 @@
--- Which columns of a table that hides any are left out of the log. arguments: those of the trigger, of which the sixth is the columns that the table
--- had when it was made, each in the place of its number, '' for one that was dropped, and the seventh those that may be shown. Where the table is
--- no longer so, a column is shown by its name, unless it has the number of a hidden one: neither a renamed nor an added column is ever shown by mistake.
--- A table that a dump brought back has the same names in the same order, numbered from 1 without gaps. Of a partition, its root is looked at: columns
--- have one name there, and may have other numbers.
-CREATE FUNCTION {schema}.pubsubpull_left_out(relation oid, arguments text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+-- Which columns of a table that hides any are left out of the log. arguments: those of the trigger,
+-- of which the sixth is the columns that the table had when it was made, each in the place of its
+-- number, '' for one that was dropped, and the seventh those that may be shown. Where the table is
+-- no longer so, a column is shown by its name, unless it has the number of a hidden one: neither a
+-- renamed nor an added column is ever shown by mistake.
+-- A table that a dump brought back has the same names in the same order, numbered from 1 without
+-- gaps. Of a partition, its root is looked at: columns have one name there, and may have other
+-- numbers.
+CREATE FUNCTION {schema}.pubsubpull_left_out(relation oid, arguments text[])
+RETURNS text[]
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
     root oid := coalesce(pg_partition_root(relation), relation);
     excluded text[] := arguments[2];
@@ -15,15 +20,21 @@ BEGIN
                      AND known[a.attnum] IS DISTINCT FROM a.attname::text) THEN
         RETURN excluded;
     END IF;
-    IF (SELECT array_agg(a.attname::text ORDER BY a.attnum) = array_remove(known, '') AND max(a.attnum) = count(*)
+    IF (
+        SELECT array_agg(a.attname::text ORDER BY a.attnum) = array_remove(known, '')
+        AND max(a.attnum) = count(*)
         FROM pg_attribute a WHERE a.attrelid = root AND a.attnum > 0 AND NOT a.attisdropped) THEN
         RETURN excluded;
     END IF;
     RETURN excluded || ARRAY(
         SELECT a.attname::text FROM pg_attribute a
         WHERE a.attrelid = root AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (masked)
-          AND (coalesce(known[a.attnum] = ANY (excluded || masked), false) OR (a.attname <> ALL (shown) AND NOT EXISTS (
-              SELECT FROM pg_index x WHERE x.indrelid = root AND x.indisprimary AND a.attnum = ANY (x.indkey)))));
+          AND (
+              coalesce(known[a.attnum] = ANY (excluded || masked), false)
+              OR (a.attname <> ALL (shown) AND NOT EXISTS (
+              SELECT
+              FROM pg_index x
+              WHERE x.indrelid = root AND x.indisprimary AND a.attnum = ANY (x.indkey)))));
 END
 $$;
 REVOKE ALL ON FUNCTION {schema}.pubsubpull_left_out(oid, text[]) FROM PUBLIC;

@@ -1,5 +1,5 @@
--- Makes the partition of the imported past, of all ids below 1, where it is not there; says whether it is. It waits for no writer, as
--- pubsubpull_make_partition.
+-- Makes the partition of the imported past, of all ids below 1, where it is not there; says whether
+-- it is. It waits for no writer, as pubsubpull_make_partition.
 CREATE FUNCTION {schema}.pubsubpull_make_past() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 BEGIN
@@ -10,7 +10,8 @@ BEGIN
     END IF;
     CREATE TABLE {schema}.pubsubpull_change_past (LIKE {schema}.pubsubpull_change INCLUDING ALL);
     PERFORM {schema}.pubsubpull_keep_to_owner('{schema}.pubsubpull_change_past'::regclass);
-    ALTER TABLE {schema}.pubsubpull_change ATTACH PARTITION {schema}.pubsubpull_change_past FOR VALUES FROM (MINVALUE) TO (1);
+    ALTER TABLE {schema}.pubsubpull_change ATTACH PARTITION {schema}.pubsubpull_change_past
+        FOR VALUES FROM (MINVALUE) TO (1);
     RETURN true;
 END
 $$;

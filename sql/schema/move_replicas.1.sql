@@ -1,7 +1,9 @@
 -- Moves replicas to the cursor after what has been applied: they follow.
 CREATE FUNCTION {schema}.pubsubpull_move_replicas(moved text[], upto text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE pubsubpull_replica SET cursor = upto, state = 'following', attempts = 0, failing_since = NULL, next_attempt = NULL, last_error = '', applied = now()
+    UPDATE pubsubpull_replica
+    SET cursor = upto, state = 'following', attempts = 0, failing_since = NULL, next_attempt = NULL,
+        last_error = '', applied = now()
     WHERE name = ANY (moved);
 END
 $$;

@@ -1,11 +1,8 @@
--- A text that another package wrote down for a value of a column, as the log has such values; NULL where it is no value of the column's type. That
--- is taken without its length, which may have been another one then.
+-- A text that another package wrote down for a value of a column, as the log has such values; NULL
+-- where it is no value of the column's type. That is taken without its length, which may have been
+-- another one then.
 CREATE FUNCTION {schema}.pubsubpull_past_value(value text, type text) RETURNS text LANGUAGE plpgsql STABLE
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
     result jsonb;

@@ -1,4 +1,5 @@
--- Deletes some of the requests that began before a moment and that no change refers to any more; gives how many.
+-- Deletes some of the requests that began before a moment and that no change refers to any more;
+-- gives how many.
 CREATE FUNCTION {schema}.pubsubpull_prune_requests(before timestamptz, at_most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -6,7 +7,8 @@ DECLARE
 BEGIN
     DELETE FROM {schema}.pubsubpull_request r USING (
         SELECT o.id, o.xid FROM {schema}.pubsubpull_request o
-        WHERE o.started < before AND NOT EXISTS (SELECT FROM {schema}.pubsubpull_change c WHERE c.request_id = o.id)
+        WHERE o.started < before
+            AND NOT EXISTS (SELECT FROM {schema}.pubsubpull_change c WHERE c.request_id = o.id)
         LIMIT at_most FOR UPDATE SKIP LOCKED
     ) AS old WHERE r.id = old.id AND r.xid = old.xid;
     GET DIAGNOSTICS n = ROW_COUNT;

@@ -1,14 +1,12 @@
--- How many rows a range of keys has, and one hash of them all, whatever their order. The settings are those of the capture functions.
+-- How many rows a range of keys has, and one hash of them all, whatever their order. The settings
+-- are those of the capture functions.
 CREATE FUNCTION {schema}.pubsubpull_range_hash(
-    relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[], OUT n bigint, OUT hash bigint
+    relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[],
+    OUT n bigint, OUT hash bigint
 ) LANGUAGE plpgsql STABLE
 SET jit = off
 SET row_security = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 BEGIN
     EXECUTE format('SELECT count(*), coalesce(bit_xor(h), 0) FROM (%s) AS rows',

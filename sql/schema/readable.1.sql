@@ -1,5 +1,7 @@
 -- A row of the log as PostgreSQL reads it into a table whose columns `hstores` are of that type.
-CREATE FUNCTION {schema}.pubsubpull_readable(data jsonb, hstores text[]) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+CREATE FUNCTION {schema}.pubsubpull_readable(data jsonb, hstores text[])
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
     name text;
 BEGIN

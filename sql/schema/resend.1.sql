@@ -1,20 +1,26 @@
--- Writes rows into the log once more, as updates from themselves to themselves; returns how many. keys: an array of arrays of the key columns' texts.
--- Each row is locked before its change has an id: whoever changes it next writes a higher one, and whoever did before has ended.
-CREATE FUNCTION {schema}.pubsubpull_resend(relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb)
+-- Writes rows into the log once more, as updates from themselves to themselves; returns how many.
+-- keys: an array of arrays of the key columns' texts.
+-- Each row is locked before its change has an id: whoever changes it next writes a higher one, and
+-- whoever did before has ended.
+CREATE FUNCTION {schema}.pubsubpull_resend(
+    relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb
+)
 RETURNS bigint LANGUAGE plpgsql VOLATILE
 SET jit = off
 SET row_security = off
-SET "TimeZone" = 'UTC'
-SET "DateStyle" = 'ISO, YMD'
-SET "IntervalStyle" = 'postgres'
-SET extra_float_digits = 1
-SET bytea_output = 'hex'
+{text_settings}
 AS $$
 DECLARE
-    names text := (SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i));
-    chosen text := (SELECT string_agg('(' || (SELECT string_agg(quote_literal(v), ', ' ORDER BY i)
-                                              FROM jsonb_array_elements_text(k) WITH ORDINALITY AS p(v, i)) || ')', ', ')
-                    FROM jsonb_array_elements(keys) AS k);
+    names text := (
+        SELECT string_agg(format('t.%I', c), ', ' ORDER BY i) FROM unnest(columns) WITH ORDINALITY AS u(c, i)
+    );
+    chosen text := (
+        SELECT string_agg('(' || (
+            SELECT string_agg(quote_literal(v), ', ' ORDER BY i)
+            FROM jsonb_array_elements_text(k) WITH ORDINALITY AS p(v, i)
+        ) || ')', ', ')
+        FROM jsonb_array_elements(keys) AS k
+    );
     request uuid := {schema}.pubsubpull_request_id();
     written bigint;
 BEGIN
@@ -24,11 +30,15 @@ BEGIN
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'WITH locked AS MATERIALIZED (
-             SELECT {schema}.pubsubpull_key(to_jsonb(t.*), $2) AS key, {schema}.pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j
+             SELECT {schema}.pubsubpull_key(to_jsonb(t.*), $2) AS key,
+                 {schema}.pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j
              FROM %s t WHERE (%s) IN (%s) ORDER BY %s FOR NO KEY UPDATE OF t
          )
-         INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old, new) SELECT $1, ''U'', key, $5, j, j FROM locked',
-        relation, names, chosen, names)
+         INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old, new)
+         SELECT $1, ''U'', key, $5, j, j
+         FROM locked',
+        relation, names, chosen, names
+    )
     USING label, columns, excluded, masked, request;
     GET DIAGNOSTICS written = ROW_COUNT;
     RETURN written;

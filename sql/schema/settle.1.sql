@@ -1,16 +1,22 @@
--- Moves the settled id on. In two steps, on two calls: an id q and then a transaction x are taken; once every transaction up to x has ended,
--- all that hold an id at or below q have ended too, since each of them had its transaction before q was read.
--- Ticks that are a minute old go: a standby serves the newest that it has replayed, and a cursor carries its own snapshots.
+-- Moves the settled id on. In two steps, on two calls: an id q and then a transaction x are taken;
+-- once every transaction up to x has ended, all that hold an id at or below q have ended too, since
+-- each of them had its transaction before q was read.
+-- Ticks that are a minute old go: a standby serves the newest that it has replayed, and a cursor
+-- carries its own snapshots.
 CREATE FUNCTION {schema}.pubsubpull_settle() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     reached bigint;
 BEGIN
-    UPDATE {schema}.pubsubpull_log SET settled = greatest(settled, next_settled), next_settled = NULL, next_xid = NULL
+    UPDATE {schema}.pubsubpull_log
+    SET settled = greatest(settled, next_settled), next_settled = NULL, next_xid = NULL
     WHERE next_xid < pg_snapshot_xmin(pg_current_snapshot());
     reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
-    UPDATE {schema}.pubsubpull_log SET next_settled = reached, next_xid = pg_current_xact_id() WHERE next_xid IS NULL AND settled < reached;
-    DELETE FROM {schema}.pubsubpull_tick WHERE at < clock_timestamp() - interval '1 minute' AND n < (SELECT max(n) FROM {schema}.pubsubpull_tick);
+    UPDATE {schema}.pubsubpull_log
+    SET next_settled = reached, next_xid = pg_current_xact_id()
+    WHERE next_xid IS NULL AND settled < reached;
+    DELETE FROM {schema}.pubsubpull_tick
+    WHERE at < clock_timestamp() - interval '1 minute' AND n < (SELECT max(n) FROM {schema}.pubsubpull_tick);
     RETURN (SELECT settled FROM {schema}.pubsubpull_log);
 END
 $$;

@@ -1,6 +1,10 @@
--- Writes a tick of a snapshot that has just been taken, which counts once the transaction has been committed, and waits for the disk then,
--- whatever the session's synchronous_commit is; gives its number.
-CREATE FUNCTION {schema}.pubsubpull_tick(history bigint, taken pg_snapshot, seq bigint, floor bigint, top bigint) RETURNS bigint
+-- Writes a tick of a snapshot that has just been taken, which counts once the transaction has been
+-- committed, and waits for the disk then, whatever the session's synchronous_commit is; gives its
+-- number.
+CREATE FUNCTION {schema}.pubsubpull_tick(
+    history bigint, taken pg_snapshot, seq bigint, floor bigint, top bigint
+)
+RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     place bigint := pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
@@ -8,7 +12,8 @@ BEGIN
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    INSERT INTO {schema}.pubsubpull_tick (n, history, snapshot, seq, floor, top) VALUES (place, history, taken, seq, floor, top);
+    INSERT INTO {schema}.pubsubpull_tick (n, history, snapshot, seq, floor, top)
+    VALUES (place, history, taken, seq, floor, top);
     RETURN place;
 END
 $$;

@@ -1,5 +1,5 @@
--- Deletes the changes up to an id, once every transaction that holds one of these ids has ended; gives how many. For a log so quiet that its
--- partition fills too slowly to be dropped in time.
+-- Deletes the changes up to an id, once every transaction that holds one of these ids has ended;
+-- gives how many. For a log so quiet that its partition fills too slowly to be dropped in time.
 CREATE FUNCTION {schema}.pubsubpull_trim(upto bigint, newest xid8) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -11,7 +11,8 @@ BEGIN
     END IF;
     UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
-    EXECUTE format('DELETE FROM {schema}.pubsubpull_change WHERE id > 0 AND id <= %s', upto);  -- with its number in it, so that no other partition is opened
+    -- with its number in it, so that no other partition is opened
+    EXECUTE format('DELETE FROM {schema}.pubsubpull_change WHERE id > 0 AND id <= %s', upto);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END

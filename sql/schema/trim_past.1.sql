@@ -1,11 +1,16 @@
--- Deletes imported changes of before a moment, at most so many; gives how many. Their ids tell their time.
+-- Deletes imported changes of before a moment, at most so many; gives how many. Their ids tell
+-- their time.
 CREATE FUNCTION {schema}.pubsubpull_trim_past(before timestamptz, at_most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     n bigint;
 BEGIN
     DELETE FROM {schema}.pubsubpull_change c WHERE c.id < 0 AND c.id IN (
-        SELECT id FROM {schema}.pubsubpull_change WHERE id < least(0, {schema}.pubsubpull_past_id(before)) ORDER BY id LIMIT at_most);
+        SELECT id
+        FROM {schema}.pubsubpull_change
+        WHERE id < least(0, {schema}.pubsubpull_past_id(before))
+        ORDER BY id
+        LIMIT at_most);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END

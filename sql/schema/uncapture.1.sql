@@ -1,5 +1,7 @@
--- Switches capture of models off until the transaction or the savepoint ends, or the setting is reset to what this returns, which is what it was.
--- For each model a record in the log says so: without it the setting has no effect. Its request has the reason in its metadata.
+-- Switches capture of models off until the transaction or the savepoint ends, or the setting is
+-- reset to what this returns, which is what it was.
+-- For each model a record in the log says so: without it the setting has no effect. Its request has
+-- the reason in its metadata.
 CREATE FUNCTION {schema}.pubsubpull_uncapture(labels text[], reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -9,28 +11,45 @@ DECLARE
     ids bigint[];
 BEGIN
     IF reason !~ '\S' IS NOT FALSE OR length(reason) > 2000 THEN
-        RAISE EXCEPTION 'pubsubpull: reason: a text of up to 2,000 characters' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'pubsubpull: reason: a text of up to 2,000 characters'
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- The first of a trigger's arguments is its model's label, and ends with a zero.
-    SELECT l INTO refused FROM unnest(labels) AS l WHERE NOT EXISTS (
-        SELECT FROM pg_trigger t WHERE t.tgname LIKE '00\_pubsubpull\_%'
-        AND substring(t.tgargs FOR octet_length(l) + 1) = convert_to(l, getdatabaseencoding()) || '\x00'::bytea) LIMIT 1;
+    SELECT l INTO refused
+    FROM unnest(labels) AS l
+    WHERE NOT EXISTS (
+        SELECT
+        FROM pg_trigger t
+        WHERE t.tgname LIKE '00\_pubsubpull\_%'
+            AND substring(t.tgargs FOR octet_length(l) + 1)
+                = convert_to(l, getdatabaseencoding()) || '\x00'::bytea
+    )
+    LIMIT 1;
     IF FOUND OR coalesce(cardinality(labels), 0) = 0 THEN
-        RAISE EXCEPTION 'pubsubpull: models: %', coalesce(left(refused, 200) || ' is not captured here', 'name at least one')
+        RAISE EXCEPTION 'pubsubpull: models: %',
+            coalesce(left(refused, 200) || ' is not captured here', 'name at least one')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM pg_current_xact_id();
     request := {schema}.pubsubpull_request_id();
-    IF NOT EXISTS (SELECT FROM {schema}.pubsubpull_request r WHERE r.id = request AND r.metadata ->> 'reason' = reason) THEN
+    IF NOT EXISTS (
+        SELECT FROM {schema}.pubsubpull_request r WHERE r.id = request AND r.metadata ->> 'reason' = reason
+    )
+    THEN
         request := gen_random_uuid();
         INSERT INTO {schema}.pubsubpull_request (id, user_name, source, started, metadata)
         VALUES (request, session_user, 'uncaptured', clock_timestamp(), jsonb_build_object('reason', reason));
     END IF;
     WITH written AS (
-        INSERT INTO {schema}.pubsubpull_change (model, op, request_id) SELECT DISTINCT l, "char" 'O', request FROM unnest(labels) AS l RETURNING id
+        INSERT INTO {schema}.pubsubpull_change (model, op, request_id)
+        SELECT DISTINCT l, "char" 'O', request
+        FROM unnest(labels) AS l
+        RETURNING id
     )
     SELECT array_agg(id) INTO ids FROM written;
-    PERFORM set_config('pubsubpull.uncaptured', concat_ws(',', nullif(before, ''), array_to_string(ids, ',')), true);
+    PERFORM set_config(
+        'pubsubpull.uncaptured', concat_ws(',', nullif(before, ''), array_to_string(ids, ',')), true
+    );
     RETURN before;
 END
 $$;

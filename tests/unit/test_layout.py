@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import pathlib
 import re
 
@@ -117,6 +118,14 @@ def test_each_sql_file_is_used(name):
     known = {"schema": {f'"{short}"'}, "triggers": {f'"{short}"', f'"{name}"'}}.get(folder, {f'"{name}"'})
     text = "".join(path.read_text() for path in (ROOT / "pubsubpull").rglob("*.py"))
     assert any(one in text for one in known)
+
+
+@pytest.mark.parametrize("name", sql_files())
+def test_sql_is_no_wider_than_110_columns_and_its_opening_comment_than_100(name):
+    lines = sql.read(name).splitlines()
+    opening = list(itertools.takewhile(lambda line: line.startswith("--"), lines))
+    assert max(map(len, lines)) <= 110
+    assert max(map(len, opening)) <= 100
 
 
 def test_no_query_is_named_that_is_not_there():
