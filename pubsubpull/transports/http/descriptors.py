@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+from typing import Any
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None
 
 MOST = 65_536
 """More than so many are never asked for."""
@@ -15,26 +22,26 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
 logger = logging.getLogger("pubsubpull")
 
 
-def allowed() -> int:
+def allowed(system: Any = resource) -> int:
     """Return how many descriptors this process may have, after raising that as far as it may without a right."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
+    if system is None:
         return MOST
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    soft: int
+    hard: int
+    soft, hard = system.getrlimit(system.RLIMIT_NOFILE)
+    wanted = MOST if hard == system.RLIM_INFINITY else min(hard, MOST)
+    if soft != system.RLIM_INFINITY and soft < wanted:
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            system.setrlimit(system.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):  # a system with a lower limit of its own
             return soft
         return wanted
-    return MOST if soft == resource.RLIM_INFINITY else soft
+    return MOST if soft == system.RLIM_INFINITY else soft
 
 
-def room() -> int:
+def room(system: Any = resource) -> int:
     """Return how many connections to receivers a worker may have, those that are kept open between sends included."""
-    return max(allowed() - RESERVE, 4)
+    return max(allowed(system) - RESERVE, 4)
 
 
 def is_exhausted(error: BaseException) -> bool:
