@@ -72,6 +72,7 @@ def test_of_the_system_s_versions_the_newest_is_taken_also_when_it_is_a_beta(tmp
 @pytest.mark.usefixtures("nothing")
 def test_a_run_of_the_tests_may_name_the_postgres(tmp_path, monkeypatch):
     named = fake_server(tmp_path / "named" / "bin", "15.14")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("PUBSUBPULL_POSTGRES_BINDIR", str(named))
     assert version_of(tmp_path) == "15.14"
 
