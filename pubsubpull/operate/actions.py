@@ -154,10 +154,12 @@ def _change(
     """Change a subscription and take it from its worker, so that the change takes effect at once."""
     with transaction.atomic(using=conf.get().DATABASE):
         stored = _all().select_for_update().get(pk=id_)
+        # Checked under the lock: its state may have changed since the operator saw it.
         check(stored)
         for field, value in (fields(stored) if callable(fields) else fields).items():
             setattr(stored, field, value)
         stored.worker = None
+        # A worker with the old number may write nothing more.
         stored.lease += 1
         stored.save()
     return stored

@@ -40,6 +40,7 @@ def new_key(using: str, *, overlap: float) -> str:
         key = signing_keys.add(using, overlap=overlap)
         signed = Subscription.objects.using(using).filter(signature=signing.PUBLIC_VERSION)
         # The worker that holds a subscription lets go of it, and claims it again with the new key.
+        # In the transaction of the new key: no worker signs with the old one after it was said to be replaced.
         signed.update(worker=None, lease=models.F("lease") + 1)
     return key.public
 
@@ -59,6 +60,7 @@ def _each(using: str, change: Callable[[str], str]) -> Count:
                 continue
             subscription.save(update_fields=["secrets"])
             readable += len(subscription.secrets)
+        # Locked, as the subscriptions: a rotation meanwhile would be overwritten by the old text.
         for key in SigningKey.objects.using(using).select_for_update():
             try:
                 key.sealed = change(key.sealed)

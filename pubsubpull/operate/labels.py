@@ -90,6 +90,7 @@ def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carrie
     """
     check(of, to, using)
     with transaction.atomic(using):
+        # First: changes that are counted as not sealed must not be sealed before they are renamed.
         sql.run(using, sql.template("queries/labels/hold_seals"))
         ((changes, sealed),) = sql.run(using, sql.compose("queries/labels/count", label=of))
         if sealed:
@@ -104,6 +105,7 @@ def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carrie
             failures=Failure.objects.using(using).filter(model=of).update(model=to),
         )
         if dry_run:
+            # The counts are those of the work itself, which is then undone.
             transaction.set_rollback(True, using)
         else:
             sql.run(using, sql.compose("queries/labels/rename", of=of, to=to))
@@ -149,6 +151,7 @@ def _subscriptions(of: str, to: str, using: str) -> int:
         Subscription.objects.using(using).filter(pk=subscription.pk).update(
             wanted=sorted(replaced(subscription.wanted)),
             initial=_initial(subscription.initial, replaced),
+            # Its worker reads by the old label until it claims the subscription again.
             worker=None,
             lease=F("lease") + 1,
         )

@@ -65,15 +65,18 @@ class Pass:
 
     def run(self) -> Report:
         """Do all that is due."""
+        # First: partitions are dropped only below the settled id.
         sql.run(self.using, sql.template("queries/feed/settle"))
         self._make()
         if self.keep:
             self._warn()
             self._drop()
+            # Changes are deleted one by one only where dropping whole partitions could not do it.
             if not (self.report.held_up or self.report.left) and not (self.dry_run and self.report.dropped):
                 self._trim()
             self._trim_past()
             self._prune()
+        # After dropping: a subscription has lapsed only once its changes are gone.
         self._mark()
         if not self.dry_run:
             samples.take(self.using)
@@ -82,6 +85,7 @@ class Pass:
 
     def _make(self) -> None:
         """Make partitions ahead; where changes got into the default one, make that a partition first."""
+        # Read before the partitions: one made in between is seen twice, not missed.
         present, size = feed.present(self.using), self.settings.PARTITION_SIZE
         existing = partitions.read(present, self.using)
         if partitions.overflowed(existing):
@@ -123,6 +127,7 @@ class Pass:
                 self.report.dropped.append(str(cut))
             elif not self._patiently(str(cut), partitions.detach, cut, self.using):
                 break
+        # A detached partition is dropped in a second step, since detaching takes the lock for a moment only.
         may = self.rights.allow(partitions.DROPPING) and not self.dry_run
         while may and (name := self._patiently("a table", partitions.drop_detached, self.using)):
             logger.info("pubsubpull: %s is dropped", name)
@@ -196,6 +201,7 @@ class Pass:
         """Mark the subscriptions that have lost changes, and take them from their workers."""
         present = feed.present(self.using)
         for subscription, cursor in retention_warnings.cursors(self.using):
+            # A cursor of an unknown history is answered 410 by delivery, which tells more than a lapse.
             known = present.last_tick(cursor.history) is not None
             if not known or not feed.lacks(cursor, present.dropped, present.dropped_xid):
                 continue
@@ -215,6 +221,8 @@ class Pass:
             try:
                 return function(*arguments)
             except (OperationalError, IntegrityError) as error:
+                # CheckViolation: a row came into the default partition between looking and attaching; the next try
+                # sees it.
                 if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.CheckViolation):
                     raise
             if pause is not None:

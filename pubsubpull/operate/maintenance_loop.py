@@ -39,6 +39,7 @@ class Upkeep:
         """Make a pass. Steps beyond this role's rights are told once, and left to the owner."""
         try:
             report = await self._database(self._pass)
+        # The worker itself knows how to wait for a database that is away.
         except OperationalError:
             raise
         except DatabaseError as error:
@@ -62,6 +63,7 @@ class Upkeep:
     def _pass(self) -> maintenance.Report:
         """Do a pass; the connection is not kept until the next."""
         try:
+            # The connection would lie idle for MAINTAIN_INTERVAL, and poolers count it.
             return maintenance.run(self.settings)
         finally:
             connections[self.settings.DATABASE].close()

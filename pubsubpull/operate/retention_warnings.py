@@ -39,6 +39,7 @@ def mark(one: Subscription, using: str) -> bool:
     """Mark one as lapsed, and take it from its worker; say whether it was as it had been read."""
     lapsed = Subscription.State.LAPSED
     there = Subscription.objects.using(using).filter(pk=one.pk, cursor=one.cursor).exclude(state=lapsed)
+    # Only if its cursor is still the one that was looked at: it may have gone on meanwhile.
     if not there.update(state=lapsed, last_error=LAPSED, next_attempt=None, worker=None, lease=F("lease") + 1):
         return False
     one.refresh_from_db(using=using)

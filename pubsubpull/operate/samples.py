@@ -62,6 +62,7 @@ class Sampler:
         """Take a sample. If the worker's role may not, say so once: delivery goes on without samples."""
         try:
             await self._database(self._take)
+        # The worker itself knows how to wait for a database that is away.
         except OperationalError:
             raise
         except DatabaseError as error:

@@ -61,6 +61,7 @@ class _Reader(io.RawIOBase):
         left = _due.get() - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
+        # Anew for each read: a service that sends a byte now and then would outlast a time-out that was set once.
         self._sock.settimeout(min(left, 3600.0))
         return self._raw.readinto(buffer)
 
@@ -121,6 +122,7 @@ def session(token: str) -> requests.Session:
     session_ = requests.Session()
     session_.auth = Bearer(token)
     for scheme in ("http://", "https://"):
+        # No retries of urllib3: its waits would not count towards the time of the call.
         session_.mount(scheme, _Adapter(max_retries=0))
     return session_
 
@@ -163,6 +165,7 @@ def _pause(headers: Mapping[str, str], tried: int) -> float:
     """
     asked = headers.get("Retry-After", "").strip()
     if asked.isascii() and asked.isdigit():
+        # Nine digits are more than any call waits; more of them would be no float of use.
         return float(asked[:9])
     with contextlib.suppress(ValueError, OverflowError):
         given = (email.utils.parsedate_to_datetime(text).timestamp() for text in (asked, headers.get("Date", "")))
@@ -175,11 +178,13 @@ def _once(
     session: requests.Session, method: str, address: str, due: float, largest: int, **options: Any
 ) -> requests.Response:
     left = max(0.001, due - time.monotonic())
+    # A redirect would send the token to an address that nobody configured.
     answer = session.request(method, address, allow_redirects=False, timeout=left, stream=True, **options)
     with contextlib.closing(answer):
         body = bytearray()
         for piece in answer.iter_content(PIECE):
             body += piece
+            # Counted while it is read: a small compressed answer may unpack to gigabytes.
             if len(body) > largest:
                 raise exceptions.ServiceError(f"{address.partition('?')[0]} gave more than {largest} bytes.")
         answer._content = bytes(body)

@@ -66,6 +66,7 @@ def add(
 def rotate(consumer: Consumer) -> str:
     """Give a consumer a new token; the old one ends at once."""
     token = new_token()
+    # The hash alone is stored: a copy of the database opens no API.
     consumer.token_hash = hashed(token)
     consumer.save()
     return token
@@ -83,6 +84,7 @@ def change(consumer: Consumer, *, grant: Iterable[str] = (), revoke: Iterable[st
     using = conf.get().DATABASE
     granted, revoked = checked(grant), {label.strip().lower() for label in revoke} - {""}
     with transaction.atomic(using):
+        # Locked: two changes at once would each write back the grants that they had read.
         stored = consumers().select_for_update().get(pk=consumer.pk)
         if missing := sorted(revoked - {*stored.granted}):
             had = ", ".join(stored.granted) or "no model"

@@ -44,6 +44,7 @@ class _Part:
 
 def dump(publication: Publication, file: BinaryIO, *, using: str) -> int:
     """Write a model's rows into a file; return how many."""
+    # Before the first row: changes made while the rows are read come after this cursor.
     cursor = feed.present(using).cursor().encode()
     _member(file, [json.dumps(_head(publication, cursor))])
     return _rows(publication, file, _Part(cursor=cursor), using)
@@ -58,9 +59,11 @@ def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
     file.seek(part.size)
     if part.whole:
         return part.rows
+    # A half-written member behind the last whole one would spoil all that follows.
     file.truncate()
     if not part.cursor:
         return dump(publication, file, using=using)
+    # Rows from before and after a gap in the log would not add up to a state.
     feed.check(Cursor.decode(part.cursor), feed.present(using))
     return _rows(publication, file, part, using)
 
@@ -85,6 +88,7 @@ def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> 
             _member(file, [lines])
         count, after = count + page.count, page.last
         if not page.full:
+            # Last: a file without this line is known to be cut off.
             _member(file, [json.dumps({"end": True, "rows": count})])
             return count
 

@@ -82,6 +82,7 @@ def held(view: Callable[..., HttpResponse], errors: Callable[[HttpRequest, Excep
         response = await _in_thread(view, request, *args, **kwargs)
         if not isinstance(response, Held):
             return response
+        # Only now: the view itself needed the thread.
         await _without_thread()
         try:
             return await _await(response)
@@ -117,6 +118,7 @@ def _wait(response: Held, request: HttpRequest) -> HttpResponse:
     come = threading.Event()
     waiter = response.begin(come.set)
     try:
+        # A busy feed answers within this time, and would otherwise connect anew for each page.
         if not come.wait(CONNECTION_KEPT):
             connections[conf.get().DATABASE].close()
             while not come.wait(GONE):
@@ -134,6 +136,7 @@ def _has_gone(request: HttpRequest) -> bool:
         return False
     try:
         readable, _, _ = select.select([connection], [], [], 0)
+        # A peek leaves the byte of a pipelined request where it is; an empty one is the end of the connection.
         return bool(readable) and connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
@@ -184,4 +187,5 @@ async def _without_thread() -> None:
     executor: Any = SyncToAsync.context_to_thread_executor
     if context is not None and context in executor:
         await sync_to_async(connections.close_all, thread_sensitive=True)()
+        # Not waited for: this runs in the event loop, and the thread has nothing left to do.
         executor.pop(context).shutdown(wait=False)

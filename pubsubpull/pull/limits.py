@@ -46,6 +46,7 @@ def _count(alias: str, key: str) -> int:
     """Count one more, and return how many there are; 0 where the cache is away, which must not end the service."""
     try:
         cache = caches[alias]
+        # `add` and `incr` are each atomic: processes that count together lose no request.
         cache.add(key, 0, timeout=2 * WINDOW)
         return cache.incr(key)
     except ValueError:  # a cache that keeps nothing, or has let go of it
@@ -62,6 +63,7 @@ def bounded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         limit = conf.get().BODY_LIMIT
         length = request.headers.get("Content-Length") or "0"
+        # Such a body has no length, and would be read whole before it could be refused.
         endless = "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers
         if endless or not length.isdecimal() or int(length) > limit:
             return problems.response(

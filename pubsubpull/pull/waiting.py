@@ -90,8 +90,10 @@ class Watcher:
                     detail=f"A consumer may have {most} calls that wait at a time in a process of the service.",
                     headers={"Retry-After": "1"},
                 )
+            # Counted and added under one lock: two calls at once cannot both take the last place.
             self._waiters.add(waiter)
             if self._thread is None or not self._thread.is_alive():
+                # A daemon: a process that ends does not wait for calls that wait.
                 self._thread = threading.Thread(target=self._watch, name="pubsubpull waits", daemon=True)
                 self._thread.start()
             self._changed.notify()
@@ -117,6 +119,7 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
+            # The list is a copy: calls come and go while the log is read, which may take long.
             while waiting := self._all():
                 self._turn(waiting)
                 with self._changed:
@@ -129,6 +132,7 @@ class Watcher:
         mine = threading.current_thread()
         with self._changed:
             self._changed.wait_for(lambda: self._waiters or self._thread is not mine, LINGER)
+            # Decided under the lock that `add` takes: no call is added to a thread that is about to end.
             if not self._waiters and self._thread is mine:
                 self._thread = None
             return list(self._waiters)
@@ -138,6 +142,7 @@ class Watcher:
         try:
             answers = self._read(waiting)
             if answers or time.monotonic() - self._asked > ASK:
+                # Also before each answer: a token removed a moment ago must not be given a page.
                 self._asked = time.monotonic()
                 answers |= self._refused(waiting)
         except Exception as error:  # noqa: BLE001  each call tells its own caller
@@ -150,6 +155,7 @@ class Watcher:
                 result = feed.Page(items=b"", count=0, cursor=waiter.question.after, more=False)
             if result is not None:
                 self.remove(waiter)
+                # The result stands before the call wakes, and the call is removed before that: it is woken once.
                 waiter.result = result
                 waiter.wake()
 
@@ -162,6 +168,7 @@ class Watcher:
         now: Present | None = None
         for question, those in asked.items():
             seen: Found | None = None
+            # One look serves all questions of this turn: each page is of the same moment.
             if now is None:
                 now, seen = self._look(question)
             result = self._page(question, now, seen)
