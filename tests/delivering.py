@@ -8,7 +8,7 @@ import threading
 
 from pubsubpull import conf
 from pubsubpull.delivery import worker
-from pubsubpull.transports.http.transport import RecordingTransport
+from tests.exchanges import HttpRecorder
 
 SETTINGS = conf.Settings(
     LEASE=10, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02
@@ -17,7 +17,7 @@ SETTINGS = conf.Settings(
 
 def run(work, transport=None, **settings):
     """Run a worker in a thread while `work(worker, transport)` does something; return the worker."""
-    transport = transport or RecordingTransport()
+    transport = transport or HttpRecorder()
     one = worker.Worker(settings=dataclasses.replace(SETTINGS, **settings), name="test", transport=transport)
     loops, started = [], threading.Event()
 

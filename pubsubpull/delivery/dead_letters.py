@@ -64,7 +64,7 @@ class Store:
                 op=row.op,
                 item=items.traced(row),
                 attempts=held.attempts,
-                status=refusal.status,
+                status=refusal.code,
                 answer=refusal.answer,
                 error=refusal.error,
             )
@@ -92,7 +92,7 @@ class Store:
             "queries/dead_letters/refused",
             failure=failure,
             lease=held.lease,
-            status=refusal.status,
+            status=refusal.code,
             answer=refusal.answer,
             error=refusal.error,
         )
@@ -173,5 +173,4 @@ def alone(held: Held, wanted: Wanted) -> Notification:
 def _refusal(result: Retry | Rewind | Gone) -> Retry:
     if isinstance(result, Retry):
         return result
-    status = 409 if isinstance(result, Rewind) else 410
-    return Retry(error=f"The receiver answered {status}.", status=status)
+    return Retry(error=result.error, code=result.code)

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 class Turn:
     """What the deliveries of a worker wait for; `stopping` ends every wait."""
 
-    def __init__(self, *, breaker: Breaker, progress: Progress, alive: Callable[[], asyncio.Event]) -> None:
+    def __init__(
+        self,
+        *,
+        breaker: Breaker,
+        progress: Progress,
+        alive: Callable[[], asyncio.Event],
+        endpoint: Callable[[str], str],
+    ) -> None:
         self.breaker = breaker
         self.progress = progress
         self.alive = alive
+        self.endpoint = endpoint
         self.stopping = asyncio.Event()
 
     def is_over(self, held: Held) -> bool:
@@ -34,15 +42,16 @@ class Turn:
             await self.wait(held, held.next_attempt - self.progress.now())
         if held.free_at is not None:
             await self.wait(held, held.free_at - self.progress.now())
+        endpoint = self.endpoint(held.callback)
         while not self.is_over(held):
             alive = self.alive()
             if not alive.is_set():
                 await self.wait(held, 1.0, alive)
-            elif wait := await self.breaker.wait(held.host, failing=bool(held.attempts)):
-                self._held_back(held, wait)
-                await self.wait(held, wait, self.breaker.news(held.host))
+            elif wait := await self.breaker.wait(endpoint, failing=bool(held.attempts)):
+                self._held_back(held, endpoint, wait)
+                await self.wait(held, wait, self.breaker.news(endpoint))
             elif self.is_over(held):
-                await self.breaker.give_back(held.host)
+                await self.breaker.give_back(endpoint)
             else:
                 return True
         return False
@@ -54,9 +63,9 @@ class Turn:
         for wait in waits:
             wait.cancel()
 
-    def _held_back(self, held: Held, wait: float) -> None:
+    def _held_back(self, held: Held, endpoint: str, wait: float) -> None:
         """Note that the subscription waits for its host, which others have found not to answer."""
-        sick = self.breaker.given_up(held.host)
-        error = f"{held.host} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
+        sick = self.breaker.given_up(endpoint)
+        error = f"{endpoint} does not answer, and is tried by one alone. {sick.error if sick else ''}".rstrip()
         if held.last_error != error or (held.next_attempt or 0.0) <= self.progress.now():
             self.progress.put_off(held, wait, error)

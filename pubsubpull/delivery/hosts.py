@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -13,8 +11,6 @@ from pubsubpull.capture import sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-PORTS = {"http": 80, "https": 443}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,14 +24,6 @@ class Sick:
     began: float
     wait: float
     error: str
-
-
-@functools.lru_cache(maxsize=10_000)
-def host(url: str) -> str:
-    """Return the host and port of a callback: https://Billing.example/x → billing.example:443."""
-    parts = urllib.parse.urlsplit(url)
-    name = (parts.hostname or "").removesuffix(".")
-    return f"{name}:{parts.port or PORTS.get(parts.scheme, 0)}"
 
 
 class Store:

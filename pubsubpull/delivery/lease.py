@@ -6,11 +6,11 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING
 
-from pubsubpull.delivery import hosts, rate_limit
+from pubsubpull.delivery import rate_limit
 from pubsubpull.delivery.notification import Pending, Style
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
-from pubsubpull.transports.http import uri_template
+from pubsubpull.transports.base import Target, takes_single
 
 if TYPE_CHECKING:
     import uuid
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
-    from pubsubpull.subscriptions.vault import Secret
+    from pubsubpull.transports.keys import Key
 
 ROOM = 1000
 """A subscription with this many changes waiting reads no further until half of them are gone."""
@@ -59,7 +59,7 @@ class Held:
     concurrency: int
     form: str
     on_failure: str
-    secrets: tuple[Secret, ...]
+    keys: tuple[Key, ...]
     state: str
     cursor: Cursor
     told: str
@@ -111,9 +111,9 @@ class Held:
         return consumers.ALL in self.granted or model in self.granted
 
     @property
-    def host(self) -> str:
-        """The host and port of its callback."""
-        return hosts.host(self.callback)
+    def target(self) -> Target:
+        """The receiver of its messages."""
+        return Target(address=self.callback, keys=self.keys)
 
     @property
     def style(self) -> Style:
@@ -122,8 +122,8 @@ class Held:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether each change has a URL of its own."""
-        return uri_template.is_template(self.callback)
+        """True if each change is a message of its own."""
+        return takes_single(self.callback)
 
     @property
     def at_rest(self) -> bool:

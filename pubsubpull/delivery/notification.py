@@ -8,6 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from pubsubpull.transports.base import Message
 from pubsubpull.wire import formats
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.log.feed import Rows
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
+    from pubsubpull.transports.base import ChangeRef
     from pubsubpull.wire.items import Row
 
 SIZE = 1_000_000
@@ -24,11 +26,11 @@ SIZE = 1_000_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A page to be pushed: its id, its body and what its headers say of that, its changes, and the cursor after it."""
+    """A page to be pushed: its id, its body and its attributes, its changes, and the cursor after it."""
 
     id: str
     body: bytes
-    headers: Mapping[str, str]
+    attributes: Mapping[str, str]
     count: int
     cursor: Cursor
     text: str
@@ -38,6 +40,12 @@ class Notification:
     """Of rows, the place after them; None where they were the last."""
     beyond: BackfillPosition | None = None
     """Of rows, the place after them where the receiver did not take them, and they were set aside."""
+
+    def message(self, change: ChangeRef | None = None) -> Message:
+        """Return what a transport is to send: the page, or the one `change` that it has, which goes by itself."""
+        attributes = dict(self.attributes)
+        content_type = attributes.pop("content-type")
+        return Message(id=self.id, body=self.body, content_type=content_type, attributes=attributes, change=change)
 
     @property
     def edges(self) -> set[int]:
@@ -138,11 +146,11 @@ def page(
     `text` is the cursor that the receiver is at after it, `said` what else its envelope says (see `formats.Envelope`).
     """
     envelope = formats.Envelope(subscription=style.name, history=cursor.history, snapshot=snapshot, **(said or {}))
-    body, headers = formats.encode(rows, envelope, style.form)
+    body, attributes = formats.encode(rows, envelope, style.form)
     return Notification(
         id=identify(style.subscription, [row.version for row in rows], snapshot),
         body=body,
-        headers=headers,
+        attributes=attributes,
         count=len(rows) if count is None else count,
         cursor=cursor,
         text=text,

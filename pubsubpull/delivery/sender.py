@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 
 from django.db import Error as DatabaseError
 
-from pubsubpull import __version__, exceptions
+from pubsubpull import exceptions
 from pubsubpull.base import threads
 from pubsubpull.delivery import dead_letters, notification, per_key, rate_limit
 from pubsubpull.delivery.bisect import Step
 from pubsubpull.delivery.gate import Turn
 from pubsubpull.log import feed
-from pubsubpull.subscriptions import vault
 from pubsubpull.subscriptions.models import Subscription
-from pubsubpull.transports.base import Delivered, Gone, Outcome, Retry, Rewind, outcome
-from pubsubpull.transports.http import consent, uri_template
-from pubsubpull.wire import signing
+from pubsubpull.transports.base import ChangeRef, Delivered, Gone, Outcome, Ready, Retry, Rewind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,13 +27,11 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.delivery.transitions import Progress
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.transports.http.transport import Response, Transport
+    from pubsubpull.transports.base import Transport
     from pubsubpull.wire.items import Row
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Outcome | Ready)
 State = Subscription.State
-AGENT = {"user-agent": f"pubsubpull/{__version__}"}
-UNSUBSCRIBED = "The receiver answered 410: it wants no more. PUT the subscription again to go on."
 AWAY = 1.0
 """How long to wait before rows are read again, where the database is away, in seconds."""
 
@@ -47,7 +41,7 @@ logger = logging.getLogger("pubsubpull")
 class Delivery:
     """What all deliveries of a worker share.
 
-    `origin` is the name that receivers are asked for their consent under. `alive` gives an event that is set while the
+    `alive` gives an event that is set while the
     worker's leases are sure to be its own; `present` reads the log's present, `rows` the next page of the rows that
     come before all changes.
     """
@@ -60,7 +54,6 @@ class Delivery:
         progress: Progress,
         meter: Meter,
         aside: dead_letters.Aside,
-        origin: str,
         alive: Callable[[], asyncio.Event],
         present: Callable[[], Awaitable[feed.Present]],
         rows: Callable[[Held], Awaitable[Notification | None]],
@@ -70,11 +63,10 @@ class Delivery:
         self.progress = progress
         self.meter = meter
         self.aside = aside
-        self.origin = origin
         self.alive = alive
         self.present = present
         self.rows = rows
-        self.turn = Turn(breaker=breaker, progress=progress, alive=alive)
+        self.turn = Turn(breaker=breaker, progress=progress, alive=alive, endpoint=transport.endpoint)
         self.delivered = 0
 
     def start(self, held: Held) -> None:
@@ -110,7 +102,7 @@ class Delivery:
         if page is None or not await self.turn.comes(held):
             return False
         held.free_at = rate_limit.next_at(held, page.count, now=self.progress.now())
-        result = await self._spread(held, page) if held.one_by_one else await self._send(held, page, held.callback)
+        result = await self._spread(held, page) if held.one_by_one else await self._send(held, page)
         if held.dropped or result is None:
             return not held.dropped
         if wanted is None:
@@ -133,17 +125,11 @@ class Delivery:
         return held.next()
 
     async def _spread(self, held: Held, page: Notification) -> Outcome | None:
-        """Send the changes of a page one by one, each to its own URL; None where that was broken off."""
+        """Send the changes of a page one by one, each as a message of its own; None where that was broken off."""
 
         async def send(row: Row) -> Outcome:
-            single = notification.of_one(row, page, style=held.style)
-            try:
-                url = uri_template.expand(
-                    held.callback, model=row.model, key=per_key.key(row), version=per_key.version(row)
-                )
-            except uri_template.Unexpandable as error:
-                return Retry(error=f"Change {row.version} of {row.model} cannot be sent: {error}.", refused=True)
-            return await self._send(held, single, url)
+            change = ChangeRef(model=row.model, key=per_key.key(row), version=per_key.version(row))
+            return await self._send(held, notification.of_one(row, page, style=held.style), change)
 
         spreading = per_key.Spread(
             send=send,
@@ -154,24 +140,16 @@ class Delivery:
         )
         return await spreading.run(page.rows)
 
-    async def _send(self, held: Held, page: Notification, url: str) -> Outcome:
-        now = self.progress.now()
-        secrets = vault.valid(held.secrets, now)
-        if not secrets:
-            await self.breaker.give_back(held.host)
-            return Retry(error=vault.UNREADABLE)
-        headers = signing.headers(secrets, notification=page.id, timestamp=int(now), body=page.body)
-        sending = self.transport.put(url, page.body, {**AGENT, **page.headers, **headers})
-        return await self._exchange(held, sending, functools.partial(outcome, moves=not held.one_by_one))
+    async def _send(self, held: Held, page: Notification, change: ChangeRef | None = None) -> Outcome:
+        return await self._exchange(held, self.transport.send(held.target, page.message(change)))
 
     async def _ask(self, held: Held) -> bool:
         """Ask the receiver for its consent, again and again; say whether it has given it."""
         while await self.turn.comes(held):
-            asking = self.transport.options(uri_template.stem(held.callback), {**AGENT, **consent.request(self.origin)})
-            result = await self._exchange(held, asking, functools.partial(consent.outcome, origin=self.origin))
+            result = await self._exchange(held, self.transport.prepare(held.target))
             if held.dropped:
                 return False
-            if isinstance(result, consent.Consented):
+            if isinstance(result, Ready):
                 logger.info("pubsubpull: the receiver of subscription %s has consented", held)
                 held.allowed_rate = result.rate
                 self.progress.well(held, held.cursor, held.told)
@@ -180,20 +158,19 @@ class Delivery:
             self.progress.failed(held, result)
         return False
 
-    async def _exchange(self, held: Held, sending: Awaitable[Response], judge: Callable[..., T]) -> T | Retry:
-        """Send, and judge the answer; tell the breaker how the host fares."""
+    async def _exchange(self, held: Held, exchange: Awaitable[T]) -> T:
+        """Return what became of an exchange; tell the breaker how the endpoint fares."""
         began = time.monotonic()
-        try:
-            response = await sending
-        except exceptions.Unavailable as error:
-            result: T | Retry = Retry(error=f"The receiver could not be reached: {error}.", away=True)
-        else:
-            result = judge(response, now=self.progress.now())
+        result = await exchange
+        endpoint = self.transport.endpoint(held.callback)
+        if isinstance(result, Retry) and result.unsent:
+            await self.breaker.give_back(endpoint)
+            return result
         self.meter.exchanged(type(result).__name__.lower(), time.monotonic() - began)
         if isinstance(result, Retry) and result.away:
-            await self.breaker.failed(held.host, began=began, error=result.error)
+            await self.breaker.failed(endpoint, began=began, error=result.error)
         else:
-            await self.breaker.answered(held.host)
+            await self.breaker.answered(endpoint)
         return result
 
     async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
@@ -207,7 +184,7 @@ class Delivery:
             case Rewind(cursor=cursor):
                 await self._rewind(held, cursor)
             case Gone():
-                self.progress.end(held, State.UNSUBSCRIBED, UNSUBSCRIBED)
+                self._end(held, result)
             case Retry():
                 self.progress.failed(held, result)
                 if held.failing:
@@ -233,15 +210,19 @@ class Delivery:
         if isinstance(result, Delivered):
             self.delivered += 1
         elif isinstance(result, Gone):
-            self.progress.end(held, State.UNSUBSCRIBED, UNSUBSCRIBED)
+            self._end(held, result)
 
     async def _rewind(self, held: Held, cursor: Cursor) -> None:
         """Go on from where the receiver says it is."""
         try:
             feed.check(cursor, await self.present())
         except exceptions.CursorExpired as error:
-            error_ = f"The receiver answered 409 with a cursor that cannot be used. {error}"
+            error_ = f"The receiver named a cursor that cannot be used. {error}"
             self.progress.failed(held, Retry(error=error_))
             return
         logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
         self.progress.rewound(held, cursor)
+
+    def _end(self, held: Held, result: Gone) -> None:
+        """Send the subscription nothing more."""
+        self.progress.end(held, State.UNSUBSCRIBED, f"{result.error} PUT the subscription again to go on.")

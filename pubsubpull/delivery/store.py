@@ -6,14 +6,13 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull import exceptions
 from pubsubpull.capture import clock, sql
 from pubsubpull.delivery.lease import Held
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
-from pubsubpull.subscriptions import backfill_position, signing_keys, vault
-from pubsubpull.wire import signing
+from pubsubpull.subscriptions import backfill_position
+from pubsubpull.subscriptions.keyring import Keyring
 from pubsubpull.wire.ops import LETTERS
 
 if TYPE_CHECKING:
@@ -102,13 +101,11 @@ class Store:
         return workers, subscriptions
 
     def claim(self, at_most: int) -> list[tuple[Any, ...]]:
-        """Take at most so many subscriptions; give them as rows for `held`, which have the service's own keys."""
+        """Take at most so many subscriptions; give them as rows for `held`, with the keys that sign for each."""
         rows = self._run("queries/delivery/claim", at_most=at_most)
-        if all(row[SIGNATURE] != signing.PUBLIC_VERSION for row in rows):
-            return rows
-        own = _own_keys(self.using)
+        keyring = Keyring(self.using)
         return [
-            (*row[: SIGNATURE + 1], own, *row[SIGNATURE + 2 :]) if row[SIGNATURE] == signing.PUBLIC_VERSION else row
+            (*row[: SIGNATURE + 1], keyring.keys(row[SIGNATURE], row[SIGNATURE + 1]), *row[SIGNATURE + 2 :])
             for row in rows
         ]
 
@@ -148,19 +145,8 @@ class Store:
         return sql.run(self.using, sql.compose(query, worker=self.worker, **parts))
 
 
-def _own_keys(using: str) -> tuple[vault.Secret, ...]:
-    """Return the service's own keys; nothing where they cannot be read."""
-    try:
-        return tuple(signing_keys.current(using))
-    except exceptions.SecretError:
-        return ()
-
-
 def held(row: tuple[Any, ...]) -> Held:
-    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`.
-
-    One whose secrets cannot be read has none: that may be this process's fault, and is no reason to end it for all.
-    """
+    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`."""
     (
         id_,
         lease,
@@ -174,7 +160,7 @@ def held(row: tuple[Any, ...]) -> Held:
         form,
         on_failure,
         _,
-        secrets,
+        keys,
         state,
         cursor,
         told,
@@ -204,7 +190,7 @@ def held(row: tuple[Any, ...]) -> Held:
         concurrency=concurrency,
         form=form,
         on_failure=on_failure,
-        secrets=secrets if isinstance(secrets, tuple) else vault.loads(secrets),
+        keys=keys,
         state=state,
         cursor=place,
         told=told,

@@ -29,9 +29,7 @@ from pubsubpull.delivery.signals import Signals
 from pubsubpull.delivery.transitions import Progress
 from pubsubpull.operate.maintenance_loop import Upkeep
 from pubsubpull.operate.samples import Sampler
-from pubsubpull.transports.http import consent
-from pubsubpull.transports.http.guard import Guard
-from pubsubpull.transports.http.transport import HttpTransport
+from pubsubpull.transports import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +38,7 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.lease import Held
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.feed import Present
-    from pubsubpull.transports.http.transport import Transport
+    from pubsubpull.transports.base import Transport
 
 AWAY_LIMIT = 5.0
 """The longest wait between two attempts to reach the database, in seconds."""
@@ -55,9 +53,7 @@ class Worker:
         self.settings = settings
         self.id = uuid.uuid4()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
-        self.transport = transport or HttpTransport(
-            connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT, guard=Guard.of(settings)
-        )
+        self.transport = transport or registry.of(settings)
         self.store = stores.Store(using=settings.DATABASE, worker=self.id)
 
     async def run(self) -> None:
@@ -105,7 +101,7 @@ class Worker:
 
     async def _say_room(self) -> None:
         """Say how many connections there may be, where that is little for what there is to deliver."""
-        most = getattr(self.transport, "connections", None)
+        most = self.transport.connections
         with contextlib.suppress(DatabaseError):  # what is away is waited for elsewhere
             _, subscriptions = await self._writes(self.store.standing)
             if most is not None and most < subscriptions:
@@ -163,7 +159,6 @@ class Worker:
             breaker=self.breaker,
             progress=Progress(settings=self.settings, groups=groups, note=self.recorder.note, room=room),
             aside=self.aside,
-            origin=consent.origin(self.settings),
             alive=self.shares.alive,
             present=present,
             rows=rows,

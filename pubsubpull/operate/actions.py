@@ -13,6 +13,7 @@ from pubsubpull.delivery import hosts
 from pubsubpull.log import feed, spans
 from pubsubpull.subscriptions import lag, spec
 from pubsubpull.subscriptions.models import SERVED, Failure, Subscription
+from pubsubpull.transports import registry
 
 if TYPE_CHECKING:
     import uuid
@@ -80,7 +81,7 @@ def enable(subscription: Subscription) -> Subscription:
 def retry(subscription: Subscription) -> Subscription:
     """Let a failing subscription, and its host, be tried at once. Raises `SubscriptionError` if it is not failing."""
     changed = _change(subscription.pk, _expect({State.FAILING, State.UNVERIFIED}, "failing"), {"next_attempt": None})
-    hosts.Store(conf.get().DATABASE).well(hosts.host(changed.callback))
+    hosts.Store(conf.get().DATABASE).well(registry.of(conf.get()).endpoint(changed.callback))
     return changed
 
 

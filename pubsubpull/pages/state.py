@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Count
 
-from pubsubpull.delivery import hosts
 from pubsubpull.log import feed
 from pubsubpull.operate import actions as operate_actions
 from pubsubpull.pages import charts, sparklines, tables
 from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import SERVED, Host, Subscription, Worker
+from pubsubpull.transports import registry
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -114,7 +114,7 @@ def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
         total=len(fitting),
         pages=pages,
         asked=asked,
-        rows=_rows(page, waited, present, since, using),
+        rows=_rows(page, waited, present, since, settings),
         bars=_bars(late[:BARS], waited),
         tables=tables.read(since, using),
         workers=list(Worker.objects.using(using).filter(expires__gt=now).order_by("name")),
@@ -159,15 +159,18 @@ def _counts(every: Iterable[Place]) -> list[tuple[str, int]]:
     return [(state, found[state]) for state in WORST if found[state]]
 
 
-def _rows(page: list[Place], waited: dict[int, float], present: Present, since: tables.Since, using: str) -> list[Row]:
+def _rows(
+    page: list[Place], waited: dict[int, float], present: Present, since: tables.Since, settings: Settings
+) -> list[Row]:
     """Return the page's subscriptions, whole."""
-    there = Subscription.objects.using(using).select_related("consumer").annotate(aside=Count("failures"))
+    there = Subscription.objects.using(settings.DATABASE).select_related("consumer").annotate(aside=Count("failures"))
     whole = there.in_bulk([one.id for one in page])
+    transports = registry.of(settings)
     return [
         Row(
             subscription=one,
             name=place.name,
-            host=hosts.host(one.callback),
+            host=transports.endpoint(one.callback),
             changes=max(present.seq - place.seen, 0),
             lag=charts.duration(waited.get(place.seen, 0.0)),
             rate=since.rate("subscriptions", str(one.pk), one.delivered),

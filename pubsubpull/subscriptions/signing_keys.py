@@ -14,6 +14,7 @@ from django.db import models, transaction
 from pubsubpull.capture import clock
 from pubsubpull.subscriptions import vault
 from pubsubpull.subscriptions.models import SigningKey
+from pubsubpull.transports.keys import Key
 from pubsubpull.wire.signing import PRIVATE, PUBLIC
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ FIRST_KEY = 1
 """The id of the first key, so that two who make it at once make one."""
 
 
-def current(using: str) -> list[vault.Secret]:
+def current(using: str) -> list[Key]:
     """Return the private keys that sign now, the newest first; the first one is made where there is none."""
     found = list(_signing(using)) or [_made(using, FIRST_KEY)]
-    return [vault.Secret(text=vault.open_(key.sealed), until=_seconds(key.until)) for key in found]
+    return [Key(text=vault.open_(key.sealed), until=_seconds(key.until)) for key in found]
 
 
 def published(using: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
-from pubsubpull.transports.http import guard, uri_template
+from pubsubpull.transports import registry
+from pubsubpull.transports.base import takes_single
 from pubsubpull.wire import signing
 from pubsubpull.wire.ops import NAMES
 
@@ -69,8 +70,9 @@ def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
         raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
     if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:
         raise exceptions.SubscriptionError("max_rate", f"must be from {RATE[0]} to {RATE[1]} changes a second.")
+    registry.of(conf.get()).check(wish.callback)
     return {
-        "callback": _callback(wish.callback),
+        "callback": wish.callback,
         "wanted": _models(consumer, wish.models),
         "ops": _ops(wish.ops),
         "batch": wish.batch,
@@ -129,7 +131,7 @@ def _ops(ops: list[str] | None) -> list[str]:
 def _concurrency(wish: Wish) -> int:
     if wish.concurrency not in CONCURRENCY:
         raise exceptions.SubscriptionError("concurrency", f"must be from {CONCURRENCY[0]} to {CONCURRENCY[-1]}.")
-    if wish.concurrency > 1 and not uri_template.is_template(wish.callback):
+    if wish.concurrency > 1 and not takes_single(wish.callback):
         raise exceptions.SubscriptionError(
             "concurrency",
             "must be 1 where all changes go to one URL; a callback with {key} in it allows more.",
@@ -155,13 +157,6 @@ def _on_failure(on_failure: str) -> str:
     if on_failure not in Subscription.OnFailure.values:
         raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
     return on_failure
-
-
-def _callback(callback: str) -> str:
-    settings = conf.get()
-    uri_template.check(callback)
-    guard.check_callback(guard.Guard.of(settings), uri_template.example(callback), limit=settings.CONNECT_TIMEOUT)
-    return callback
 
 
 def cursor_at(after: str | None, using: str) -> str | None:

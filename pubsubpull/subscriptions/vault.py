@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import functools
 import json
 from typing import TYPE_CHECKING, TypedDict
@@ -15,15 +14,12 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from pubsubpull import conf, exceptions
+from pubsubpull.transports.keys import UNREADABLE, Key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PURPOSE = b"pubsubpull: secrets of subscriptions"
-UNREADABLE = (
-    "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
-    "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
-)
 SECRETS_KEPT = 2
 """How many secrets sign at the same time, while a receiver changes from one to the next."""
 
@@ -33,14 +29,6 @@ class Sealed(TypedDict):
 
     sealed: str
     until: float | None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A secret in hand: `text` never reaches a log."""
-
-    text: str = dataclasses.field(repr=False)
-    until: float | None = None
 
 
 @functools.cache
@@ -105,19 +93,14 @@ def ended(there: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:
     return [*there[:1], *(one for one in older if not _ended(one, now))]
 
 
-def opened(there: Sequence[Sealed]) -> tuple[Secret, ...]:
+def opened(there: Sequence[Sealed]) -> tuple[Key, ...]:
     """Return the secrets that are stored; raises `SecretError` where the newest cannot be read."""
-    newest = [Secret(text=open_(one["sealed"]), until=one["until"]) for one in there[:1]]
+    newest = [Key(text=open_(one["sealed"]), until=one["until"]) for one in there[:1]]
     others = [(one, _text(one)) for one in there[1:]]
-    return (*newest, *(Secret(text=text, until=one["until"]) for one, text in others if text is not None))
+    return (*newest, *(Key(text=text, until=one["until"]) for one, text in others if text is not None))
 
 
-def valid(secrets: Sequence[Secret], now: float) -> list[str]:
-    """Return the texts of those that have not ended."""
-    return [secret.text for secret in secrets if secret.until is None or secret.until > now]
-
-
-def loads(text: str) -> tuple[Secret, ...]:
+def loads(text: str) -> tuple[Key, ...]:
     """Return the secrets in what the database holds; nothing where the newest cannot be read."""
     try:
         return opened(json.loads(text))

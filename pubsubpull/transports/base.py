@@ -1,130 +1,144 @@
-"""What a receiver's answer means."""
+"""The seam to receivers: a message goes in, an outcome comes out.
+
+The delivery engine knows nothing else of a receiver. Each module or folder beside this one is one way to reach it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import email.utils
-import json
-from typing import TYPE_CHECKING, Any
-
-from pubsubpull import exceptions
-from pubsubpull.log.cursor import Cursor
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from pubsubpull.transports.http.transport import Response
+    from collections.abc import Mapping
 
-HOLD_LIMIT = 86_400.0
-"""The longest that a Retry-After is honoured, in seconds."""
+    from pubsubpull.log.cursor import Cursor
+    from pubsubpull.transports.keys import Key
 
 
-AWAY = {502, 503, 504}
-"""What a gateway answers for a receiver that does not."""
-BUSY = {408, 425, 429}
-"""What a receiver answers that would take the same another time."""
-HOLDS = {429, 503}
-"""The answers with which a Retry-After is honoured."""
+def takes_single(address: str) -> bool:
+    """Return True if an address has variables, so that each change is a message of its own."""
+    return "{" in address or "}" in address
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """The receiver of a subscription's messages."""
+
+    address: str
+    """The subscription's callback, in the words of the transport that its scheme names."""
+    keys: tuple[Key, ...] = dataclasses.field(default=(), repr=False)
+    """What signs the messages, the newest first. There is none where the stored ones cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChangeRef:
+    """The change that a message is of, as far as an address may have it among its variables."""
+
+    model: str
+    key: str | None
+    """None where the change is of all rows."""
+    version: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Message:
+    """What a receiver is sent."""
+
+    id: str
+    """The same for the same changes, however often they are sent: a receiver's key against repeats."""
+    body: bytes
+    content_type: str
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What is said of the body beside it: a trace, and for CloudEvents the cursors. Names are in lower case."""
+    change: ChangeRef | None = None
+    """The one change of the message, where each is sent by itself; None for a page."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The receiver may be sent messages."""
+
+    rate: int | None = None
+    """At most so many messages a minute, where the receiver says so."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Delivered:
-    """The receiver has it."""
+    """The receiver has the message."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rewind:
-    """The receiver is elsewhere: go on from its cursor."""
+    """The receiver is elsewhere: delivery goes on from its cursor."""
 
     cursor: Cursor
+    error: str = "The receiver named another cursor."
+    """What a consumer is told, where no cursor can be moved."""
+    code: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gone:
     """The receiver wants no more."""
 
+    error: str = "The receiver wants no more."
+    code: int | None = None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Retry:
-    """It failed; try again, at the earliest `after` seconds from now.
-
-    `away` says that the host did not answer, `refused` that the receiver did, and does not take what it was sent.
-    `status` and `answer`, the beginning of the body, are what it said.
-    """
+    """The message was not taken, and is sent again later."""
 
     error: str
+    """What a consumer is told: a sentence, without addresses of the inner network and without secrets."""
     after: float = 0.0
+    """The receiver asks for at least so many seconds."""
     away: bool = False
+    """True where the endpoint gave no answer; that says nothing of the message."""
     refused: bool = False
-    status: int | None = None
+    """True where the receiver does not take this very message; only then may a change be set aside."""
+    unsent: bool = False
+    """True where nothing was sent; that says nothing of the endpoint."""
+    code: int | None = None
+    """The receiver's own number for its reason, such as an HTTP status or an AMQP reply code."""
     answer: str = ""
+    """The beginning of what the receiver said."""
 
 
 Outcome = Delivered | Rewind | Gone | Retry
 
 
-ANSWER_KEPT = 1000
-"""How much of a refusal's body is kept, in bytes."""
+class Transport(Protocol):
+    """One way to reach receivers. Inherit from it: only `schemes`, `endpoint` and `send` must be written.
 
+    `check` and `endpoint` are called in any process, from any thread; the others in the one loop of a worker, for
+    many targets at a time.
+    """
 
-NOTHING_TO_COMPARE = (
-    "The receiver answered 409. Where each change has a URL of its own, there is no cursor to go on from: "
-    "it answers 2xx to what it has already."
-)
+    schemes: ClassVar[frozenset[str]]
+    """What the addresses of this transport begin with, before the first colon, in lower case."""
+    rewinds: ClassVar[bool] = False
+    """True if receivers can answer with the cursor that they are at."""
 
+    @property
+    def connections(self) -> int | None:
+        """How many connections the transport may have at a time; None where they are not limited."""
+        return None
 
-def outcome(response: Response, *, now: float, moves: bool = True) -> Outcome:
-    """Say what an answer means; `now` is the clock, in unix seconds, and `moves` whether a 409 may name a cursor."""
-    if 200 <= response.status < 300:
-        return Delivered()
-    if response.status == 409:
-        return _conflict(response) if moves else Retry(error=NOTHING_TO_COMPARE, **_said(response))
-    if response.status == 410:
-        return Gone()
-    return _failed(response, now=now)
+    def check(self, address: str) -> None:
+        """Raise `SubscriptionError` for the field `callback` if nothing is to be sent to such an address."""
 
+    def endpoint(self, address: str) -> str:
+        """Return the name of what answers at an address, without credentials: what fails for one fails for all."""
+        raise NotImplementedError
 
-def beginning(body: bytes) -> str:
-    """Return the beginning of an answer's body as text that PostgreSQL can keep."""
-    return body[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    async def prepare(self, target: Target) -> Ready | Retry:  # noqa: ARG002  for those that have something to prepare
+        """Find out if the target may be sent messages: for a subscription to be verified, before its first one."""
+        return Ready()
 
+    async def send(self, target: Target, message: Message) -> Outcome:
+        """Send a message and return what became of it. No exception is for a receiver that fails: that is `Retry`."""
+        raise NotImplementedError
 
-def _said(response: Response) -> dict[str, Any]:
-    return {"status": response.status, "answer": beginning(response.body_start)}
-
-
-def _failed(response: Response, *, now: float) -> Retry:
-    error = f"The receiver answered {response.status}."
-    said = _said(response)
-    if 300 <= response.status < 400:
-        return Retry(error=f"{error} A redirect is not followed: register the address that it leads to.", **said)
-    if response.status in BUSY | AWAY:
-        after = retry_after(response.headers.get("retry-after", ""), now=now) if response.status in HOLDS else 0.0
-        return Retry(error=error, after=after, away=response.status in AWAY, **said)
-    return Retry(error=error, refused=True, **said)
-
-
-def retry_after(value: str, *, now: float) -> float:
-    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing of use."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), HOLD_LIMIT)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-    except (ValueError, IndexError, OverflowError):
-        return 0.0
-    return min(max(date.timestamp() - now, 0.0), HOLD_LIMIT)
-
-
-def _conflict(response: Response) -> Rewind | Retry:
-    said = _said(response)
-    try:
-        answer = json.loads(response.body_start)
-    except (ValueError, RecursionError):
-        answer = None
-    text = answer.get("cursor") if isinstance(answer, dict) else None
-    if not isinstance(text, str):
-        error = 'The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.'
-        return Retry(error=error, **said)
-    try:
-        return Rewind(cursor=Cursor.decode(text))
-    except exceptions.CursorInvalid:
-        return Retry(error="The receiver answered 409 with a cursor that is none.", **said)
+    async def close(self) -> None:
+        """Let go of all connections."""

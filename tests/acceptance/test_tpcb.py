@@ -19,7 +19,6 @@ from pubsubpull.pull import consumers
 from pubsubpull.replica import declaration, follower, services
 from pubsubpull.replica.compare import judge
 from pubsubpull.replica.push import receive
-from pubsubpull.transports.http.guard import Guard
 from pubsubpull.transports.http.transport import HttpTransport
 from pubsubpull.wire import signing
 from tests import delivering, processes, sessions
@@ -173,5 +172,5 @@ def test_at_the_end_of_each_snapshot_that_is_pushed_the_balances_agree(bank, liv
         check_while_it_changes(lambda: None, "--rate=50")
         delivering.until(lambda: run(last) == [] and sums("copied") == sums("pgbench"), limit=120)
 
-    delivering.run(work, Sending(connect=5, read=30, guard=Guard.of(conf.get())))
+    delivering.run(work, Sending.of(conf.get()))
     check_that_all_came()

@@ -13,8 +13,8 @@ from pubsubpull.log import feed
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +52,7 @@ def names(transport):
 def answers(*given):
     """Give these answers, and then 204."""
     left = list(given)
-    return RecordingTransport(lambda _: left.pop(0) if left else Response(status=204))
+    return HttpRecorder(lambda _: left.pop(0) if left else Response(status=204))
 
 
 def elsewhere(cursor):
@@ -91,7 +91,7 @@ def test_409_of_a_receiver_that_has_more_passes_what_it_has(subscribe):
 def test_a_receiver_that_answers_every_page_with_409_is_failing_after_some_and_not_flooded(subscribe):
     made = subscribe()
     add("a")
-    transport = RecordingTransport(lambda sent: elsewhere(json.loads(sent.body)["previous"]))
+    transport = HttpRecorder(lambda sent: elsewhere(json.loads(sent.body)["previous"]))
     run(lambda *_: until(lambda: now(made).state == "failing"), transport, **NO_RUSH)
     assert len(transport.sent) == 2
     assert "again and again" in now(made).last_error
@@ -105,7 +105,7 @@ def test_a_receiver_that_takes_pages_and_then_sends_delivery_back_is_failing_and
     def answer(_):
         return elsewhere(made.cursor) if len(transport.sent) % 3 == 0 else Response(status=204)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: now(made).state == "failing"), transport, **NO_RUSH)
     assert names(transport) == ["a", "b", "c", "a", "b", "c"]
     assert "again and again" in now(made).last_error
@@ -125,7 +125,7 @@ def test_a_receiver_whose_answers_are_lost_again_and_again_goes_on(subscribe):
         had.append(page["cursor"])
         return Response(status=500)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: len(had) == 5 and now(made).state == "active"), transport, BACKOFF_LIMIT=0.02)
     assert names(transport) == [name for name in "abcde" for _ in range(2)]
 
@@ -137,7 +137,7 @@ def test_a_receiver_that_goes_back_once_is_given_all_again_which_counts_once(sub
     def answer(_):
         return elsewhere(made.cursor) if len(transport.sent) == 3 else Response(status=204)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: now(made).delivered == 6), transport, **NO_RUSH)
     assert names(transport) == list("abcdefabcdef")
     assert now(made).state == "active"
@@ -147,9 +147,7 @@ def test_a_receiver_that_goes_back_once_is_given_all_again_which_counts_once(sub
 def test_409_to_a_change_with_a_url_of_its_own_moves_no_cursor(subscribe, concurrency):
     made = subscribe(callback="http://127.0.0.1:9/{key}", batch=4, concurrency=concurrency)
     add(*"abcdef")
-    transport = RecordingTransport(
-        lambda _: elsewhere(made.cursor) if len(transport.sent) == 3 else Response(status=204)
-    )
+    transport = HttpRecorder(lambda _: elsewhere(made.cursor) if len(transport.sent) == 3 else Response(status=204))
     run(lambda *_: until(lambda: now(made).delivered == 6), transport)
     assert sorted(names(transport)) == sorted([*"abcdef", names(transport)[2]])
     assert all(page.keys() == {"subscription", "items"} for page in pages(transport))
@@ -160,7 +158,7 @@ def test_409_with_a_cursor_of_another_history_is_a_failure_that_says_so(subscrib
     add("a")
     cursor = feed.present().cursor()
     foreign = dataclasses.replace(cursor, history=cursor.history + 1).encode()
-    run(lambda *_: until(lambda: now(made).state == "failing"), RecordingTransport(elsewhere(foreign)), **NO_RUSH)
+    run(lambda *_: until(lambda: now(made).state == "failing"), HttpRecorder(elsewhere(foreign)), **NO_RUSH)
     assert "another history" in now(made).last_error
     assert now(made).cursor == made.cursor
 
@@ -168,12 +166,12 @@ def test_409_with_a_cursor_of_another_history_is_a_failure_that_says_so(subscrib
 def test_410_unsubscribes_keeps_the_cursor_and_a_put_goes_on_from_there(subscribe, caplog):
     made = subscribe()
     add("a")
-    run(lambda *_: until(lambda: now(made).state == "unsubscribed"), RecordingTransport(Response(status=410)))
+    run(lambda *_: until(lambda: now(made).state == "unsubscribed"), HttpRecorder(Response(status=410)))
     ended = now(made)
     assert (ended.cursor, ended.worker, ended.next_attempt) == (made.cursor, None, None)
     assert "410" in ended.last_error
     assert "is unsubscribed" in caplog.text
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: None, transport)
     assert not transport.sent, "nobody takes it up by itself"
     subscribe()
@@ -194,7 +192,7 @@ def test_the_cursor_moves_only_once_the_receiver_has_taken_the_page(subscribe):
         add("a", "b", "c")
         until(lambda: now(made).delivered == 3)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(work, transport)
     assert at == [page["previous"] for page in pages(transport)]
     assert now(made).cursor == pages(transport)[-1]["cursor"]
@@ -203,7 +201,7 @@ def test_the_cursor_moves_only_once_the_receiver_has_taken_the_page(subscribe):
 def test_retry_after_puts_the_next_attempt_off(subscribe):
     made = subscribe()
     add("a")
-    transport = RecordingTransport(Response(status=429, headers={"retry-after": "600"}))
+    transport = HttpRecorder(Response(status=429, headers={"retry-after": "600"}))
     run(lambda *_: until(lambda: now(made).state == "failing"), transport)
     waits = now(made)
     assert 590 < (waits.next_attempt - waits.failing_since).total_seconds() < 610
@@ -213,7 +211,7 @@ def test_retry_after_puts_the_next_attempt_off(subscribe):
 def test_what_waits_for_its_next_attempt_is_let_go_at_once_when_the_worker_stops(subscribe):
     made = subscribe()
     add("a")
-    transport = RecordingTransport(lambda _: (_ for _ in ()).throw(exceptions.Unavailable("no connection")))
+    transport = HttpRecorder(lambda _: (_ for _ in ()).throw(exceptions.Unavailable("no connection")))
     run(lambda *_: until(lambda: now(made).attempts == 1), transport, **NO_RUSH)
     left = now(made)
     assert (left.worker, left.state) == (None, "failing")
@@ -231,7 +229,7 @@ def test_a_failing_subscription_that_is_taken_over_waits_for_its_time(subscribe)
         add("b")
         until(lambda: now(other).delivered == 1)
 
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(work, transport)
     assert [page["subscription"] for page in pages(transport)] == ["other"]
 
@@ -250,6 +248,6 @@ def test_many_pages_are_a_chain_without_gaps_or_repeats_through_failures(subscri
             taken.append(json.loads(sent.body))
         return result
 
-    run(lambda *_: until(lambda: now(made).delivered == 20), RecordingTransport(answer), BREAKER_FAILURES=1000)
+    run(lambda *_: until(lambda: now(made).delivered == 20), HttpRecorder(answer), BREAKER_FAILURES=1000)
     assert [item["new"]["name"] for page in taken for item in page["items"]] == [str(n) for n in range(20)]
     assert all(one["cursor"] == two["previous"] for one, two in itertools.pairwise(taken))

@@ -9,8 +9,8 @@ import ipaddress
 import pytest
 
 from pubsubpull import exceptions
+from pubsubpull.transports.http.client import AiohttpClient
 from pubsubpull.transports.http.guard import Guard
-from pubsubpull.transports.http.transport import HttpTransport
 
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
 
@@ -49,7 +49,7 @@ def send(server, *bodies, between=None):
     async def main():
         listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
-        transport = HttpTransport(connect=2, read=2, guard=LOOPBACK)
+        transport = AiohttpClient(connect=2, read=2, guard=LOOPBACK)
         try:
             answers = []
             for body in bodies:

@@ -18,8 +18,8 @@ from pubsubpull.delivery import breaker, hosts
 from pubsubpull.models import Host, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import SETTINGS, run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.sessions import session
 from tests.shop.models import Customer
 
@@ -298,7 +298,7 @@ def test_a_sick_host_is_tried_by_one_alone_and_when_it_is_back_all_get_everythin
         down[0] = False
         until(lambda: Subscription.objects.filter(state="active", delivered=1).count() == 11)
 
-    run(work, RecordingTransport(answer), BREAKER_FAILURES=3, BREAKER_LIMIT=0.1, BACKOFF_FIRST=0.05, BACKOFF_LIMIT=60)
+    run(work, HttpRecorder(answer), BREAKER_FAILURES=3, BREAKER_LIMIT=0.1, BACKOFF_FIRST=0.05, BACKOFF_LIMIT=60)
     assert not Host.objects.exists()
     assert [r.message for r in caplog.records if "does not answer (" in r.message]
     assert [r.message for r in caplog.records if "answers again" in r.message]

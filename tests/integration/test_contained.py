@@ -11,7 +11,7 @@ from pubsubpull.delivery import store as stores
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http import descriptors, transport
+from pubsubpull.transports.http import client, descriptors
 from tests.delivering import run, until
 from tests.shop.models import Customer, Order
 
@@ -48,7 +48,7 @@ def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(mo
 
 def test_a_header_that_is_none_is_left_out():
     given = {"traceparent": "00-a", "tracestate": "a\nb: c", "other": "tab\tis fine", "nul": "\x00"}
-    assert transport._sendable(given) == {"traceparent": "00-a", "other": "tab\tis fine"}
+    assert client._sendable(given) == {"traceparent": "00-a", "other": "tab\tis fine"}
 
 
 class System:

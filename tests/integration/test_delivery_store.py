@@ -18,8 +18,8 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.sessions import session
 from tests.shop.models import Customer, Order
 
@@ -178,7 +178,7 @@ def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(su
 def test_a_backlog_larger_than_what_is_read_ahead_comes_whole_and_in_order(subscribe):
     made = subscribe(batch=90)
     Customer.objects.bulk_create([Customer(name=str(n)) for n in range(3500)])
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: now(made).delivered == 3500), transport)
     names = [part.split(b'"')[0] for sent in transport.sent for part in sent.body.split(b'"name": "')[1:]]
     assert [int(name) for name in names] == list(range(3500))
@@ -219,7 +219,7 @@ def test_what_a_consumer_is_no_longer_granted_is_sent_no_more(subscribe, consume
         Order.objects.create()
         until(lambda: transport.sent)
 
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(work, transport, LEASE=0.6)
     assert all(b"shop.customer" not in sent.body for sent in transport.sent)
 
@@ -246,7 +246,7 @@ def test_an_error_of_the_transport_that_nobody_foresaw_is_a_failure_and_logged(s
 
     Customer.objects.create(name="before")
     made = subscribe(after="start")
-    run(lambda *_: until(lambda: now(made).delivered), RecordingTransport(answer))
+    run(lambda *_: until(lambda: now(made).delivered), HttpRecorder(answer))
     assert "broke off" in caplog.text
 
 

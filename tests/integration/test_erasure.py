@@ -14,9 +14,9 @@ from pubsubpull.log import feed
 from pubsubpull.models import Change, Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run as deliver
 from tests.delivering import until
+from tests.exchanges import HttpRecorder, Response
 from tests.replicas import models as here
 from tests.shop import models as there
 from tests.shop.models import Customer, Order, Stock
@@ -113,7 +113,7 @@ def test_a_subscriber_that_was_behind_gets_the_delete():
     wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
     service.put(consumer, "main", wish)
     key = gone(person())
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     deliver(lambda *_: until(lambda: transport.sent), transport)
     sent = [item for one in transport.sent for item in json.loads(one.body)["items"]]
     assert [(item["op"], item["key"], item["old"]) for item in sent] == [("delete", key, {"id": int(key)})]
@@ -159,7 +159,7 @@ def aside():
     key = str(row.pk)
     Customer.objects.create(name="bob")
     row.delete()
-    receiver = RecordingTransport(lambda _: Response(status=500))
+    receiver = HttpRecorder(lambda _: Response(status=500))
     deliver(lambda *_: until(lambda: Failure.objects.count() == 3), receiver, SET_ASIDE_AFTER=1)
     return key
 
@@ -171,7 +171,7 @@ def test_what_is_set_aside_of_it_keeps_the_delete_with_its_key_alone(aside):
     assert [(item["op"], item["old"]) for item in left] == [("insert", None), ("delete", {"id": int(aside)})]
     assert SECRET not in "".join(failure.item for failure in Failure.objects.all())
     Failure.objects.update(wanted=True)
-    receiver = RecordingTransport()
+    receiver = HttpRecorder()
     deliver(lambda *_: until(lambda: not Failure.objects.exists()), receiver)
     assert [one["op"] for sent in receiver.sent for one in json.loads(sent.body)["items"]] == ["insert", "delete"]
 
@@ -189,7 +189,7 @@ def test_a_worker_that_holds_a_page_for_a_failing_receiver_reads_it_again():
     service.put(consumer, "main", wish)
     row = person()
     key = list[str]()
-    transport = RecordingTransport(lambda sent: Response(status=500 if SECRET in sent.body.decode() else 204))
+    transport = HttpRecorder(lambda sent: Response(status=500 if SECRET in sent.body.decode() else 204))
 
     def work(*_):
         until(lambda: any(SECRET in sent.body.decode() for sent in transport.sent))

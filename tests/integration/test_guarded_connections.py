@@ -11,9 +11,9 @@ import pytest
 
 from pubsubpull import exceptions
 from pubsubpull.transports.http import dns, guard
+from pubsubpull.transports.http.client import AiohttpClient
 from pubsubpull.transports.http.connections import connector
 from pubsubpull.transports.http.guard import Guard, Refused
-from pubsubpull.transports.http.transport import HttpTransport
 from tests.receivers import Receiver, serving
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -29,7 +29,7 @@ def send(guarded, *urls, method="put"):
     """Send to each URL through one transport; return the statuses."""
 
     async def main():
-        transport = HttpTransport(connect=2, read=2, guard=guarded)
+        transport = AiohttpClient(connect=2, read=2, guard=guarded)
         call = {"put": lambda url: transport.put(url, b'{"items": []}', {"webhook-id": "1"})}
         call["options"] = lambda url: transport.options(url, {})
         try:
@@ -111,7 +111,7 @@ def test_names_that_nobody_answers_for_keep_none_waiting_that_have_been_found_be
         return ["127.0.0.1"]
 
     async def main():
-        transport = HttpTransport(connect=0.2, read=5, guard=Guard(addresses=LOOPBACK, resolve=resolve))
+        transport = AiohttpClient(connect=0.2, read=5, guard=Guard(addresses=LOOPBACK, resolve=resolve))
         first = named(receiver, "found.test")
         assert (await transport.put(first, b'{"items": []}', {"webhook-id": "1"})).status == 204
         silent = [

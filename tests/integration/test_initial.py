@@ -15,8 +15,8 @@ from pubsubpull.models import Failure, Subscription
 from pubsubpull.operate import actions
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import backfill_position, lag, service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer, Order, Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,7 +81,7 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
         add("g")
         until(lambda: len(items(transport)) >= 9)
 
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(work, transport)
     assert told(transport) == [*rows, *changes]
     came = pages(transport)
@@ -112,7 +112,7 @@ def test_a_row_that_was_never_captured_has_no_versions_to_come_and_its_exact_val
         finally:
             cursor.execute("ALTER TABLE shop_order ENABLE TRIGGER USER")
     subscribe(models=["shop.order"])
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: transport.sent), transport)
     (item,) = items(transport)
     assert (item["version"], item["key"], item["new"]["reference"]) == (gone(), str(made.pk), '"\u00e4\\')
@@ -126,7 +126,7 @@ def test_models_follow_each_other_and_those_without_rows_are_passed(subscribe):
     Stock.objects.create(warehouse="v", article=3)
     add("a")
     made = subscribe(models=["shop.stock", "shop.order", "shop.customer"], batch=1)
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial and now(made).delivered == 3), transport)
     found = [(item["model"], item["key"]) for item in items(transport)]
     assert [model for model, _ in found] == ["shop.customer", "shop.stock", "shop.stock"]
@@ -136,11 +136,11 @@ def test_models_follow_each_other_and_those_without_rows_are_passed(subscribe):
 def test_rows_go_on_where_they_were_when_another_worker_takes_over(subscribe):
     add(*"abcdef")
     made = subscribe(batch=2)
-    first = RecordingTransport(lambda sent: Response(status=200 if len(first.sent) < 2 else 500))
+    first = HttpRecorder(lambda sent: Response(status=200 if len(first.sent) < 2 else 500))
     run(lambda *_: until(lambda: len(first.sent) >= 2 and now(made).attempts), first)
     place = backfill_position.decode(now(made).initial)
     assert place.models == ("shop.customer",)
-    second = RecordingTransport()
+    second = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial), second)
     assert told(second) == [("snapshot", name) for name in "cdef"]
     assert first.sent[-1].headers["webhook-id"] == second.sent[0].headers["webhook-id"]
@@ -148,7 +148,7 @@ def test_rows_go_on_where_they_were_when_another_worker_takes_over(subscribe):
 
 def test_nothing_is_there_and_the_changes_follow_at_once(subscribe):
     made = subscribe()
-    transport = RecordingTransport()
+    transport = HttpRecorder()
 
     def work(*_):
         until(lambda: not now(made).initial)
@@ -165,11 +165,11 @@ def test_a_put_starts_the_rows_over_only_when_asked(subscribe):
     add("a")
     made = subscribe()
     assert made.initial
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial), transport)
     assert subscribe(instances=False).initial == ""
     assert subscribe().initial
-    again = RecordingTransport()
+    again = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial), again)
     assert told(again) == [("snapshot", "a")]
     assert again.sent[0].headers["webhook-id"] != transport.sent[0].headers["webhook-id"]
@@ -197,7 +197,7 @@ def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe)
             return Response(status=409, body_start=json.dumps({"cursor": earlier}).encode())
         return Response(status=204)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: len(transport.sent) >= 2), transport)
     assert told(transport)[-1] == ("insert", "b")
     assert now(made).initial == ""
@@ -207,7 +207,7 @@ def test_a_receiver_that_is_where_the_rows_began_gets_the_rest_of_them(subscribe
     add(*"abcd")
     made = subscribe(batch=2)
     elsewhere = Response(status=409, body_start=json.dumps({"cursor": made.cursor}).encode())
-    transport = RecordingTransport(lambda _: elsewhere if len(transport.sent) == 2 else Response(status=204))
+    transport = HttpRecorder(lambda _: elsewhere if len(transport.sent) == 2 else Response(status=204))
     run(lambda *_: until(lambda: not now(made).initial), transport)
     assert told(transport) == [("snapshot", name) for name in "abcdcd"]
 
@@ -218,14 +218,14 @@ def test_rows_that_are_not_taken_are_set_aside_each_by_itself(subscribe):
         add("a", "bad", "c", "worse", "e")
         cursor.execute("ALTER TABLE shop_customer ENABLE TRIGGER USER")
     made = subscribe(on_failure="set-aside")
-    transport = RecordingTransport(
+    transport = HttpRecorder(
         lambda sent: Response(status=422 if b'"bad"' in sent.body or b'"worse"' in sent.body else 200)
     )
     run(lambda *_: until(lambda: not now(made).initial), transport, SET_ASIDE_AFTER=2)
     assert [json.loads(one.item)["new"]["name"] for one in Failure.objects.order_by("pk")] == ["bad", "worse"]
     assert now(made).delivered == 3
     Failure.objects.update(wanted=True)
-    again = RecordingTransport()
+    again = HttpRecorder()
     run(lambda *_: until(lambda: not Failure.objects.exists()), again)
     assert sorted(told(again)) == [("snapshot", "bad"), ("snapshot", "worse")]
 
@@ -236,7 +236,7 @@ def test_rows_of_one_version_each_reach_a_url_of_their_own(subscribe):
         made = add(*"abc")
         cursor.execute("ALTER TABLE shop_customer ENABLE TRIGGER USER")
     there = subscribe(callback="http://127.0.0.1:9/{model}/{key}/{version}", concurrency=3)
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(there).initial), transport)
     assert {sent.url for sent in transport.sent} == {
         f"http://127.0.0.1:9/shop.customer/{row.pk}/{gone()}" for row in made
@@ -248,7 +248,7 @@ def test_rows_of_one_version_each_reach_a_url_of_their_own(subscribe):
 @pytest.mark.parametrize("form", ["page", "cloudevents"])
 def test_a_model_without_rows_is_told_of_to_a_url_of_its_own(subscribe, form):
     there = subscribe(callback="http://127.0.0.1:9/{model}/{key}", format=form)
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(there).initial), transport)
     (sent,) = transport.sent
     assert sent.url == "http://127.0.0.1:9/shop.customer/"
@@ -272,7 +272,7 @@ def test_the_first_and_the_last_row_wait_for_the_others_and_they_for_the_first(s
         name = json.loads(sent.body)["items"][0]["new"]["name"]
         return Response(status=500 if name in "ae" and next(refused, False) else 204)
 
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: not now(there).initial), transport)
     names = [name for _, name in told(transport)]
     assert names[:2] == ["a", "a"]
@@ -284,7 +284,7 @@ def test_the_first_and_the_last_row_wait_for_the_others_and_they_for_the_first(s
 def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(subscribe):
     add("bad", "b", "worse")
     there = subscribe(on_failure="set-aside", batch=1)
-    transport = RecordingTransport(
+    transport = HttpRecorder(
         lambda sent: Response(status=422 if b'"bad"' in sent.body or b'"worse"' in sent.body else 200)
     )
     run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
@@ -298,14 +298,14 @@ def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(s
 def test_what_waits_for_rows_that_are_refused_is_behind(subscribe):
     add("a")
     there = subscribe()
-    run(lambda *_: until(lambda: now(there).attempts >= 3), RecordingTransport(Response(status=500)))
+    run(lambda *_: until(lambda: now(there).attempts >= 3), HttpRecorder(Response(status=500)))
     (behind,) = lag.of([now(there)], feed.present(), "default")
     assert (behind.changes, behind.seconds > 0) == (0, True)
 
 
 def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe):
     there = subscribe(on_failure="set-aside")
-    transport = RecordingTransport(lambda _: Response(status=500 if len(transport.sent) < 4 else 204))
+    transport = HttpRecorder(lambda _: Response(status=500 if len(transport.sent) < 4 else 204))
     run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == 1
     assert Failure.objects.count() == 0
@@ -314,13 +314,13 @@ def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe
 def test_events_of_rows_are_the_same_however_often_they_are_sent(subscribe):
     add("a")
     there = subscribe(format="cloudevents")
-    first = RecordingTransport(Response(status=500))
+    first = HttpRecorder(Response(status=500))
     run(lambda *_: until(lambda: now(there).attempts), first)
-    second = RecordingTransport()
+    second = HttpRecorder()
     run(lambda *_: until(lambda: not now(there).initial), second)
     assert first.sent[0].body == second.sent[0].body
     subscribe(format="cloudevents")
-    third = RecordingTransport()
+    third = HttpRecorder()
     run(lambda *_: until(lambda: not now(there).initial), third)
     (before,), (after,) = json.loads(second.sent[0].body), json.loads(third.sent[0].body)
     assert before["id"] != after["id"], "what is sent anew is to be taken anew"
@@ -339,7 +339,7 @@ def test_a_row_whose_changes_are_gone_is_as_new_as_they_were_and_older_than_what
         assert cursor.fetchone()[0] > 0
     subscribe()
     Customer.objects.update(name="c")
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: len(items(transport)) == 2), transport)
     snapshot, change = items(transport)
     assert (snapshot["key"], snapshot["new"]["name"]) == (str(row.pk), "c")
@@ -350,7 +350,7 @@ def test_a_row_whose_changes_are_gone_is_as_new_as_they_were_and_older_than_what
         cursor.execute("SELECT pubsubpull_trim(%s, NULL)", [change["version"]])
     subscribe()
     add("d")
-    again = RecordingTransport()
+    again = HttpRecorder()
     run(lambda *_: until(lambda: len(items(again)) == 3), again)
     (one, *_, new) = items(again)
     assert (one["key"], one["op"]) == (str(row.pk), "snapshot")
@@ -360,7 +360,7 @@ def test_a_row_whose_changes_are_gone_is_as_new_as_they_were_and_older_than_what
 def test_a_page_of_large_rows_is_cut(subscribe):
     add(*("x" * 400_000 for _ in range(4)))
     made = subscribe()
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial), transport)
     assert [len(page["items"]) for page in pages(transport)] == [2, 2]
 
@@ -368,7 +368,7 @@ def test_a_page_of_large_rows_is_cut(subscribe):
 def test_rows_that_are_each_larger_than_a_page_of_the_api_all_come(subscribe):
     add(*("x" * 9_000_000 for _ in range(3)))
     made = subscribe()
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not now(made).initial), transport)
     assert [len(page["items"]) for page in pages(transport)] == [1, 1, 1]
 
@@ -381,7 +381,7 @@ def test_a_model_that_is_published_or_granted_no_more_is_passed(subscribe, consu
     consumer.save()
     pubsubpull.unpublish(Order)
     try:
-        transport = RecordingTransport()
+        transport = HttpRecorder()
         run(lambda *_: until(lambda: not now(made).initial), transport)
     finally:
         pubsubpull.publish(Order, exclude=["internal_note"], mask=["card"])
@@ -391,10 +391,10 @@ def test_a_model_that_is_published_or_granted_no_more_is_passed(subscribe, consu
 def test_rows_wait_for_the_receivers_consent(subscribe):
     add("a")
     made = subscribe(verify=True)
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     transport.consent = Response(status=200)
     run(lambda *_: until(lambda: len(transport.asked) >= 2), transport)
     assert (now(made).state, transport.sent) == ("unverified", [])
     Subscription.objects.update(next_attempt=None)
-    run(lambda *_: until(lambda: not now(made).initial), consenting := RecordingTransport())
+    run(lambda *_: until(lambda: not now(made).initial), consenting := HttpRecorder())
     assert told(consenting) == [("snapshot", "a")]

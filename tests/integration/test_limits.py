@@ -17,9 +17,9 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers, limits, problems
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from pubsubpull.wire.items import Row
 from tests import delivering
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -138,7 +138,7 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
 def test_a_subscription_is_sent_no_more_than_its_rate_smoothly(subscribe):
     made = subscribe(max_rate=20, batch=100)
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(50))
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     done = threading.Event()
     began = time.monotonic()
 
@@ -163,7 +163,7 @@ def test_the_rate_survives_from_one_worker_to_the_next(subscribe):
         before = len(transport.sent)
         delivering.until(lambda: len(transport.sent) > before)
 
-    transport = RecordingTransport(lambda _: (times.append(time.monotonic()), Response(status=204))[-1])
+    transport = HttpRecorder(lambda _: (times.append(time.monotonic()), Response(status=204))[-1])
     for _ in range(2):
         transport.closed = False
         delivering.run(work, transport)

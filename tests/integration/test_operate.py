@@ -17,8 +17,8 @@ from pubsubpull.models import Counter, Subscription
 from pubsubpull.operate import maintenance, metrics
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import lag, service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests import delivering
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -184,7 +184,7 @@ def test_metrics_tell_of_the_log_and_of_each_subscription(call, subscribe):
 def test_what_workers_count_is_in_the_metrics_and_only_grows(call, subscribe):
     subscribe()
     answers = iter([Response(status=500, headers={}, body_start=b""), Response(status=204, headers={}, body_start=b"")])
-    transport = RecordingTransport(lambda *_: next(answers))
+    transport = HttpRecorder(lambda *_: next(answers))
     Customer.objects.create(name="a")
     delivering.run(
         lambda *_: delivering.until(lambda: Subscription.objects.filter(delivered__gt=0).exists()), transport

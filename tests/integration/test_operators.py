@@ -13,8 +13,8 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Failure, Host, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -101,7 +101,7 @@ def test_one_that_is_enabled_catches_up_from_where_it_was(made, state):
     Subscription.objects.update(
         state=state, attempts=9, failing_since="2020-01-01T00:00Z", last_error="Disabled after failing for too long."
     )
-    transport = RecordingTransport()
+    transport = HttpRecorder()
 
     def work(*_):
         Customer.objects.create(name="b")
@@ -144,7 +144,7 @@ def test_one_that_is_rewound_goes_on_from_there(made):
     command("rewind", "billing/main", "--to", later)
     assert (now(made).cursor, now(made).told) == (later, later)
     command("rewind", "billing/main", "--to", "start")
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: now(made).delivered >= 2), transport)
     command("rewind", "billing/main", "--to", "now")
     command("rewind", "billing/main", "--to", "2001-01-01T00:00:00Z")
@@ -181,7 +181,7 @@ def test_what_is_set_aside_is_listed_sent_again_and_dropped(made):
     assert len(lines) == 3
     assert command("retry-failures", "billing/main", "--id", str(second.pk)) == "1 changes are sent again.\n"
     assert "to be tried again" in command("failures", "billing/main").splitlines()[1]
-    transport = RecordingTransport(Response(status=204))
+    transport = HttpRecorder(Response(status=204))
     run(lambda *_: until(lambda: Failure.objects.count() == 2), transport)
     assert [json.loads(sent.body)["items"] for sent in transport.sent] == [[{"version": 2, "old": None, "new": None}]]
     assert command("drop-failures", "billing/main", "--id", str(third.pk)) == "1 changes are dropped.\n"

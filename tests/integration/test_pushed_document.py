@@ -11,9 +11,9 @@ from django.db import connection
 from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import dead_letters, service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from pubsubpull.urls import api
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ def test_every_notification_is_as_the_document_has_it(form, callback):
     Customer.objects.create(name="there")
     made, _ = service.put(consumer, "main", wish)
     healed = []
-    transport = RecordingTransport(lambda sent: Response(status=422 if b'"bad"' in sent.body and not healed else 204))
+    transport = HttpRecorder(lambda sent: Response(status=422 if b'"bad"' in sent.body and not healed else 204))
 
     def work(*_):
         until(lambda: not Subscription.objects.get().initial)

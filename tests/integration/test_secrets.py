@@ -21,9 +21,10 @@ from pubsubpull.log import feed
 from pubsubpull.models import SigningKey, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service, signing_keys, vault
-from pubsubpull.transports.http.transport import RecordingTransport, Response
+from pubsubpull.transports import keys
 from pubsubpull.wire import signing
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,7 +71,7 @@ def sent():
         Customer.objects.create(name="a")
         until(lambda: transport.sent)
 
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(work, transport)
     return transport.sent[-1]
 
@@ -92,7 +93,7 @@ def test_a_secret_is_nowhere_in_the_database_the_logs_or_what_is_shown(put, call
         until(lambda: len(transport.sent) > 1)
         workers.append(repr(list(worker.shares.held.values())))
 
-    run(work, RecordingTransport(Response(status=500)))
+    run(work, HttpRecorder(Response(status=500)))
     wish = service.Wish(**BODY, secret=secret)
     shown = [
         *workers,
@@ -118,8 +119,8 @@ def test_two_secrets_sign_until_the_older_one_ends(put):
     for secret in (first, second):
         assert Webhook(secret).verify(notification.body, dict(notification.headers))
     both = vault.opened(made.secrets)
-    assert vault.valid(both, end - 1) == [second, first]
-    assert vault.valid(both, end + 1) == [second]
+    assert keys.valid(both, end - 1) == [second, first]
+    assert keys.valid(both, end + 1) == [second]
 
 
 def moment(seconds):

@@ -16,13 +16,13 @@ from pubsubpull.models import Failure, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
 from pubsubpull.transports.base import Retry
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.sessions import session
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-REFUSAL = Retry(error="The receiver answered 500.", status=500, answer="no", refused=True)
+REFUSAL = Retry(error="The receiver answered 500.", code=500, answer="no", refused=True)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def subscribe(consumer):
     return make
 
 
-class Receiver(RecordingTransport):
+class Receiver(HttpRecorder):
     """Refuses pages with a change whose name begins with "bad"; keeps what it took."""
 
     def __init__(self, status=500):
@@ -207,7 +207,7 @@ def test_what_had_been_set_aside_before_a_crash_is_set_aside_once(subscribe):
     mine, held, page = hold()
     assert mine.put(held, page, REFUSAL)
     Failure.objects.update(wanted=True)
-    assert mine.put(held, page, Retry(error="later", status=422))
+    assert mine.put(held, page, Retry(error="later", code=422))
     assert Failure.objects.get().status == 422
 
 
@@ -303,7 +303,7 @@ def test_one_that_is_refused_again_stays_and_the_subscription_fares_as_before(ca
     def work(*_):
         until(lambda: not Failure.objects.filter(wanted=True).exists())
 
-    run(work, RecordingTransport(Response(status=status, body_start=b"still")))
+    run(work, HttpRecorder(Response(status=status, body_start=b"still")))
     again = call("GET", "main/failures/").json()["items"][0]
     assert (again["id"], again["attempts"], again["status"]) == (first["id"], first["attempts"] + 1, status)
     assert not again["retrying"]
@@ -314,7 +314,7 @@ def test_one_that_is_refused_again_stays_and_the_subscription_fares_as_before(ca
 def test_a_410_to_one_that_is_retried_unsubscribes(call, failed):
     (first, *_) = call("GET", "main/failures/").json()["items"]
     call("PUT", f"main/failures/{first['id']}/")
-    run(lambda *_: until(lambda: now(failed).state == "unsubscribed"), RecordingTransport(Response(status=410)))
+    run(lambda *_: until(lambda: now(failed).state == "unsubscribed"), HttpRecorder(Response(status=410)))
     assert Failure.objects.count() == 3
 
 
@@ -367,7 +367,7 @@ def test_what_is_no_longer_granted_is_neither_shown_nor_sent(call, failed, consu
         error="no",
         wanted=True,
     )
-    transport = RecordingTransport()
+    transport = HttpRecorder()
     run(lambda *_: until(lambda: not Failure.objects.filter(model="shop.order").exists()), transport)
     assert transport.sent
     assert all(b"shop.customer" not in sent.body for sent in transport.sent)

@@ -13,8 +13,8 @@ from pubsubpull.delivery import signals
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests.delivering import run, until
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,7 +67,7 @@ def test_one_when_it_begins_to_fail_and_one_when_it_recovers(subscribe, heard):
     def work(*_):
         until(lambda: len(heard) == 2)
 
-    run(work, RecordingTransport(lambda _: Response(status=204 if heard else 500)))
+    run(work, HttpRecorder(lambda _: Response(status=204 if heard else 500)))
     assert [(name, who) for name, _, who, *_ in heard] == [
         ("subscription_failing", "billing"),
         ("subscription_recovered", "billing"),
@@ -84,7 +84,7 @@ def test_one_when_it_ends(subscribe, heard, status, state, error):
     Customer.objects.create(name="a")
     run(
         lambda *_: until(lambda: "subscription_disabled" in names(heard)),
-        RecordingTransport(Response(status=status)),
+        HttpRecorder(Response(status=status)),
         DISABLE_AFTER=0.001,
     )
     assert heard[-1][:2] == ("subscription_disabled", state)
@@ -103,7 +103,7 @@ def test_one_when_a_change_is_set_aside(subscribe, heard):
     Customer.objects.create(name="a")
     run(
         lambda *_: until(lambda: "change_set_aside" in names(heard)),
-        RecordingTransport(Response(status=422)),
+        HttpRecorder(Response(status=422)),
         SET_ASIDE_AFTER=1,
     )
     (given,) = [given for name, *_, given in heard if name == "change_set_aside"]
@@ -132,7 +132,7 @@ def test_a_receiver_that_raises_stops_nothing_and_is_logged(subscribe, caplog):
             down[0] = False
             until(lambda: Subscription.objects.get(pk=made.pk).delivered)
 
-        run(work, RecordingTransport(answer))
+        run(work, HttpRecorder(answer))
     finally:
         signals.subscription_failing.disconnect(broken)
 
@@ -149,7 +149,7 @@ def test_a_worker_that_has_lost_the_lease_tells_nothing(subscribe, heard):
         return Response(status=500)
 
     Customer.objects.create(name="a")
-    transport = RecordingTransport(answer)
+    transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: transport.sent), transport, LEASE=60)
     assert heard == []
 

@@ -15,8 +15,8 @@ from pubsubpull.audit.context import tracing
 from pubsubpull.models import Failure, Request
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
-from pubsubpull.transports.http.transport import RecordingTransport, Response
 from tests import delivering
+from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,7 +38,7 @@ def subscribe():
 
 def sent(answer=None, count=1, **settings):
     """Return what a worker sends; what there is to send is there."""
-    transport = RecordingTransport(answer) if answer else RecordingTransport()
+    transport = HttpRecorder(answer) if answer else HttpRecorder()
     delivering.run(lambda *_: delivering.until(lambda: len(transport.sent) >= count), transport, **settings)
     return transport.sent
 
@@ -100,7 +100,7 @@ def test_events_have_the_attributes_of_the_extension(client, subscribe):
 def test_a_change_that_was_set_aside_keeps_its_trace(client, subscribe):
     made = subscribe(on_failure="set-aside")
     client.get("/write/a/", headers={"traceparent": PARENT, "tracestate": STATE})
-    transport = RecordingTransport(Response(status=422))
+    transport = HttpRecorder(Response(status=422))
 
     def work(*_):
         failure = delivering.until(lambda: Failure.objects.filter(subscription=made).first())

@@ -12,9 +12,11 @@ import threading
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.transports.base import Retry, outcome
+from pubsubpull.transports.base import Delivered, Message, Retry, Target
+from pubsubpull.transports.http.answers import outcome
+from pubsubpull.transports.http.client import ANSWER_LIMIT, AiohttpClient
 from pubsubpull.transports.http.guard import Guard
-from pubsubpull.transports.http.transport import ANSWER_LIMIT, HttpTransport, RecordingTransport, Response
+from pubsubpull.transports.recording import RecordingTransport
 from tests import hostile
 from tests.processes import until
 from tests.receivers import Receiver, serving
@@ -45,7 +47,7 @@ def put(url, times=1, **given):
     """PUT through one transport, several times; return the last answer."""
 
     async def main():
-        transport = HttpTransport(**{"connect": 2, "read": 2, "guard": LOOPBACK, **given})
+        transport = AiohttpClient(**{"connect": 2, "read": 2, "guard": LOOPBACK, **given})
         try:
             for _ in range(times):
                 answer = await transport.put(url, b'{"items": []}', {"webhook-id": "msg_1", "x-extra": "1"})
@@ -76,7 +78,7 @@ def test_an_answer_is_read_up_to_a_limit(receiver):
 
 def test_a_large_body_comes_whole(receiver):
     async def main():
-        transport = HttpTransport(connect=2, read=5, guard=LOOPBACK)
+        transport = AiohttpClient(connect=2, read=5, guard=LOOPBACK)
         await transport.put(receiver.url, b'{"items": ["' + b"x" * 5_000_000 + b'"]}', {"webhook-id": "1"})
         await transport.close()
 
@@ -148,19 +150,22 @@ def test_a_server_that_does_not_speak_tls_is_unavailable(receiver):
 
 def test_the_recording_transport_keeps_what_it_is_given_and_answers_as_told():
     async def later(_):
-        return Response(status=503)
+        return Retry(error="later")
+
+    def send(transport, body):
+        return transport.send(Target(address="a:b"), Message(id="1", body=body, content_type="text/plain"))
 
     async def main():
         transport = RecordingTransport()
-        assert (await transport.put("http://a/", b"1", {"x": "y"})).status == 204
+        assert await send(transport, b"1") == Delivered()
         transport.answer = later
-        assert (await transport.put("http://a/", b"2", {})).status == 503
-        transport.answer = lambda sent: Response(status=200, body_start=sent.body)
+        assert await send(transport, b"2") == Retry(error="later")
+        transport.answer = lambda sent: Retry(error=sent.message.body.decode())
         waiting = asyncio.create_task(transport.arrived(3))
         await asyncio.sleep(0)
-        assert (await transport.put("http://a/", b"3", {})).body_start == b"3"
-        assert [sent.body for sent in await waiting] == [b"1", b"2", b"3"]
-        assert transport.sent[0].headers == {"x": "y"}
+        assert await send(transport, b"3") == Retry(error="3")
+        assert [sent.message.body for sent in await waiting] == [b"1", b"2", b"3"]
+        assert transport.sent[0].target.address == "a:b"
         with pytest.raises(TimeoutError):
             await transport.arrived(4, limit=0.01)
         await transport.close()
@@ -175,7 +180,7 @@ def test_a_connection_is_not_kept_for_a_receiver_that_does_not_read():
     over = threading.Event()
 
     async def main(port):
-        transport = HttpTransport(connect=1, read=0.3, guard=LOOPBACK)
+        transport = AiohttpClient(connect=1, read=0.3, guard=LOOPBACK)
         sending = asyncio.create_task(transport.put(f"http://127.0.0.1:{port}/", b"x" * 20_000_000, {}))
         await asyncio.to_thread(until, lambda: connected_to(port) == 1 or sending.done(), limit=60)
         with pytest.raises(exceptions.Unavailable, match="no answer in time"):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull import conf
-from pubsubpull.delivery import breaker, hosts
-from pubsubpull.transports.base import Retry, outcome
-from pubsubpull.transports.http.transport import Response
+from pubsubpull.delivery import breaker
+from pubsubpull.transports.base import Retry
+from pubsubpull.transports.http.answers import outcome
+from pubsubpull.transports.http.client import Response
+from pubsubpull.transports.http.transport import endpoint
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ from pubsubpull.transports.http.transport import Response
     ],
 )
 def test_callbacks_at_the_same_host_and_port_share_a_breaker(callback, host):
-    assert hosts.host(callback) == host
+    assert endpoint(callback) == host
 
 
 def test_a_host_is_left_alone_for_longer_each_time_up_to_the_limit():

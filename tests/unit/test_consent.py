@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull.conf import Settings
-from pubsubpull.transports.base import Retry
+from pubsubpull.transports.base import Ready, Retry
 from pubsubpull.transports.http import consent
-from pubsubpull.transports.http.consent import Consented
-from pubsubpull.transports.http.transport import Response
+from pubsubpull.transports.http.client import Response
 
 
 def judge(status=200, **headers):
@@ -19,7 +18,7 @@ def judge(status=200, **headers):
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 405, 500])
 @pytest.mark.parametrize("origin", ["*", "shop.example", " Shop.EXAMPLE "])
 def test_the_header_is_consent_whatever_the_status(status, origin):
-    assert judge(status, webhook_allowed_origin=origin) == Consented()
+    assert judge(status, webhook_allowed_origin=origin) == Ready()
 
 
 @pytest.mark.parametrize("status", [200, 204, 405])
@@ -43,7 +42,7 @@ def test_a_retry_after_is_kept_to():
     [("120", 120), ("*", None), ("0", None), ("-1", None), ("many", None), ("1.5", None), ("9" * 30, None)],
 )
 def test_an_allowed_rate_is_a_number_a_minute(said, rate):
-    assert judge(webhook_allowed_origin="*", webhook_allowed_rate=said) == Consented(rate=rate)
+    assert judge(webhook_allowed_origin="*", webhook_allowed_rate=said) == Ready(rate=rate)
 
 
 @pytest.mark.parametrize(

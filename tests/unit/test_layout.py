@@ -95,11 +95,20 @@ def test_whatever_is_sent_on_somebodys_word_goes_through_the_guarded_transport()
         or name in {"urllib.request", "http.client"}
     }
     assert senders == {
-        "transports/http/transport.py",
+        "transports/http/client.py",
         "transports/http/connections.py",
         "pull/client.py",
         "pull/client_calls.py",
     }
+
+
+HTTP = re.compile(r"aiohttp|requests|pubsubpull\.transports\.http\b.*|(.+\.)?(uri_template|consent|signing|vault)")
+
+
+def test_the_engine_knows_no_word_of_http():
+    """A message goes in, an outcome comes out: all else is a transport's."""
+    for path in (ROOT / "pubsubpull" / "delivery").rglob("*.py"):
+        assert not [name for name in imports(path) if HTTP.fullmatch(name)], path
 
 
 def sql_files():

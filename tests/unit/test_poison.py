@@ -6,8 +6,9 @@ import pytest
 
 from pubsubpull.delivery import bisect
 from pubsubpull.delivery.bisect import Step
-from pubsubpull.transports.base import ANSWER_KEPT, Retry, beginning, outcome
-from pubsubpull.transports.http.transport import Response
+from pubsubpull.transports.base import Retry
+from pubsubpull.transports.http.answers import ANSWER_KEPT, beginning, outcome
+from pubsubpull.transports.http.client import Response
 
 
 def step(**given):
@@ -62,7 +63,7 @@ def test_a_search_ends_where_everything_is_taken_after_all():
 def test_an_answer_that_refuses_is_told_from_one_that_is_busy_away_or_elsewhere(status):
     result = outcome(Response(status=status, body_start=b"no"), now=0)
     assert isinstance(result, Retry)
-    assert (result.refused, result.status, result.answer) == (True, status, "no")
+    assert (result.refused, result.code, result.answer) == (True, status, "no")
 
 
 @pytest.mark.parametrize("status", [301, 308, 408, 409, 425, 429, 502, 503, 504])

@@ -5,25 +5,18 @@ It is the handshake of CloudEvents' "HTTP 1.1 Web Hooks": nobody's address is ma
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from pubsubpull.transports.base import Retry, retry_after
+from pubsubpull.transports.base import Ready, Retry
+from pubsubpull.transports.http.answers import retry_after
 
 if TYPE_CHECKING:
     from pubsubpull.conf import Settings
-    from pubsubpull.transports.http.transport import Response
+    from pubsubpull.transports.http.client import Response
 
 NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
 RATE = re.compile(r"[1-9][0-9]{0,8}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Consented:
-    """The receiver wants it; at most `rate` notifications a minute, where it says so."""
-
-    rate: int | None = None
 
 
 def origin(settings: Settings) -> str:
@@ -41,12 +34,12 @@ def request(origin: str) -> dict[str, str]:
     return {"webhook-request-origin": origin}
 
 
-def outcome(response: Response, *, origin: str, now: float) -> Consented | Retry:
+def outcome(response: Response, *, origin: str, now: float) -> Ready | Retry:
     """Say what an answer means. Only the header counts: many servers answer 200 to whatever is asked."""
     given = response.headers.get("webhook-allowed-origin", "").strip().lower()
     if given in {"*", origin}:
         rate = response.headers.get("webhook-allowed-rate", "").strip()
-        return Consented(rate=int(rate) if RATE.fullmatch(rate) else None)
+        return Ready(rate=int(rate) if RATE.fullmatch(rate) else None)
     reason = "allows another origin" if given else "has no WebHook-Allowed-Origin header"
     error = f"The receiver has not consented: its answer to OPTIONS ({response.status}) {reason}."
     return Retry(

@@ -1,276 +1,138 @@
-"""The way to the network: one protocol, the real thing through aiohttp, and one that only records, for tests."""
+"""Messages by HTTP: a signed PUT each, and an OPTIONS that asks for consent before the first."""
 
 from __future__ import annotations
 
-import asyncio
-import collections
-import dataclasses
-import inspect
-import io
-import logging
-import os
-import re
-import time
-from typing import TYPE_CHECKING, Protocol
+import functools
+import urllib.parse
+from typing import TYPE_CHECKING
 
-import aiohttp
-import yarl
-
-from pubsubpull import exceptions
-from pubsubpull.transports.http import descriptors
-from pubsubpull.transports.http.connections import KEEPALIVE, connector
-from pubsubpull.transports.http.guard import Guard, Refused
+from pubsubpull import __version__, exceptions
+from pubsubpull.capture import clock
+from pubsubpull.transports import keys
+from pubsubpull.transports.base import Outcome, Ready, Retry, Transport
+from pubsubpull.transports.http import answers, consent, guard, uri_template
+from pubsubpull.transports.http.client import AiohttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
-ANSWER_LIMIT = 64 * 1024
-"""How much of an answer is read, in bytes."""
-REMEMBERED = 10_000
-"""How many hosts are known to have been checked."""
-PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds between tries where the system has no descriptor for a connection."""
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-AT_ONCE = 512 * 1024
-"""How long a body may be to be handed on in one piece, in bytes."""
+    from pubsubpull.conf import Settings
+    from pubsubpull.transports.base import Message, Target
+    from pubsubpull.transports.http.client import Client, Response
+    from pubsubpull.transports.http.guard import Guard
+
+AGENT = {"user-agent": f"pubsubpull/{__version__}"}
+PORTS = {"http": 80, "https": 443}
 
 
-logger = logging.getLogger("pubsubpull")
+class HttpTransport(Transport):
+    """Sends to http and https addresses."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Response:
-    """An answer: its status, its headers (names in lower case) and at most the first 64 KiB of its body."""
-
-    status: int
-    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    body_start: bytes = b""
-
-
-class Transport(Protocol):
-    """Sends a notification, or asks for consent. Raises `exceptions.Unavailable` where there was no answer."""
-
-    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """PUT `body` to `url` and return the answer, whatever its status."""
-
-    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
-        """Ask with OPTIONS, and return the answer, whatever its status."""
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-
-
-class HttpTransport:
-    """Sends through aiohttp: connections are kept alive, redirects and proxies not followed, cookies not kept.
-
-    `connect` is how long a connection may take, `read` how long the answer may, in seconds. `guard` says where
-    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed. There
-    are `connections` at most: half of them in use, and half kept open for the hosts that were asked last.
-    """
-
-    def __init__(
-        self, *, connect: float, read: float, guard: Guard | None = None, connections: int | None = None
-    ) -> None:
-        most = connections or descriptors.room()
-        self.connections = most
-        self._turns = asyncio.Semaphore(max(most // 2, 1))
-        self._kept = collections.OrderedDict[str, float]()
-        self.connect = connect
-        self.read = read
-        self.guard = guard or Guard()
-        self._timeout = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._trusted: dict[str, bool] = {}
-
-    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """PUT `body` to `url` and return the answer, whatever its status."""
-        return await self._send("PUT", url, headers, body)
-
-    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
-        """Ask with OPTIONS, and return the answer, whatever its status."""
-        return await self._send("OPTIONS", url, headers)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        for session in self._sessions.values():
-            await session.close()
-        self._sessions.clear()
-
-    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-        async with self._turns:
-            for pause in PAUSES:
-                try:
-                    return await self._send_now(method, url, headers, body)
-                except _NoDescriptorError:
-                    logger.warning("pubsubpull: no descriptor is left for a connection; a send waits %s s", pause)
-                    await asyncio.sleep(pause)
-            try:
-                return await self._send_now(method, url, headers, body)
-            except _NoDescriptorError as error:
-                raise exceptions.Unavailable("the worker has no descriptor left for a connection") from error
-
-    def _keeps(self, url: yarl.URL) -> bool:
-        """Say whether the connection to a host is to be kept: of the hosts that were asked last, so many are."""
-        now, host = time.monotonic(), f"{url.scheme}://{url.authority}"
-        while self._kept and (next(iter(self._kept.values())) < now - KEEPALIVE):
-            self._kept.popitem(last=False)
-        if host not in self._kept and len(self._kept) >= self.connections - max(self.connections // 2, 1):
-            return False
-        self._kept[host] = now
-        self._kept.move_to_end(host)
-        return True
-
-    async def _send_now(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        try:
-            address, trusted = self._url(url)
-            data = io.BytesIO(body) if body is not None and len(body) > AT_ONCE else body
-            headers = _sendable(headers) if self._keeps(address) else {**_sendable(headers), "Connection": "close"}
-            async with self._session(trusted).request(
-                method, address, data=data, headers=headers, allow_redirects=False
-            ) as response:
-                return Response(
-                    status=response.status,
-                    headers={name.lower(): value for name, value in response.headers.items()},
-                    body_start=await _beginning(response),
-                )
-        except TimeoutError as error:
-            raise exceptions.Unavailable(
-                f"no answer in time ({self.connect:g} s to connect, {self.read:g} s to answer)"
-            ) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            if descriptors.is_exhausted(getattr(error, "os_error", error)):
-                raise _NoDescriptorError from error
-            raise exceptions.Unavailable(_reason(error)) from error
-
-    def _session(self, trusted: bool) -> aiohttp.ClientSession:
-        """Return the session for hosts that are trusted, or for all others.
-
-        A session belongs to the running loop, so it is made at the first call. The two share no connection.
-        """
-        if trusted not in self._sessions:
-            self._sessions[trusted] = aiohttp.ClientSession(
-                connector=connector(self.guard, trusted=trusted),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
-                auto_decompress=False,
-                trust_env=False,
-                skip_auto_headers=("Accept-Encoding",),
-            )
-        return self._sessions[trusted]
-
-    def _url(self, url: str) -> tuple[yarl.URL, bool]:
-        """Return the URL, and whether its host is trusted; raises `guard.Refused`."""
-        address = yarl.URL(url)
-        # What comes after the host decides nothing, and may be another one with each change.
-        start = "/".join(url.split("/", 3)[:3])
-        if start not in self._trusted:
-            self.guard.check(start)
-            if len(self._trusted) > REMEMBERED:
-                self._trusted.clear()
-            self._trusted[start] = self.guard.trusts(address.host or "")
-        return address, self._trusted[start]
-
-
-class _NoDescriptorError(Exception):
-    """The system let this process open no connection."""
-
-
-def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what is no header's value, as a trace with a line break: a notification must not wait for that."""
-    return {name: value for name, value in headers.items() if not _CONTROL.search(value)}
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body up to the limit; a longer one costs its connection, rather than the time to read it."""
-    parts: list[bytes] = []
-    room = ANSWER_LIMIT
-    while room and (part := await response.content.read(room)):
-        parts.append(part)
-        room -= len(part)
-    if not room and not response.content.at_eof():
-        response.close()
-    return b"".join(parts)
-
-
-def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
-    """Say what went wrong without the URL, which may hold something secret."""
-    if isinstance(error, Refused):
-        return str(error)
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
-        return str(error.os_error)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"the certificate was not accepted: {error.certificate_error}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {_system_reason(error.os_error)}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the connection was closed before the answer"
-    if isinstance(error, aiohttp.InvalidURL):
-        return "the callback's address is not valid"
-    if isinstance(error, aiohttp.ClientPayloadError) and "too long" in str(error):
-        return str(error)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "the exchange broke off: the answer is not valid HTTP"
-    return f"the exchange broke off ({type(error).__name__})"
-
-
-def _system_reason(error: OSError) -> str:
-    """Return the system's words alone: asyncio adds the address, which is not for everyone to know."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or type(error).__name__
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sent:
-    """A request that a `RecordingTransport` was given."""
-
-    url: str
-    body: bytes
-    headers: Mapping[str, str]
-
-
-class RecordingTransport:
-    """Sends nothing: keeps notifications in `sent` and what asks for consent in `asked`, for tests of one's own.
-
-    It consents to all: `consent` is what it answers.
-
-    `answer` is what it returns: a `Response`, or a function of a `Sent` that returns one (it may be async) or raises.
-    """
+    schemes = frozenset(PORTS)
+    rewinds = True
 
     def __init__(
         self,
-        answer: Response | Callable[[Sent], Response | Awaitable[Response]] = Response(status=204),
+        *,
+        client: Callable[[], Client],
+        guard: Guard,
+        origin: str,
+        now: Callable[[], float],
+        lookup_limit: float = 5.0,
     ) -> None:
-        self.answer = answer
-        self.consent = Response(status=200, headers={"webhook-allowed-origin": "*"})
-        self.sent: list[Sent] = []
-        self.asked: list[Sent] = []
-        self.closed = False
-        self._arrived = asyncio.Event()
+        self.guard = guard
+        """Where requests may go."""
+        self.origin = origin
+        """The name under which receivers are asked for their consent."""
+        self.now = now
+        """The clock of signatures, in unix seconds."""
+        self.lookup_limit = lookup_limit
+        """How long a host's name is looked up when an address is checked, in seconds."""
+        self._make_client = client
 
-    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """Record it and answer."""
-        sent = Sent(url=url, body=body, headers=dict(headers))
-        self.sent.append(sent)
-        self._arrived.set()
-        if isinstance(self.answer, Response):
-            return self.answer
-        answer = self.answer(sent)
-        return await answer if inspect.isawaitable(answer) else answer
+    @classmethod
+    def of(cls, settings: Settings) -> HttpTransport:
+        """Return the transport that the settings ask for."""
+        where = guard.Guard.of(settings)
+        return cls(
+            client=lambda: AiohttpClient(connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT, guard=where),
+            guard=where,
+            origin=consent.origin(settings),
+            now=lambda: clock.of(settings.DATABASE).now(),
+            lookup_limit=settings.CONNECT_TIMEOUT,
+        )
 
-    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
-        """Record it and consent."""
-        self.asked.append(Sent(url=url, body=b"", headers=dict(headers)))
-        return self.consent
+    @functools.cached_property
+    def client(self) -> Client:
+        """The client, made when it is first used: a process that only checks addresses opens no connections."""
+        return self._make_client()
 
-    async def arrived(self, count: int, *, limit: float = 10.0) -> list[Sent]:
-        """Wait until `count` notifications have come and return them; raises `TimeoutError` after `limit` seconds."""
-        async with asyncio.timeout(limit):
-            while len(self.sent) < count:
-                self._arrived.clear()
-                await self._arrived.wait()
-        return self.sent
+    @property
+    def connections(self) -> int | None:
+        """How many connections there may be at a time."""
+        return self.client.connections
+
+    def check(self, address: str) -> None:
+        """Raise `SubscriptionError` for a callback that is no URL, has wrong variables, or leads where none may."""
+        uri_template.check(address)
+        guard.check_callback(self.guard, uri_template.example(address), limit=self.lookup_limit)
+
+    def endpoint(self, address: str) -> str:
+        """Return the host and port: https://Billing.example/x → billing.example:443."""
+        return endpoint(address)
+
+    async def prepare(self, target: Target) -> Ready | Retry:
+        """Ask the receiver for its consent."""
+        asking = self.client.options(uri_template.stem(target.address), {**AGENT, **consent.request(self.origin)})
+        response = await _answer(asking)
+        if isinstance(response, Retry):
+            return response
+        return consent.outcome(response, origin=self.origin, now=self.now())
+
+    async def send(self, target: Target, message: Message) -> Outcome:
+        """PUT the message, signed, to the URL that the address comes to."""
+        try:
+            url = _url(target.address, message)
+            signature = keys.signed(target, message, now=self.now())
+        except uri_template.Unexpandable as error:
+            return Retry(error=str(error), refused=True, unsent=True)
+        except exceptions.SecretError as error:
+            return Retry(error=str(error), unsent=True)
+        headers = {**AGENT, "content-type": message.content_type, **message.attributes, **signature}
+        response = await _answer(self.client.put(url, message.body, headers))
+        if isinstance(response, Retry):
+            return response
+        return answers.outcome(response, now=self.now(), moves=message.change is None)
 
     async def close(self) -> None:
-        """Note that it was closed."""
-        self.closed = True
+        """Close the connections."""
+        if "client" in self.__dict__:
+            await self.client.close()
+
+
+@functools.lru_cache(maxsize=10_000)
+def endpoint(url: str) -> str:
+    """Return the host and port of a callback: https://Billing.example/x → billing.example:443."""
+    parts = urllib.parse.urlsplit(url)
+    name = (parts.hostname or "").removesuffix(".")
+    return f"{name}:{parts.port or PORTS.get(parts.scheme, 0)}"
+
+
+def _url(address: str, message: Message) -> str:
+    """Return the URL that a message goes to; raises `Unexpandable`."""
+    change = message.change
+    if change is None:
+        return address
+    try:
+        return uri_template.expand(address, model=change.model, key=change.key, version=change.version)
+    except uri_template.Unexpandable as error:
+        text = f"Change {change.version} of {change.model} cannot be sent: {error}."
+        raise uri_template.Unexpandable(text) from error
+
+
+async def _answer(exchange: Awaitable[Response]) -> Response | Retry:
+    """Return the answer, or that there was none."""
+    try:
+        return await exchange
+    except exceptions.Unavailable as error:
+        return Retry(error=f"The receiver could not be reached: {error}.", away=True)

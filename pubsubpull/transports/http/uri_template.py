@@ -17,11 +17,6 @@ class Unexpandable(ValueError):
     """A change whose key makes no URL."""
 
 
-def is_template(callback: str) -> bool:
-    """Say whether a callback has variables in it."""
-    return "{" in callback or "}" in callback
-
-
 def check(template: str) -> None:
     """Raise `SubscriptionError` for a template that cannot be expanded, or whose variables could choose the host."""
     for name in EXPRESSION.findall(template):

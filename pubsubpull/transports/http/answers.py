@@ -1,0 +1,94 @@
+"""What a receiver's answer by HTTP means for a message."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from typing import TYPE_CHECKING, Any
+
+from pubsubpull import exceptions
+from pubsubpull.log.cursor import Cursor
+from pubsubpull.transports.base import Delivered, Gone, Outcome, Retry, Rewind
+
+if TYPE_CHECKING:
+    from pubsubpull.transports.http.client import Response
+
+HOLD_LIMIT = 86_400.0
+"""The longest that a Retry-After is honoured, in seconds."""
+
+
+AWAY = {502, 503, 504}
+"""What a gateway answers for a receiver that does not."""
+BUSY = {408, 425, 429}
+"""What a receiver answers that would take the same another time."""
+HOLDS = {429, 503}
+"""The answers with which a Retry-After is honoured."""
+
+
+ANSWER_KEPT = 1000
+"""How much of a refusal's body is kept, in bytes."""
+
+
+NOTHING_TO_COMPARE = (
+    "The receiver answered 409. Where each change has a URL of its own, there is no cursor to go on from: "
+    "it answers 2xx to what it has already."
+)
+
+
+def outcome(response: Response, *, now: float, moves: bool = True) -> Outcome:
+    """Say what an answer means; `now` is the clock, in unix seconds, and `moves` whether a 409 may name a cursor."""
+    if 200 <= response.status < 300:
+        return Delivered()
+    if response.status == 409:
+        return _conflict(response) if moves else Retry(error=NOTHING_TO_COMPARE, **_said(response))
+    if response.status == 410:
+        return Gone(error="The receiver answered 410: it wants no more.", code=410)
+    return _failed(response, now=now)
+
+
+def beginning(body: bytes) -> str:
+    """Return the beginning of an answer's body as text that PostgreSQL can keep."""
+    return body[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _said(response: Response) -> dict[str, Any]:
+    return {"code": response.status, "answer": beginning(response.body_start)}
+
+
+def _failed(response: Response, *, now: float) -> Retry:
+    error = f"The receiver answered {response.status}."
+    said = _said(response)
+    if 300 <= response.status < 400:
+        return Retry(error=f"{error} A redirect is not followed: register the address that it leads to.", **said)
+    if response.status in BUSY | AWAY:
+        after = retry_after(response.headers.get("retry-after", ""), now=now) if response.status in HOLDS else 0.0
+        return Retry(error=error, after=after, away=response.status in AWAY, **said)
+    return Retry(error=error, refused=True, **said)
+
+
+def retry_after(value: str, *, now: float) -> float:
+    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing of use."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), HOLD_LIMIT)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
+        return 0.0
+    return min(max(date.timestamp() - now, 0.0), HOLD_LIMIT)
+
+
+def _conflict(response: Response) -> Rewind | Retry:
+    said = _said(response)
+    try:
+        answer = json.loads(response.body_start)
+    except (ValueError, RecursionError):
+        answer = None
+    text = answer.get("cursor") if isinstance(answer, dict) else None
+    if not isinstance(text, str):
+        error = 'The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.'
+        return Retry(error=error, **said)
+    try:
+        return Rewind(cursor=Cursor.decode(text), error="The receiver answered 409.", code=409)
+    except exceptions.CursorInvalid:
+        return Retry(error="The receiver answered 409 with a cursor that is none.", **said)

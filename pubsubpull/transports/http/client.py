@@ -1,0 +1,223 @@
+"""Requests and answers: the one way from a worker to the network, through aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import dataclasses
+import io
+import logging
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import aiohttp
+import yarl
+
+from pubsubpull import exceptions
+from pubsubpull.transports.http import descriptors
+from pubsubpull.transports.http.connections import KEEPALIVE, connector
+from pubsubpull.transports.http.guard import Guard, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ANSWER_LIMIT = 64 * 1024
+"""How much of an answer is read, in bytes."""
+REMEMBERED = 10_000
+"""How many hosts are known to have been checked."""
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds between tries where the system has no descriptor for a connection."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+AT_ONCE = 512 * 1024
+"""How long a body may be to be handed on in one piece, in bytes."""
+
+
+logger = logging.getLogger("pubsubpull")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Response:
+    """An answer: its status, its headers (names in lower case) and at most the first 64 KiB of its body."""
+
+    status: int
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    body_start: bytes = b""
+
+
+class Client(Protocol):
+    """Sends a request and returns the answer. Raises `exceptions.Unavailable` where there was none."""
+
+    connections: int | None
+    """How many connections there may be at a time; None where they are not limited."""
+
+    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        """PUT `body` to `url` and return the answer, whatever its status."""
+
+    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Ask with OPTIONS, and return the answer, whatever its status."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+class AiohttpClient:
+    """Sends through aiohttp: connections are kept alive, redirects and proxies not followed, cookies not kept.
+
+    `connect` is how long a connection may take, `read` how long the answer may, in seconds. `guard` says where
+    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed. There
+    are `connections` at most: half of them in use, and half kept open for the hosts that were asked last.
+    """
+
+    def __init__(
+        self, *, connect: float, read: float, guard: Guard | None = None, connections: int | None = None
+    ) -> None:
+        most = connections or descriptors.room()
+        self.connections: int | None = most
+        self._kept_at_most = most - max(most // 2, 1)
+        self._turns = asyncio.Semaphore(max(most // 2, 1))
+        self._kept = collections.OrderedDict[str, float]()
+        self.connect = connect
+        self.read = read
+        self.guard = guard or Guard()
+        self._timeout = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._trusted: dict[str, bool] = {}
+
+    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        """PUT `body` to `url` and return the answer, whatever its status."""
+        return await self._send("PUT", url, headers, body)
+
+    async def options(self, url: str, headers: Mapping[str, str]) -> Response:
+        """Ask with OPTIONS, and return the answer, whatever its status."""
+        return await self._send("OPTIONS", url, headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        async with self._turns:
+            for pause in PAUSES:
+                try:
+                    return await self._send_now(method, url, headers, body)
+                except _NoDescriptorError:
+                    logger.warning("pubsubpull: no descriptor is left for a connection; a send waits %s s", pause)
+                    await asyncio.sleep(pause)
+            try:
+                return await self._send_now(method, url, headers, body)
+            except _NoDescriptorError as error:
+                raise exceptions.Unavailable("the worker has no descriptor left for a connection") from error
+
+    def _keeps(self, url: yarl.URL) -> bool:
+        """Say whether the connection to a host is to be kept: of the hosts that were asked last, so many are."""
+        now, host = time.monotonic(), f"{url.scheme}://{url.authority}"
+        while self._kept and (next(iter(self._kept.values())) < now - KEEPALIVE):
+            self._kept.popitem(last=False)
+        if host not in self._kept and len(self._kept) >= self._kept_at_most:
+            return False
+        self._kept[host] = now
+        self._kept.move_to_end(host)
+        return True
+
+    async def _send_now(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        try:
+            address, trusted = self._url(url)
+            data = io.BytesIO(body) if body is not None and len(body) > AT_ONCE else body
+            headers = _sendable(headers) if self._keeps(address) else {**_sendable(headers), "Connection": "close"}
+            async with self._session(trusted).request(
+                method, address, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                return Response(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body_start=await _beginning(response),
+                )
+        except TimeoutError as error:
+            raise exceptions.Unavailable(
+                f"no answer in time ({self.connect:g} s to connect, {self.read:g} s to answer)"
+            ) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if descriptors.is_exhausted(getattr(error, "os_error", error)):
+                raise _NoDescriptorError from error
+            raise exceptions.Unavailable(_reason(error)) from error
+
+    def _session(self, trusted: bool) -> aiohttp.ClientSession:
+        """Return the session for hosts that are trusted, or for all others.
+
+        A session belongs to the running loop, so it is made at the first call. The two share no connection.
+        """
+        if trusted not in self._sessions:
+            self._sessions[trusted] = aiohttp.ClientSession(
+                connector=connector(self.guard, trusted=trusted),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=self._timeout,
+                auto_decompress=False,
+                trust_env=False,
+                skip_auto_headers=("Accept-Encoding",),
+            )
+        return self._sessions[trusted]
+
+    def _url(self, url: str) -> tuple[yarl.URL, bool]:
+        """Return the URL, and whether its host is trusted; raises `guard.Refused`."""
+        address = yarl.URL(url)
+        # What comes after the host decides nothing, and may be another one with each change.
+        start = "/".join(url.split("/", 3)[:3])
+        if start not in self._trusted:
+            self.guard.check(start)
+            if len(self._trusted) > REMEMBERED:
+                self._trusted.clear()
+            self._trusted[start] = self.guard.trusts(address.host or "")
+        return address, self._trusted[start]
+
+
+class _NoDescriptorError(Exception):
+    """The system let this process open no connection."""
+
+
+def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what is no header's value, as a trace with a line break: a notification must not wait for that."""
+    return {name: value for name, value in headers.items() if not _CONTROL.search(value)}
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body up to the limit; a longer one costs its connection, rather than the time to read it."""
+    parts: list[bytes] = []
+    room = ANSWER_LIMIT
+    while room and (part := await response.content.read(room)):
+        parts.append(part)
+        room -= len(part)
+    if not room and not response.content.at_eof():
+        response.close()
+    return b"".join(parts)
+
+
+def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
+    """Say what went wrong without the URL, which may hold something secret."""
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
+        return str(error.os_error)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"the certificate was not accepted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {_system_reason(error.os_error)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed before the answer"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the callback's address is not valid"
+    if isinstance(error, aiohttp.ClientPayloadError) and "too long" in str(error):
+        return str(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the exchange broke off: the answer is not valid HTTP"
+    return f"the exchange broke off ({type(error).__name__})"
+
+
+def _system_reason(error: OSError) -> str:
+    """Return the system's words alone: asyncio adds the address, which is not for everyone to know."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__

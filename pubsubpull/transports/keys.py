@@ -1,0 +1,42 @@
+"""The keys that sign a subscription's messages, whatever transport sends them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+from pubsubpull.wire import signing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pubsubpull.transports.base import Message, Target
+
+UNREADABLE = (
+    "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
+    "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Key:
+    """A secret or a private key in hand."""
+
+    text: str = dataclasses.field(repr=False)
+    """It never reaches a log."""
+    until: float | None = None
+    """When it ends, in unix seconds."""
+
+
+def valid(keys: Sequence[Key], now: float) -> list[str]:
+    """Return the texts of the keys that have not ended."""
+    return [key.text for key in keys if key.until is None or key.until > now]
+
+
+def signed(target: Target, message: Message, *, now: float) -> dict[str, str]:
+    """Return the three attributes that carry the signature of a message; raises `SecretError` if no key is left."""
+    secrets = valid(target.keys, now)
+    if not secrets:
+        raise exceptions.SecretError(UNREADABLE)
+    return signing.headers(secrets, notification=message.id, timestamp=int(now), body=message.body)

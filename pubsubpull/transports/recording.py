@@ -1,0 +1,86 @@
+"""The transport of tests: it sends nothing, records each message, and answers as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+from pubsubpull.transports.base import Delivered, Outcome, Ready, Retry, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pubsubpull.transports.base import Message, Target
+
+    Answer = Outcome | Callable[["Sent"], Outcome | Awaitable[Outcome]]
+
+DELIVERED = Delivered()
+READY = Ready()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A message that a `RecordingTransport` was given, and for whom."""
+
+    target: Target
+    message: Message
+
+
+class RecordingTransport(Transport):
+    """Keeps what it is to send in `sent`, and the targets that it is to prepare in `prepared`.
+
+    Give it to a worker in place of all other transports: `Worker(settings=…, transport=RecordingTransport())`.
+    """
+
+    schemes = frozenset({"recording"})
+    rewinds = True
+
+    def __init__(self, answer: Answer = DELIVERED, *, readiness: Ready | Retry = READY) -> None:
+        self.answer = answer
+        """What `send` returns: an outcome, or a function of a `Sent` that returns one. It may be async, or raise."""
+        self.readiness = readiness
+        """What `prepare` returns."""
+        self.sent: list[Sent] = []
+        self.prepared: list[Target] = []
+        self.closed = False
+        self._arrived = asyncio.Event()
+
+    def check(self, address: str) -> None:
+        """Raise `SubscriptionError` for an address that has no scheme."""
+        if not address.partition(":")[2]:
+            raise exceptions.SubscriptionError("callback", "must have a scheme, a colon, and something after it.")
+
+    def endpoint(self, address: str) -> str:
+        """Return the address up to its path, without a user's name and password."""
+        scheme, _, rest = address.partition(":")
+        return f"{scheme}:{rest.removeprefix('//').partition('/')[0].rpartition('@')[2]}"
+
+    async def prepare(self, target: Target) -> Ready | Retry:
+        """Record the target, and answer."""
+        self.prepared.append(target)
+        return self.readiness
+
+    async def send(self, target: Target, message: Message) -> Outcome:
+        """Record the message, and answer."""
+        sent = Sent(target=target, message=message)
+        self.sent.append(sent)
+        self._arrived.set()
+        if not callable(self.answer):
+            return self.answer
+        answer = self.answer(sent)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    async def arrived(self, count: int, *, limit: float = 10.0) -> list[Sent]:
+        """Wait until `count` messages have come and return them; raises `TimeoutError` after `limit` seconds."""
+        async with asyncio.timeout(limit):
+            while len(self.sent) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+        return self.sent
+
+    async def close(self) -> None:
+        """Note that it was closed."""
+        self.closed = True

@@ -1,0 +1,76 @@
+"""The transports of the settings, chosen by the scheme of an address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pubsubpull import exceptions
+from pubsubpull.transports.base import Outcome, Ready, Retry, Transport
+from pubsubpull.transports.http.transport import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pubsubpull.conf import Settings
+    from pubsubpull.transports.base import Message, Target
+
+
+class Transports(Transport):
+    """Several transports as one: each address is of the transport that its scheme names."""
+
+    schemes = frozenset()
+
+    def __init__(self, transports: Iterable[Transport]) -> None:
+        self._all = tuple(transports)
+        self._by_scheme = {scheme: transport for transport in self._all for scheme in transport.schemes}
+
+    def of(self, address: str) -> Transport | None:
+        """Return the transport of an address; None where there is none for its scheme."""
+        return self._by_scheme.get(scheme(address))
+
+    @property
+    def connections(self) -> int | None:
+        """How many connections the transport with the fewest may have."""
+        return min((most for transport in self._all if (most := transport.connections) is not None), default=None)
+
+    def check(self, address: str) -> None:
+        """Raise `SubscriptionError` for an address that no transport is for, or that its own refuses."""
+        transport = self.of(address)
+        if transport is None:
+            known = " or ".join(f"{name}:" for name in sorted(self._by_scheme))
+            raise exceptions.SubscriptionError("callback", f"must begin with {known}.")
+        transport.check(address)
+
+    def endpoint(self, address: str) -> str:
+        """Return the name of what answers at an address; the scheme alone where no transport is for it."""
+        transport = self.of(address)
+        return f"{scheme(address)}:" if transport is None else transport.endpoint(address)
+
+    async def prepare(self, target: Target) -> Ready | Retry:
+        """Have the target's transport find out if it may be sent messages."""
+        transport = self.of(target.address)
+        return _missing(target) if transport is None else await transport.prepare(target)
+
+    async def send(self, target: Target, message: Message) -> Outcome:
+        """Have the target's transport send the message."""
+        transport = self.of(target.address)
+        return _missing(target) if transport is None else await transport.send(target, message)
+
+    async def close(self) -> None:
+        """Close all."""
+        for transport in self._all:
+            await transport.close()
+
+
+def of(settings: Settings) -> Transports:
+    """Return the transports that the settings ask for."""
+    return Transports([HttpTransport.of(settings)])
+
+
+def scheme(address: str) -> str:
+    """Return what stands before an address's first colon, in lower case: HTTPS://x → https."""
+    return address.partition(":")[0].lower() if ":" in address else ""
+
+
+def _missing(target: Target) -> Retry:
+    return Retry(error=f"This worker has no transport for {scheme(target.address)}: addresses.", unsent=True)
