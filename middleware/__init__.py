@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from pubsubpull.audit.context import context as audit
-from pubsubpull.audit.context import requests
+from pubsubpull.audit.context import contexts, requests
 
 from . import streams
 
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-    from pubsubpull.audit.context.context import Context
+    from pubsubpull.audit.context.contexts import Context
 
 
 class RequestMiddleware:
-    """Opens a context for each request; nothing is written unless a change is. Put it after the authentication."""
+    """Opens a context for each request. A request without changes writes nothing. List it after the authentication."""
 
     sync_capable = True
     async_capable = True
@@ -31,7 +30,7 @@ class RequestMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
-        # Only where it is asked for: under asyncio, each request would pay for being passed to a thread and back.
+        # Only with the setting ADMIN_HISTORY: under asyncio, Django runs this method of each request in a thread.
         if requests.admin_history():
             self.process_view = self._history
 
@@ -40,24 +39,26 @@ class RequestMiddleware:
 
         return history_for_all.answer(request)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:  # noqa: D102
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Return the response, or under asyncio a coroutine that returns it."""
         if self.is_async:
-            return self._later(request)
-        made = requests.opened(request)
-        with audit.entered(made):
-            return _watched(self.get_response(request), made)
+            return self._call_async(request)
+        context = requests.opened(request)
+        with contexts.entered(context):
+            return _watched(self.get_response(request), context)
 
-    async def _later(self, request: HttpRequest) -> HttpResponseBase:
-        made = requests.opened(request)
-        with audit.entered(made):
-            return _watched(await self.get_response(request), made)
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        context = requests.opened(request)
+        with contexts.entered(context):
+            return _watched(await self.get_response(request), context)
 
 
-def _watched(response: HttpResponseBase, made: Context) -> HttpResponseBase:
-    """Have the request's end noted when the answer has been sent, and keep the context while it streams."""
-    streams.keep(response, made)
-    # Closers run after the last byte, and before Django closes its connections. An outer middleware may set the status.
+def _watched(response: HttpResponseBase, context: Context) -> HttpResponseBase:
+    """Return the response, set up to stream within the context and to record its end."""
+    streams.keep(response, context)
+    # Closers run after the last byte, and before Django closes its connections. The status is read only then: an outer
+    # middleware may still change it.
     response._resource_closers.append(  # type: ignore[attr-defined]
-        lambda: requests.finish(made, response.status_code)
+        lambda: requests.finish(context, response.status_code)
     )
     return response

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pubsubpull.capture.publishing import publish, unpublish
 
 if TYPE_CHECKING:
-    from pubsubpull.audit.context.context import context
+    from pubsubpull.audit.context.blocks import context
     from pubsubpull.audit.context.requests import annotate
     from pubsubpull.audit.context.uncaptured import uncaptured
     from pubsubpull.audit.history.history import history
@@ -44,7 +44,7 @@ _LAZY = {
     "annotate": "pubsubpull.audit.context.requests",
     "as_of": "pubsubpull.audit.history.moments",
     "constant": "pubsubpull.replica.declaration",
-    "context": "pubsubpull.audit.context.context",
+    "context": "pubsubpull.audit.context.blocks",
     "history": "pubsubpull.audit.history.history",
     "on_change": "pubsubpull.replica.handlers",
     "replicates": "pubsubpull.replica.declare",

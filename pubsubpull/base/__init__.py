@@ -1,1 +1,1 @@
-"""What every part stands on: threads, back-off, times. Nothing of the domain, no database."""
+"""The base: threads, back-off and times. It knows nothing of the domain, and imports no other part of the package."""

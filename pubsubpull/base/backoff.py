@@ -1,4 +1,4 @@
-"""How long to wait after a failure."""
+"""The wait after a failure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def delay(attempts: int, *, first: float, limit: float, random: Callable[[], float]) -> float:
-    """Return the seconds to wait after so many failed attempts (1 or more): exponential, with full jitter.
+    """Return the seconds to wait after `attempts` failed attempts (1 or more): exponential, with full jitter.
 
-    With first=1 and limit=60 the wait is drawn evenly from 0 to 1, 2, 4, 8, 16, 32, 60, 60, … seconds, so that what
-    failed together does not come back together. `random` gives a number from 0 to 1.
+    `random` returns a number from 0 to 1. With first=1 and limit=60 the wait is drawn evenly from 0 to 1, 2, 4, 8, 16,
+    32, 60, 60, … seconds. Clients that failed together do not come back together.
     """
-    # Beyond 2**62 the limit holds in any case, and a float would overflow at 2**1024.
+    # Beyond 2**62 the limit applies in any case, and 2.0**1024 would overflow.
     return random() * min(limit, first * 2.0 ** min(attempts - 1, 62))

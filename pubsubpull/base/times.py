@@ -1,4 +1,4 @@
-"""Times as the API writes them."""
+"""Times, as templates and the API show them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.utils import timezone
 
 
 def moment(seconds: float) -> dt.datetime:
-    """Return a time in unix seconds as Django has it in templates: without a zone where USE_TZ is off."""
-    found = dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
-    return found if settings.USE_TZ else timezone.make_naive(found)
+    """Return a time in unix seconds as a datetime for templates: aware, or naive in TIME_ZONE if USE_TZ is off."""
+    time = dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
+    return time if settings.USE_TZ else timezone.make_naive(time)
 
 
 def text(moment: Any) -> str | None:
-    """Return a time as RFC 3339 in UTC, None for none."""
+    """Return a datetime as RFC 3339 in UTC, as in `2026-01-31T12:00:00Z`; None for None."""
     if moment is None:
         return None
     if timezone.is_naive(moment):

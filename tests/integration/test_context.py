@@ -232,7 +232,7 @@ def test_two_transactions_of_one_request_do_not_wait_for_each_other():
         done = threading.Event()
 
         def other():
-            from pubsubpull.audit.context.context import entered
+            from pubsubpull.audit.context.contexts import entered
 
             try:
                 with entered(made):

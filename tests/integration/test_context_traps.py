@@ -17,8 +17,7 @@ from django.utils.functional import SimpleLazyObject
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.audit.context import announce, requests
-from pubsubpull.audit.context import context as audit
+from pubsubpull.audit.context import actors, announce, contexts, requests
 from pubsubpull.audit.models import Request
 from pubsubpull.log import feed
 from pubsubpull.log.models import Change
@@ -79,9 +78,8 @@ def test_a_transaction_is_seen_to_begin_whatever_begins_it(begin):
 
 
 def with_the_user_being_read(query):
-    made = pubsubpull.context()
-    with made as at_hand:
-        audit.who(audit.Context(**{**vars(at_hand), "who": query}))
+    with pubsubpull.context():
+        actors.read(query)
 
 
 def test_a_wrapper_within_sees_the_result_and_the_error_of_its_statement():
@@ -187,7 +185,7 @@ def test_a_context_is_open_once():
     block = pubsubpull.context(user="ann")
     with block, pytest.raises(exceptions.ContextError, match="open already"):
         block.__enter__()
-    assert audit.current() is None
+    assert contexts.current() is None
     with block:
         Customer.objects.create(name="a")
     assert log() == [("a", "ann")]
@@ -197,8 +195,8 @@ def test_a_user_whose_query_fails_takes_no_transaction_along(caplog):
     class Caller:
         user = SimpleLazyObject(lambda: run("SELECT 1 / 0"))
 
-    made = audit.Context(**{**vars(job()), "who": lambda: requests._who(Caller)})
-    with audit.entered(made), transaction.atomic():
+    made = contexts.Context(**{**vars(job()), "actor": lambda: requests._actor(Caller)})
+    with contexts.entered(made), transaction.atomic():
         Customer.objects.create(name="a")
     assert log() == [("a", None)]
     assert "the user of a change cannot be read: DataError" in caplog.text
@@ -207,10 +205,10 @@ def test_a_user_whose_query_fails_takes_no_transaction_along(caplog):
 def test_reading_the_user_may_write_and_does_not_ask_for_the_user_again(caplog):
     def read():
         Customer.objects.create(name="last seen")
-        return audit.Who(id="1", name="ann")
+        return actors.Actor(id="1", name="ann")
 
-    made = audit.Context(**{**vars(job()), "who": read})
-    with audit.entered(made):
+    made = contexts.Context(**{**vars(job()), "actor": read})
+    with contexts.entered(made):
         Customer.objects.create(name="a")
     assert log() == [("last seen", None), ("a", "ann")]
     assert caplog.text == ""

@@ -172,7 +172,7 @@ def test_a_transaction_that_must_be_rolled_back_is_left_alone():
 
 
 def test_ids_sort_by_time():
-    from pubsubpull.audit.context.context import uuid7
+    from pubsubpull.audit.context.contexts import uuid7
 
     one = uuid7(0x0123456789AB, b"\xff" * 10)
     assert one == uuid.UUID("01234567-89ab-7fff-bfff-ffffffffffff")

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 import pubsubpull
-from pubsubpull.audit.context import context as audit
+from pubsubpull.audit.context import contexts
 from pubsubpull.audit.models import Request
 from pubsubpull.log.models import Change
 from tests.shop.models import Customer
@@ -255,4 +255,4 @@ def test_what_is_annotated_holds_though_what_was_written_before_is_rolled_back()
 def test_annotating_outside_of_any_context_is_told_and_fails_nothing(caplog):
     pubsubpull.annotate(reason="typo")
     assert "annotate() outside of any request" in caplog.text
-    assert audit.current() is None
+    assert contexts.current() is None

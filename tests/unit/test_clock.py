@@ -13,7 +13,7 @@ MAY = {
     "capture/clock.py": "where the database has never been asked",
     "replica/jobs.py": "a task's backend compares with its own clock when it is to run",
     "audit/integrity/proof.py": "who verifies does not believe the database, nor what time it says it is",
-    "audit/context/context.py": "an id that sorts by time, and means nothing else",
+    "audit/context/contexts.py": "an id that sorts by time, and means nothing else",
 }
 ASKS = re.compile(r"\btime\.time(_ns)?\(|timezone\.now\(|datetime\.(now|utcnow|today)\(|date\.today\(")
 

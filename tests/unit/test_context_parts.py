@@ -10,8 +10,7 @@ import pytest
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 
 import pubsubpull
-from pubsubpull.audit.context import context as audit
-from pubsubpull.audit.context import statements, tasks
+from pubsubpull.audit.context import actors, contexts, json_data, statements, tasks
 from pubsubpull.middleware import streams
 
 
@@ -34,14 +33,14 @@ from pubsubpull.middleware import streams
     ],
 )
 def test_a_management_command_is_known_by_what_was_started(argv, command):
-    made = audit._made_command(argv)
+    made = contexts._command_context(argv)
     assert (made and made.metadata["command"]) == command
-    assert made is None or (made.source, made.who()) == ("command", None)
+    assert made is None or (made.source, made.actor()) == ("command", None)
 
 
 def test_one_process_is_one_command():
     argv = ("manage.py", "import_orders")
-    assert audit._command(argv) is audit._command(argv) is not None
+    assert contexts._command(argv) is contexts._command(argv) is not None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def test_one_process_is_one_command():
     ],
 )
 def test_text_is_made_fit_for_postgresql(given, expected):
-    assert audit.clean(given) == expected
+    assert json_data.clean(given) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_text_is_made_fit_for_postgresql(given, expected):
     ],
 )
 def test_a_user_is_its_key_and_its_name(user, expected):
-    found = audit.as_who(user)
+    found = actors.of(user)
     assert (found and (found.id, found.name)) == expected
 
 
@@ -116,16 +115,16 @@ def result(number):
 def test_a_task_is_a_context_from_its_start_to_its_end():
     with pubsubpull.context(user="ann") as outer:
         tasks.started(task_result=result("1"))
-        assert (audit.current().source, audit.current().metadata) == (
+        assert (contexts.current().source, contexts.current().metadata) == (
             "task",
             {"task": "shop.tasks.bill", "task_id": "1"},
         )
         tasks.started(task_result=result("2"))
-        assert audit.current().metadata["task_id"] == "2"
+        assert contexts.current().metadata["task_id"] == "2"
         tasks.finished(task_result=result("2"))
-        assert audit.current().metadata["task_id"] == "1"
+        assert contexts.current().metadata["task_id"] == "1"
         tasks.finished(task_result=result("1"))
-        assert audit.current() is outer
+        assert contexts.current() is outer
 
 
 def test_the_end_of_a_task_that_did_not_begin_here_ends_nothing():
@@ -133,7 +132,7 @@ def test_the_end_of_a_task_that_did_not_begin_here_ends_nothing():
         contextvars.copy_context().run(tasks.started, task_result=result("3"))
         tasks.finished(task_result=result("3"))
         tasks.finished(task_result=result("4"))
-        assert audit.current() is outer
+        assert contexts.current() is outer
 
 
 def test_a_task_of_djangos_runs_in_its_context(settings):
@@ -142,11 +141,11 @@ def test_a_task_of_djangos_runs_in_its_context(settings):
     assert sees.__name__ == "sees"
     answer = django_tasks.task(sees).enqueue()
     assert answer.return_value == ["task", "tests.unit.test_context_parts.sees"]
-    assert audit.current() is None
+    assert contexts.current() is None
 
 
 def sees():
-    made = audit.current()
+    made = contexts.current()
     return [made.source, made.metadata["task"]]
 
 
@@ -169,7 +168,7 @@ def test_each_chunk_of_a_stream_is_made_within_the_context_and_sent_outside_of_i
 
     def chunks():
         for number in range(2):
-            seen.append(audit.current())
+            seen.append(contexts.current())
             yield str(number)
 
     with pubsubpull.context() as made:
@@ -177,5 +176,5 @@ def test_each_chunk_of_a_stream_is_made_within_the_context_and_sent_outside_of_i
     answer = StreamingHttpResponse(chunks())
     streams.keep(answer, made)
     for _ in answer:
-        assert audit.current() is None
+        assert contexts.current() is None
     assert seen == [made, made]

@@ -1,1 +1,1 @@
-"""Why a change was made: contexts, requests, and how the log is told of them."""
+"""The contexts of changes: requests, commands, jobs and tasks, and how a transaction announces its context."""

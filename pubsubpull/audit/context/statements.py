@@ -1,4 +1,4 @@
-"""What a statement may do, as far as its text tells: whether it writes."""
+"""The effect of an SQL statement on published tables, as far as its text shows it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import enum
 import re
 
 WRITES = {"INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "EXECUTE"}
-"""What writes whatever else it says. Of the others some must be a transaction by themselves, as VACUUM must."""
+"""First words of statements that write, and may run in a transaction with others (as VACUUM may not)."""
 
 READS = {"SELECT", "WITH", "VALUES", "TABLE", "FETCH", "DECLARE", "EXPLAIN", "COPY"}
-"""What reads unless it holds a statement that writes, or calls a function that does."""
+"""First words of statements that write only if they contain a writing statement or call a writing function."""
 
+# Some of these must be the first statement of their transaction, and the announcement must not come before them: SET
+# TRANSACTION would fail, and LOCK would come after the snapshot of a REPEATABLE READ transaction.
 SILENT = {
     "SET",
     "RESET",
@@ -26,36 +28,36 @@ SILENT = {
     "SHOW",
 }
 SILENT |= {"PREPARE", "DEALLOCATE", "LISTEN", "UNLISTEN", "NOTIFY", "MOVE", "CLOSE", "DISCARD", "CHECKPOINT"}
-"""What writes nothing. Some must come before a transaction's first query, which the telling would be: SET TRANSACTION
-would fail after it, and LOCK would come after the snapshot of a transaction that has only one."""
+"""First words of statements that write nothing."""
 
 FIRST_WORD = re.compile(r"(?:[\s(]++|--[^\n]*\n|/\*.*?\*/)*+([a-z]+)", re.IGNORECASE | re.DOTALL)
+# FOR UPDATE matches too. That only announces a context to a transaction that need not know it.
 INNER_WRITE = re.compile(r"\b(?:insert|update|delete|merge|execute|from\s+(?:stdin|program|'))", re.IGNORECASE)
-"""A statement that writes, or where a COPY writes from. FOR UPDATE is taken for one: no harm is done."""
+"""A writing statement within another, or the source of a COPY that writes."""
 
 
 class Effect(enum.Enum):
-    """What a statement may do to published tables."""
+    """The effect that a statement may have on published tables."""
 
     NOTHING = enum.auto()
-    """It writes nothing, or may have to come before a transaction's first query."""
+    """It writes nothing, or may have to be the first statement of its transaction."""
     READS = enum.auto()
-    """It writes only where a function that it calls does."""
+    """It writes only if it calls a function that writes."""
     MAY_WRITE = enum.auto()
-    """Nothing is known of it: it may also have to be a transaction by itself."""
+    """Its text does not show its effect. It may also have to be alone in its transaction."""
     WRITES = enum.auto()
-    """It writes, and may be one statement of several in a transaction."""
+    """It writes, and may run in a transaction with others."""
 
 
 def effect(text: str) -> Effect:
-    """Return what a statement may do, by its first word and, where that reads, by the statements within it."""
-    found = FIRST_WORD.match(text)
-    word = found[1].upper() if found else ""
+    """Return the effect of a statement, by its first word and, for a reading one, by the statements within it."""
+    match = FIRST_WORD.match(text)
+    word = match[1].upper() if match else ""
     if not word or word in SILENT:
         return Effect.NOTHING
     if word in WRITES:
         return Effect.WRITES
     if word not in READS:
         return Effect.MAY_WRITE
-    holds = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text
-    return Effect.WRITES if holds and INNER_WRITE.search(text) else Effect.READS
+    may_contain = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text
+    return Effect.WRITES if may_contain and INNER_WRITE.search(text) else Effect.READS

@@ -1,4 +1,4 @@
-"""Django's tasks, where there are any (Django 6): each run of one is a context."""
+"""The contexts of Django's tasks (Django 6 and later): each run of a task is a context."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import contextlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull.audit.context import context as audit
+from pubsubpull.audit.context import blocks, contexts
 
 if TYPE_CHECKING:
     import contextvars
 
-_tokens: dict[str, contextvars.Token[audit.Context | None]] = {}
+    from pubsubpull.audit.context.contexts import Context
+
+_tokens: dict[str, contextvars.Token[Context | None]] = {}
+"""By the id of a running task, the token that leaves its context."""
 
 
 def connect() -> None:
-    """Listen to the start and the end of tasks."""
+    """Connect to the signals of tasks; do nothing before Django 6."""
     if importlib.util.find_spec("django.tasks") is None:
         return
     from django.tasks import signals
@@ -25,16 +28,17 @@ def connect() -> None:
 
 
 def started(*, task_result: Any, **_: Any) -> None:
-    """Open the context of a task. A backend sends this where it is going to call the task."""
-    made = audit.job("task", None, {"task": task_result.task.module_path, "task_id": str(task_result.id)})
-    _tokens[str(task_result.id)] = audit.enter(made)
+    """Open the context of a task. Backends send this signal in the thread or task that will run the task."""
+    context = blocks.job("task", None, {"task": task_result.task.module_path, "task_id": str(task_result.id)})
+    _tokens[str(task_result.id)] = contexts.enter(context)
 
 
 def finished(*, task_result: Any, **_: Any) -> None:
-    """Close it, back to what was open before. A backend may say that a task ended which never began here."""
+    """Leave the context of a task."""
     token = _tokens.pop(str(task_result.id), None)
+    # A backend may send the end of a task that another process started.
     if token is None:
         return
-    # In another thread or task than it began in there is nothing of it to close.
+    # In another thread or task than that of the start the context is not open, so there is nothing to leave.
     with contextlib.suppress(ValueError):
-        audit.leave(token)
+        contexts.leave(token)

@@ -13,7 +13,7 @@ from django.db import models as django_models
 from django.utils import timezone
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit.context.context import as_who
+from pubsubpull.audit.context import actors
 from pubsubpull.capture import hiding, keys, registry, sql
 from pubsubpull.log import spans
 from pubsubpull.wire import jsontext, ops
@@ -238,7 +238,7 @@ def _same(old: Any, new: Any) -> bool:
 def _user(user: Any) -> str:
     if isinstance(user, (str, int)):
         return str(user)
-    who = as_who(user)
+    who = actors.of(user)
     if who is None:
         raise exceptions.HistoryError("user: nobody's changes cannot be asked for.")
     return who.id

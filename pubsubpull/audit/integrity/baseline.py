@@ -10,14 +10,14 @@ from django.db import transaction
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
-from pubsubpull.audit.context import context
+from pubsubpull.audit.context import blocks, contexts
 from pubsubpull.capture import planning, registry, sql, tables
 from pubsubpull.log import spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pubsubpull.audit.context.context import Context
+    from pubsubpull.audit.context.contexts import Context
     from pubsubpull.capture.registry import Publication
 
 SOURCE = "baseline"
@@ -59,7 +59,7 @@ def baseline(label: str, *, using: str, since: int | None = None, at_once: int =
         "masked": publication.masked_columns,
         "since": -spans.LATEST if since is None else since,
     }
-    yield from _record(parts, rows, context.job(SOURCE, None, {"model": publication.label}), using, at_once)
+    yield from _record(parts, rows, blocks.job(SOURCE, None, {"model": publication.label}), using, at_once)
 
 
 def _record(
@@ -101,7 +101,7 @@ def _write(
     rows: dict[str, Any], keys: list[Any], made_by: Context, using: str, *, patient: bool
 ) -> tuple[int, list[Any]]:
     query = sql.compose("queries/audit/baseline", **rows, keys=json.dumps(keys), patient=patient)
-    with context.entered(made_by), transaction.atomic(using):
+    with contexts.entered(made_by), transaction.atomic(using):
         ((written, skipped),) = sql.run(using, query)
     return written, skipped or []
 
