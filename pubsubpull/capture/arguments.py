@@ -17,7 +17,7 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """The arguments of a trigger. `columns` and `shown` are set only if the publication hides a column."""
+    """The arguments of a trigger."""
 
     label: str
     """The label that changes are logged under."""
@@ -30,9 +30,12 @@ class Arguments:
     guarded: tuple[str, ...] = ()
     """The columns of type json, which may hold values that jsonb refuses."""
     columns: tuple[str, ...] | None = None
-    """The columns by their numbers, empty for a dropped column. Numbers show that a column was renamed."""
-    shown: tuple[str, ...] = ()
-    """The columns whose values may reach the log unchanged."""
+    """The columns by their numbers, empty for a dropped column. Numbers show that a column was renamed.
+
+    None if the key has one column and no column is hidden.
+    """
+    shown: tuple[str, ...] | None = None
+    """The columns whose values may reach the log unchanged. None if no column is hidden."""
 
     @classmethod
     def of(cls, publication: Publication, table: Facts) -> Arguments:
@@ -43,6 +46,7 @@ class Arguments:
             excluded=_once([*publication.excluded_columns, *table.computed]),
             masked=_once(publication.masked_columns),
             guarded=table.guarded,
+            columns=table.columns if len(publication.key_columns) > 1 else None,
         )
         return plain.hiding(table.columns, publication.shown_columns) if publication.hides else plain
 
@@ -55,7 +59,7 @@ class Arguments:
 
     def of_child(self, table: Facts, child: Child) -> Arguments:
         """Return these arguments for a child of `table`: the columns that only the child has never reach the log."""
-        shown = [name for name in table.columns if name] if self.columns is None else self.shown
+        shown = [name for name in table.columns if name] if self.shown is None else self.shown
         return dataclasses.replace(self, guarded=child.guarded).hiding(child.columns, shown)
 
     @property
@@ -70,7 +74,9 @@ class Arguments:
         if self.guarded or self.columns is not None:
             texts.append(_array(self.guarded))
         if self.columns is not None:
-            texts += [_array(self.columns), _array(self.shown)]
+            texts.append(_array(self.columns))
+        if self.shown is not None:
+            texts.append(_array(self.shown))
         return texts
 
     @classmethod
@@ -79,15 +85,14 @@ class Arguments:
         label, *arrays = data.decode().split("\0")[:-1]
         lists = [tuple(re.sub(r"\\(.)", r"\1", name) for name in QUOTED.findall(text)) for text in arrays]
         lists += [()] * (4 - len(lists))
-        columns, shown = lists[4:6] or (None, ())
         return cls(
             label=label,
             keys=lists[0],
             excluded=lists[1],
             masked=lists[2],
             guarded=lists[3],
-            columns=columns,
-            shown=shown or (),
+            columns=lists[4] if len(lists) > 4 else None,
+            shown=lists[5] if len(lists) > 5 else None,
         )
 
 

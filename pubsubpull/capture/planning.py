@@ -151,6 +151,8 @@ def _exposed(
     exposed: dict[str, set[str]] = {}
     for name in wanted.keys() & installed.keys():
         old, new = installed[name].arguments, wanted[name].arguments
+        if new.shown is None:
+            continue
         columns = (new.hidden & {*(new.columns or ())}) - old.hidden
-        exposed.setdefault(old.label, set()).update(columns if old.columns is None else columns & {*old.shown})
+        exposed.setdefault(old.label, set()).update(columns if old.shown is None else columns & {*old.shown})
     return {label: tuple(sorted(names)) for label, names in sorted(exposed.items()) if names}

@@ -88,7 +88,7 @@ def ahead(told: Arguments, publication: Publication, columns: tuple[str, ...]) -
 
     `columns` are those that its table has now.
     """
-    if told.columns is None and not publication.hides:
+    if told.shown is None and not publication.hides:
         return told
     renamed = [
         name
@@ -97,9 +97,19 @@ def ahead(told: Arguments, publication: Publication, columns: tuple[str, ...]) -
     ]
     excluded = tuple(dict.fromkeys([*told.excluded, *publication.excluded_columns, *renamed]))
     masked = [name for name in (*told.masked, *publication.masked_columns) if name not in excluded]
-    shown = columns if told.columns is None else told.shown
-    new = dataclasses.replace(told, excluded=excluded, masked=tuple(dict.fromkeys(masked)))
+    shown = columns if told.shown is None else told.shown
+    keys = _keys_by_number(told, columns)
+    new = dataclasses.replace(told, keys=keys, excluded=excluded, masked=tuple(dict.fromkeys(masked)))
     return new.hiding(columns, filter(None, [*shown, *publication.shown_columns]))
+
+
+def _keys_by_number(told: Arguments, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that the key's columns have now, which the trigger may know by earlier ones."""
+    pairs = list(zip(told.columns or (), columns, strict=False))
+    if any(now for before, now in pairs if not before):  # a dump brought the table back: it has other numbers
+        return told.keys
+    names = dict(pairs)
+    return tuple(names.get(key) or key for key in told.keys)
 
 
 def _published(using: str) -> Iterator[tuple[Publication, Facts]]:

@@ -22,21 +22,25 @@ BEGIN
     IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D',
-            coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]),
+            coalesce(
+                j ->> key_column,
+                j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]))[1]),
             request, j
         FROM (SELECT to_jsonb(o.*) AS j FROM old_rows o OFFSET 0) AS rows;
     ELSE
-        IF cardinality(columns) > 1 AND NOT (SELECT to_jsonb(o.*) ?& columns FROM old_rows o LIMIT 1) THEN
-            columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+        IF cardinality(columns) > 1 THEN
+            columns := {schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]);
         END IF;
-        IF tg_nargs > 5 THEN
+        IF tg_nargs > 6 THEN
             excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
         END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old)
         SELECT transaction, moment, label, 'D',
             CASE
                 WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
-                ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1])
+                ELSE coalesce(
+                    j ->> key_column,
+                    j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]))[1])
             END,
             request,
             CASE

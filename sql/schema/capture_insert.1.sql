@@ -1,6 +1,7 @@
 -- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns;
--- where it hides any, also what pubsubpull_guarded and pubsubpull_left_out are told. All but the
--- model are array literals.
+-- then, as far as needed, what pubsubpull_guarded is told, the table's columns where its key has
+-- several or any is hidden, and those that may be shown where any is hidden, as pubsubpull_left_out is
+-- told. All but the model are array literals.
 -- The settings are pinned so that a value has the same text whatever session wrote it.
 CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -25,21 +26,25 @@ BEGIN
     IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I',
-            coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1]),
+            coalesce(
+                j ->> key_column,
+                j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]))[1]),
             request, j
         FROM (SELECT to_jsonb(n.*) AS j FROM new_rows n OFFSET 0) AS rows;
     ELSE
-        IF cardinality(columns) > 1 AND NOT (SELECT to_jsonb(n.*) ?& columns FROM new_rows n LIMIT 1) THEN
-            columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+        IF cardinality(columns) > 1 THEN
+            columns := {schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]);
         END IF;
-        IF tg_nargs > 5 THEN
+        IF tg_nargs > 6 THEN
             excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
         END IF;
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, new)
         SELECT transaction, moment, label, 'I',
             CASE
                 WHEN cardinality(columns) > 1 THEN {schema}.pubsubpull_key(j, columns)
-                ELSE coalesce(j ->> key_column, j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns))[1])
+                ELSE coalesce(
+                    j ->> key_column,
+                    j ->> ({schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]))[1])
             END,
             request,
             CASE

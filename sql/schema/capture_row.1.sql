@@ -14,7 +14,8 @@ DECLARE
     -- Nothing is guarded where there are more functions of the name: another could fit a row's type
     -- better, and would run with the owner's rights.
     guarded text[] := CASE
-        WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
+        WHEN tg_nargs < 5 OR tg_argv[4] = '{{}}' THEN '{{}}'
+        WHEN to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
         ELSE tg_argv[4]
     END;
     before jsonb := CASE
@@ -38,10 +39,10 @@ DECLARE
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
 {unless_uncaptured}
-    IF NOT coalesce(after, before) ?& columns THEN
-        columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+    IF cardinality(columns) > 1 OR NOT coalesce(after, before) ?& columns THEN
+        columns := {schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]);
     END IF;
-    IF tg_nargs > 5 THEN
+    IF tg_nargs > 6 THEN
         excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
     END IF;
     old_key := CASE WHEN tg_op <> 'INSERT' THEN {schema}.pubsubpull_key(before, columns) END;

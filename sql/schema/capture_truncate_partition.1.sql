@@ -7,14 +7,15 @@ SET jit = off
 {text_settings}
 AS $$
 DECLARE
-    columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[]);
+    columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[], tg_argv[5]::text[]);
     -- As in pubsubpull_capture_row.
     guarded text[] := CASE
-        WHEN tg_nargs < 5 OR to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
+        WHEN tg_nargs < 5 OR tg_argv[4] = '{{}}' THEN '{{}}'
+        WHEN to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
         ELSE tg_argv[4]
     END;
     excluded text[] := CASE
-        WHEN tg_nargs > 5 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv)
+        WHEN tg_nargs > 6 THEN {schema}.pubsubpull_left_out(tg_relid, tg_argv)
         ELSE tg_argv[2]::text[]
     END;
 BEGIN

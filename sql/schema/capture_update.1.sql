@@ -26,11 +26,11 @@ BEGIN
     IF affected = 1 AND EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         affected := 2;
     END IF;
-    IF affected > 0 AND NOT before ?& columns THEN
-        columns := {schema}.pubsubpull_key_columns(tg_relid, columns);
+    IF affected > 0 AND (cardinality(columns) > 1 OR NOT before ?& columns) THEN
+        columns := {schema}.pubsubpull_key_columns(tg_relid, columns, tg_argv[5]::text[]);
         key_column := columns[1];
     END IF;
-    IF tg_nargs > 5 AND affected > 0 THEN
+    IF tg_nargs > 6 AND affected > 0 THEN
         excluded := {schema}.pubsubpull_left_out(tg_relid, tg_argv);
     END IF;
     IF affected = 1 THEN

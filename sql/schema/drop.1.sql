@@ -52,7 +52,7 @@ DROP FUNCTION {schema}.pubsubpull_readable(jsonb, text[]);
 DROP FUNCTION {schema}.pubsubpull_hstore(jsonb);
 DROP FUNCTION {schema}.pubsubpull_excluded(regclass, text[], text[]);
 DROP FUNCTION {schema}.pubsubpull_left_out(oid, text[]);
-DROP FUNCTION {schema}.pubsubpull_key_columns(oid, text[]);
+DROP FUNCTION {schema}.pubsubpull_key_columns(oid, text[], text[]);
 DROP FUNCTION {schema}.pubsubpull_request_id();
 DROP FUNCTION {schema}.pubsubpull_mask(jsonb, text[]);
 DROP FUNCTION {schema}.pubsubpull_as_logged(anyelement);

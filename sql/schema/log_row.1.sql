@@ -10,14 +10,7 @@ DECLARE
     new_key text;
     hides boolean := masked <> '{{}}';
 BEGIN
-    IF excluded <> '{{}}' THEN
-        before := before - excluded;
-        after := after - excluded;
-    END IF;
-    IF before IS NOT NULL AND after IS NOT NULL AND record_image_eq(ROW(before), ROW(after)) THEN
-        RETURN;
-    END IF;
-    request := {schema}.pubsubpull_request_id();
+    -- Before anything is left out: a column of the key may have the name of an excluded one by now.
     old_key := CASE
         WHEN cardinality(columns) = 1 THEN before ->> columns[1]
         ELSE {schema}.pubsubpull_key(before, columns)
@@ -26,6 +19,14 @@ BEGIN
         WHEN cardinality(columns) = 1 THEN after ->> columns[1]
         ELSE {schema}.pubsubpull_key(after, columns)
     END;
+    IF excluded <> '{{}}' THEN
+        before := before - excluded;
+        after := after - excluded;
+    END IF;
+    IF old_key IS NOT DISTINCT FROM new_key AND record_image_eq(ROW(before), ROW(after)) THEN
+        RETURN;
+    END IF;
+    request := {schema}.pubsubpull_request_id();
     IF hides THEN
         before := {schema}.pubsubpull_mask(before, masked);
         after := {schema}.pubsubpull_mask(after, masked);

@@ -21,7 +21,13 @@ FULL = Arguments(
 
 
 @pytest.mark.parametrize(
-    "given", [FULL, Arguments(label="x.y", keys=("a", "b"), guarded=("j",)), Arguments(label="x.y", keys=())]
+    "given",
+    [
+        FULL,
+        Arguments(label="x.y", keys=("a", "b"), columns=("b", "", "a")),
+        Arguments(label="x.y", keys=("a", "b"), guarded=("j",)),
+        Arguments(label="x.y", keys=()),
+    ],
 )
 def test_they_are_read_as_they_were_written(given):
     data = b"".join(text.encode() + b"\0" for text in given.texts())
@@ -50,3 +56,19 @@ def test_before_a_migration_what_was_hidden_is_not_shown_under_any_name_that_it_
 def test_before_a_migration_a_table_that_hides_nothing_stays_as_it_is():
     before = told("id", "status")
     assert migrating.ahead(before, Publication(model=Order), ("id", "status")) is before
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys"),
+    {
+        ("a", "", "b", "c"): ("a", "b"),
+        ("x", "", "y", "c"): ("x", "y"),
+        ("b", "", "a", "c"): ("b", "a"),
+        ("a", "", "", "c"): ("a", "b"),
+        ("a", "b", "c"): ("a", "b"),
+    }.items(),
+)
+def test_before_a_migration_a_key_s_columns_keep_their_places_by_their_numbers(columns, keys):
+    before = Arguments(label="shop.order", keys=("a", "b"), columns=("a", "", "b", "c"))
+    ahead = migrating.ahead(before, Publication(model=Order, exclude=("internal_note",)), columns)
+    assert ahead.keys == keys
