@@ -1,7 +1,7 @@
 -- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns;
--- then, as far as needed, what pubsubpull_guarded is told, the table's columns where its key has
--- several or any is hidden, and those that may be shown where any is hidden, as pubsubpull_left_out is
--- told. All but the model are array literals.
+-- then, as far as needed: for pubsubpull_guarded, columns with json; the table's columns, where its
+-- key has several or any is hidden; for pubsubpull_left_out, those that may be shown, where any is
+-- hidden. All but the model are array literals.
 -- The settings are pinned so that a value has the same text whatever session wrote it.
 CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
