@@ -8,6 +8,8 @@ import threading
 
 from pubsubpull import conf
 from pubsubpull.delivery import worker
+from pubsubpull.operate.maintenance_loop import Upkeep
+from pubsubpull.operate.samples import Sampler
 from tests.exchanges import HttpRecorder
 
 SETTINGS = conf.Settings(
@@ -18,7 +20,13 @@ SETTINGS = conf.Settings(
 def run(work, transport=None, **settings):
     """Run a worker in a thread while `work(worker, transport)` does something; return the worker."""
     transport = transport or HttpRecorder()
-    one = worker.Worker(settings=dataclasses.replace(SETTINGS, **settings), name="test", transport=transport)
+    settings = dataclasses.replace(SETTINGS, **settings)
+    one = worker.Worker(
+        settings=settings,
+        name="test",
+        transport=transport,
+        beside=[Upkeep(settings=settings), Sampler(using=settings.DATABASE)],
+    )
     loops, started = [], threading.Event()
 
     async def main():

@@ -13,6 +13,8 @@ import psycopg.adapt
 from django.db import ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.datetime import TimestamptzLoader
 
 from pubsubpull import conf, exceptions
 
@@ -91,6 +93,22 @@ def run(
         if within:
             cursor.nextset()
         return cursor.fetchall() if cursor.description else []
+
+
+class _Seconds(TimestamptzLoader):
+    """Gives a time as unix seconds, whatever the session's time zone and USE_TZ are."""
+
+    def load(self, data: psycopg.abc.Buffer) -> float:  # type: ignore[override]
+        return super().load(data).timestamp()
+
+
+def run_named(using: str, query: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
+    """Run `query` as `run` does; return its rows by the columns' names, with times in unix seconds."""
+    with _cursor(using) as cursor:
+        cursor.adapters.register_loader("timestamptz", _Seconds)
+        cursor.row_factory = dict_row
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def run_each(using: str, *queries: psycopg.sql.Composable) -> list[list[tuple[Any, ...]]]:

@@ -1,4 +1,4 @@
-"""A worker's share of the subscriptions: taken, kept by leases, and let go."""
+"""A worker's share of the subscriptions: taken, kept by renewal, and released."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import asyncio
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pubsubpull import exceptions
-from pubsubpull.base import threads
-from pubsubpull.delivery import store as stores
+from pubsubpull.base import loops, threads
+from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
-    import uuid
-    from collections.abc import Awaitable, Callable
-
     from pubsubpull.conf import Settings
+    from pubsubpull.delivery.checkpoints import Recorder
     from pubsubpull.delivery.groups import Groups
-    from pubsubpull.delivery.lease import Held
+    from pubsubpull.delivery.lease import Lease
+    from pubsubpull.delivery.leases import Leases
+    from pubsubpull.delivery.signals import Signals
+    from pubsubpull.delivery.store import Store, Unreadable
 
 SETTLE_INTERVAL = 60.0
 """How often the log's settled id is moved on, in seconds."""
 HURRY = 0.2
 """The shortest time between two attempts to take subscriptions, in seconds."""
+UNREADABLE = "What is stored is no cursor. PUT the subscription again with after."
 
 logger = logging.getLogger("pubsubpull")
 
@@ -33,65 +34,61 @@ def share(*, subscriptions: int, workers: int) -> int:
     return math.ceil(subscriptions / max(workers, 1))
 
 
-class Shares:
-    """What a worker holds: `held`, and what is on its way for subscriptions that it holds no more.
-
-    `beginning` are those that have just been taken, and whose receivers are to be asked, or to get rows, first.
-
-    `flush` has all progress recorded, `tell` is told what was recorded, `wake` is set where there is more to read for.
-    Setting `hurry` has the share looked at soon.
-    """
+class Assignment(loops.Service):
+    """Keeps the worker's leases, and its share of the subscriptions fair. Setting `hurry` has it look soon."""
 
     def __init__(
         self,
         *,
         settings: Settings,
         name: str,
-        store: stores.Store,
+        store: Store,
         writes: threads.Database,
         groups: Groups,
-        flush: Callable[[], Awaitable[None]],
-        tell: Callable[[str, stores.Record], None],
-        wake: asyncio.Event,
+        leases: Leases,
+        recorder: Recorder,
+        signals: Signals,
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.name = name
         self.store = store
         self.groups = groups
-        self.held: dict[uuid.UUID, Held] = {}
-        self.beginning: list[Held] = []
+        self.leases = leases
+        self.recorder = recorder
+        self.signals = signals
         self.hurry = asyncio.Event()
         self.alive_until = 0.0
         self._writes = writes
-        self._flush = flush
-        self._tell = tell
-        self._wake = wake
         self._alive = asyncio.Event()
         self._settled_at = 0.0
-        self._leaving: dict[uuid.UUID, asyncio.Task[None]] = {}
 
-    async def keep(self) -> None:
-        """Keep the leases, and the share of the subscriptions fair, for ever."""
-        while True:
-            await self.take()
-            self.hurry.clear()
-            await asyncio.sleep(min(HURRY, self.settings.LEASE / 3))
-            await threads.set_within(self.hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
-
-    async def take(self) -> None:
-        """Say that this worker lives, drop what is no more its own, and take or release what makes its share."""
+    async def run_once(self) -> None:
+        """Renew the leases, drop those that are lost, and take or release what makes a fair share."""
+        # Before the renewal: the lease ends so long after the worker asked for it, not after it was answered.
         asked = time.monotonic()
         await self._writes(self.store.renew, name=self.name, lease=self.settings.LEASE)
         await self._compare(asked)
         workers, subscriptions = await self._writes(self.store.standing)
-        surplus = len(self.held) - share(subscriptions=subscriptions, workers=workers)
+        surplus = len(self.leases.held) - share(subscriptions=subscriptions, workers=workers)
         if surplus > 0:
-            await self._release(list(self.held.values())[-surplus:])
+            await self._release(list(self.leases.held.values())[-surplus:])
         elif surplus < 0:
-            await self._hold(await self._writes(self.store.claim, -surplus))
+            await self._take(-surplus)
         if time.monotonic() - self._settled_at > SETTLE_INTERVAL:
             self._settled_at = time.monotonic()
             await self._writes(self.store.settle)
+
+    async def pause(self) -> None:
+        """Wait for a third of a lease, or for a reason to hurry."""
+        self.hurry.clear()
+        await asyncio.sleep(min(HURRY, self.settings.LEASE / 3))
+        await threads.set_within(self.hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        super().stop()
+        self.hurry.set()
 
     def alive(self) -> asyncio.Event:
         """Return the event of a lease that is sure; it is taken back where the lease has not been renewed in time."""
@@ -99,78 +96,49 @@ class Shares:
             self._alive.clear()
         return self._alive
 
-    def drop(self, held: Held) -> None:
-        """Forget a subscription that is no more this worker's, but for what it has on its way."""
-        held.dropped = True
-        held.ending.set()
-        self.groups.leave(held)
-        if held.task:
-            self._leaving[held.id] = held.task
-            held.task.add_done_callback(lambda task: self._left(held.id, task))
-        if self.held.get(held.id) is held:
-            del self.held[held.id]
-
-    def under_way(self) -> list[asyncio.Task[None]]:
-        """Return the deliveries that are not over."""
-        return [held.task for held in self.held.values() if held.task] + list(self._leaving.values())
-
     async def _compare(self, renewed: float) -> None:
-        """Drop what others have changed or taken, and what its consumer may no longer have.
-
-        Only then are the leases sure: a worker that was not heard of for a while may have lost some before it renewed.
-        """
+        """Drop what others have changed or taken, and release what its consumer may no longer have."""
         mine = await self._writes(self.store.mine)
-        for held in list(self.held.values()):
-            if mine.get(held.id) != held.lease:
-                self.drop(held)
+        for lease in list(self.leases.held.values()):
+            if mine.get(lease.terms.id) != lease.terms.lease:
+                self.leases.drop(lease)
+        # Only now are the leases sure: a worker that was cut off for a while may have lost some before it renewed.
         self.alive_until = renewed + self.settings.LEASE
         self._alive.set()
-        if unknown := [id_ for id_ in mine if id_ not in self.held]:
+        if unknown := [id_ for id_ in mine if id_ not in self.leases.held]:
             await self._writes(self.store.release, unknown)
-        if self.held:
+        if self.leases.held:
             grants = await self._writes(self.store.grants)
-            await self._release([held for held in self.held.values() if grants.get(held.consumer_id) != held.granted])
+            held = self.leases.held.values()
+            await self._release([one for one in held if grants.get(one.terms.consumer_id) != one.terms.granted])
 
-    async def _hold(self, rows: list[tuple[Any, ...]]) -> None:
-        broken = []
-        for row in rows:
-            try:
-                self._add(stores.held(row))
-            except exceptions.CursorInvalid:
-                broken.append(stores.broken(row))
-        if broken:
-            for record in broken:
-                logger.error("pubsubpull: subscription %s is disabled: %s", record.id, record.last_error)
-            await self._writes(self.store.record, broken)
-            for record in broken:
-                self._tell("", record)
+    async def _take(self, at_most: int) -> None:
+        leases, unreadable = await self._writes(self.store.claim, at_most)
+        for lease in leases:
+            self.leases.add(lease)
+        if unreadable:
+            await self._disable(unreadable)
 
-    def _add(self, held: Held) -> None:
-        if earlier := self.held.get(held.id):
-            self.drop(earlier)
-        held.before = self._leaving.pop(held.id, None)
-        self.held[held.id] = held
-        if held.unverified or held.initial:
-            held.read = held.cursor
-            self.beginning.append(held)
-        else:
-            self.groups.join(held, held.cursor)
-        self._wake.set()
+    async def _disable(self, unreadable: list[Unreadable]) -> None:
+        for subscription in unreadable:
+            logger.error("pubsubpull: subscription %s is disabled: %s", subscription.id, UNREADABLE)
+        await self._writes(self.store.disable, unreadable, error=UNREADABLE)
+        for subscription in unreadable:
+            self.signals.recorded(
+                subscription.id, subscription.state, Subscription.State.DISABLED.value, error=UNREADABLE
+            )
 
-    def _left(self, id_: uuid.UUID, task: asyncio.Task[None]) -> None:
-        if self._leaving.get(id_) is task:
-            del self._leaving[id_]
-
-    async def _release(self, surplus: list[Held]) -> None:
+    async def _release(self, surplus: list[Lease]) -> None:
         """Finish what is on its way for these, and let them go."""
         if not surplus:
             return
-        for held in surplus:
-            held.ending.set()
-            self.groups.leave(held)
-        if tasks := [held.task for held in surplus if held.task]:
+        for lease in surplus:
+            lease.ending.set()
+            self.groups.leave(lease)
+        if tasks := [lease.task for lease in surplus if lease.task]:
             await asyncio.wait(tasks, timeout=self.settings.LEASE / 3)
-        await self._flush()
-        for held in surplus:
-            self.drop(held)
-        await self._writes(self.store.release, [held.id for held in surplus])
+        # Before the release: what has been delivered until now would be refused after it, and be sent again.
+        await self.recorder.flush()
+        for lease in surplus:
+            self.leases.drop(lease)
+        await self._writes(self.store.release, [lease.terms.id for lease in surplus])

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from pubsubpull.base import times
+from pubsubpull.base import threads, times
 from pubsubpull.capture import registry, sql
 from pubsubpull.delivery import notification
 from pubsubpull.pull import instances
@@ -17,7 +17,7 @@ from pubsubpull.wire.items import Row
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
-    from pubsubpull.delivery.lease import Held
+    from pubsubpull.delivery.lease import Lease
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
 
@@ -31,35 +31,47 @@ class Read(NamedTuple):
     cut: bool = False
 
 
-def page(held: Held, *, using: str) -> Notification | None:
+class Backfill:
+    """Reads rows for a worker, in a thread of its own: a page may take long, and the log's reader goes on."""
+
+    def __init__(self, *, using: str) -> None:
+        self.using = using
+        self.database = threads.Database(using, "rows")
+
+    async def page(self, lease: Lease) -> Notification | None:
+        """Read the next page of rows for a lease; None if no rows are left."""
+        return await self.database(page, lease, using=self.using)
+
+
+def page(lease: Lease, *, using: str) -> Notification | None:
     """Read the next page of rows for a subscription; None where there are no more.
 
     All rows are read after its cursor was taken: what has changed since comes again, as changes.
     """
-    place = held.initial
+    place = lease.checkpoint.initial
     while place is not None:
         publication = registry.get(place.models[0])
-        if publication is not None and publication.label in held.models:
-            return _next(held, publication, place, using)
+        if publication is not None and publication.label in lease.terms.models:
+            return _next(lease, publication, place, using)
         place = place.rest()
     return None
 
 
-def _next(held: Held, publication: Publication, place: BackfillPosition, using: str) -> Notification:
+def _next(lease: Lease, publication: Publication, place: BackfillPosition, using: str) -> Notification:
     """Return the next page of a model. One that has no rows, or none any more, ends with a page without any."""
-    size = held.most
+    size = lease.batch_limit
     rows = _read(publication, place, limit=size + 1, using=using)
     kept = _fitting(rows[:size])
     is_last = len(kept) == len(rows) and not any(row.cut for row in rows)
     snapshot = formats.Snapshot(id=place.run, model=place.models[0], first=not place.begun, last=is_last)
     made = notification.page(
-        [_row(place, read) for read in kept] or _nothing(held, place),
-        style=held.style,
-        cursor=held.cursor,
-        text=held.told,
+        [_row(place, read) for read in kept] or _nothing(lease, place),
+        style=lease.terms.style,
+        cursor=lease.checkpoint.cursor,
+        text=lease.checkpoint.told,
         count=len(kept),
         snapshot=snapshot,
-        said={"cursor": held.told},
+        said={"cursor": lease.checkpoint.told},
     )
     last = kept[-1].key if kept else None
     return dataclasses.replace(
@@ -69,9 +81,9 @@ def _next(held: Held, publication: Publication, place: BackfillPosition, using: 
     )
 
 
-def _nothing(held: Held, place: BackfillPosition) -> list[Row]:
+def _nothing(lease: Lease, place: BackfillPosition) -> list[Row]:
     """Return what tells that there are no rows: where each has a URL of its own, an item that has no key."""
-    if not held.one_by_one:
+    if not lease.terms.one_by_one:
         return []
     item = items.snapshot(place.models[0], None, key=None, version=0, at=_began(place))
     return [_row(place, Read(key="", version=-1, item=item))]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
 
-from pubsubpull.base import backoff, threads
+from pubsubpull.base import backoff, loops, threads
 from pubsubpull.delivery import hosts
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def pause(failures: int, settings: Settings) -> float:
     )
 
 
-class Breaker:
+class Breaker(loops.Service):
     """What a worker knows of hosts that do not answer.
 
     A host is sick from its first failure, and given up after BREAKER_FAILURES in a row: then nobody sends to it until
@@ -50,6 +50,7 @@ class Breaker:
     """
 
     def __init__(self, *, settings: Settings, writes: threads.Database) -> None:
+        super().__init__()
         self.settings = settings
         self.store = hosts.Store(settings.DATABASE)
         self._writes = writes
@@ -59,11 +60,13 @@ class Breaker:
         self._probes: dict[str, float] = {}
         self._one = asyncio.Lock()
 
-    async def watch(self) -> None:
-        """Look at what the others know, for ever."""
-        while True:
-            await self.look()
-            await asyncio.sleep(WATCH_INTERVAL)
+    async def run_once(self) -> None:
+        """Look at what the others know."""
+        await self.look()
+
+    async def pause(self) -> None:
+        """Wait for the next look."""
+        await asyncio.sleep(WATCH_INTERVAL)
 
     async def look(self) -> None:
         """Look at what the others know; who has had an answer since the last failure says so."""

@@ -1,4 +1,4 @@
-"""Changes that a receiver does not take: found, set aside, and tried again when their consumer asks."""
+"""Dead letters: changes that a receiver does not take, set aside, and tried again when their consumer asks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseError
 
-from pubsubpull.base import threads
+from pubsubpull.base import loops, threads
 from pubsubpull.capture import sql
 from pubsubpull.delivery import bisect, notification, signals
+from pubsubpull.delivery.lease import Redelivery
+from pubsubpull.delivery.store import recording
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
 from pubsubpull.wire import items
@@ -21,49 +23,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pubsubpull.conf import Settings
-    from pubsubpull.delivery.lease import Held
+    from pubsubpull.delivery.lease import Checkpoint, Lease
+    from pubsubpull.delivery.leases import Leases
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.transports.base import Outcome
-    from pubsubpull.wire.items import Row
 
 WATCH_INTERVAL = 1.0
-"""How often a worker looks for changes that are to be tried again, in seconds."""
+"""How often a worker looks for dead letters that are to be tried again, in seconds."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A change set aside that is to be tried again. `id` is its failure's."""
+    """A dead letter to be tried again, and the lease under which it was read."""
 
-    id: int
     subscription: uuid.UUID
     lease: int
-    row: Row
+    redelivery: Redelivery
 
 
 class Store:
-    """What the worker of this id reads and writes of changes set aside, in the database `using`."""
+    """What the worker of this id reads and writes of dead letters, in the database `using`."""
 
     def __init__(self, *, using: str, worker: uuid.UUID) -> None:
         self.using = using
         self.worker = worker
 
-    def put(self, held: Held, page: Notification, refusal: Retry) -> bool:
-        """Set the one change of the page aside and move the cursor past it; False where the lease is no more."""
+    def put(self, lease: Lease, page: Notification, refusal: Retry, *, then: Checkpoint) -> bool:
+        """Make the page's one change a dead letter and write the checkpoint after it; False if the lease is lost."""
         (row,) = page.rows
         return bool(
             self._run(
                 "queries/dead_letters/put",
-                id=held.id,
-                lease=held.lease,
-                cursor=page.text,
-                initial=page.beyond.encode() if page.beyond else "",
+                moved=recording({lease: then}, worker=self.worker),
                 version=row.version,
                 model=row.model,
                 op=row.op,
                 item=items.traced(row),
-                attempts=held.attempts,
+                attempts=lease.checkpoint.attempts,
                 status=refusal.code,
                 answer=refusal.answer,
                 error=refusal.error,
@@ -71,27 +69,34 @@ class Store:
         )
 
     def count(self, id_: uuid.UUID) -> int:
-        """Return how many changes of a subscription are set aside."""
+        """Return how many dead letters a subscription has."""
         ((count,),) = self._run("queries/dead_letters/count", id=id_)
         return int(count)
 
     def wanted(self) -> list[Wanted]:
         """Return what is to be tried again for the subscriptions that the worker holds, oldest first."""
+        rows = sql.run_named(self.using, sql.compose("queries/dead_letters/wanted", worker=self.worker))
         return [
-            Wanted(id=id_, subscription=subscription, lease=lease, row=items.untraced(version, model, op, item))
-            for id_, subscription, lease, version, model, op, item in self._run("queries/dead_letters/wanted")
+            Wanted(
+                subscription=row["subscription"],
+                lease=row["lease"],
+                redelivery=Redelivery(
+                    id=row["id"], row=items.untraced(row["version"], row["model"], row["op"], row["item"])
+                ),
+            )
+            for row in rows
         ]
 
-    def taken(self, held: Held, failure: int) -> None:
-        """Forget a change that was taken at last."""
-        self._run("queries/dead_letters/taken", failure=failure, lease=held.lease)
+    def taken(self, lease: Lease, id_: int) -> bool:
+        """Delete a dead letter that was taken at last; False if the lease is lost."""
+        return bool(self._run("queries/dead_letters/taken", failure=id_, lease=lease.terms.lease))
 
-    def refused(self, held: Held, failure: int, refusal: Retry) -> None:
-        """Record that a change was refused again."""
+    def refused(self, lease: Lease, id_: int, refusal: Retry) -> None:
+        """Record that a dead letter was refused again."""
         self._run(
             "queries/dead_letters/refused",
-            failure=failure,
-            lease=held.lease,
+            failure=id_,
+            lease=lease.terms.lease,
             status=refusal.code,
             answer=refusal.answer,
             error=refusal.error,
@@ -101,73 +106,94 @@ class Store:
         return sql.run(self.using, sql.compose(query, worker=self.worker, **parts))
 
 
-class Aside:
+class DeadLetters:
     """What a worker does with changes that are not taken."""
 
     def __init__(
         self, *, settings: Settings, worker: uuid.UUID, writes: threads.Database, signals: signals.Signals
     ) -> None:
-        self.signals = signals
         self.settings = settings
+        self.signals = signals
         self.store = Store(using=settings.DATABASE, worker=worker)
         self._writes = writes
 
-    async def watch(self, held: dict[uuid.UUID, Held], start: Callable[[Held], None]) -> None:
-        """Look for what is to be tried again, and have it tried, for ever."""
-        while True:
-            for wanted in await self._writes(self.store.wanted):
-                its = held.get(wanted.subscription)
-                if its is not None and its.lease == wanted.lease and its.may_have(wanted.row.model):
-                    its.wanted.setdefault(wanted.id, wanted)
-                    start(its)
-            await asyncio.sleep(WATCH_INTERVAL)
-
-    def step(self, held: Held, page: Notification, result: Retry) -> bisect.Step:
+    def step(self, lease: Lease, page: Notification, result: Retry) -> bisect.Step:
         """Return what follows on a failure that has been counted."""
         return bisect.step(
-            sets_aside=held.on_failure == Subscription.OnFailure.SET_ASIDE,
+            sets_aside=lease.terms.on_failure == Subscription.OnFailure.SET_ASIDE,
             refused=result.refused,
-            attempts=held.attempts,
+            attempts=lease.checkpoint.attempts,
             limit=self.settings.SET_ASIDE_AFTER,
             count=page.count,
-            searching=held.search is not None,
+            searching=lease.search is not None,
         )
 
-    async def full(self, held: Held) -> str | None:
-        """Return why no more may be set aside for a subscription, None where it may."""
-        if await self._writes(self.store.count, held.id) < self.settings.SET_ASIDE_LIMIT:
+    async def full(self, lease: Lease) -> str | None:
+        """Return why a subscription may have no more dead letters, None if it may."""
+        if await self._writes(self.store.count, lease.terms.id) < self.settings.SET_ASIDE_LIMIT:
             return None
         return f"{self.settings.SET_ASIDE_LIMIT} changes are set aside: retry or drop some, then PUT it again to go on."
 
-    async def put(self, held: Held, page: Notification, refusal: Retry) -> bool:
-        """Set the one change of the page aside and move the cursor past it; False where the lease is no more."""
-        put = await self._writes(self.store.put, held, page, refusal)
+    async def put(self, lease: Lease, page: Notification, refusal: Retry, *, then: Checkpoint) -> bool:
+        """Make the page's one change a dead letter and write the checkpoint after it; False if the lease is lost."""
+        put = await self._writes(self.store.put, lease, page, refusal, then=then)
         if put:
             (row,) = page.rows
             logger.error(
-                "pubsubpull: change %s of %s is set aside for %s: %s", row.version, row.model, held, refusal.error
+                "pubsubpull: change %s of %s is set aside for %s: %s", row.version, row.model, lease, refusal.error
             )
             self.signals.send(
-                signals.change_set_aside, held.id, error=refusal.error, version=row.version, model=row.model
+                signals.change_set_aside, lease.terms.id, error=refusal.error, version=row.version, model=row.model
             )
         return put
 
-    async def tried(self, held: Held, wanted: Wanted, result: Outcome) -> None:
-        """Record what became of a change that was tried again. Where that fails, it is tried once more."""
+    async def tried(self, lease: Lease, redelivery: Redelivery, result: Outcome) -> bool:
+        """Record the answer to a dead letter that was tried again; return True if it was taken.
+
+        If that cannot be recorded, it is tried once more.
+        """
         try:
             if isinstance(result, Delivered):
-                await self._writes(self.store.taken, held, wanted.id)
-            else:
-                await self._writes(self.store.refused, held, wanted.id, _refusal(result))
+                return await self._writes(self.store.taken, lease, redelivery.id)
+            await self._writes(self.store.refused, lease, redelivery.id, _refusal(result))
         except DatabaseError as error:
             logger.warning("pubsubpull: the database is away (%s); a change comes again", threads.first_line(error))
         finally:
-            held.wanted.pop(wanted.id, None)
+            lease.redeliveries.pop(redelivery.id, None)
+        return False
 
 
-def alone(held: Held, wanted: Wanted) -> Notification:
+class Redeliveries(loops.Service):
+    """Looks for the dead letters that are to be tried again, and has them sent."""
+
+    def __init__(
+        self, *, store: Store, writes: threads.Database, leases: Leases, start: Callable[[Lease], None]
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.leases = leases
+        self._writes = writes
+        self._start = start
+
+    async def run_once(self) -> None:
+        """Hand what is to be tried again to the leases that it belongs to."""
+        for wanted in await self._writes(self.store.wanted):
+            lease = self.leases.held.get(wanted.subscription)
+            redelivery = wanted.redelivery
+            if lease and lease.terms.lease == wanted.lease and lease.terms.may_have(redelivery.row.model):
+                lease.redeliveries.setdefault(redelivery.id, redelivery)
+                self._start(lease)
+
+    async def pause(self) -> None:
+        """Wait for the next look."""
+        await asyncio.sleep(WATCH_INTERVAL)
+
+
+def alone(lease: Lease, redelivery: Redelivery) -> Notification:
     """Return a page of the one change. It names no cursor, so that it fits between any two others."""
-    return notification.page([wanted.row], style=held.style, cursor=held.cursor, text=held.told)
+    return notification.page(
+        [redelivery.row], style=lease.terms.style, cursor=lease.checkpoint.cursor, text=lease.checkpoint.told
+    )
 
 
 def _refusal(result: Retry | Rewind | Gone) -> Retry:

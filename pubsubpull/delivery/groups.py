@@ -1,112 +1,153 @@
-"""Who of a worker's subscriptions read the log together: those that have read up to the same cursor."""
+"""The leases of a worker that read the log together: those that have read up to the same cursor."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pubsubpull.delivery.lease import Held
+    from collections.abc import Iterator
+
+    from pubsubpull.delivery.lease import Lease
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.log.feed import Present, Rows
     from pubsubpull.wire.items import Row
 
 
 class Group:
-    """Subscriptions that have read the log up to the same cursor."""
+    """Leases that have read the log up to the same cursor."""
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.members: set[Held] = set()
-        self.by_model: dict[str, set[Held]] = {}
+        self.members: set[Lease] = set()
+        self.by_model: dict[str, set[Lease]] = {}
 
-    def add(self, held: Held) -> None:
-        """Let a subscription join."""
-        self.members.add(held)
-        held.group = self
-        for model in held.models:
-            self.by_model.setdefault(model, set()).add(held)
+    def add(self, lease: Lease) -> None:
+        """Let a lease join."""
+        self.members.add(lease)
+        for model in lease.terms.models:
+            self.by_model.setdefault(model, set()).add(lease)
 
-    def remove(self, held: Held) -> None:
-        """Let a subscription go, with the cursor that it has read up to."""
-        self.members.remove(held)
-        held.group = None
-        for model in held.models:
-            self.by_model[model].remove(held)
+    def remove(self, lease: Lease) -> None:
+        """Let a lease go."""
+        self.members.remove(lease)
+        for model in lease.terms.models:
+            self.by_model[model].remove(lease)
             if not self.by_model[model]:
                 del self.by_model[model]
 
-    def hand_out(self, read: Rows) -> list[Held]:
+    def hand_out(self, read: Rows) -> list[Lease]:
         """Give each member its part of what was read; return those that got any."""
-        parts: dict[Held, list[Row]] = {}
+        parts: dict[Lease, list[Row]] = {}
         for row in read.rows:
-            for held in self.by_model.get(row.model, ()):
-                if row.op in held.ops:
-                    parts.setdefault(held, []).append(row)
-        for held, rows in parts.items():
-            held.pending.add(read, rows)
+            for lease in self.by_model.get(row.model, ()):
+                if row.op in lease.terms.letters:
+                    parts.setdefault(lease, []).append(row)
+        for lease, rows in parts.items():
+            lease.add(read, rows)
         return list(parts)
 
 
 class Groups:
-    """All groups, by cursor; the one that was read longest ago comes first."""
+    """All groups, by cursor; the one that was read longest ago comes first.
+
+    A lease is in one group, or paused at the cursor from which it will read on. `wake` is set where there is more to
+    read for.
+    """
 
     def __init__(self) -> None:
+        self.wake = asyncio.Event()
         self._groups: dict[Cursor, Group] = {}
+        self._of: dict[Lease, Group] = {}
+        self._paused: dict[Lease, Cursor] = {}
 
-    def join(self, held: Held, cursor: Cursor) -> None:
-        """Let a subscription read on from the cursor, with those that are there already."""
+    def of(self, lease: Lease) -> Group | None:
+        """Return the group that a lease is in, None while it reads no further."""
+        return self._of.get(lease)
+
+    def join(self, lease: Lease, cursor: Cursor) -> None:
+        """Let a lease read on from the cursor, with those that are there already."""
+        self._paused.pop(lease, None)
         if cursor not in self._groups:
             self._groups[cursor] = Group(cursor)
-        self._groups[cursor].add(held)
+        self._add(self._groups[cursor], lease)
+        self.wake.set()
 
-    def leave(self, held: Held) -> None:
-        """Let a subscription read no further for now."""
-        if held.group is None:
+    def pause(self, lease: Lease, cursor: Cursor) -> None:
+        """Let a lease read no further for now, and from this cursor later."""
+        self.leave(lease)
+        self._paused[lease] = cursor
+
+    def resume(self, lease: Lease) -> None:
+        """Let a paused lease read on, once it has room, and its rows have been sent."""
+        cursor = self._paused.get(lease)
+        if cursor is not None and not lease.checkpoint.initial and lease.has_room:
+            self.join(lease, cursor)
+
+    def leave(self, lease: Lease) -> None:
+        """Let a lease read no further for now, and from where its group is later."""
+        group = self._of.pop(lease, None)
+        if group is None:
             return
-        group = held.group
-        held.read = group.cursor
-        group.remove(held)
+        self._paused[lease] = group.cursor
+        group.remove(lease)
+        # A group that is being read is not in the table, and another may be at its cursor.
         if not group.members and self._groups.get(group.cursor) is group:
             del self._groups[group.cursor]
+
+    def forget(self, lease: Lease) -> None:
+        """Let a lease go for good."""
+        self.leave(lease)
+        self._paused.pop(lease, None)
 
     def due(self, now: Present) -> list[Group]:
         """Return the groups that have something to read for now: the foremost, then the others, longest unread first.
 
-        Who reads only some of them before the next look so keeps nobody waiting for those that lag.
+        A reader that takes only some of them before the next look so lets none wait for those that lag.
         """
         behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
         if not behind:
             return []
-        front = max(behind, key=lambda group: _place(group.cursor))
+        front = max(behind, key=lambda group: _reached(group.cursor))
         return [front, *[group for group in behind if group is not front]]
 
     def begin(self, group: Group) -> bool:
-        """Take a group aside for a read: who joins its cursor meanwhile is not served by it. False where it is gone."""
+        """Take a group out of the table for a read; False if it is gone."""
         if self._groups.get(group.cursor) is not group:
             return False
+        # A lease that joins this cursor during the read gets a group of its own: the read does not serve it.
         del self._groups[group.cursor]
         return True
 
     def put_back(self, group: Group, cursor: Cursor) -> None:
         """Put a group back, at the cursor that it has read up to; groups that meet become one."""
         group.cursor = cursor
-        there = self._groups.pop(cursor, None)
-        if there is not None and len(there.members) > len(group.members):
-            group, there = there, group
-        for held in list(there.members) if there is not None else ():
-            there.remove(held)  # type: ignore[union-attr]
-            group.add(held)
+        other = self._groups.pop(cursor, None)
+        # The smaller group moves: that costs less.
+        if other is not None and len(other.members) > len(group.members):
+            group, other = other, group
+        for lease in list(other.members) if other is not None else ():
+            other.remove(lease)  # type: ignore[union-attr]
+            self._add(group, lease)
         if group.members:
             self._groups[cursor] = group
 
     def any_behind(self) -> bool:
-        """Whether some have more to read right away."""
+        """True if some have more to read right away."""
         return any(group.cursor.window is not None for group in self._groups.values())
+
+    def all(self) -> Iterator[Group]:
+        """Give each group that is not being read."""
+        yield from self._groups.values()
+
+    def _add(self, group: Group, lease: Lease) -> None:
+        group.add(lease)
+        self._of[lease] = group
 
 
 def _has_more(cursor: Cursor, now: Present) -> bool:
     return cursor.window is not None or cursor.snapshot != now.snapshot or cursor.seq != now.seq
 
 
-def _place(cursor: Cursor) -> int:
+def _reached(cursor: Cursor) -> int:
     return cursor.window.last if cursor.window else cursor.seq

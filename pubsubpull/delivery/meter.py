@@ -6,6 +6,7 @@ import asyncio
 import collections
 from typing import TYPE_CHECKING, Any
 
+from pubsubpull.base import loops
 from pubsubpull.capture import sql
 from pubsubpull.wire import items
 
@@ -28,10 +29,11 @@ INTERVAL = 5.0
 """How often counts are written, in seconds; a worker that is killed takes what it has counted since with it."""
 
 
-class Meter:
+class Meter(loops.Service):
     """Gathers counts, and adds them to the database's now and then."""
 
     def __init__(self, *, using: str, writes: threads.Database) -> None:
+        super().__init__()
         self._using = using
         self._writes = writes
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -48,11 +50,13 @@ class Meter:
         if written is not None:
             self._observe(DELIVERY, max(now - written, 0.0))
 
-    async def run(self) -> None:
-        """Write now and then, for ever."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            await self.flush()
+    async def run_once(self) -> None:
+        """Write what has been counted."""
+        await self.flush()
+
+    async def pause(self) -> None:
+        """Wait while more is counted."""
+        await asyncio.sleep(INTERVAL)
 
     async def flush(self) -> None:
         """Write what has been counted. Where that fails, it is still to be written."""

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pubsubpull.delivery.lease import Held
-
 
 def batch(most: int, rate: float | None) -> int:
     """Return how many changes to send at once: of a rate, what may go in a second.
@@ -24,9 +19,17 @@ def after(free_at: float | None, *, count: int, rate: float | None, now: float) 
     return None if rate is None else max(free_at or now, now) + count / rate
 
 
-def next_at(held: Held, count: int, *, now: float) -> float | None:
+def next_at(
+    free_at: float | None,
+    *,
+    changes: int,
+    notifications: int,
+    per_second: float | None,
+    per_minute: int | None,
+    now: float,
+) -> float | None:
     """Return from when on the next may be sent, by the changes a second and by the notifications a minute."""
-    notifications = count if held.one_by_one else 1
-    minutely = None if held.allowed_rate is None else held.allowed_rate / 60
-    slower = after(held.free_at, count=count, rate=held.max_rate, now=now)
-    return max(slower or 0.0, after(held.free_at, count=notifications, rate=minutely, now=now) or 0.0) or None
+    minutely = None if per_minute is None else per_minute / 60
+    by_changes = after(free_at, count=changes, rate=per_second, now=now)
+    by_notifications = after(free_at, count=notifications, rate=minutely, now=now)
+    return max(by_changes or 0.0, by_notifications or 0.0) or None

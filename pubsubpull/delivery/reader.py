@@ -1,4 +1,4 @@
-"""Reads the log for a worker's subscriptions: those at the same cursor together."""
+"""Reads the log for a worker's leases: those at the same cursor together."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from typing import TYPE_CHECKING
 from django.db import Error as DatabaseError
 
 from pubsubpull import exceptions
-from pubsubpull.base import threads
-from pubsubpull.delivery.lease import ROOM, full
+from pubsubpull.base import loops, threads
+from pubsubpull.delivery.lease import READ_AHEAD
 from pubsubpull.log import feed
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Retry
 
 if TYPE_CHECKING:
     from pubsubpull.conf import Settings
-    from pubsubpull.delivery.assignment import Shares
+    from pubsubpull.delivery.assignment import Assignment
     from pubsubpull.delivery.groups import Group, Groups
-    from pubsubpull.delivery.lease import Held
-    from pubsubpull.delivery.sender import Delivery
+    from pubsubpull.delivery.leases import Leases
+    from pubsubpull.delivery.sender import Sender
     from pubsubpull.delivery.store import Store
+    from pubsubpull.delivery.transitions import Progress
     from pubsubpull.log.feed import Present
 
 logger = logging.getLogger("pubsubpull")
 LAGGING_AT_ONCE = 4
-"""How many groups of subscriptions that lag are read between two looks at the log."""
+"""How many groups that lag are read between two looks at the log."""
 MOVE_INTERVAL = 10.0
 """How often the cursors of subscriptions that wanted nothing are recorded, in seconds."""
 
 
-class Reader:
-    """The worker's one loop over the log. Setting `wake` has it look at once."""
+class Reader(loops.Service):
+    """Looks at the log: every POLL_INTERVAL while there is something, less often while there is not."""
 
     def __init__(
         self,
@@ -43,42 +44,55 @@ class Reader:
         reads: threads.Database,
         writes: threads.Database,
         groups: Groups,
-        shares: Shares,
-        delivery: Delivery,
-        wake: asyncio.Event,
+        leases: Leases,
+        assignment: Assignment,
+        progress: Progress,
+        sender: Sender,
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.store = store
         self.groups = groups
-        self.shares = shares
-        self.delivery = delivery
-        self.wake = wake
+        self.leases = leases
+        self.assignment = assignment
+        self.progress = progress
+        self.sender = sender
         self._reads = reads
         self._writes = writes
         self._moved_at = 0.0
-        self._handed = 0
+        self._handed_out = 0
+        self._pause = settings.POLL_INTERVAL
 
-    async def read_on(self) -> None:
-        """Look at the log for ever: every POLL_INTERVAL while there is something, less often while there is not."""
-        pause = self.settings.POLL_INTERVAL
-        while True:
-            self.wake.clear()
-            before = self._handed
-            behind = await self.tick()
-            await self.move_cursors()
-            if behind:
-                continue
-            busy = self._handed != before
-            pause = self.settings.POLL_INTERVAL if busy else min(pause * 1.5, self.settings.IDLE_INTERVAL)
-            await threads.set_within(self.wake, pause)
+    async def run_once(self) -> None:
+        """Read what there is for now."""
+        # Cleared before the look: what comes during it is looked at with the next one.
+        self.groups.wake.clear()
+        before = self._handed_out
+        behind = await self.tick()
+        await self.move_cursors()
+        if self._handed_out != before:
+            self._pause = self.settings.POLL_INTERVAL
+        elif not behind:
+            self._pause = min(self._pause * 1.5, self.settings.IDLE_INTERVAL)
+        if behind:
+            self.groups.wake.set()
+
+    async def pause(self) -> None:
+        """Wait for the next look, or for leases that can read on right away."""
+        await threads.set_within(self.groups.wake, self._pause)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        super().stop()
+        self.groups.wake.set()
 
     async def tick(self, upto: Present | None = None) -> bool:
-        """Look, read what is new (up to `upto`, or now) and hand it out; say whether some can read on right away."""
+        """Look, read what is new (up to `upto`, or now) and hand it out; return True if some can read on right away."""
         look = await self._reads(self.store.look)
-        if look.free or look.mine != len(self.shares.held):
-            self.shares.hurry.set()
-        while self.shares.beginning:
-            self.delivery.start(self.shares.beginning.pop())
+        if look.free or look.mine != len(self.leases.held):
+            self.assignment.hurry.set()
+        while self.leases.beginning:
+            self.sender.start(self.leases.beginning.pop())
         now = upto or look.present
         due = self.groups.due(now)
         for group in due[: LAGGING_AT_ONCE + 1]:
@@ -89,33 +103,25 @@ class Reader:
         """Return the log's present."""
         return await self._reads(feed.present, self.settings.DATABASE)
 
-    def room(self, held: Held) -> None:
-        """Let a subscription read on, once it has room."""
-        if held.group is None and held.read is not None and not held.initial and held.roomy:
-            self.groups.join(held, held.read)
-            self.wake.set()
-
     async def move_cursors(self, *, at_once: bool = False) -> None:
-        """Record where those are that have wanted nothing for a while."""
+        """Record the cursors of the subscriptions that have wanted nothing for a while."""
         if not at_once and time.monotonic() - self._moved_at < MOVE_INTERVAL:
             return
         self._moved_at = time.monotonic()
-        moved: dict[Group, list[Held]] = {}
-        for held in self.shares.held.values():
-            if held.at_rest and held.group is not None and held.group.cursor.seq != held.recorded_seq:
-                moved.setdefault(held.group, []).append(held)
-        for group, members in moved.items():
+        for group in list(self.groups.all()):
             cursor = group.cursor
-            for held in members:
-                held.cursor, held.recorded_seq = cursor, cursor.seq
-            await self._writes(self.store.move, cursor.encode(), [(held.id, held.lease) for held in members])
+            moved = [one for one in group.members if one.is_idle and one.recorded.cursor.seq != cursor.seq]
+            for lease in moved:
+                lease.move(cursor)
+            if moved:
+                await self._writes(self.store.move, cursor.encode(), moved)
 
     async def _read(self, group: Group, now: Present) -> None:
         if not self.groups.begin(group):
             return
         cursor = group.cursor
         try:
-            read = await self._reads(self.store.read, cursor, limit=ROOM, models=sorted(group.by_model), now=now)
+            read = await self._reads(self.store.read, cursor, limit=READ_AHEAD, models=sorted(group.by_model), now=now)
         except exceptions.CursorExpired:
             await self._expired(group)
             return
@@ -123,34 +129,36 @@ class Reader:
             self.groups.put_back(group, cursor)
             raise
         except Exception as error:
+            # One group's failure is no other's.
             logger.exception("pubsubpull: the log could not be read for some subscriptions; they are tried again")
             self.groups.put_back(group, cursor)
             self._failed(group, f"The log could not be read: {type(error).__name__}; see the worker's log.")
             return
         handed = group.hand_out(read)
-        self._handed += len(handed)
+        self._handed_out += len(handed)
+        # Before a full lease leaves: it goes on from the cursor that its group has then.
         self.groups.put_back(group, read.cursor)
-        for held in full(handed):
-            self.groups.leave(held)
-        for held in handed:
-            self.delivery.start(held)
+        for lease in handed:
+            if lease.is_full:
+                self.groups.leave(lease)
+        for lease in handed:
+            self.sender.start(lease)
 
     def _failed(self, group: Group, reason: str) -> None:
-        """Let the subscriptions of a group wait, each as after a failure; all others go on."""
+        """Let the leases of a group wait, each as after a failure; all others go on."""
         cursor = group.cursor
-        for held in list(group.members):
-            self.groups.leave(held)
-            held.read = cursor
-            self.delivery.progress.failed(held, Retry(error=reason))
-            wait = (held.next_attempt or 0.0) - self.delivery.progress.now()
-            asyncio.get_running_loop().call_later(max(wait, 1.0), self.room, held)
+        for lease in list(group.members):
+            self.groups.pause(lease, cursor)
+            self.progress.failed(lease, Retry(error=reason))
+            wait = (lease.checkpoint.next_attempt or 0.0) - self.progress.now()
+            asyncio.get_running_loop().call_later(max(wait, 1.0), self.groups.resume, lease)
 
     async def _expired(self, group: Group) -> None:
-        """Disable who cannot read on, unless the cursor is only newer than the look that it was read with."""
+        """Disable the subscriptions that cannot read on, unless their cursor is only newer than the look."""
         self.groups.put_back(group, group.cursor)
         cursor, now = group.cursor, await self.present()
         try:
             feed.check(cursor, now)
         except exceptions.CursorExpired as error:
-            for held in [held for held in group.members if group.cursor == cursor]:
-                self.delivery.progress.end(held, Subscription.State.DISABLED, str(error))
+            for lease in [lease for lease in group.members if group.cursor == cursor]:
+                self.progress.end(lease, Subscription.State.DISABLED, str(error))

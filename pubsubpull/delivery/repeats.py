@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pubsubpull.wire import items
 
 if TYPE_CHECKING:
-    from pubsubpull.delivery.lease import Held
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor, Snapshot
     from pubsubpull.wire.items import Row
@@ -20,35 +19,45 @@ ERROR = (
 )
 
 
-def note_rewind(held: Held, cursor: Cursor) -> bool:
-    """Note that the receiver has named this cursor; say whether it keeps sending delivery back.
+class Rewinds:
+    """The cursors that one receiver has sent delivery back to, while its subscription is leased."""
 
-    It does where it has named the cursor before, whatever came between, and where it has not yet had again all that it
-    had before it named the last one. A receiver that has more than was known goes forward: its answers were lost.
-    """
-    if _is_ahead(cursor, held.cursor):
-        return False
-    again = hash(cursor) in held.rewound or held.furthest is not None
-    held.repeats = held.repeats + 1 if again else 0
-    if len(held.rewound) >= REMEMBERED:
-        held.rewound.clear()
-    held.rewound.add(hash(cursor))
-    held.furthest = held.furthest or held.cursor
-    return again
+    def __init__(self) -> None:
+        self.repeats = 0
+        """How often in a row it was sent back to where it had been sent before."""
+        self._named: set[int] = set()
+        """The hashes of the cursors that it has named."""
+        self._furthest: Cursor | None = None
+        """Where it was before it was sent back, until it has come so far again."""
 
+    def note(self, cursor: Cursor, *, at: Cursor) -> bool:
+        """Note that the receiver has named this cursor; return True if it keeps sending delivery back.
 
-def count_new(held: Held, page: Notification) -> int:
-    """Return how many changes of a page that was taken the receiver had not taken before it sent delivery back."""
-    furthest = held.furthest
-    if furthest is None:
-        return page.count
-    if page.cursor.window is None or page.cursor.window.last >= _reached(furthest):
-        held.furthest = None
-    return page.count - sum(is_seen(row, furthest) for row in page.rows)
+        It does if it has named the cursor before, whatever came between, or if it has not yet had again all that it
+        had before it named the last one. A receiver that is ahead of `at` goes forward: its answers were lost.
+        """
+        if _is_ahead(cursor, at):
+            return False
+        again = hash(cursor) in self._named or self._furthest is not None
+        self.repeats = self.repeats + 1 if again else 0
+        if len(self._named) >= REMEMBERED:
+            self._named.clear()
+        self._named.add(hash(cursor))
+        self._furthest = self._furthest or at
+        return again
+
+    def count_new(self, page: Notification) -> int:
+        """Return how many changes of a page that was taken the receiver had not had before it sent delivery back."""
+        furthest = self._furthest
+        if furthest is None:
+            return page.count
+        if page.cursor.window is None or page.cursor.window.last >= _reached(furthest):
+            self._furthest = None
+        return page.count - sum(is_seen(row, furthest) for row in page.rows)
 
 
 def is_seen(row: Row, cursor: Cursor) -> bool:
-    """Say whether a change was among those before the cursor."""
+    """True if a change was among those before the cursor."""
     if row.op == "S":
         return False
     if row.version <= cursor.floor:
@@ -61,7 +70,7 @@ def is_seen(row: Row, cursor: Cursor) -> bool:
 
 
 def _is_ahead(cursor: Cursor, other: Cursor) -> bool:
-    """Say whether one cursor has seen all that the other has, and more."""
+    """True if one cursor has seen all that the other has, and more."""
     seen, before = cursor.window or cursor, other.window or other
     return cursor != other and seen.snapshot.covers(before.snapshot) and _reached(cursor) >= _reached(other)
 

@@ -11,18 +11,21 @@ from django.db import Error as DatabaseError
 
 from pubsubpull import exceptions
 from pubsubpull.base import threads
-from pubsubpull.delivery import dead_letters, notification, per_key, rate_limit
+from pubsubpull.delivery import dead_letters, notification, per_key, transitions
 from pubsubpull.delivery.bisect import Step
-from pubsubpull.delivery.gate import Turn
 from pubsubpull.log import feed
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import ChangeRef, Delivered, Gone, Outcome, Ready, Retry, Rewind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
+    from pubsubpull.conf import Settings
+    from pubsubpull.delivery.backfill import Backfill
     from pubsubpull.delivery.breaker import Breaker
-    from pubsubpull.delivery.lease import Held
+    from pubsubpull.delivery.dead_letters import DeadLetters
+    from pubsubpull.delivery.gate import Gate
+    from pubsubpull.delivery.lease import Lease, Redelivery
     from pubsubpull.delivery.meter import Meter
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.delivery.transitions import Progress
@@ -38,131 +41,127 @@ AWAY = 1.0
 logger = logging.getLogger("pubsubpull")
 
 
-class Delivery:
-    """What all deliveries of a worker share.
-
-    `alive` gives an event that is set while the
-    worker's leases are sure to be its own; `present` reads the log's present, `rows` the next page of the rows that
-    come before all changes.
-    """
+class Sender:
+    """Delivers to the leases of a worker, each in a task of its own."""
 
     def __init__(
         self,
         *,
         transport: Transport,
+        gate: Gate,
         breaker: Breaker,
         progress: Progress,
         meter: Meter,
-        aside: dead_letters.Aside,
-        alive: Callable[[], asyncio.Event],
-        present: Callable[[], Awaitable[feed.Present]],
-        rows: Callable[[Held], Awaitable[Notification | None]],
+        dead_letters: DeadLetters,
+        backfill: Backfill,
+        reads: threads.Database,
+        settings: Settings,
     ) -> None:
         self.transport = transport
+        self.gate = gate
         self.breaker = breaker
         self.progress = progress
         self.meter = meter
-        self.aside = aside
-        self.alive = alive
-        self.present = present
-        self.rows = rows
-        self.turn = Turn(breaker=breaker, progress=progress, alive=alive, endpoint=transport.endpoint)
+        self.dead_letters = dead_letters
+        self.backfill = backfill
+        self.using = settings.DATABASE
         self.delivered = 0
+        """How many changes this worker has delivered."""
+        self._reads = reads
 
-    def start(self, held: Held) -> None:
-        """Deliver what waits for the subscription, unless that is under way."""
-        if held.task is None and not self.turn.stopping.is_set():
-            held.task = asyncio.create_task(self._run(held), name=f"deliver {held}")
+    def start(self, lease: Lease) -> None:
+        """Deliver what waits for the lease, unless that is under way."""
+        if lease.task is None and not self.gate.stopping.is_set():
+            lease.task = asyncio.create_task(self._run(lease), name=f"deliver {lease}")
 
-    async def _run(self, held: Held) -> None:
+    async def _run(self, lease: Lease) -> None:
         try:
-            if held.before is not None:
-                await asyncio.wait([held.before])
-                held.before = None
-            if held.unverified and not await self._ask(held):
+            # The subscription's earlier lease may have a notification on its way; the receiver gets one at a time.
+            if lease.before is not None:
+                await asyncio.wait([lease.before])
+                lease.before = None
+            if lease.checkpoint.unverified and not await self._ask(lease):
                 return
-            while not self.turn.is_over(held) and await self._one(held):
+            while not self.gate.is_over(lease) and await self._deliver(lease):
                 pass
         except Exception:
-            logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", held)
-            self.progress.failed(held, Retry(error="The worker met an unexpected error; see its log."))
+            # One lease's failure is no other's: it is counted, and tried again.
+            logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", lease)
+            self.progress.failed(lease, Retry(error="The worker met an unexpected error; see its log."))
         finally:
-            held.task = None
-            if held.waits:
-                asyncio.get_running_loop().call_soon(self._again, held)
+            lease.task = None
+            if lease.waits:
+                asyncio.get_running_loop().call_soon(self._again, lease)
 
-    def _again(self, held: Held) -> None:
-        if not self.turn.is_over(held):
-            self.start(held)
+    def _again(self, lease: Lease) -> None:
+        if not self.gate.is_over(lease):
+            self.start(lease)
 
-    async def _one(self, held: Held) -> bool:
-        """Send one notification; say whether to go on."""
-        wanted = next(iter(held.wanted.values()), None)
-        page = dead_letters.alone(held, wanted) if wanted else await self._next(held)
-        if page is None or not await self.turn.comes(held):
+    async def _deliver(self, lease: Lease) -> bool:
+        """Send one notification and go on from its answer; return False if the task is to end."""
+        redelivery = next(iter(lease.redeliveries.values()), None)
+        page = dead_letters.alone(lease, redelivery) if redelivery else await self._next(lease)
+        if page is None or not await self.gate.opens(lease):
             return False
-        held.free_at = rate_limit.next_at(held, page.count, now=self.progress.now())
-        result = await self._spread(held, page) if held.one_by_one else await self._send(held, page)
-        if held.dropped or result is None:
-            return not held.dropped
-        if wanted is None:
-            await self._settle(held, page, result)
+        self.progress.pace(lease, page.count)
+        result = await (self._spread(lease, page) if lease.terms.one_by_one else self._send(lease, page))
+        if lease.dropped or result is None:
+            return not lease.dropped
+        if redelivery is None:
+            await self._settle(lease, page, result)
         else:
-            await self._settle_alone(held, wanted, result)
+            await self._settle_alone(lease, redelivery, result)
         return True
 
-    async def _next(self, held: Held) -> Notification | None:
+    async def _next(self, lease: Lease) -> Notification | None:
         """Return what to send next: first the rows that were asked for, then the changes."""
-        if held.initial is not None and held.current is None:
+        if lease.checkpoint.initial is not None and lease.current is None:
             try:
-                held.current = await self.rows(held)
+                lease.send(await self.backfill.page(lease))
             except DatabaseError as error:
                 logger.warning("pubsubpull: the database is away (%s); rows are read later", threads.first_line(error))
-                await self.turn.wait(held, AWAY)
+                await self.gate.wait(lease, AWAY)
                 return None
-            if held.current is None:
-                self.progress.complete(held)
-        return held.next()
+            if lease.current is None:
+                self.progress.backfilled(lease)
+        return lease.next()
 
-    async def _spread(self, held: Held, page: Notification) -> Outcome | None:
+    async def _spread(self, lease: Lease, page: Notification) -> Outcome | None:
         """Send the changes of a page one by one, each as a message of its own; None where that was broken off."""
 
         async def send(row: Row) -> Outcome:
             change = ChangeRef(model=row.model, key=per_key.key(row), version=per_key.version(row))
-            return await self._send(held, notification.of_one(row, page, style=held.style), change)
+            return await self._send(lease, notification.of_one(row, page, style=lease.terms.style), change)
 
         spreading = per_key.Spread(
             send=send,
-            width=held.concurrency,
-            over=lambda: self.turn.is_over(held) or not self.alive().is_set(),
-            done=held.done,
+            width=lease.terms.concurrency,
+            over=lambda: self.gate.is_shut(lease),
+            done=lease.accepted,
             alone=page.edges,
         )
         return await spreading.run(page.rows)
 
-    async def _send(self, held: Held, page: Notification, change: ChangeRef | None = None) -> Outcome:
-        return await self._exchange(held, self.transport.send(held.target, page.message(change)))
+    async def _send(self, lease: Lease, page: Notification, change: ChangeRef | None = None) -> Outcome:
+        return await self._exchange(lease, self.transport.send(lease.terms.target, page.message(change)))
 
-    async def _ask(self, held: Held) -> bool:
-        """Ask the receiver for its consent, again and again; say whether it has given it."""
-        while await self.turn.comes(held):
-            result = await self._exchange(held, self.transport.prepare(held.target))
-            if held.dropped:
+    async def _ask(self, lease: Lease) -> bool:
+        """Ask the receiver for its consent, again and again; return True once it has given it."""
+        while await self.gate.opens(lease):
+            result = await self._exchange(lease, self.transport.prepare(lease.terms.target))
+            if lease.dropped:
                 return False
             if isinstance(result, Ready):
-                logger.info("pubsubpull: the receiver of subscription %s has consented", held)
-                held.allowed_rate = result.rate
-                self.progress.well(held, held.cursor, held.told)
-                self.progress.room(held)
+                self.progress.consented(lease, rate=result.rate)
                 return True
-            self.progress.failed(held, result)
+            self.progress.failed(lease, result)
         return False
 
-    async def _exchange(self, held: Held, exchange: Awaitable[T]) -> T:
+    async def _exchange(self, lease: Lease, exchange: Awaitable[T]) -> T:
         """Return what became of an exchange; tell the breaker how the endpoint fares."""
         began = time.monotonic()
         result = await exchange
-        endpoint = self.transport.endpoint(held.callback)
+        endpoint = self.transport.endpoint(lease.terms.callback)
         if isinstance(result, Retry) and result.unsent:
             await self.breaker.give_back(endpoint)
             return result
@@ -173,56 +172,60 @@ class Delivery:
             await self.breaker.answered(endpoint)
         return result
 
-    async def _settle(self, held: Held, page: Notification, result: Outcome) -> None:
+    async def _settle(self, lease: Lease, page: Notification, result: Outcome) -> None:
+        """Go on from the answer to a page."""
         match result:
             case Delivered():
-                held.done.difference_update([row.version for row in page.rows])
-                count = self.progress.delivered(held, page)
+                lease.accepted.difference_update([row.version for row in page.rows])
+                count = self.progress.delivered(lease, page)
                 if count:
                     self.meter.delivered(page.rows[0].item, count=count, now=self.progress.now())
                 self.delivered += count
             case Rewind(cursor=cursor):
-                await self._rewind(held, cursor)
+                await self._rewind(lease, cursor)
             case Gone():
-                self._end(held, result)
+                self._end(lease, result)
             case Retry():
-                self.progress.failed(held, result)
-                if held.failing:
-                    await self._find(held, page, result)
+                self.progress.failed(lease, result)
+                if lease.checkpoint.failing:
+                    await self._search(lease, page, result)
 
-    async def _find(self, held: Held, page: Notification, result: Retry) -> None:
+    async def _search(self, lease: Lease, page: Notification, result: Retry) -> None:
         """Look for the change that is not taken, and set it aside, where the subscription asks for that."""
-        step = self.aside.step(held, page, result)
+        step = self.dead_letters.step(lease, page, result)
         if step is Step.HALVE:
-            self.progress.halve(held, page)
+            self.progress.halve(lease)
         elif step is Step.SET_ASIDE:
             try:
-                if reason := await self.aside.full(held):
-                    self.progress.end(held, State.DISABLED, reason)
-                elif await self.aside.put(held, page, result):
-                    self.progress.set_aside(held, page)
+                if reason := await self.dead_letters.full(lease):
+                    self.progress.end(lease, State.DISABLED, reason)
+                    return
+                then = transitions.set_aside(lease.checkpoint, page)
+                if await self.dead_letters.put(lease, page, result, then=then):
+                    self.progress.set_aside(lease, then)
             except DatabaseError as error:
                 logger.warning("pubsubpull: the database is away (%s); nothing is set aside", threads.first_line(error))
 
-    async def _settle_alone(self, held: Held, wanted: dead_letters.Wanted, result: Outcome) -> None:
-        """Take note of the answer to a change that had been set aside; the subscription itself fares as before."""
-        await self.aside.tried(held, wanted, result)
+    async def _settle_alone(self, lease: Lease, redelivery: Redelivery, result: Outcome) -> None:
+        """Go on from the answer to a dead letter; the subscription itself fares as before."""
+        if await self.dead_letters.tried(lease, redelivery, result):
+            self.progress.redelivered(lease)
         if isinstance(result, Delivered):
             self.delivered += 1
         elif isinstance(result, Gone):
-            self._end(held, result)
+            self._end(lease, result)
 
-    async def _rewind(self, held: Held, cursor: Cursor) -> None:
-        """Go on from where the receiver says it is."""
+    async def _rewind(self, lease: Lease, cursor: Cursor) -> None:
+        """Go on from the cursor that the receiver named."""
         try:
-            feed.check(cursor, await self.present())
-        except exceptions.CursorExpired as error:
-            error_ = f"The receiver named a cursor that cannot be used. {error}"
-            self.progress.failed(held, Retry(error=error_))
+            feed.check(cursor, await self._reads(feed.present, self.using))
+        except exceptions.CursorExpired as expired:
+            error = f"The receiver named a cursor that cannot be used. {expired}"
+            self.progress.failed(lease, Retry(error=error))
             return
-        logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", held)
-        self.progress.rewound(held, cursor)
+        logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", lease)
+        self.progress.rewound(lease, cursor)
 
-    def _end(self, held: Held, result: Gone) -> None:
-        """Send the subscription nothing more."""
-        self.progress.end(held, State.UNSUBSCRIBED, f"{result.error} PUT the subscription again to go on.")
+    def _end(self, lease: Lease, result: Gone) -> None:
+        """Send nothing more: the receiver wants no more."""
+        self.progress.end(lease, State.UNSUBSCRIBED, f"{result.error} PUT the subscription again to go on.")

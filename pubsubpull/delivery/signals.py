@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import uuid
 
     from pubsubpull.base import threads
-    from pubsubpull.delivery.store import Record
 
 State = Subscription.State
 
@@ -60,11 +59,11 @@ class Signals:
         self._thread = thread
         self._waiting: set[asyncio.Task[None]] = set()
 
-    def recorded(self, before: str, record: Record) -> None:
-        """Send what a record that was written tells of."""
-        found = event(before, record.state)
-        if found is not None:
-            self.send(found, record.id, error=record.last_error)
+    def recorded(self, id_: uuid.UUID, before: str, after: str, *, error: str) -> None:
+        """Send the signal of a subscription's change from one recorded state to the next."""
+        signal = event(before, after)
+        if signal is not None:
+            self.send(signal, id_, error=error)
 
     def send(self, signal: dispatch.Signal, id_: uuid.UUID, **given: object) -> None:
         """Have a signal sent soon."""

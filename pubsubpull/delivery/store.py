@@ -3,72 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from django.db.models import DateTimeField
+from psycopg import sql as psycopg_sql
+
+from pubsubpull import exceptions
 from pubsubpull.capture import clock, sql
-from pubsubpull.delivery.lease import Held
+from pubsubpull.delivery.lease import Checkpoint, Lease, Terms
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
-from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import backfill_position
 from pubsubpull.subscriptions.keyring import Keyring
-from pubsubpull.wire.ops import LETTERS
+from pubsubpull.subscriptions.models import SERVED, Subscription
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Mapping
 
-COLUMNS = (
-    "id",
-    "lease",
-    "cursor",
-    "told",
-    "initial",
-    "state",
-    "attempts",
-    "failing_since",
-    "next_attempt",
-    "free_at",
-    "allowed_rate",
-    "last_error",
-    "last_delivered",
-    "delivered",
-)
-"""What `record` writes, in the names of `Record`."""
+T = TypeVar("T", Terms, Checkpoint)
 
-
-SIGNATURE = 11
-"""The column of a claimed row that says how it is signed; the secrets follow it."""
+COLUMNS = tuple(field.name for field in dataclasses.fields(Checkpoint))
+"""The columns that a checkpoint is recorded in."""
+TIMES = frozenset(field.name for field in Subscription._meta.get_fields() if isinstance(field, DateTimeField))
+"""The columns that hold times."""
+SERVED_STATES = sorted(SERVED)
+"""The states of the subscriptions that workers take, for the queries that ask for them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """What a worker sees: the log's present, how many subscriptions name it, and whether there are some to be had."""
+    """What a worker sees when it looks at the database."""
 
     present: feed.Present
+    """The log's present."""
     mine: int
+    """How many subscriptions name the worker."""
     free: bool
+    """True if there are subscriptions to be had."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Record:
-    """How a subscription fares, to be recorded. `delivered` is how many changes were since the last record."""
+class Unreadable:
+    """A subscription that was claimed, and whose stored cursor cannot be read."""
 
     id: uuid.UUID
     lease: int
-    cursor: str
-    told: str
-    initial: str
     state: str
-    attempts: int
-    failing_since: float | None
-    next_attempt: float | None
-    free_at: float | None
-    allowed_rate: int | None
-    last_error: str
-    last_delivered: float | None
-    delivered: int
 
 
 class Store:
@@ -82,7 +65,7 @@ class Store:
         """Look at the log and at what there is to do."""
         mine_clock = clock.of(self.using)
         asked = mine_clock.count()
-        ((*present, seconds, mine, free),) = self._run("queries/delivery/look")
+        ((*present, seconds, mine, free),) = self._run("queries/delivery/look", served=SERVED_STATES)
         mine_clock.tell(seconds, asked=asked)
         return Look(present=feed.as_present(*present), mine=mine, free=free)
 
@@ -97,17 +80,31 @@ class Store:
 
     def standing(self) -> tuple[int, int]:
         """Return how many workers live and how many subscriptions there are."""
-        ((workers, subscriptions),) = self._run("queries/delivery/standing")
+        ((workers, subscriptions),) = self._run("queries/delivery/standing", served=SERVED_STATES)
         return workers, subscriptions
 
-    def claim(self, at_most: int) -> list[tuple[Any, ...]]:
-        """Take at most so many subscriptions; give them as rows for `held`, with the keys that sign for each."""
-        rows = self._run("queries/delivery/claim", at_most=at_most)
+    def claim(self, at_most: int) -> tuple[list[Lease], list[Unreadable]]:
+        """Take at most so many subscriptions; return their leases, and those whose cursors cannot be read."""
+        query = sql.compose("queries/delivery/claim", worker=self.worker, at_most=at_most, served=SERVED_STATES)
+        rows = sql.run_named(self.using, query)
         keyring = Keyring(self.using)
-        return [
-            (*row[: SIGNATURE + 1], keyring.keys(row[SIGNATURE], row[SIGNATURE + 1]), *row[SIGNATURE + 2 :])
-            for row in rows
-        ]
+        leases, unreadable = [], []
+        for row in rows:
+            try:
+                leases.append(_lease(row, keyring))
+            except exceptions.CursorInvalid:
+                unreadable.append(Unreadable(id=row["id"], lease=row["lease"], state=row["state"]))
+        return leases, unreadable
+
+    def disable(self, unreadable: Collection[Unreadable], *, error: str) -> None:
+        """Disable subscriptions whose cursors cannot be read."""
+        self._run(
+            "queries/delivery/disable",
+            id=[subscription.id for subscription in unreadable],
+            lease=[subscription.lease for subscription in unreadable],
+            state=Subscription.State.DISABLED.value,
+            error=error,
+        )
 
     def mine(self) -> dict[uuid.UUID, int]:
         """Return the leases of the subscriptions that name the worker."""
@@ -118,15 +115,19 @@ class Store:
         rows = self._run("queries/delivery/grants")
         return {consumer: frozenset(json.loads(granted or "[]")) for consumer, granted in rows}
 
-    def record(self, records: Iterable[Record]) -> set[uuid.UUID]:
-        """Write how subscriptions fare; return those that were the worker's to write."""
-        rows = list(records)
-        columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-        return {found for (found,) in self._run("queries/delivery/record", **columns)}
+    def record(self, checkpoints: Mapping[Lease, Checkpoint]) -> set[uuid.UUID]:
+        """Write the checkpoints of leases; return the ids of the subscriptions that were the worker's to write."""
+        rows = sql.run(self.using, recording(checkpoints, worker=self.worker))
+        return {id_ for (id_,) in rows}
 
-    def move(self, cursor: str, leases: Collection[tuple[uuid.UUID, int]]) -> None:
+    def move(self, cursor: str, leases: Collection[Lease]) -> None:
         """Write a cursor that subscriptions have come to without wanting anything."""
-        self._run("queries/delivery/move", cursor=cursor, id=[a for a, _ in leases], lease=[b for _, b in leases])
+        self._run(
+            "queries/delivery/move",
+            cursor=cursor,
+            id=[lease.terms.id for lease in leases],
+            lease=[lease.terms.lease for lease in leases],
+        )
 
     def release(self, ids: list[uuid.UUID] | None = None) -> None:
         """Let subscriptions go: these, or all."""
@@ -145,87 +146,48 @@ class Store:
         return sql.run(self.using, sql.compose(query, worker=self.worker, **parts))
 
 
-def held(row: tuple[Any, ...]) -> Held:
-    """Make what `claim` gave into a subscription in hand. Raises `CursorInvalid`."""
-    (
-        id_,
-        lease,
-        name,
-        consumer,
-        callback,
-        wanted,
-        ops,
-        batch,
-        concurrency,
-        form,
-        on_failure,
-        _,
-        keys,
-        state,
-        cursor,
-        told,
-        rows,
-        *fares,
-        by,
-        granted,
-        max_rate,
-        free_at,
-        allowed_rate,
-    ) = row
-    attempts, failing_since, next_attempt, last_error = fares
-    grants = frozenset(json.loads(granted))
-    place = Cursor.decode(cursor)
-    return Held(
-        id=id_,
-        lease=lease,
-        name=name,
-        consumer=consumer,
-        callback=callback,
-        models=_allowed(frozenset(json.loads(wanted)), grants),
-        ops=frozenset(LETTERS[op] for op in json.loads(ops)),
-        batch=batch,
-        max_rate=max_rate,
-        free_at=free_at,
-        allowed_rate=allowed_rate,
-        concurrency=concurrency,
-        form=form,
-        on_failure=on_failure,
-        keys=keys,
-        state=state,
-        cursor=place,
-        told=told,
-        initial=backfill_position.decode(rows),
-        attempts=attempts,
-        failing_since=failing_since,
-        next_attempt=next_attempt,
-        last_error=last_error,
-        consumer_id=by,
-        granted=grants,
-        recorded_seq=place.seq,
-        recorded_state=state,
+def recording(checkpoints: Mapping[Lease, Checkpoint], *, worker: uuid.UUID) -> psycopg_sql.Composed:
+    """Return the statement that writes the checkpoints of a worker's leases and gives their subscriptions' ids."""
+    rows = [
+        {"id": str(lease.terms.id), "lease": lease.terms.lease, **_columns(checkpoint)}
+        for lease, checkpoint in checkpoints.items()
+    ]
+    return sql.compose(
+        "queries/delivery/record",
+        worker=worker,
+        served=SERVED_STATES,
+        columns=psycopg_sql.SQL(", ").join([psycopg_sql.Identifier(name) for name in COLUMNS]),
+        values=psycopg_sql.SQL(", ").join([psycopg_sql.Identifier("v", name) for name in COLUMNS]),
+        checkpoints=json.dumps(rows),
     )
 
 
-def broken(row: tuple[Any, ...]) -> Record:
-    """Return the record that disables a subscription whose cursor is none."""
-    return Record(
-        id=row[0],
-        lease=row[1],
-        cursor=row[14],
-        told=row[15],
-        initial=row[16],
-        state="disabled",
-        attempts=row[17],
-        failing_since=row[18],
-        next_attempt=None,
-        free_at=None,
-        allowed_rate=None,
-        last_error="What is stored is no cursor. PUT the subscription again with after.",
-        last_delivered=None,
-        delivered=0,
-    )
+def _columns(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return a checkpoint as the columns are written in JSON."""
+    row = {name: getattr(checkpoint, name) for name in COLUMNS}
+    row["cursor"] = checkpoint.cursor.encode()
+    row["initial"] = checkpoint.initial.encode() if checkpoint.initial else ""
+    for name in TIMES & row.keys():
+        if row[name] is not None:
+            row[name] = dt.datetime.fromtimestamp(row[name], dt.UTC).isoformat()
+    return row
 
 
-def _allowed(wanted: frozenset[str], granted: frozenset[str]) -> frozenset[str]:
-    """Return the models that are wanted, less what is no longer granted."""
-    return wanted if consumers.ALL in granted else wanted & granted
+def _lease(row: Mapping[str, Any], keyring: Keyring) -> Lease:
+    """Return the lease of a claimed row. Raises `CursorInvalid`."""
+    values = {
+        **row,
+        "wanted": json.loads(row["wanted"]),
+        "ops": json.loads(row["ops"]),
+        "granted": frozenset(json.loads(row["granted"])),
+        "keys": keyring.keys(row["signature"], row["secrets"]),
+        "cursor": Cursor.decode(row["cursor"]),
+        "initial": backfill_position.decode(row["initial"]),
+    }
+    checkpoint = _filled(Checkpoint, values)
+    return Lease(terms=_filled(Terms, values), checkpoint=checkpoint, recorded=checkpoint)
+
+
+def _filled(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a value of a dataclass whose fields are named as the columns are."""
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})

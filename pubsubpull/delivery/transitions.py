@@ -1,7 +1,8 @@
-"""How a subscription in a worker's hands fares, after each answer of its receiver."""
+"""From one checkpoint to the next: what each answer of a receiver comes to, and the lease that goes on from there."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -12,11 +13,11 @@ from pubsubpull.delivery import bisect, repeats
 from pubsubpull.subscriptions.models import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pubsubpull.conf import Settings
+    from pubsubpull.delivery.bisect import Search
+    from pubsubpull.delivery.checkpoints import Recorder
     from pubsubpull.delivery.groups import Groups
-    from pubsubpull.delivery.lease import Held
+    from pubsubpull.delivery.lease import Checkpoint, Lease
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.transports.base import Retry
@@ -26,124 +27,184 @@ State = Subscription.State
 logger = logging.getLogger("pubsubpull")
 
 
-class Progress:
-    """Changes what is held of a subscription. `note` has it recorded; `room` is called when one may read further."""
+def delivered(before: Checkpoint, page: Notification, *, count: int, now: float) -> Checkpoint:
+    """Return the checkpoint after a page that was taken, with `count` changes that had not been taken before."""
+    return dataclasses.replace(
+        before,
+        cursor=page.cursor,
+        told=page.text,
+        initial=page.following,
+        last_delivered=now,
+        delivered=before.delivered + count,
+    )
 
-    def __init__(
-        self, *, settings: Settings, groups: Groups, note: Callable[[Held], None], room: Callable[[Held], None]
-    ) -> None:
+
+def redelivered(before: Checkpoint, *, now: float) -> Checkpoint:
+    """Return the checkpoint after a dead letter that was taken at last: the cursor is beyond it already."""
+    return dataclasses.replace(before, last_delivered=now, delivered=before.delivered + 1)
+
+
+def recovered(before: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of a subscription that fares well."""
+    return dataclasses.replace(
+        before, state=State.ACTIVE.value, attempts=0, failing_since=None, next_attempt=None, last_error=""
+    )
+
+
+def consented(before: Checkpoint, *, callback: str, rate: int | None) -> Checkpoint:
+    """Return the checkpoint after the receiver's consent, with the notifications a minute that it allows."""
+    return recovered(dataclasses.replace(before, consented=callback, allowed_rate=rate))
+
+
+def rewound(before: Checkpoint, cursor: Cursor) -> Checkpoint:
+    """Return the checkpoint at a cursor that the receiver named.
+
+    While rows are sent, the cursor stays the one taken before the first of them: a receiver that names it has them.
+    """
+    initial = before.initial if cursor == before.cursor else None
+    return dataclasses.replace(before, cursor=cursor, told=cursor.encode(), initial=initial)
+
+
+def set_aside(before: Checkpoint, page: Notification) -> Checkpoint:
+    """Return the checkpoint after a page that became a dead letter. Its receiver is told of no cursor."""
+    return recovered(dataclasses.replace(before, cursor=page.cursor, initial=page.beyond))
+
+
+def put_off(before: Checkpoint, *, error: str, wait: float, now: float) -> Checkpoint:
+    """Return the checkpoint of a subscription that fails, and is sent nothing for `wait` seconds."""
+    state = State.UNVERIFIED if before.unverified else State.FAILING
+    since = now if before.failing_since is None else before.failing_since
+    return dataclasses.replace(
+        before, state=state.value, last_error=error, failing_since=since, next_attempt=now + wait
+    )
+
+
+def ended(before: Checkpoint, state: Subscription.State, *, reason: str, now: float) -> Checkpoint:
+    """Return the checkpoint of a subscription that is delivered no more. The cursor stays."""
+    since = now if before.failing_since is None else before.failing_since
+    return dataclasses.replace(before, state=state.value, last_error=reason, failing_since=since, next_attempt=None)
+
+
+class Progress:
+    """Takes a lease from one checkpoint to the next: logs it, has it recorded, and lets it read on."""
+
+    def __init__(self, *, settings: Settings, groups: Groups, recorder: Recorder) -> None:
         self.settings = settings
         self.groups = groups
-        self.note = note
-        self.room = room
-
-    def delivered(self, held: Held, page: Notification) -> int:
-        """Note that the receiver has taken the page; return how many of its changes it had not taken before."""
-        search = bisect.passed(held.search, page.count)
-        held.initial = page.following
-        if search is None:
-            self.well(held, page.cursor, page.text)
-        else:
-            # What it does not take is still to be found: it has not recovered yet.
-            held.cursor, held.told, held.current = page.cursor, page.text, None
-            self.note(held)
-        held.search = search
-        count = repeats.count_new(held, page)
-        held.delivered += count
-        held.last_delivered = self.now()
-        if held.group is None:
-            self.room(held)
-        return count
+        self.recorder = recorder
 
     def now(self) -> float:
         """Return the database's time, in unix seconds."""
         return clock.of(self.settings.DATABASE).now()
 
-    def complete(self, held: Held) -> None:
-        """Note that no rows are left to be sent before the changes."""
-        held.initial = None
-        self.note(held)
-        self.room(held)
+    def delivered(self, lease: Lease, page: Notification) -> int:
+        """Go on after a page that was taken; return how many of its changes had not been taken before."""
+        search = bisect.passed(lease.search, page.count)
+        count = lease.rewinds.count_new(page)
+        after = delivered(lease.checkpoint, page, count=count, now=self.now())
+        # While the change that is not taken is still to be found, the subscription has not recovered.
+        self._advance(lease, after if search else self._recovered(lease, after), search=search)
+        self.groups.resume(lease)
+        return count
 
-    def rewound(self, held: Held, cursor: Cursor) -> None:
-        """Note that the receiver is at this cursor. To be sent back where it was sent before counts as a failure."""
-        again = repeats.note_rewind(held, cursor)
-        if cursor != held.cursor:  # which is the one that was taken before the first row, while rows are sent
-            held.initial = None
-        held.done.clear()
-        self._read_on_from(held, cursor)
+    def redelivered(self, lease: Lease) -> None:
+        """Count a dead letter that was taken at last."""
+        lease.note(redelivered(lease.checkpoint, now=self.now()))
+        self.recorder.mark(lease)
+
+    def consented(self, lease: Lease, *, rate: int | None) -> None:
+        """Begin to deliver: the receiver has consented."""
+        logger.info("pubsubpull: the receiver of subscription %s has consented", lease)
+        self._advance(lease, consented(lease.checkpoint, callback=lease.terms.callback, rate=rate))
+        self.groups.resume(lease)
+
+    def backfilled(self, lease: Lease) -> None:
+        """Go on with the changes: no rows are left to be sent before them."""
+        lease.note(dataclasses.replace(lease.checkpoint, initial=None))
+        self.recorder.mark(lease)
+        self.groups.resume(lease)
+
+    def rewound(self, lease: Lease, cursor: Cursor) -> None:
+        """Go on from the receiver's cursor. To be sent back to where it was before counts as a failure."""
+        again = lease.rewinds.note(cursor, at=lease.checkpoint.cursor)
+        after = rewound(lease.checkpoint, cursor)
+        lease.accepted.clear()
+        self._read_again(lease, cursor)
         if again:
-            held.cursor, held.told, held.current, held.search = cursor, cursor.encode(), None, None
-            held.attempts = held.repeats
-            self.put_off(held, self._wait(held), repeats.ERROR)
+            self._advance(lease, dataclasses.replace(after, attempts=lease.rewinds.repeats))
+            self.put_off(lease, self._wait(lease), repeats.ERROR)
         else:
-            self.well(held, cursor, cursor.encode())
-        self.room(held)
+            self._advance(lease, self._recovered(lease, after))
+        self.groups.resume(lease)
 
-    def set_aside(self, held: Held, page: Notification) -> None:
-        """Note that the page was set aside: delivery goes on after it, and the receiver is told of no cursor."""
-        held.initial = page.beyond
-        self.well(held, page.cursor, held.told)
-        if held.group is None:
-            self.room(held)
+    def set_aside(self, lease: Lease, after: Checkpoint) -> None:
+        """Go on after a page that became a dead letter."""
+        self._advance(lease, self._recovered(lease, after))
+        self.groups.resume(lease)
 
-    def well(self, held: Held, cursor: Cursor, told: str) -> None:
-        """Note that delivery goes on from a cursor."""
-        if held.failing:
-            logger.info("pubsubpull: subscription %s has recovered after %s failed attempts", held, held.attempts)
-        held.cursor, held.told, held.current, held.search = cursor, told, None, None
-        held.state, held.attempts, held.failing_since, held.next_attempt = State.ACTIVE.value, 0, None, None
-        held.last_error = ""
-        self.note(held)
+    def failed(self, lease: Lease, result: Retry) -> None:
+        """Count an attempt that failed, and put the next one off."""
+        lease.note(dataclasses.replace(lease.checkpoint, attempts=lease.checkpoint.attempts + 1))
+        self.put_off(lease, max(self._wait(lease), result.after), result.error)
 
-    def failed(self, held: Held, result: Retry) -> None:
-        """Note that an attempt failed; the next one is put off."""
-        held.attempts += 1
-        self.put_off(held, max(self._wait(held), result.after), result.error)
-
-    def put_off(self, held: Held, wait: float, error: str) -> None:
-        """Note that the subscription is failing; nothing is sent for so long."""
+    def put_off(self, lease: Lease, wait: float, error: str) -> None:
+        """Send nothing for so many seconds; disable the subscription if it has been failing for too long."""
         now = self.now()
-        if held.failing_since is None:
-            held.failing_since = now
-            what = "waits for consent" if held.unverified else "is failing"
-            logger.warning("pubsubpull: subscription %s %s: %s", held, what, error)
-        if now - held.failing_since > self.settings.DISABLE_AFTER:
-            self.end(held, State.DISABLED, f"Disabled after failing for too long. PUT it again to go on. Last: {error}")
+        after = put_off(lease.checkpoint, error=error, wait=wait, now=now)
+        if lease.checkpoint.failing_since is None:
+            verb = "waits for consent" if after.unverified else "is failing"
+            logger.warning("pubsubpull: subscription %s %s: %s", lease, verb, error)
+        if after.failing_since is not None and now - after.failing_since > self.settings.DISABLE_AFTER:
+            self.end(
+                lease, State.DISABLED, f"Disabled after failing for too long. PUT it again to go on. Last: {error}"
+            )
             return
-        state = State.UNVERIFIED if held.unverified else State.FAILING
-        held.state, held.last_error, held.next_attempt = state.value, error, now + wait
+        lease.note(after)
         # What was read ahead would only take up memory for as long as the receiver is away.
-        if held.current is not None:
-            self._read_on_from(held, held.current.cursor)
-        self.note(held)
+        if lease.current is not None:
+            self._read_again(lease, lease.current.cursor, keep=True)
+        self.recorder.mark(lease)
 
-    def halve(self, held: Held, page: Notification) -> None:
-        """Have the first half of a page that was refused sent at once."""
-        held.search, held.current, held.next_attempt = bisect.narrowed(page.count), None, None
-        self._read_on_from(held, held.cursor)
-        self.room(held)
+    def halve(self, lease: Lease) -> None:
+        """Send the first half of a page that was refused at once."""
+        lease.halve()
+        lease.note(dataclasses.replace(lease.checkpoint, next_attempt=None))
+        self._read_again(lease, lease.checkpoint.cursor)
+        self.groups.resume(lease)
 
-    def end(self, held: Held, state: Subscription.State, reason: str) -> None:
+    def pace(self, lease: Lease, count: int) -> None:
+        """Note when the rates allow the next notification, as one of so many changes is sent now."""
+        free_at = lease.next_at(count, now=self.now())
+        lease.note(dataclasses.replace(lease.checkpoint, free_at=free_at))
+
+    def end(self, lease: Lease, state: Subscription.State, reason: str) -> None:
         """Deliver no more until the subscription is PUT again, or enabled; the cursor stays."""
         level = logging.WARNING if state == State.UNSUBSCRIBED else logging.ERROR
-        logger.log(level, "pubsubpull: subscription %s is %s: %s", held, state.value, reason)
-        held.state, held.last_error, held.next_attempt = state.value, reason, None
-        held.failing_since = held.failing_since or self.now()
-        held.pending.clear()
-        held.current = None
-        self.groups.leave(held)
-        self.note(held)
+        logger.log(level, "pubsubpull: subscription %s is %s: %s", lease, state.value, reason)
+        lease.note(ended(lease.checkpoint, state, reason=reason, now=self.now()))
+        lease.clear()
+        self.groups.leave(lease)
+        self.recorder.mark(lease)
 
-    def _wait(self, held: Held) -> float:
+    def _advance(self, lease: Lease, after: Checkpoint, *, search: Search | None = None) -> None:
+        lease.advance(after, search=search)
+        self.recorder.mark(lease)
+
+    def _recovered(self, lease: Lease, after: Checkpoint) -> Checkpoint:
+        if lease.checkpoint.failing:
+            attempts = lease.checkpoint.attempts
+            logger.info("pubsubpull: subscription %s has recovered after %s failed attempts", lease, attempts)
+        return recovered(after)
+
+    def _wait(self, lease: Lease) -> float:
         return backoff.delay(
-            held.attempts,
+            lease.checkpoint.attempts,
             first=self.settings.BACKOFF_FIRST,
             limit=self.settings.BACKOFF_LIMIT,
             random=random.random,
         )
 
-    def _read_on_from(self, held: Held, cursor: Cursor) -> None:
-        held.pending.clear()
-        self.groups.leave(held)
-        held.read = cursor
+    def _read_again(self, lease: Lease, cursor: Cursor, *, keep: bool = False) -> None:
+        """Read no further for now, and go on from this cursor later; `keep` the notification at hand."""
+        lease.clear(keep_current=keep)
+        self.groups.pause(lease, cursor)

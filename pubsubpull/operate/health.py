@@ -8,7 +8,7 @@ from pubsubpull.capture import clock, registry, sql
 from pubsubpull.log import feed, partitions
 from pubsubpull.operate import labels
 from pubsubpull.subscriptions import lag
-from pubsubpull.subscriptions.models import Subscription
+from pubsubpull.subscriptions.models import SERVED, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _maintain(functions: Sequence[str], using: str) -> str:
 
 
 def _delivery(using: str) -> str:
-    ((workers, subscriptions),) = sql.run(using, sql.template("queries/delivery/standing"))
+    ((workers, subscriptions),) = sql.run(using, sql.compose("queries/delivery/standing", served=sorted(SERVED)))
     if subscriptions and not workers:
         return f"no worker is alive for {subscriptions} subscriptions; run pubsubpull_deliver"
     return OK

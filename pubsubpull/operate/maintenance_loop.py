@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connections
 
-from pubsubpull.base import threads
+from pubsubpull.base import loops, threads
 from pubsubpull.operate import maintenance, retention_warnings
 
 if TYPE_CHECKING:
@@ -20,22 +20,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pubsubpull")
 
 
-class Upkeep:
+class Upkeep(loops.Service):
     """Looks after the log every MAINTAIN_INTERVAL. Workers that do so at the same time leave it to one of them."""
 
-    def __init__(self, *, settings: Settings, database: threads.Database) -> None:
+    def __init__(self, *, settings: Settings) -> None:
+        super().__init__()
         self.settings = settings
-        self._database = database
+        self._database = threads.Database(settings.DATABASE, "maintenance")
         self._warned: set[UUID] = set()
         self._refused = False
 
-    async def run(self) -> None:
-        """Do a pass now and then, for ever."""
-        while True:
-            await self.once()
-            await asyncio.sleep(self.settings.MAINTAIN_INTERVAL)
+    async def pause(self) -> None:
+        """Wait for the next pass."""
+        await asyncio.sleep(self.settings.MAINTAIN_INTERVAL)
 
-    async def once(self) -> None:
+    async def close(self) -> None:
+        """End the thread."""
+        await self._database.close()
+
+    async def run_once(self) -> None:
         """Make a pass. Steps beyond this role's rights are told once, and left to the owner."""
         try:
             report = await self._database(self._pass)

@@ -12,7 +12,7 @@ from pubsubpull.capture import sql
 from pubsubpull.delivery import meter
 from pubsubpull.log import feed, partitions
 from pubsubpull.subscriptions import lag
-from pubsubpull.subscriptions.models import Counter, Failure, Host, Subscription
+from pubsubpull.subscriptions.models import SERVED, Counter, Failure, Host, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class _Collector:
         yield self._gauge("log_dropped_version", "Changes up to this version are gone.", present.dropped)
 
     def _workers(self) -> Iterator[Any]:
-        ((workers, _),) = sql.run(self.using, sql.template("queries/delivery/standing"))
+        ((workers, _),) = sql.run(self.using, sql.compose("queries/delivery/standing", served=sorted(SERVED)))
         yield self._gauge("workers", "Delivery workers that are alive.", workers)
         sick = Host.objects.using(self.using).filter(failures__gte=self.settings.BREAKER_FAILURES).count()
         yield self._gauge("hosts_given_up", "Callbacks' hosts that do not answer.", sick)

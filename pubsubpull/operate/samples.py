@@ -8,7 +8,7 @@ import logging
 from django.db import Error as DatabaseError
 from django.db import OperationalError, connections
 
-from pubsubpull.base import threads
+from pubsubpull.base import loops, threads
 from pubsubpull.capture import clock, sql
 from pubsubpull.delivery import meter
 from pubsubpull.log import feed
@@ -44,21 +44,24 @@ def take(using: str, *, every: int = SAMPLE_INTERVAL) -> bool:
     return True
 
 
-class Sampler:
-    """Takes a sample now and then, in a thread shared with other work that is not urgent."""
+class Sampler(loops.Service):
+    """Takes a sample now and then, in a thread of its own."""
 
-    def __init__(self, *, using: str, database: threads.Database) -> None:
+    def __init__(self, *, using: str) -> None:
+        super().__init__()
         self._using = using
-        self._database = database
+        self._database = threads.Database(using, "samples")
         self._refused = False
 
-    async def run(self) -> None:
-        """Take samples, for ever."""
-        while True:
-            await self.once()
-            await asyncio.sleep(SAMPLE_INTERVAL - clock.of(self._using).now() % SAMPLE_INTERVAL)
+    async def pause(self) -> None:
+        """Wait for the time of the next sample."""
+        await asyncio.sleep(SAMPLE_INTERVAL - clock.of(self._using).now() % SAMPLE_INTERVAL)
 
-    async def once(self) -> None:
+    async def close(self) -> None:
+        """End the thread."""
+        await self._database.close()
+
+    async def run_once(self) -> None:
         """Take a sample. If the worker's role may not, say so once: delivery goes on without samples."""
         try:
             await self._database(self._take)

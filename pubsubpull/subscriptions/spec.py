@@ -56,6 +56,49 @@ class Wish:
     instances: bool = False
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a consumer's wish comes to, checked. Each field is a column of the subscription."""
+
+    callback: str
+    """The URL that changes are sent to, or a template for one URL a change."""
+    wanted: list[str]
+    """The labels of the models whose changes are sent."""
+    ops: list[str]
+    """The names of the operations whose changes are sent."""
+    batch: int
+    """How many changes a notification may have at most."""
+    max_rate: float | None
+    """How many changes a second are sent at most; None for no limit."""
+    concurrency: int
+    """How many changes may be on their way at once, where each has a URL of its own."""
+    form: str
+    """How notifications are written."""
+    verify: bool
+    """True if the receiver is asked for its consent."""
+    on_failure: str
+    """What becomes of a change that the receiver does not take."""
+    signature: str
+    """How notifications are signed."""
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> Options:
+        """Return the options of a stored subscription."""
+        return cls(**{field.name: getattr(subscription, field.name) for field in dataclasses.fields(cls)})
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns' values by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a consumer is told of them, by the API's names."""
+        return {API_NAMES.get(name, name): value for name, value in self.columns().items()}
+
+
+API_NAMES = {"wanted": "models", "form": "format"}
+"""The API's names of the columns that are called otherwise."""
+
+
 def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     """Return the fields that the wish comes to; raises `SubscriptionError` for the first that is wrong."""
     if not NAME.fullmatch(name):
@@ -71,19 +114,19 @@ def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:
         raise exceptions.SubscriptionError("max_rate", f"must be from {RATE[0]} to {RATE[1]} changes a second.")
     registry.of(conf.get()).check(wish.callback)
-    return {
-        "callback": wish.callback,
-        "wanted": _models(consumer, wish.models),
-        "ops": _ops(wish.ops),
-        "batch": wish.batch,
-        "max_rate": wish.max_rate,
-        "verify": _verify(wish.verify),
-        "concurrency": _concurrency(wish),
-        "form": _format(wish.format),
-        "on_failure": _on_failure(wish.on_failure),
-        "signature": _signature(wish),
-        "state": State.PAUSED if wish.paused else State.ACTIVE,
-    }
+    options = Options(
+        callback=wish.callback,
+        wanted=_models(consumer, wish.models),
+        ops=_ops(wish.ops),
+        batch=wish.batch,
+        max_rate=wish.max_rate,
+        verify=_verify(wish.verify),
+        concurrency=_concurrency(wish),
+        form=_format(wish.format),
+        on_failure=_on_failure(wish.on_failure),
+        signature=_signature(wish),
+    )
+    return {**options.columns(), "state": State.PAUSED if wish.paused else State.ACTIVE}
 
 
 def beginning(wish: Wish, using: str) -> str | None:

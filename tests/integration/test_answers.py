@@ -184,7 +184,7 @@ def test_the_cursor_moves_only_once_the_receiver_has_taken_the_page(subscribe):
     worker, at = [], []
 
     def answer(_):
-        at.append(worker[0].shares.held[made.pk].cursor.encode())
+        at.append(worker[0].leases.held[made.pk].checkpoint.cursor.encode())
         return Response(status=204)
 
     def work(one, _):

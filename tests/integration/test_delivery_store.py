@@ -11,8 +11,9 @@ import pytest
 from django.db import connection
 from django.db.utils import OperationalError
 
-from pubsubpull import exceptions
 from pubsubpull.delivery import checkpoints, store
+from pubsubpull.delivery.groups import Groups
+from pubsubpull.delivery.leases import Leases
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
@@ -46,8 +47,33 @@ def live(name="w", lease=60.0):
     return found
 
 
-def record_of(row, **changes):
-    return dataclasses.replace(checkpoints.record(store.held(row)), **changes)
+def claim(holder, at_most=5):
+    """Return the leases of the subscriptions that a worker takes, all of which can be read."""
+    leases, unreadable = holder.claim(at_most)
+    assert not unreadable
+    return leases
+
+
+def checkpoint_of(lease, **changes):
+    return {lease: dataclasses.replace(lease.checkpoint, **changes)}
+
+
+class Signals:
+    """Takes note of the states that operators are told of."""
+
+    def __init__(self):
+        self.told = []
+
+    def recorded(self, id_, before, after, *, error):
+        self.told.append((id_, before, after, error))
+
+
+def recorder(writes, lease):
+    """Return a recorder that writes by `writes`, and the leases that it drops from."""
+    leases = Leases(groups=Groups())
+    leases.add(lease)
+    holder = store.Store(using="default", worker=uuid.uuid4())
+    return checkpoints.Recorder(store=holder, writes=writes, signals=Signals(), leases=leases), leases
 
 
 def now(made):
@@ -57,15 +83,15 @@ def now(made):
 def test_a_stale_workers_write_is_refused(subscribe):
     made = subscribe()
     one, other = live("one", lease=-1), live("other")
-    assert one.claim(5) == [], "a worker whose own lease has ended takes nothing"
+    assert claim(one) == [], "a worker whose own lease has ended takes nothing"
     one.renew(name="one", lease=60)
-    (stale,) = one.claim(5)
+    (stale,) = claim(one)
     Worker.objects.filter(name="one").update(expires="2000-01-01T00:00Z")
-    (fresh,) = other.claim(5)
-    assert one.record([record_of(stale, last_error="stale")]) == set()
-    one.move("stale", [(made.pk, stale[1])])
+    (fresh,) = claim(other)
+    assert one.record(checkpoint_of(stale, last_error="stale")) == set()
+    one.move("stale", [stale])
     one.release()
-    assert other.record([record_of(fresh, last_error="fresh", delivered=2)]) == {made.pk}
+    assert other.record(checkpoint_of(fresh, last_error="fresh", delivered=2)) == {made.pk}
     assert (now(made).last_error, now(made).cursor, now(made).worker) == ("fresh", made.cursor, other.worker)
     assert now(made).delivered == 2
 
@@ -73,12 +99,12 @@ def test_a_stale_workers_write_is_refused(subscribe):
 def test_what_a_worker_held_before_it_took_the_subscription_again_is_refused(subscribe):
     made = subscribe()
     holder = live()
-    (before,) = holder.claim(5)
+    (before,) = claim(holder)
     subscribe(batch=5)
-    (after,) = holder.claim(5)
-    assert holder.record([record_of(before, last_error="before")]) == set()
-    holder.move("before", [(made.pk, before[1])])
-    assert holder.record([record_of(after, last_error="after")]) == {made.pk}
+    (after,) = claim(holder)
+    assert holder.record(checkpoint_of(before, last_error="before")) == set()
+    holder.move("before", [before])
+    assert holder.record(checkpoint_of(after, last_error="after")) == {made.pk}
     assert (now(made).last_error, now(made).cursor) == ("after", made.cursor)
 
 
@@ -86,12 +112,12 @@ def test_what_a_worker_held_before_it_took_the_subscription_again_is_refused(sub
 def test_a_change_by_its_consumer_fences_the_worker(subscribe, consumer, change):
     made = subscribe()
     holder = live()
-    (row,) = holder.claim(5)
+    (lease,) = claim(holder)
     if change == "put":
         subscribe(batch=5)
     else:
         service.delete(consumer, "main")
-    assert holder.record([record_of(row)]) == set()
+    assert holder.record(checkpoint_of(lease)) == set()
     assert not Subscription.objects.filter(pk=made.pk, worker=holder.worker).exists()
 
 
@@ -101,20 +127,20 @@ def test_what_another_is_about_to_take_is_passed_by(subscribe):
     with session() as other:
         other.execute("BEGIN")
         other.execute("SELECT FROM pubsubpull_subscription WHERE id = %s FOR UPDATE", [first.pk])
-        assert [row[0] for row in taker.claim(5)] == [second.pk]
+        assert [lease.terms.id for lease in claim(taker)] == [second.pk]
         other.execute("ROLLBACK")
-    assert [row[0] for row in taker.claim(5)] == [first.pk]
+    assert [lease.terms.id for lease in claim(taker)] == [first.pk]
 
 
 def test_only_what_may_be_delivered_is_taken(subscribe, consumer):
     subscribe("paused", paused=True)
     subscribe("active")
-    assert [row[2] for row in live().claim(5)] == ["active"]
+    assert [lease.terms.name for lease in claim(live())] == ["active"]
     Subscription.objects.update(worker=None)
     consumer.active = False
     consumer.save()
     taker = live()
-    assert taker.claim(5) == []
+    assert claim(taker) == []
     assert taker.standing()[1] == 0
     assert not taker.look().free
 
@@ -136,10 +162,10 @@ def test_a_cursor_that_is_none_disables_the_subscription(subscribe):
     made = subscribe()
     Subscription.objects.update(cursor="broken")
     holder = live()
-    (row,) = holder.claim(1)
-    with pytest.raises(exceptions.CursorInvalid):
-        store.held(row)
-    assert holder.record([store.broken(row)]) == {made.pk}
+    leases, unreadable = holder.claim(1)
+    assert (leases, [subscription.id for subscription in unreadable]) == ([], [made.pk])
+    holder.disable(unreadable, error="unreadable")
+    assert now(made).last_error == "unreadable"
     assert (now(made).state, now(made).worker) == ("disabled", None)
 
 
@@ -167,7 +193,12 @@ def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(su
 
     def work(worker, transport):
         Customer.objects.create(name="a")
-        until(lambda: transport.sent and worker.shares.held[made.pk].group.cursor.seq > Cursor.decode(made.cursor).seq)
+        until(
+            lambda: (
+                transport.sent
+                and worker.groups.of(worker.leases.held[made.pk]).cursor.seq > Cursor.decode(made.cursor).seq
+            )
+        )
 
     run(work)
     cursor = Cursor.decode(now(made).cursor)
@@ -258,9 +289,9 @@ def test_a_worker_sends_nothing_while_its_lease_is_not_sure(subscribe):
         with session() as other:
             other.execute("BEGIN")
             other.execute("LOCK TABLE pubsubpull_worker IN SHARE MODE")
-            until(lambda: one.shares.alive_until < time.monotonic())
+            until(lambda: one.assignment.alive_until < time.monotonic())
             Customer.objects.create(name="a")
-            until(lambda: any(h.pending.count or h.current for h in list(one.shares.held.values())))
+            until(lambda: any(h.pending.count or h.current for h in list(one.leases.held.values())))
             assert not transport.sent
             other.execute("ROLLBACK")
         until(lambda: transport.sent)
@@ -270,59 +301,62 @@ def test_a_worker_sends_nothing_while_its_lease_is_not_sure(subscribe):
 
 def test_the_recorder_keeps_what_could_not_be_recorded(subscribe):
     subscribe()
-    (row,) = live().claim(1)
-    held = store.held(row)
+    (lease,) = claim(live())
     answers = [OperationalError("away")]
-    written, lost = [], []
+    written = []
 
-    async def write(records):
+    async def writes(_, records):
         if answers:
             raise answers.pop()
-        written.extend(records)
+        written.extend(records.values())
         return set()
 
+    one, leases = recorder(writes, lease)
+
     async def main():
-        one = checkpoints.Recorder(write=write, tell=lambda *_: None, lost=lost.append)
-        held.delivered = 3
-        one.note(held)
+        lease.note(dataclasses.replace(lease.checkpoint, delivered=3))
+        one.mark(lease)
         with pytest.raises(OperationalError):
             await one.flush()
         await one.flush()
         await one.flush()
 
     asyncio.run(main())
-    assert [record.delivered for record in written] == [3]
-    assert lost == [held]
+    assert [checkpoint.delivered for checkpoint in written] == [3]
+    assert lease.dropped
+    assert not leases.held
+    assert not one.signals.told, "what was refused was not recorded"
 
 
 def test_a_write_that_goes_on_when_who_asked_for_it_is_cancelled_is_counted_once(subscribe):
     subscribe()
-    held = store.held(live().claim(1)[0])
+    (lease,) = claim(live())
     written = []
 
     async def main():
         begun, go_on = asyncio.Event(), asyncio.Event()
 
-        async def write(records):
+        async def writes(_, records):
             begun.set()
             await go_on.wait()
-            written.extend(records)
-            return {held.id}
+            written.extend(records.values())
+            return {lease.terms.id}
 
-        one = checkpoints.Recorder(write=write, tell=lambda *_: None, lost=lambda _: None)
-        held.delivered = 3
-        one.note(held)
+        one, _ = recorder(writes, lease)
+        lease.note(dataclasses.replace(lease.checkpoint, delivered=3))
+        one.mark(lease)
         first = asyncio.create_task(one.flush())
         await begun.wait()
         first.cancel()
-        held.delivered += 2
-        one.note(held)
+        lease.note(dataclasses.replace(lease.checkpoint, delivered=5))
+        one.mark(lease)
         second = asyncio.create_task(one.flush())
         go_on.set()
         await second
 
     asyncio.run(main())
-    assert [record.delivered for record in written] == [3, 2]
+    assert [checkpoint.delivered for checkpoint in written] == [3, 5]
+    assert lease.recorded is lease.checkpoint
 
 
 def settled():
@@ -358,8 +392,8 @@ def test_many_that_start_at_different_cursors_soon_read_together(subscribe):
         subscribe(f"s{n}", models=["shop.order"])
 
     def work(one, _):
-        until(lambda: len(one.shares.held) == 12)
-        until(lambda: len({held.group for held in list(one.shares.held.values())}) == 1)
+        until(lambda: len(one.leases.held) == 12)
+        until(lambda: len({one.groups.of(lease) for lease in list(one.leases.held.values())}) == 1)
 
     # They do not wait for the next poll, which is far away.
     run(work, IDLE_INTERVAL=60.0, POLL_INTERVAL=60.0)

@@ -120,19 +120,19 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
     made = subscribe()
     live = store.Store(using="default", worker=uuid.uuid4())
     live.renew(name="w", lease=60)
-    held = store.held(live.claim(1)[0])
-    assert held.id == made.pk
+    ((lease,), _) = live.claim(1)
+    assert lease.terms.id == made.pk
     rows = [Row(version=n, model="m", op="I", item="x" * 5_000_000) for n in (1, 2)]
     cursor = feed.present().cursor()
-    held.pending.add(feed.Rows(rows=tuple(rows), cursor=cursor, more=False), rows)
-    assert held.pending.size == 10_000_000
-    assert not held.roomy
+    lease.pending.add(feed.Rows(rows=tuple(rows), cursor=cursor, more=False), rows)
+    assert lease.pending.size == 10_000_000
+    assert not lease.has_room
     style = notification.Style(subscription="s", name="n", form=Subscription.Format.PAGE)
-    held.pending.cut(batch=100, style=style, previous="p")
-    assert (held.pending.count, held.pending.size) == (1, 5_000_000)
-    held.pending.clear()
-    assert held.pending.size == 0
-    assert held.roomy
+    lease.pending.cut(batch=100, style=style, previous="p")
+    assert (lease.pending.count, lease.pending.size) == (1, 5_000_000)
+    lease.pending.clear()
+    assert lease.pending.size == 0
+    assert lease.has_room
 
 
 def test_a_subscription_is_sent_no_more_than_its_rate_smoothly(subscribe):
@@ -245,6 +245,6 @@ def test_held_rates_come_from_the_row(subscribe):
     subscribe(max_rate=3)
     live = store.Store(using="default", worker=uuid.uuid4())
     live.renew(name="w", lease=60)
-    held = store.held(live.claim(1)[0])
-    assert (held.max_rate, held.free_at, held.most) == (3.0, None, 3)
-    assert dataclasses.replace(held, max_rate=None).most == 100
+    ((lease,), _) = live.claim(1)
+    assert (lease.terms.max_rate, lease.checkpoint.free_at, lease.batch_limit) == (3.0, None, 3)
+    assert dataclasses.replace(lease, terms=dataclasses.replace(lease.terms, max_rate=None)).batch_limit == 100

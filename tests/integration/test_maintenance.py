@@ -17,7 +17,6 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import conf, exceptions
-from pubsubpull.base import threads
 from pubsubpull.capture import sql
 from pubsubpull.delivery import signals
 from pubsubpull.log import feed, partitions
@@ -513,13 +512,12 @@ def test_a_worker_whose_role_may_not_maintain_says_so_once_and_goes_on(start, su
 
 
 async def twice(**given):
-    database = threads.Database("default", "test")
-    one = maintenance_loop.Upkeep(settings=settings(**given), database=database)
+    one = maintenance_loop.Upkeep(settings=settings(**given))
     try:
-        await one.once()
-        await one.once()
+        await one.run_once()
+        await one.run_once()
     finally:
-        await database.close()
+        await one.close()
 
 
 def test_the_command_warns_of_what_is_lapsing_and_tells_what_it_deleted(start, subscribe, settings):

@@ -85,7 +85,7 @@ def test_one_that_is_paused_gets_nothing_until_it_is_resumed(made):
         until(lambda: now(made).worker)
         assert command("pause", "billing/main") == "billing/main is paused.\n"
         assert now(made).worker is None
-        until(lambda: list(one.shares.held) == [other.pk])
+        until(lambda: list(one.leases.held) == [other.pk])
         Customer.objects.create(name="a")
         until(lambda: Subscription.objects.get(name="other").delivered)
         assert not now(made).delivered

@@ -15,7 +15,6 @@ from django.db import ProgrammingError, connection, transaction
 import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit.integrity import erasure, protection, seals
-from pubsubpull.base import threads
 from pubsubpull.capture import planning, syncing
 from pubsubpull.checks import check_triggers
 from pubsubpull.log import feed, partitions
@@ -303,13 +302,12 @@ def test_a_worker_with_the_role_says_once_what_is_left_to_the_owner(me, caplog):
 
 async def twice(settings):
     """Do what a worker does now and then, two times."""
-    database = threads.Database("default", "test")
-    one = maintenance_loop.Upkeep(settings=settings, database=database)
+    one = maintenance_loop.Upkeep(settings=settings)
     try:
-        await one.once()
-        await one.once()
+        await one.run_once()
+        await one.run_once()
     finally:
-        await database.close()
+        await one.close()
 
 
 def test_the_command_run_with_the_role_fails_and_names_the_owner(me, settings):

@@ -125,11 +125,12 @@ def test_what_a_worker_may_not_do_is_said_once_and_delivery_goes_on(caplog):
 
     async def twice():
         database = threads.Database("default", "test")
-        sampler = samples.Sampler(using="default", database=database)
-        await sampler.once()
-        await sampler.once()
+        sampler = samples.Sampler(using="default")
+        await sampler.run_once()
+        await sampler.run_once()
         await database(back)
-        await sampler.once()
+        await sampler.run_once()
+        await sampler.close()
         await database.close()
 
     def back():

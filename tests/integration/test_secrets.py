@@ -91,7 +91,7 @@ def test_a_secret_is_nowhere_in_the_database_the_logs_or_what_is_shown(put, call
     def work(worker, transport):
         Customer.objects.create(name="a")
         until(lambda: len(transport.sent) > 1)
-        workers.append(repr(list(worker.shares.held.values())))
+        workers.append(repr(list(worker.leases.held.values())))
 
     run(work, HttpRecorder(Response(status=500)))
     wish = service.Wish(**BODY, secret=secret)

@@ -9,7 +9,7 @@ import uuid
 import pytest
 from django.db import IntegrityError
 
-from pubsubpull.delivery import dead_letters, notification, store
+from pubsubpull.delivery import dead_letters, notification, store, transitions
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Failure, Subscription
@@ -159,26 +159,30 @@ def test_no_more_than_the_limit_is_set_aside_then_the_subscription_is_disabled(s
 
 
 def hold():
-    """Take the only subscription as a worker does; return the store, what is held, and a page of its first change."""
+    """Take the only subscription as a worker does; return the store, the lease, and a page of its first change."""
     taker = store.Store(using="default", worker=uuid.uuid4())
     taker.renew(name="w", lease=60)
-    held = store.held(taker.claim(1)[0])
-    read = feed.rows(held.cursor, limit=1)
+    ((lease,), _) = taker.claim(1)
+    read = feed.rows(lease.checkpoint.cursor, limit=1)
     page = notification.page(
         list(read.rows),
-        style=held.style,
+        style=lease.terms.style,
         cursor=read.cursor,
         text=read.cursor.encode(),
     )
-    return dead_letters.Store(using="default", worker=taker.worker), held, page
+    return dead_letters.Store(using="default", worker=taker.worker), lease, page
+
+
+def put(taker, lease, page, refusal=REFUSAL):
+    return taker.put(lease, page, refusal, then=transitions.set_aside(lease.checkpoint, page))
 
 
 def test_a_stale_worker_sets_nothing_aside_and_moves_no_cursor(subscribe):
     made = subscribe()
     add("bad")
-    stale, held, page = hold()
+    stale, lease, page = hold()
     subscribe(batch=7)
-    assert not stale.put(held, page, REFUSAL)
+    assert not put(stale, lease, page)
     assert not Failure.objects.exists()
     assert now(made).cursor == made.cursor
     assert stale.count(made.pk) == 0
@@ -187,16 +191,16 @@ def test_a_stale_worker_sets_nothing_aside_and_moves_no_cursor(subscribe):
 def test_the_change_and_the_cursor_are_written_together_or_not_at_all(subscribe):
     made = subscribe()
     add("bad", "good")
-    mine, held, page = hold()
+    mine, lease, page = hold()
     with session() as other:
         other.execute("ALTER TABLE pubsubpull_failure ADD CONSTRAINT none CHECK (false)")
         try:
             with pytest.raises(IntegrityError):
-                mine.put(held, page, REFUSAL)
+                put(mine, lease, page)
         finally:
             other.execute("ALTER TABLE pubsubpull_failure DROP CONSTRAINT none")
     assert now(made).cursor == made.cursor
-    assert mine.put(held, page, REFUSAL)
+    assert put(mine, lease, page)
     assert (now(made).cursor, now(made).told) == (page.text, made.told)
     assert Cursor.decode(now(made).cursor).window is not None
 
@@ -204,25 +208,25 @@ def test_the_change_and_the_cursor_are_written_together_or_not_at_all(subscribe)
 def test_what_had_been_set_aside_before_a_crash_is_set_aside_once(subscribe):
     subscribe()
     add("bad")
-    mine, held, page = hold()
-    assert mine.put(held, page, REFUSAL)
+    mine, lease, page = hold()
+    assert put(mine, lease, page)
     Failure.objects.update(wanted=True)
-    assert mine.put(held, page, Retry(error="later", code=422))
+    assert put(mine, lease, page, Retry(error="later", code=422))
     assert Failure.objects.get().status == 422
 
 
 def test_a_stale_workers_word_on_a_change_tried_again_counts_nothing(subscribe):
     made = subscribe()
     add("bad")
-    mine, held, page = hold()
-    mine.put(held, page, REFUSAL)
+    mine, lease, page = hold()
+    put(mine, lease, page)
     Failure.objects.update(wanted=True)
     (wanted,) = mine.wanted()
-    assert wanted.row == page.rows[0]
+    assert wanted.redelivery.row == page.rows[0]
     subscribe(batch=7)
     assert mine.wanted() == []
-    mine.taken(held, wanted.id)
-    mine.refused(held, wanted.id, Retry(error="later"))
+    assert not mine.taken(lease, wanted.redelivery.id)
+    mine.refused(lease, wanted.redelivery.id, Retry(error="later"))
     assert Failure.objects.get().wanted
     assert Failure.objects.get().error == REFUSAL.error
     assert now(made).delivered == 0

@@ -8,9 +8,13 @@ from pubsubpull import conf
 from pubsubpull.delivery import worker
 from pubsubpull.management import command_errors
 from pubsubpull.management.command_errors import RefusingCommand
+from pubsubpull.operate.maintenance_loop import Upkeep
+from pubsubpull.operate.samples import Sampler
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+    from pubsubpull.base import loops
 
 
 class Command(RefusingCommand):
@@ -28,9 +32,17 @@ class Command(RefusingCommand):
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
         settings = conf.get()
         command_errors.require_log(settings.DATABASE)
-        running = worker.Worker(settings=settings, name=name)
+        running = worker.Worker(settings=settings, name=name, beside=_operations(settings))
         if not once:
             self.stdout.write(f"{running.name} delivers, until SIGTERM or Ctrl-C.")
             self.stdout.flush()
         delivered = worker.run(running, once=once)
         self.stdout.write(self.style.SUCCESS(f"{delivered} changes delivered."))
+
+
+def _operations(settings: conf.Settings) -> tuple[loops.Service, ...]:
+    """Return what a worker does for operators beside delivery."""
+    return (
+        Upkeep(settings=settings),  # makes partitions ahead, and drops those past retention
+        Sampler(using=settings.DATABASE),  # counts what is captured and delivered, for the operators' page
+    )

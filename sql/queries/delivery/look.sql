@@ -7,7 +7,7 @@ SELECT p.history, p.tick, p.seq, p.snapshot, p.top, p.restored, p.settled, p.flo
     (SELECT count(*) FROM pubsubpull_subscription WHERE worker = {worker}) AS mine,
     EXISTS (SELECT FROM pubsubpull_subscription s JOIN pubsubpull_consumer c ON c.id = s.consumer_id
             WHERE s.worker IS NULL
-                AND s.state IN ('unverified', 'active', 'failing')
+                AND s.state = ANY({served})
                 AND c.active
                 AND c.may_subscribe)
     OR EXISTS (SELECT FROM pubsubpull_worker WHERE expires < clock_timestamp()) AS free
