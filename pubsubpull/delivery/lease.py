@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.log.feed import Rows
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
-    from pubsubpull.transports.keys import Key
+    from pubsubpull.transports.base import Key
     from pubsubpull.wire.items import Row
 
 READ_AHEAD = 1000

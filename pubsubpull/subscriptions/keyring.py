@@ -10,7 +10,7 @@ from pubsubpull.subscriptions import signing_keys, vault
 from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
-    from pubsubpull.transports.keys import Key
+    from pubsubpull.transports.base import Key
 
 
 class Keyring:

@@ -14,7 +14,7 @@ from django.db import models, transaction
 from pubsubpull.capture import clock
 from pubsubpull.subscriptions import vault
 from pubsubpull.subscriptions.models import SigningKey
-from pubsubpull.transports.keys import Key
+from pubsubpull.transports.base import Key
 from pubsubpull.wire.signing import PRIVATE, PUBLIC
 
 if TYPE_CHECKING:

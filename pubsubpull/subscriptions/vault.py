@@ -14,7 +14,8 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from pubsubpull import conf, exceptions
-from pubsubpull.transports.keys import UNREADABLE, Key
+from pubsubpull.transports.base import Key
+from pubsubpull.transports.keys import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,12 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.transports.keys import Key
 
 
 def takes_single(address: str) -> bool:
     """Return True if an address has variables, so that each change is a message of its own."""
     return "{" in address or "}" in address
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Key:
+    """A secret or a private key in hand."""
+
+    text: str = dataclasses.field(repr=False)
+    """It never reaches a log."""
+    until: float | None = None
+    """When it ends, in unix seconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from pubsubpull import exceptions
@@ -11,22 +10,12 @@ from pubsubpull.wire import signing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pubsubpull.transports.base import Message, Target
+    from pubsubpull.transports.base import Key, Message, Target
 
 UNREADABLE = (
     "A stored secret cannot be read: it was encrypted with a key that is no longer in SECRET_KEY, "
     "SECRET_KEY_FALLBACKS or PUBSUBPULL['SECRET_KEYS']. Put it back, or give the subscription a new secret."
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Key:
-    """A secret or a private key in hand."""
-
-    text: str = dataclasses.field(repr=False)
-    """It never reaches a log."""
-    until: float | None = None
-    """When it ends, in unix seconds."""
 
 
 def valid(keys: Sequence[Key], now: float) -> list[str]:

@@ -1,5 +1,5 @@
--- Makes a change a dead letter and moves the cursor past it, both or neither; nothing if the lease is lost. A change that
--- became a dead letter before a crash becomes one once.
+-- Makes a change a dead letter and moves the cursor past it, both or neither; nothing if the lease
+-- is lost. A change that became a dead letter before a crash becomes one once.
 WITH moved AS (
     {moved}
 )
@@ -7,6 +7,6 @@ INSERT INTO pubsubpull_failure AS f
     (subscription_id, version, model, op, item, attempts, status, answer, error, wanted)
 SELECT id, {version}, {model}, {op}, {item}, {attempts}, {status}::int, {answer}, {error}, false FROM moved
 ON CONFLICT (subscription_id, version) DO UPDATE
-SET attempts = excluded.attempts, tried = clock_timestamp(), status = excluded.status, answer = excluded.answer,
-    error = excluded.error
+SET attempts = excluded.attempts, tried = clock_timestamp(), status = excluded.status,
+    answer = excluded.answer, error = excluded.error
 RETURNING f.id

@@ -1,4 +1,5 @@
--- Takes at most {at_most} subscriptions that are free, or whose worker is gone, for a worker that lives.
+-- Takes at most {at_most} subscriptions that are free, or whose worker is gone, for a worker that
+-- lives.
 WITH live AS MATERIALIZED (SELECT id FROM pubsubpull_worker WHERE expires > clock_timestamp()),
 free AS MATERIALIZED (
     SELECT s.id FROM pubsubpull_subscription s JOIN pubsubpull_consumer c ON c.id = s.consumer_id

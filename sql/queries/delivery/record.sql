@@ -1,6 +1,6 @@
--- Writes the checkpoints of many subscriptions at once, where the worker still has their leases. A subscription in a
--- state that is not delivered to is released. Each checkpoint is a row of the table, of which only {columns}, the id
--- and the lease are filled.
+-- Writes the checkpoints of many subscriptions at once, if the worker still has the leases. A
+-- subscription in a state that is not delivered to is released. Each checkpoint is a row of the
+-- table, of which only its own columns, the id and the lease are filled.
 UPDATE pubsubpull_subscription s
 SET ({columns}) = ROW ({values}),
     worker = CASE WHEN v.state = ANY({served}) THEN s.worker END,
