@@ -15,6 +15,7 @@ from pubsubpull import conf
 from pubsubpull.capture import planning, registry, sql, triggers
 from pubsubpull.operate import labels
 from pubsubpull.pull import server
+from pubsubpull.transports import registry as registry_of_transports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +65,22 @@ def check_server(**_: Any) -> list[CheckMessage]:
             "call that it holds, and serves nobody else meanwhile.",
             id="pubsubpull.W013",
         )
+    ]
+
+
+@checks.register("pubsubpull")
+def check_transports(**_: Any) -> list[CheckMessage]:
+    """E010: a class that TRANSPORTS names is none, or is no transport."""
+    if conf.problems(getattr(settings, conf.NAME, {})):
+        return []
+    return [
+        checks.Error(
+            f"{conf.NAME}: TRANSPORTS has {name!r}, which {reason}.",
+            hint="Give the dotted name of a class that inherits from pubsubpull.transports.base.Transport.",
+            id="pubsubpull.E010",
+        )
+        for name in conf.get().TRANSPORTS
+        if (reason := registry_of_transports.wrong(name))
     ]
 
 

@@ -134,3 +134,17 @@ def require(program, *folders):
         reason = f"{program} is not installed"
         (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)(reason)
     return found
+
+
+SOCKETS = pathlib.Path("/proc/net/tcp")
+
+
+def connected_to(port):
+    """Return how many sockets of this process are connected to a port."""
+    rows = [line.split() for line in SOCKETS.read_text().splitlines()[1:]]
+    there = {f"socket:[{row[9]}]" for row in rows if int(row[2].split(":")[1], 16) == port}
+    found = 0
+    for entry in pathlib.Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found += str(entry.readlink()) in there
+    return found

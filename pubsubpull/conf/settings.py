@@ -54,6 +54,8 @@ class Settings:
     """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
     CALLBACK_HOSTS: tuple[str, ...] = ()
     """Hosts that callbacks may use at any address; `.example.com` includes all its subdomains."""
+    TRANSPORTS: tuple[str, ...] = ()
+    """Dotted names of your own transports' classes: each sends to callbacks of further schemes."""
     VERIFY: str = "off"
     """Whether receivers must consent: `off` or `on` by default, or `always`, against a subscription's own choice."""
     ORIGIN: str = ""

@@ -6,17 +6,28 @@ The delivery engine knows nothing else of a receiver. Each module or folder besi
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pubsubpull.conf import Settings
     from pubsubpull.log.cursor import Cursor
+
+ANSWER_KEPT = 1000
+"""How much of an answer is kept, in bytes."""
+HOLD_LIMIT = 86_400.0
+"""The longest that a receiver may put the next attempt off, in seconds."""
 
 
 def takes_single(address: str) -> bool:
     """Return True if an address has variables, so that each change is a message of its own."""
     return "{" in address or "}" in address
+
+
+def beginning(answer: bytes) -> str:
+    """Return the beginning of an answer as text that PostgreSQL can keep."""
+    return answer[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +112,7 @@ class Retry:
     error: str
     """What a consumer is told: a sentence, without addresses of the inner network and without secrets."""
     after: float = 0.0
-    """The receiver asks for at least so many seconds."""
+    """The receiver asks for at least so many seconds; at most `HOLD_LIMIT`."""
     away: bool = False
     """True where the endpoint gave no answer; that says nothing of the message."""
     refused: bool = False
@@ -111,7 +122,7 @@ class Retry:
     code: int | None = None
     """The receiver's own number for its reason, such as an HTTP status or an AMQP reply code."""
     answer: str = ""
-    """The beginning of what the receiver said."""
+    """What the receiver said, as `beginning` cuts it."""
 
 
 Outcome = Delivered | Rewind | Gone | Retry
@@ -124,10 +135,13 @@ class Transport(Protocol):
     many targets at a time.
     """
 
-    schemes: ClassVar[frozenset[str]]
+    schemes: frozenset[str]
     """What the addresses of this transport begin with, before the first colon, in lower case."""
-    rewinds: ClassVar[bool] = False
-    """True if receivers can answer with the cursor that they are at."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:  # noqa: ARG003  for those that have something to set
+        """Return a transport as the settings ask for it. It opens no connection before it has something to send."""
+        return cls()
 
     @property
     def connections(self) -> int | None:

@@ -8,10 +8,12 @@ import inspect
 from typing import TYPE_CHECKING
 
 from pubsubpull import exceptions
+from pubsubpull.capture import clock
+from pubsubpull.transports import keys
 from pubsubpull.transports.base import Delivered, Outcome, Ready, Retry, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pubsubpull.transports.base import Message, Target
 
@@ -27,6 +29,8 @@ class Sent:
 
     target: Target
     message: Message
+    signature: Mapping[str, str]
+    """The three attributes that a receiver verifies."""
 
 
 class RecordingTransport(Transport):
@@ -36,7 +40,6 @@ class RecordingTransport(Transport):
     """
 
     schemes = frozenset({"recording"})
-    rewinds = True
 
     def __init__(self, answer: Answer = DELIVERED, *, readiness: Ready | Retry = READY) -> None:
         self.answer = answer
@@ -50,7 +53,8 @@ class RecordingTransport(Transport):
 
     def check(self, address: str) -> None:
         """Raise `SubscriptionError` for an address that has no scheme."""
-        if not address.partition(":")[2]:
+        scheme, _, rest = address.partition(":")
+        if not scheme or not rest:
             raise exceptions.SubscriptionError("callback", "must have a scheme, a colon, and something after it.")
 
     def endpoint(self, address: str) -> str:
@@ -64,8 +68,12 @@ class RecordingTransport(Transport):
         return self.readiness
 
     async def send(self, target: Target, message: Message) -> Outcome:
-        """Record the message, and answer."""
-        sent = Sent(target=target, message=message)
+        """Sign the message as every transport does, record it, and answer."""
+        try:
+            signature = keys.signed(target, message, now=clock.of().now())
+        except exceptions.SecretError as error:
+            return Retry(error=str(error), unsent=True)
+        sent = Sent(target=target, message=message, signature=signature)
         self.sent.append(sent)
         self._arrived.set()
         if not callable(self.answer):

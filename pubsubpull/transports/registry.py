@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.module_loading import import_string
+
 from pubsubpull import exceptions
 from pubsubpull.transports.base import Outcome, Ready, Retry, Transport
 from pubsubpull.transports.http.transport import HttpTransport
@@ -14,17 +16,19 @@ if TYPE_CHECKING:
     from pubsubpull.conf import Settings
     from pubsubpull.transports.base import Message, Target
 
+PARTS = ("schemes", "of", "connections", "check", "endpoint", "prepare", "send", "close")
+"""The names that a transport's class has."""
+
 
 class Transports(Transport):
     """Several transports as one: each address is of the transport that its scheme names."""
 
-    schemes = frozenset()
-
     def __init__(self, transports: Iterable[Transport]) -> None:
         self._all = tuple(transports)
+        self.schemes = frozenset().union(*(transport.schemes for transport in self._all))
         self._by_scheme = {scheme: transport for transport in self._all for scheme in transport.schemes}
 
-    def of(self, address: str) -> Transport | None:
+    def chosen(self, address: str) -> Transport | None:
         """Return the transport of an address; None where there is none for its scheme."""
         return self._by_scheme.get(scheme(address))
 
@@ -35,7 +39,7 @@ class Transports(Transport):
 
     def check(self, address: str) -> None:
         """Raise `SubscriptionError` for an address that no transport is for, or that its own refuses."""
-        transport = self.of(address)
+        transport = self.chosen(address)
         if transport is None:
             known = " or ".join(f"{name}:" for name in sorted(self._by_scheme))
             raise exceptions.SubscriptionError("callback", f"must begin with {known}.")
@@ -43,17 +47,17 @@ class Transports(Transport):
 
     def endpoint(self, address: str) -> str:
         """Return the name of what answers at an address; the scheme alone where no transport is for it."""
-        transport = self.of(address)
+        transport = self.chosen(address)
         return f"{scheme(address)}:" if transport is None else transport.endpoint(address)
 
     async def prepare(self, target: Target) -> Ready | Retry:
         """Have the target's transport find out if it may be sent messages."""
-        transport = self.of(target.address)
+        transport = self.chosen(target.address)
         return _missing(target) if transport is None else await transport.prepare(target)
 
     async def send(self, target: Target, message: Message) -> Outcome:
         """Have the target's transport send the message."""
-        transport = self.of(target.address)
+        transport = self.chosen(target.address)
         return _missing(target) if transport is None else await transport.send(target, message)
 
     async def close(self) -> None:
@@ -63,8 +67,19 @@ class Transports(Transport):
 
 
 def of(settings: Settings) -> Transports:
-    """Return the transports that the settings ask for."""
-    return Transports([HttpTransport.of(settings)])
+    """Return the transports that the settings ask for: HTTP's, and those of TRANSPORTS, the last of which counts."""
+    others: list[type[Transport]] = [import_string(name) for name in settings.TRANSPORTS]
+    return Transports([HttpTransport.of(settings), *(other.of(settings) for other in others)])
+
+
+def wrong(name: str) -> str | None:
+    """Return what is wrong with a name in TRANSPORTS; None where it names a transport's class."""
+    try:
+        named = import_string(name)
+    except ImportError as error:
+        return f"cannot be imported: {error}"
+    missing = [part for part in PARTS if not hasattr(named, part)]
+    return f"is no transport: it has no {', '.join(missing)}" if missing else None
 
 
 def scheme(address: str) -> str:

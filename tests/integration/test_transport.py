@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import pathlib
 import socket
 import threading
 
@@ -16,25 +15,14 @@ from pubsubpull.transports.base import Delivered, Message, Retry, Target
 from pubsubpull.transports.http.answers import outcome
 from pubsubpull.transports.http.client import ANSWER_LIMIT, AiohttpClient
 from pubsubpull.transports.http.guard import Guard
+from pubsubpull.transports.keys import Key
 from pubsubpull.transports.recording import RecordingTransport
+from pubsubpull.wire import signing
 from tests import hostile
-from tests.processes import until
+from tests.processes import SOCKETS, connected_to, until
 from tests.receivers import Receiver, serving
 
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
-
-SOCKETS = pathlib.Path("/proc/net/tcp")
-
-
-def connected_to(port):
-    """Return how many sockets of this process are connected to a port."""
-    rows = [line.split() for line in SOCKETS.read_text().splitlines()[1:]]
-    there = {f"socket:[{row[9]}]" for row in rows if int(row[2].split(":")[1], 16) == port}
-    found = 0
-    for entry in pathlib.Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile
-            found += str(entry.readlink()) in there
-    return found
 
 
 @pytest.fixture
@@ -153,7 +141,10 @@ def test_the_recording_transport_keeps_what_it_is_given_and_answers_as_told():
         return Retry(error="later")
 
     def send(transport, body):
-        return transport.send(Target(address="a:b"), Message(id="1", body=body, content_type="text/plain"))
+        return transport.send(
+            Target(address="a:b", keys=(Key(text=signing.new_secret()),)),
+            Message(id="1", body=body, content_type="text/plain"),
+        )
 
     async def main():
         transport = RecordingTransport()

@@ -16,8 +16,8 @@ from pubsubpull.delivery.assignment import share
 from pubsubpull.log.cursor import Cursor, Snapshot, Window
 from pubsubpull.log.feed import Rows
 from pubsubpull.log.reading import Reading
-from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
-from pubsubpull.transports.http.answers import HOLD_LIMIT, outcome, retry_after
+from pubsubpull.transports.base import HOLD_LIMIT, Delivered, Gone, Retry, Rewind
+from pubsubpull.transports.http.answers import outcome, retry_after
 from pubsubpull.transports.http.client import Response
 from pubsubpull.wire import signing
 from pubsubpull.wire.items import Row

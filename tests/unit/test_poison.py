@@ -6,8 +6,8 @@ import pytest
 
 from pubsubpull.delivery import bisect
 from pubsubpull.delivery.bisect import Step
-from pubsubpull.transports.base import Retry
-from pubsubpull.transports.http.answers import ANSWER_KEPT, beginning, outcome
+from pubsubpull.transports.base import ANSWER_KEPT, Retry, beginning
+from pubsubpull.transports.http.answers import outcome
 from pubsubpull.transports.http.client import Response
 
 

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pubsubpull import exceptions
 from pubsubpull.log.cursor import Cursor
-from pubsubpull.transports.base import Delivered, Gone, Outcome, Retry, Rewind
+from pubsubpull.transports.base import HOLD_LIMIT, Delivered, Gone, Outcome, Retry, Rewind, beginning
 
 if TYPE_CHECKING:
     from pubsubpull.transports.http.client import Response
-
-HOLD_LIMIT = 86_400.0
-"""The longest that a Retry-After is honoured, in seconds."""
 
 
 AWAY = {502, 503, 504}
@@ -23,10 +20,6 @@ BUSY = {408, 425, 429}
 """What a receiver answers that would take the same another time."""
 HOLDS = {429, 503}
 """The answers with which a Retry-After is honoured."""
-
-
-ANSWER_KEPT = 1000
-"""How much of a refusal's body is kept, in bytes."""
 
 
 NOTHING_TO_COMPARE = (
@@ -44,11 +37,6 @@ def outcome(response: Response, *, now: float, moves: bool = True) -> Outcome:
     if response.status == 410:
         return Gone(error="The receiver answered 410: it wants no more.", code=410)
     return _failed(response, now=now)
-
-
-def beginning(body: bytes) -> str:
-    """Return the beginning of an answer's body as text that PostgreSQL can keep."""
-    return body[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _said(response: Response) -> dict[str, Any]:

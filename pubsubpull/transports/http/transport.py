@@ -29,7 +29,6 @@ class HttpTransport(Transport):
     """Sends to http and https addresses."""
 
     schemes = frozenset(PORTS)
-    rewinds = True
 
     def __init__(
         self,
