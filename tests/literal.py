@@ -2,7 +2,8 @@
 
 `python -m tests.literal FOLDER PORT SECRET SEED` keeps what comes below /NAME in FOLDER/NAME.sqlite. It imports nothing
 of the package. Until FOLDER/calm exists it fails now and then, in every way that a receiver may; until FOLDER/healed
-exists it refuses all but deletes of what is in FOLDER/NAME.poison.
+exists it refuses all but deletes of what is in FOLDER/NAME.poison. FOLDER/came has all items in the order in which each
+came first, whatever was answered.
 """
 
 from __future__ import annotations
@@ -120,6 +121,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         with self.server.lock:
             fault = self.server.fault()
+        self.server.note(self.path.split("/")[1], read(self.headers, body)[1])
         status, answer = FAILED.get(fault) or self._take(body)
         if fault == "apply and hang up" or status is None:
             self.close_connection = True
@@ -175,6 +177,7 @@ def change(event):
         "model": model,
         "key": event.get("subject"),
         "op": op,
+        "old": event["data"]["old"],
         "new": event["data"]["new"],
     }
 
@@ -191,6 +194,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.stores = {}
         self.begun = set()
         self.log = (folder / "answers").open("a", buffering=1)
+        self.came = (folder / "came").open("a", buffering=1)
 
     def verified(self, headers, body):
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
@@ -226,6 +230,12 @@ class Server(http.server.ThreadingHTTPServer):
             if name not in self.stores:
                 self.stores[name] = Store(self.folder, name)
             return self.stores[name]
+
+    def note(self, name, items):
+        with self.lock:
+            for item in items:
+                told = [name, *(item[part] for part in ("model", "key", "version", "op", "old", "new"))]
+                self.came.write(json.dumps(told) + "\n")
 
     def count(self, name, status):
         self.log.write(f"{name} {status}\n")

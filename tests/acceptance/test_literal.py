@@ -2,6 +2,10 @@
 
 Real workers, a real receiver process with a database of its own, and writers at the same time: all rows first, then
 changes; as pages, as batches of events, and one change a notification, in both formats. Both are killed on the way.
+
+Besides the rows that it ends up with, what came is held against two sentences of the document. Where the order of one
+key's changes is not kept in notifications of one change, `out_of_order` names the change. Where a row's version is not
+what the document says of it (as where it is 0), `astray` names the row, by the first change that is above it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import random
 import signal
 import sqlite3
 import sys
+from typing import NamedTuple
 
 import pytest
 from django.db import connection, transaction
@@ -34,6 +39,8 @@ NAMES = {
     "one": {"concurrency": 4},
     "event": {"format": "cloudevents", "batch": 5},
 }
+ONE_BY_ONE = ("one", "event")
+"""Those that get one change a notification."""
 STORES = ("page", "events")
 """Those that store a cursor."""
 TABLES = {
@@ -58,6 +65,51 @@ def sql(statement, *values):
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchone() if cursor.description else None
+
+
+class Came(NamedTuple):
+    """An item, and the subscription that it came by."""
+
+    name: str
+    model: str
+    key: str | None
+    version: int
+    op: str
+    old: dict | None
+    new: dict | None
+
+
+def out_of_order(came):
+    """Return the changes that came, by themselves, after a later change of their key."""
+    latest, astray = {}, []
+    for item in came:
+        if item.name not in ONE_BY_ONE or item.op == "snapshot":
+            continue
+        of = (item.name, item.model, item.key)
+        if item.version < latest.get(of, 0):
+            astray.append(item)
+        latest[of] = max(item.version, latest.get(of, 0))
+    return astray
+
+
+def astray(came):
+    """Return the rows whose next change, by their versions, did not change them as they came."""
+    changes, truncated = {}, {}
+    for item in came:
+        if item.op == "truncate":
+            truncated.setdefault(item.model, set()).add(item.version)
+        elif item.op != "snapshot":
+            changes.setdefault((item.model, item.key), {})[item.version] = item
+    rows = []
+    for item in came:
+        later = changes.get((item.model, item.key), {})
+        following = min((version for version in later if version > item.version), default=None)
+        if item.op != "snapshot" or item.key is None or following is None:
+            continue
+        is_gone = any(item.version < version < following for version in truncated.get(item.model, ()))
+        if not is_gone and later[following].old != item.new:
+            rows.append((item, later[following]))
+    return rows
 
 
 class Receivers:
@@ -89,6 +141,11 @@ class Receivers:
         path = self.folder / "answers"
         return path.read_text().splitlines() if path.exists() else []
 
+    def came(self):
+        """Return the items in the order in which each came first to each name."""
+        text = (self.folder / "came").read_text()
+        return [Came(*json.loads(line)) for line in dict.fromkeys(text.splitlines())]
+
     def more(self, count):
         """Wait until so many more notifications have been answered."""
         seen = len(self.answers())
@@ -105,7 +162,9 @@ class Writer:
     def write(self, rounds):
         for _ in range(rounds):
             for act in self.random.choices(
-                [self.add, self.update, self.delete, self.move, self.roll_back, self.empty], [6, 6, 2, 2, 1, 0.3], k=3
+                [self.add, self.update, self.delete, self.move, self.roll_back, self.empty, self.repeat],
+                [6, 6, 2, 2, 1, 0.3, 2],
+                k=3,
             ):
                 with transaction.atomic():
                     act()
@@ -137,6 +196,13 @@ class Writer:
     def move(self):
         self.n += 1
         self.some(Stock).update(warehouse=f"moved {self.n}")
+
+    def repeat(self):
+        """Change one row often: its changes are in one page, and may overtake each other on the way."""
+        key = self.some(Customer).first().pk
+        for time in range(10):
+            self.n += 1
+            Customer.objects.filter(pk=key).update(name=f"changed {self.n}, time {time}")
 
     def roll_back(self):
         point = transaction.savepoint()
@@ -278,4 +344,7 @@ def test_a_receiver_that_follows_the_wire_format_has_the_sources_rows(workers, t
         (tmp_path / "calm").touch()
         scene.equal()
     assert scene.elsewhere() == {*STORES}
+    came = scene.receivers.came()
+    assert out_of_order(came) == []
+    assert astray(came) == []
     assert {one.state for one in Subscription.objects.all()} == {"active"}
