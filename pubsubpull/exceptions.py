@@ -9,6 +9,7 @@ Their tree::
     │   ├── CursorInvalid       it does not decode
     │   └── CursorExpired       it is of another history of the log, or older than what is kept
     ├── LogIsReadOnly           the ORM was asked to write to the change log
+    ├── EventError              an event cannot be declared, emitted or read as asked; names the field
     ├── ContextError            the metadata of a context is not JSON
     ├── MetricsUnavailable      the package that writes metrics is not installed
     ├── RowsHidden              row level security hides rows of a table from the reader
@@ -62,6 +63,16 @@ class CursorExpired(CursorError):
 
 class LogIsReadOnly(PubSubPullError):
     """The ORM was asked to write to the change log, which only its own functions do."""
+
+
+class EventError(PubSubPullError):
+    """An event cannot be declared, emitted or read as asked. `field` names the field, `label` the event."""
+
+    def __init__(self, field: str, reason: str, *, label: str) -> None:
+        super().__init__(f"{label or 'an event'}: {field} {reason}")
+        self.field = field
+        self.reason = reason
+        self.label = label
 
 
 class ContextError(PubSubPullError):

@@ -92,6 +92,8 @@ class Settings:
     """The audience of the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
     """The services that are followed, by name: each a dict of `url`, `token`; for pushes, `secrets` and `origin`."""
+    EVENT_LIMIT: int = 1_000_000
+    """The largest event, in characters of its JSON text."""
     RECEIVE_LIMIT: int = 16_000_000
     """The longest notification that the receiving view reads, in bytes."""
 

@@ -25,6 +25,7 @@ class Change(ReadOnlyModel):
         DELETE = ops.DELETE.letter, ops.DELETE.label
         TRUNCATE = ops.TRUNCATE.letter, ops.TRUNCATE.label
         UNCAPTURED = ops.UNCAPTURED.letter, ops.UNCAPTURED.label
+        EVENT = ops.EVENT.letter, ops.EVENT.label
         ERASE = ops.ERASE.letter, ops.ERASE.label
         ERASED_DELETE = ops.ERASED_DELETE.letter, ops.ERASED_DELETE.label
 

@@ -12,16 +12,19 @@ from ninja.security import HttpBearer
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import registry, sql
+from pubsubpull.events import declare
 from pubsubpull.pull import limits, problems
 from pubsubpull.pull.models import Consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
 CONSUMER_COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
+EVENTS = "event:*"
+"""A grant of every event, also of events that are declared later. `*` is of models alone: it gives no event."""
 ALL = "*"
 """A grant of every published model, also of models that are published later."""
 
@@ -100,8 +103,8 @@ def checked(models: Iterable[str]) -> list[str]:
     """Return model labels in lower case, each once. Raises `PublicationError` if a model is not published."""
     labels = sorted({label.strip().lower() for label in models} - {""})
     for label in labels:
-        if label != ALL and registry.get(label) is None:
-            known = ", ".join(registry.all_publications()) or "none"
+        if label not in {ALL, EVENTS} and not is_known(label):
+            known = ", ".join(known_labels()) or "none"
             raise exceptions.PublicationError(f"{label} is not published. Published are: {known}.")
     return labels
 
@@ -117,8 +120,22 @@ def authenticate(token: str) -> Consumer | None:
 
 def granted(consumer: Consumer) -> list[str]:
     """Return the published models that a consumer may read."""
-    labels = registry.all_publications()
-    return [label for label in labels if ALL in consumer.granted or label in consumer.granted]
+    return [label for label in known_labels() if permits(consumer.granted, label)]
+
+
+def permits(grants: Collection[str], label: str) -> bool:
+    """True if some grants include a label: by itself, or with all models or all events."""
+    return label in grants or (EVENTS if declare.get(label) is not None else ALL) in grants
+
+
+def known_labels() -> list[str]:
+    """Return the labels of all published models and declared events."""
+    return [*registry.all_publications(), *declare.all_kinds()]
+
+
+def is_known(label: str) -> bool:
+    """True if a model with this label is published, or an event declared."""
+    return registry.get(label) is not None or declare.get(label) is not None
 
 
 def chosen(consumer: Consumer, models: str | Iterable[str] | None) -> list[str]:

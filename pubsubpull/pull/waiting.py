@@ -18,7 +18,7 @@ from django.db import connections
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
 from pubsubpull.log import feed
-from pubsubpull.pull import problems
+from pubsubpull.pull import consumers, problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -215,7 +215,7 @@ class Watcher:
             granted = may.get((waiter.consumer, waiter.token_hash))
             if granted is None:
                 refused[waiter] = problems.unauthorized()
-            elif "*" not in granted and (lost := set(waiter.question.models) - set(granted)):
+            elif lost := [label for label in waiter.question.models if not consumers.permits(granted, label)]:
                 refused[waiter] = problems.not_found(f"{min(lost)!r} is not a model that you may read.", "models")
         return refused
 

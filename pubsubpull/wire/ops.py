@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args
 
-Name = Literal["insert", "update", "delete", "truncate", "uncaptured"]
+Name = Literal["insert", "update", "delete", "truncate", "uncaptured", "event"]
 """The names that changes of the feed may have."""
 RowName = Literal["insert", "update", "delete"]
 """Those of them that are of one row."""
@@ -36,6 +36,8 @@ DELETE = Op(letter="D", name="delete", trail="delete", label="delete")
 TRUNCATE = Op(letter="T", name="truncate", trail="truncate", label="truncate", whole=True)
 UNCAPTURED = Op(letter="O", name="uncaptured", trail="uncaptured", label="uncaptured", whole=True)
 """Rows of the table may have changed without changes."""
+EVENT = Op(letter="V", name="event", trail="event", label="event")
+"""A domain event: `new` is its data, and there is no row."""
 ERASE = Op(letter="E", name="erase", trail="erase", label="erase")
 """A change of which nothing is left but that it was. The feed passes it by."""
 ERASED_DELETE = Op(letter="X", name="delete", trail="erase", label="erased delete")
@@ -43,7 +45,7 @@ ERASED_DELETE = Op(letter="X", name="delete", trail="erase", label="erased delet
 SNAPSHOT = Op(letter="S", name="snapshot", trail="snapshot", label="snapshot")
 """A row as it is, sent before the changes of a subscription. The log has none."""
 
-FEED = (INSERT, UPDATE, DELETE, TRUNCATE, UNCAPTURED)
+FEED = (INSERT, UPDATE, DELETE, TRUNCATE, UNCAPTURED, EVENT)
 """One for each name that changes of the feed may have."""
 LOG = (*FEED, ERASE, ERASED_DELETE)
 """All that the log may have."""

@@ -13,6 +13,7 @@ concat(
         WHEN 'E' THEN ',"op":"erase"'
         WHEN 'X' THEN ',"op":"delete"'
         WHEN 'O' THEN ',"op":"uncaptured"'
+        WHEN 'V' THEN ',"op":"event"'
         ELSE ',"op":"truncate"'
     END,
     ',"at":', rtrim(to_json(at AT TIME ZONE 'UTC')::text, '"'), 'Z","request":',

@@ -32,7 +32,9 @@ SILENT |= {"PREPARE", "DEALLOCATE", "LISTEN", "UNLISTEN", "NOTIFY", "MOVE", "CLO
 
 FIRST_WORD = re.compile(r"(?:[\s(]++|--[^\n]*\n|/\*.*?\*/)*+([a-z]+)", re.IGNORECASE | re.DOTALL)
 # FOR UPDATE matches too. That only announces a context to a transaction that need not know it.
-INNER_WRITE = re.compile(r"\b(?:insert|update|delete|merge|execute|from\s+(?:stdin|program|'))", re.IGNORECASE)
+EMITS = "pubsubpull_emit"
+"""The function that writes events: a SELECT calls it."""
+INNER_WRITE = re.compile(rf"\b(?:insert|update|delete|merge|execute|{EMITS}|from\s+(?:stdin|program|'))", re.IGNORECASE)
 """A writing statement within another, or the source of a COPY that writes."""
 
 
@@ -59,5 +61,5 @@ def effect(text: str) -> Effect:
         return Effect.WRITES
     if word not in READS:
         return Effect.MAY_WRITE
-    may_contain = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text
+    may_contain = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text or EMITS in text
     return Effect.WRITES if may_contain and INNER_WRITE.search(text) else Effect.READS

@@ -9,7 +9,6 @@ from django.core.management.base import CommandError
 from django.db import IntegrityError
 
 from pubsubpull import exceptions
-from pubsubpull.capture import registry
 from pubsubpull.management.command_errors import RefusingCommand
 from pubsubpull.pull import consumers
 
@@ -127,7 +126,7 @@ def _labels(text: str) -> list[str]:
 
 def _line(consumer: Consumer) -> str:
     """Return a consumer's name, the models that it may read, and its rights."""
-    known = {consumers.ALL, *registry.all_publications()}
+    known = {consumers.ALL, consumers.EVENTS, *consumers.known_labels()}
     granted = [label if label in known else f"{label} (not published)" for label in consumer.granted]
     rights = [right for right in consumers.RIGHTS if getattr(consumer, f"may_{right}")]
     return f"{consumer.name}: {', '.join(granted) or 'no model'} {' '.join(rights)}".rstrip()

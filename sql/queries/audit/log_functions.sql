@@ -6,6 +6,6 @@ SELECT p.oid, p.oid::regprocedure::text AS name, p.proowner,
     NOT p.prosecdef OR s.serves AS needed
 FROM pg_proc p CROSS JOIN LATERAL (SELECT p.proname IN (
     'pubsubpull_present', 'pubsubpull_settle', 'pubsubpull_finish_request', 'pubsubpull_annotate_request',
-    'pubsubpull_make_partition', 'pubsubpull_uncapture') AS serves) AS s
+    'pubsubpull_make_partition', 'pubsubpull_uncapture', 'pubsubpull_emit') AS serves) AS s
 WHERE p.proname LIKE 'pubsubpull\_%'
     AND p.pronamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'pubsubpull_change'::regclass)

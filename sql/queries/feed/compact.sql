@@ -24,7 +24,8 @@ FROM shape s CROSS JOIN LATERAL (
             WHEN 'U' THEN ',"update",'
             WHEN 'D' THEN ',"delete",'
             WHEN 'X' THEN ',"delete",'
-            WHEN 'O' THEN ',"uncaptured",' ELSE ',"truncate",' END,
+            WHEN 'O' THEN ',"uncaptured",'
+            WHEN 'V' THEN ',"event",' ELSE ',"truncate",' END,
         CASE WHEN data IS NULL THEN 'null'
              WHEN data ?& s.columns
                  AND jsonb_array_length(row) = cardinality(s.columns) THEN row ELSE data END,

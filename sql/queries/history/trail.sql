@@ -17,6 +17,7 @@ FROM (
             WHEN 'E' THEN 'erase'
             WHEN 'X' THEN 'erase'
             WHEN 'O' THEN 'uncaptured'
+            WHEN 'V' THEN 'event'
             ELSE 'truncate'
         END,
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
