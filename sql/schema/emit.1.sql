@@ -1,6 +1,7 @@
--- Writes an event into the log and returns its version: the outbox, in the transaction that causes it.
--- Applications, their SQL and their own triggers call it. It runs with the rights of the log's owner, as a
--- role that may emit need not be able to write to the log otherwise; it runs no code of any other role.
+-- Writes an event into the log and returns its version: the outbox, in the transaction that causes
+-- it. Applications, their SQL and their own triggers call it. It runs with the rights of the log's
+-- owner, as a role that may emit need not be able to write to the log otherwise; it runs no code of
+-- any other role.
 CREATE FUNCTION {schema}.pubsubpull_emit(label text, key text, data jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -10,8 +11,8 @@ DECLARE
     version bigint;
 BEGIN
     IF label IS NULL OR label !~ '^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$' OR length(label) > 200 THEN
-        RAISE EXCEPTION 'pubsubpull_emit: label: % is no label as shop.orderplaced', quote_nullable(left(label, 200))
-            USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'pubsubpull_emit: label: % is no label as shop.orderplaced',
+            quote_nullable(left(label, 200)) USING ERRCODE = 'invalid_parameter_value';
     ELSIF key IS NULL THEN
         RAISE EXCEPTION 'pubsubpull_emit: key: it must not be null' USING ERRCODE = 'null_value_not_allowed';
     ELSIF data IS NULL OR jsonb_typeof(data) <> 'object' THEN

@@ -112,11 +112,7 @@ def test_a_key_that_is_null_a_nul_character_and_too_much_data_are_refused(settin
         name: str | None
 
     try:
-        for event, field in (
-            (Named(name=None), "name"),
-            (Named(name="a\x00b"), "data"),
-            (Named(name="a" * 2000), "data"),
-        ):
+        for name, field in ((None, "name"), ("a\x00b", "data"), ("a" * 2000, "data")):
             settings.PUBSUBPULL = {**settings.PUBSUBPULL, "EVENT_LIMIT": 1000}
             with pytest.raises(exceptions.EventError) as error:
                 pubsubpull.emit(Named(name=name), alone=True)
