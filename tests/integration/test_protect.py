@@ -150,6 +150,7 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
         "pubsubpull_make_partition",
         "pubsubpull_present",
         "pubsubpull_settle",
+        "pubsubpull_emit",
         "pubsubpull_uncapture",
     ]
 
@@ -209,7 +210,7 @@ def test_a_role_without_the_functions_it_needs_is_told_of_them():
         with application("psp_low"):
             (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W051"]
         assert (
-            "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_finish"
+            "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_emit"
             in roles.plain(warning.msg)
         )
         call_command("pubsubpull_protect", "--role", roles.own("psp_low"), stdout=io.StringIO())
