@@ -146,11 +146,11 @@ def test_of_the_functions_with_the_owners_rights_the_role_may_call_only_these():
     )
     assert [name for (name,) in may] == [
         "pubsubpull_annotate_request",
+        "pubsubpull_emit",
         "pubsubpull_finish_request",
         "pubsubpull_make_partition",
         "pubsubpull_present",
         "pubsubpull_settle",
-        "pubsubpull_emit",
         "pubsubpull_uncapture",
     ]
 
