@@ -11,11 +11,10 @@ import threading
 import pytest
 
 from pubsubpull import exceptions
-from pubsubpull.transports.base import Delivered, Message, Retry, Target
+from pubsubpull.transports.base import Delivered, Key, Message, Retry, Target
 from pubsubpull.transports.http.answers import outcome
 from pubsubpull.transports.http.client import ANSWER_LIMIT, AiohttpClient
 from pubsubpull.transports.http.guard import Guard
-from pubsubpull.transports.keys import Key
 from pubsubpull.transports.recording import RecordingTransport
 from pubsubpull.wire import signing
 from tests import hostile

@@ -19,13 +19,14 @@ from pubsubpull.transports.base import (
     ChangeRef,
     Delivered,
     Gone,
+    Key,
     Message,
     Ready,
     Retry,
     Rewind,
     Target,
 )
-from pubsubpull.transports.keys import UNREADABLE, Key
+from pubsubpull.transports.keys import UNREADABLE
 from pubsubpull.wire import signing
 from tests import transport_rigs
 from tests.processes import connected_to, until

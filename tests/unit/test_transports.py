@@ -9,8 +9,7 @@ from django.test import override_settings
 
 from pubsubpull import checks, conf, exceptions
 from pubsubpull.transports import registry
-from pubsubpull.transports.base import ANSWER_KEPT, Delivered, Message, Ready, Retry, Target, Transport, beginning
-from pubsubpull.transports.keys import Key
+from pubsubpull.transports.base import ANSWER_KEPT, Delivered, Key, Message, Ready, Retry, Target, Transport, beginning
 from pubsubpull.transports.recording import RecordingTransport
 from pubsubpull.wire import signing
 
