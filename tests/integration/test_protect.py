@@ -209,9 +209,8 @@ def test_a_role_without_the_functions_it_needs_is_told_of_them():
         assert "pubsubpull.W051" not in {warning.id for warning in check_triggers(databases=["default"])}
         with application("psp_low"):
             (warning,) = [one for one in check_triggers(databases=["default"]) if one.id == "pubsubpull.W051"]
-        assert (
-            "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_emit"
-            in roles.plain(warning.msg)
+        assert "The role psp_low may not call pubsubpull_annotate_request(uuid,jsonb), pubsubpull_emit" in roles.plain(
+            warning.msg
         )
         call_command("pubsubpull_protect", "--role", roles.own("psp_low"), stdout=io.StringIO())
         with application("psp_low"):
