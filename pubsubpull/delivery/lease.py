@@ -84,8 +84,8 @@ class Terms(spec.Options):
         return takes_single(self.callback)
 
     def may_have(self, model: str) -> bool:
-        """True if the consumer is granted the model."""
-        return consumers.ALL in self.granted or model in self.granted
+        """True if the consumer is granted the model or event."""
+        return consumers.permits(self.granted, model)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import json
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull.wire import items
+from pubsubpull.wire import items, ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,13 +35,14 @@ def batch(rows: Iterable[Row], source: str) -> str:
 
 
 def event(row: Row, source: str) -> str:
-    """Return a change as an event, whose data are the rows of the change."""
+    """Return a change as an event, whose data are the rows of the change; of a domain event, its own data."""
     change, rows = items.split(items.traced(row))
+    domain = row.op == ops.EVENT.letter
     attributes: dict[str, Any] = {
         "specversion": VERSION,
         "id": str(row.version),  # many rows may share the version that their items have
         "source": source,
-        "type": f"{change['model']}.{change['op']}",
+        "type": change["model"] if domain else f"{change['model']}.{change['op']}",
         "subject": change["key"],
         "time": change["at"],
         "datacontenttype": "application/json",
@@ -53,4 +54,5 @@ def event(row: Row, source: str) -> str:
         "tracestate": change.get("tracestate"),
     }
     present = {name: value for name, value in attributes.items() if value}
-    return f'{json.dumps(present)[:-1]},"data":{rows}}}'
+    data = items.event_data(row.item) if domain else rows
+    return f'{json.dumps(present)[:-1]},"data":{data}}}'

@@ -13,6 +13,7 @@ from pubsubpull.wire import ops
 
 _ROWS = ',"old":'
 """The begin of a change's rows. No text before it can look so, since a backslash precedes each quote in a text."""
+_NO_OLD = f'{_ROWS}null,"new":'
 _AT = '"at":"'
 
 
@@ -62,6 +63,12 @@ def split(item: str) -> tuple[dict[str, Any], str]:
     """Return what an item says of a change, and an object's JSON text with its rows alone."""
     begin = _rows(item)
     return json.loads(f"{item[:begin]}}}"), f"{{{item[begin + 1 :]}"
+
+
+def event_data(item: str) -> str:
+    """Return the JSON text of an event's data from its item: an event has no row before."""
+    begin = _rows(item)
+    return item[begin + len(_NO_OLD) : -1]
 
 
 def snapshot(model: str, row: str | None, *, key: str | None, version: int, at: str) -> str:

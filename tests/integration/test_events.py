@@ -14,6 +14,9 @@ from pubsubpull.events import declare
 from pubsubpull.log import feed
 from pubsubpull.log.models import Change
 from pubsubpull.pull import consumers
+from pubsubpull.subscriptions import service
+from tests.delivering import run as run_worker
+from tests.delivering import until
 from tests.shop.events import LineAdded, OrderPlaced
 from tests.shop.models import Customer
 
@@ -173,3 +176,31 @@ def test_events_take_a_grant_of_their_own_and_come_with_no_grant_of_models():
     assert "shop.orderplaced" not in consumers.granted(models)
     assert consumers.granted(events) == ["shop.lineadded", "shop.orderplaced"]
     assert sorted(consumers.granted(named)) == ["shop.customer", "shop.orderplaced"]
+
+
+def test_events_are_pushed_in_order_with_the_rows_and_only_to_their_consumers():
+    events, _ = consumers.add("events", ["event:*", "shop.customer"], may_subscribe=True)
+    others, _ = consumers.add("others", ["*"], may_subscribe=True)
+    for consumer in (events, others):
+        wish = service.Wish(callback=f"https://{consumer.name}.example/", format="cloudevents")
+        service.put(consumer, "all", wish)
+
+    def work(_worker, sending):
+        with transaction.atomic():
+            customer = Customer.objects.create(name="a")
+            pubsubpull.emit(placed(customer.pk))
+        until(lambda: len([True for one in sending.sent if "events.example" in one.url]) >= 1)
+        until(lambda: any("others.example" in one.url for one in sending.sent))
+        got = [event for one in sending.sent if "events.example" in one.url for event in json.loads(one.body)]
+        assert [event["type"] for event in got] == ["shop.customer.insert", "shop.orderplaced"]
+        assert (got[1]["subject"], got[1]["data"]["total"]) == (str(customer.pk), "12.50")
+        others = [event for one in sending.sent if "others.example" in one.url for event in json.loads(one.body)]
+        assert [event["type"] for event in others] == ["shop.customer.insert"]
+
+    run_worker(work)
+
+
+def test_an_event_has_no_instances(client):
+    _, token = consumers.add("events", ["event:*"])
+    answer = client.get("/pubsubpull/models/shop.orderplaced/instances/", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 404
