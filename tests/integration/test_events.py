@@ -182,7 +182,8 @@ def test_events_are_pushed_in_order_with_the_rows_and_only_to_their_consumers():
     events, _ = consumers.add("events", ["event:*", "shop.customer"], may_subscribe=True)
     others, _ = consumers.add("others", ["*"], may_subscribe=True)
     for consumer in (events, others):
-        wish = service.Wish(callback=f"https://{consumer.name}.example/", format="cloudevents")
+        models = consumers.granted(consumer)
+        wish = service.Wish(callback=f"https://{consumer.name}.example/", models=models, format="cloudevents")
         service.put(consumer, "all", wish)
 
     def work(_worker, sending):
