@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import TYPE_CHECKING
 
 from django.core.management.base import CommandError
 from psycopg import sql as psql
 
-from pubsubpull.capture import sql
+from pubsubpull.capture import sql, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,12 +50,10 @@ def text(file: str, schema: str) -> str:
         raise CommandError(
             f"The log cannot be in the schema {schema}: its name must not contain ', % or $$. Rename the schema."
         )
-    names = {"schema": psql.Identifier(schema), "old": psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END")}
-    parts = {name.removeprefix("parts/"): _part(name).format(**names) for name in PARTS}
+    names = {
+        "schema": psql.Identifier(schema),
+        "old": psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"),
+        "op": texts.op_name(),
+    }
+    parts = {name.removeprefix("parts/"): sql.part(name).format(**names) for name in PARTS}
     return sql.template(f"schema/{file}").format(**names, **parts).as_string()
-
-
-def _part(name: str) -> psql.SQL:
-    """Return a part without its opening comment, which is for the reader of its file."""
-    lines = itertools.dropwhile(lambda line: line.startswith("--"), sql.read(name).splitlines())
-    return psql.SQL("\n".join(lines))

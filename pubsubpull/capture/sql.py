@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.resources
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -58,6 +59,13 @@ def template(name: str) -> sql.SQL:
     return sql.SQL(read(name))
 
 
+@functools.cache
+def part(name: str) -> sql.SQL:
+    """Return a file of `sql/parts/` as a template, without its opening comment, which is for the reader of the file."""
+    lines = itertools.dropwhile(lambda line: line.startswith("--"), read(name).splitlines())
+    return sql.SQL("\n".join(lines))
+
+
 def compose(file: str, /, **parts: Any) -> sql.Composed:
     """Return the template `file` with its `{names}` filled in. A value outside of `psycopg.sql` becomes a literal."""
     composables = {k: v if isinstance(v, sql.Composable) else sql.Literal(v) for k, v in parts.items()}
@@ -102,12 +110,16 @@ class _Seconds(TimestamptzLoader):
         return super().load(data).timestamp()
 
 
-def run_named(using: str, query: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
+def run_named(
+    using: str, query: sql.SQL | sql.Composed, params: Mapping[str, Any] | None = None, *, as_bytes: bool = False
+) -> list[dict[str, Any]]:
     """Run `query` as `run` does; return its rows by the columns' names, with times in unix seconds."""
     with _cursor(using) as cursor:
         cursor.adapters.register_loader("timestamptz", _Seconds)
+        if as_bytes:
+            cursor.adapters.register_loader("text", _Bytes)
         cursor.row_factory = dict_row
-        cursor.execute(query)
+        cursor.execute(query, params)
         return cursor.fetchall()
 
 

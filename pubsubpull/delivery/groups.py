@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from pubsubpull.delivery.lease import Lease
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Present, Rows
+    from pubsubpull.log.feed import Rows
+    from pubsubpull.log.present import Present
     from pubsubpull.wire.items import Row
 
 

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from pubsubpull import exceptions
 from pubsubpull.base import loops, threads
 from pubsubpull.delivery.lease import READ_AHEAD
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Retry
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.sender import Sender
     from pubsubpull.delivery.store import Store
     from pubsubpull.delivery.transitions import Progress
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
 
 logger = logging.getLogger("pubsubpull")
 LAGGING_AT_ONCE = 4
@@ -158,7 +158,7 @@ class Reader(loops.Service):
         self.groups.put_back(group, group.cursor)
         cursor, now = group.cursor, await self.present()
         try:
-            feed.check(cursor, now)
+            expiry.check(cursor, now)
         except exceptions.CursorExpired as error:
             for lease in [lease for lease in group.members if group.cursor == cursor]:
                 self.progress.end(lease, Subscription.State.DISABLED, str(error))

@@ -13,7 +13,7 @@ from pubsubpull import exceptions
 from pubsubpull.base import threads
 from pubsubpull.delivery import dead_letters, notification, per_key, transitions
 from pubsubpull.delivery.bisect import Step
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import ChangeRef, Delivered, Gone, Outcome, Ready, Retry, Rewind
 
@@ -218,7 +218,7 @@ class Sender:
     async def _rewind(self, lease: Lease, cursor: Cursor) -> None:
         """Go on from the cursor that the receiver named."""
         try:
-            feed.check(cursor, await self._reads(feed.present, self.using))
+            expiry.check(cursor, await self._reads(feed.present, self.using))
         except exceptions.CursorExpired as expired:
             error = f"The receiver named a cursor that cannot be used. {expired}"
             self.progress.failed(lease, Retry(error=error))

@@ -15,6 +15,7 @@ from pubsubpull.capture import clock, sql
 from pubsubpull.delivery.lease import Checkpoint, Lease, Terms
 from pubsubpull.log import feed
 from pubsubpull.log.cursor import Cursor
+from pubsubpull.log.present import Present
 from pubsubpull.subscriptions import backfill_position
 from pubsubpull.subscriptions.keyring import Keyring
 from pubsubpull.subscriptions.models import SERVED, Subscription
@@ -37,7 +38,7 @@ SERVED_STATES = sorted(SERVED)
 class Look:
     """What a worker sees when it looks at the database."""
 
-    present: feed.Present
+    present: Present
     """The log's present."""
     mine: int
     """How many subscriptions name the worker."""
@@ -65,11 +66,12 @@ class Store:
         """Look at the log and at what there is to do."""
         mine_clock = clock.of(self.using)
         asked = mine_clock.count()
-        ((*present, seconds, mine, free),) = self._run("queries/delivery/look", served=SERVED_STATES)
-        mine_clock.tell(seconds, asked=asked)
-        return Look(present=feed.as_present(*present), mine=mine, free=free)
+        query = sql.compose("queries/delivery/look", worker=self.worker, served=SERVED_STATES)
+        (row,) = sql.run_named(self.using, query)
+        mine_clock.tell(row["time"], asked=asked)
+        return Look(present=Present.of(row), mine=row["mine"], free=row["free"])
 
-    def read(self, after: Cursor, *, limit: int, models: Collection[str], now: feed.Present) -> feed.Rows:
+    def read(self, after: Cursor, *, limit: int, models: Collection[str], now: Present) -> feed.Rows:
         """Read the log after a cursor."""
         return feed.rows(after, limit=limit, models=models, using=self.using, now=now)
 

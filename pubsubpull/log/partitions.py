@@ -10,7 +10,7 @@ from pubsubpull.capture import sql
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
 
 PARTITIONS_AHEAD = 2
 """How many partitions there are beyond the one that is being written to."""

@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 "tick.1",
                 "begin_history.1",
                 "present.1",
-                "look.1",
+                "poll.1",
                 "settle.1",
                 "partitions.1",
                 "keep_to_owner.1",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pubsubpull.conf import Settings
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
 
 OK = "ok"
 DAY = 86_400.0

@@ -11,7 +11,7 @@ import psycopg.errors
 from django.db import IntegrityError, OperationalError
 
 from pubsubpull.capture import clock, sql
-from pubsubpull.log import feed, partitions
+from pubsubpull.log import expiry, feed, partitions
 from pubsubpull.operate import retention_warnings, samples
 from pubsubpull.subscriptions import lag
 
@@ -180,7 +180,7 @@ class Pass:
     def _tell(self, cut: Cut) -> None:
         """Warn of subscriptions that lose changes with the partitions dropped now."""
         for subscription, cursor in retention_warnings.cursors(self.using):
-            if feed.lacks(cursor, cut.upto, cut.xid):
+            if expiry.lacks(cursor, cut.upto, cut.xid):
                 logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", subscription, cut)
                 if self.dry_run and subscription not in self.report.lapsed:
                     self.report.lapsed.append(subscription)
@@ -194,7 +194,7 @@ class Pass:
         waited = lag.waits([seen for _, _, seen in reached], present, self.using)
         for subscription, cursor, seen in reached:
             soon = waited.get(seen, 0.0) > LAPSING_PART * self.keep
-            if soon and not feed.lacks(cursor, present.dropped, present.dropped_xid):
+            if soon and not expiry.lacks(cursor, present.dropped, present.dropped_xid):
                 self.report.lapsing.append(subscription)
 
     def _mark(self) -> None:
@@ -203,7 +203,7 @@ class Pass:
         for subscription, cursor in retention_warnings.cursors(self.using):
             # A cursor of an unknown history is answered 410 by delivery, which tells more than a lapse.
             known = present.last_tick(cursor.history) is not None
-            if not known or not feed.lacks(cursor, present.dropped, present.dropped_xid):
+            if not known or not expiry.lacks(cursor, present.dropped, present.dropped_xid):
                 continue
             if not self.dry_run and retention_warnings.mark(subscription, self.using):
                 self.report.lapsed.append(subscription)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pubsubpull.conf import Settings
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
 
 NAMES = ("consumer", "subscription")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pubsubpull.conf import Settings
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
 
 SHOWN_A_PAGE = 50
 """Subscriptions on a page."""

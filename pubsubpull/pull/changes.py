@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from pubsubpull.log.cursor import Cursor
+    from pubsubpull.log.present import Present
 
 FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
 """Seconds between two looks at the log, from the first to the longest."""
@@ -33,26 +34,25 @@ def page(
     passing: bool = False,
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
+    poll: Callable[..., tuple[Present, feed.Page | None]] = feed.poll,
 ) -> feed.Page:
     """Return the first page with something in it, or the page at hand after `wait` seconds.
 
     `old` and `compact` are as in `feed.page`. With `passing`, empty pages that lead to more are passed by in any case.
     """
-    began, now, seen = clock(), None, None
+    read = functools.partial(feed.page, models=models, limit=limit, using=using, old=old, compact=compact)
+    look = functools.partial(poll, models=models, limit=limit, using=using, old=old, compact=compact)
+    began = clock()
     quiet = after  # the latest of this call's cursors that is of a moment at which nobody wrote
+    got = read(after)
     while True:
-        start = quiet if seen else after
-        got = feed.page(start, models=models, limit=limit, using=using, now=now, old=old, compact=compact, found=seen)
         waited = clock() - began
         left = wait - waited
         if got.count or (left <= 0 and not (passing and got.more and waited < PASSING)):
             return got
-        after, now, seen = got.cursor, None, None
+        after, now, polled = got.cursor, None, None
         quiet = after if after.settled else quiet
         if not got.more:
-            pause = min(max(FIRST_PAUSE, waited * PAUSE_SHARE), LONGEST_WAIT, left)
-            sleep(pause)
-            look = functools.partial(
-                feed.look, quiet, models=models, limit=limit, using=using, old=old, compact=compact
-            )
-            now, seen = look()
+            sleep(min(max(FIRST_PAUSE, waited * PAUSE_SHARE), LONGEST_WAIT, left))
+            now, polled = look(quiet)
+        got = polled or read(after, now=now)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import instances
 from pubsubpull.wire import jsontext
@@ -64,7 +64,7 @@ def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
     if not part.cursor:
         return dump(publication, file, using=using)
     # Rows from before and after a gap in the log would not add up to a state.
-    feed.check(Cursor.decode(part.cursor), feed.present(using))
+    expiry.check(Cursor.decode(part.cursor), feed.present(using))
     return _rows(publication, file, part, using)
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Found, Page, Present
+    from pubsubpull.log.feed import Page
+    from pubsubpull.log.present import Present
     from pubsubpull.pull.models import Consumer
 
 FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
@@ -167,11 +168,8 @@ class Watcher:
         answers: dict[Waiter, Page | Exception] = {}
         now: Present | None = None
         for question, those in asked.items():
-            seen: Found | None = None
             # One look serves all questions of this turn: each page is of the same moment.
-            if now is None:
-                now, seen = self._look(question)
-            result = self._page(question, now, seen)
+            now, result = self._page(question, now)
             if isinstance(result, Exception) or result.count:
                 answers |= dict.fromkeys(those, result)
                 continue
@@ -179,30 +177,23 @@ class Watcher:
                 waiter.question = dataclasses.replace(question, after=result.cursor)
         return answers
 
-    def _look(self, question: Question) -> tuple[Present, Found | None]:
-        return feed.look(
-            question.after,
-            models=question.models,
-            limit=question.limit,
-            using=self.using,
-            old=question.old,
-            compact=question.compact,
-        )
-
-    def _page(self, question: Question, now: Present, seen: Found | None) -> Page | Exception:
+    def _page(self, question: Question, now: Present | None) -> tuple[Present | None, Page | Exception]:
+        """Return the page after a question's cursor, and the present, which is read with it unless it is given."""
+        wanted: dict[str, Any] = {
+            "models": question.models,
+            "limit": question.limit,
+            "using": self.using,
+            "old": question.old,
+            "compact": question.compact,
+        }
         try:
-            return feed.page(
-                question.after,
-                models=question.models,
-                limit=question.limit,
-                using=self.using,
-                now=now,
-                found=seen,
-                old=question.old,
-                compact=question.compact,
-            )
+            if now is None:
+                now, polled = feed.poll(question.after, **wanted)
+                if polled is not None:
+                    return now, polled
+            return now, feed.page(question.after, now=now, **wanted)
         except exceptions.CursorExpired as error:
-            return error
+            return now, error
 
     def _refused(self, waiting: list[Waiter]) -> dict[Waiter, Page | Exception]:
         """Check each call's token and grants again; return the errors of refused calls, as a new call gets them."""

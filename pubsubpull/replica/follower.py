@@ -17,7 +17,7 @@ from psycopg import errors
 from pubsubpull import exceptions
 from pubsubpull.base import backoff
 from pubsubpull.capture import clock
-from pubsubpull.log import feed
+from pubsubpull.log import expiry
 from pubsubpull.replica import advance, cohorts, constraint_errors, handlers, pages, positions, prefetch, services
 from pubsubpull.replica.appliers import compact
 from pubsubpull.replica.copy import ranges
@@ -340,7 +340,7 @@ class Follower:
                 self._pull(cohort, client, 0.0)
 
     def _expired(self, cohort: Cohort, error: exceptions.CursorExpired) -> None:
-        why = str(error).removesuffix(feed.EXPIRED).strip()  # the advice is for who pulls by hand
+        why = str(error).removesuffix(expiry.EXPIRED).strip()  # the advice is for who pulls by hand
         names = ", ".join(replica.name for replica in cohort.replicas)
         logger.warning("%s: %s All rows of %s are copied again, without a word to handlers.", self.service, why, names)
         positions.copy_again(cohort.replicas, self._using, expired=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  ninja reads the annotations
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +17,9 @@ from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import calls, schemas
 from pubsubpull.subscriptions import service, signing_keys, spec
 from pubsubpull.wire.ops import Name as OpName  # noqa: TC001  pydantic reads the annotations
+
+if TYPE_CHECKING:
+    from pubsubpull.log.present import Present
 
 router = Router()
 keys_router = Router()
@@ -195,7 +198,7 @@ def _consumer(request: HttpRequest) -> Any:
     return consumer
 
 
-def _present() -> feed.Present:
+def _present() -> Present:
     return feed.present(conf.get().DATABASE)
 
 

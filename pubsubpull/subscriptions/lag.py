@@ -13,7 +13,7 @@ from pubsubpull.subscriptions import backfill_position
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from pubsubpull.log.feed import Present
+    from pubsubpull.log.present import Present
     from pubsubpull.subscriptions.models import Subscription
 
 

@@ -20,6 +20,7 @@ from pubsubpull.wire import signing
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from pubsubpull.log.present import Present
     from pubsubpull.pull.models import Consumer
 
 Wish = spec.Wish
@@ -156,7 +157,7 @@ def _end_of_old(subscription: Subscription) -> str | None:
     return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None
 
 
-def describe(subscription: Subscription, now: feed.Present) -> dict[str, Any]:
+def describe(subscription: Subscription, now: Present) -> dict[str, Any]:
     """Return what a consumer is told of its subscription; never the secret."""
     (its_lag,) = lag.of([subscription], now, conf.get().DATABASE)
     return _described(subscription, lag=its_lag, aside=subscription.failures.count())

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf, exceptions
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
@@ -215,7 +215,7 @@ def cursor_at(after: str | None, using: str) -> str | None:
         cursor = Cursor.decode(after)
     except exceptions.CursorInvalid as error:
         raise exceptions.SubscriptionError("after", 'must be a cursor, "now" or "start".') from error
-    feed.check(cursor, present)
+    expiry.check(cursor, present)
     return after
 
 

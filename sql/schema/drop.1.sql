@@ -24,7 +24,9 @@ DROP FUNCTION {schema}.pubsubpull_make_past();
 DROP FUNCTION {schema}.pubsubpull_trim_past(timestamptz, integer);
 DROP FUNCTION {schema}.pubsubpull_past_id(timestamptz);
 DROP FUNCTION {schema}.pubsubpull_past_value(text, text);
-DROP FUNCTION {schema}.pubsubpull_look(text[], bigint, pg_snapshot, bigint, boolean, text[], jsonb);
+DROP FUNCTION {schema}.pubsubpull_poll(
+    text[], bigint, bigint, pg_snapshot, pg_snapshot, bigint, boolean, bigint, boolean, text[], jsonb
+);
 DROP FUNCTION {schema}.pubsubpull_present();
 DROP FUNCTION {schema}.pubsubpull_settle();
 DROP FUNCTION {schema}.pubsubpull_make_partition(bigint, bigint);

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 import pubsubpull
 from pubsubpull.capture import sql
 from pubsubpull.conf import NAME
-from pubsubpull.log import feed, sizes
+from pubsubpull.log import feed, sizes, walk
 from pubsubpull.log.cursor import Cursor, Snapshot
 from pubsubpull.models import Change, Failure, Subscription
 from pubsubpull.pull import consumers
@@ -153,7 +153,7 @@ def test_a_call_ends_after_the_time_that_the_database_may_take(get):
 
 
 def test_a_cursor_that_was_made_up_has_the_log_looked_at_for_a_bounded_time(get):
-    Stock.objects.bulk_create(Stock(warehouse="w", article=n) for n in range(feed.SCAN + 1000))
+    Stock.objects.bulk_create(Stock(warehouse="w", article=n) for n in range(walk.SCAN + 1000))
     now = feed.present()
     nothing = Snapshot(xmin=1, xmax=1)
     forged = Cursor(history=now.history, tick=now.tick, seq=now.seq, floor=0, snapshot=nothing).encode()

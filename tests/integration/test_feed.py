@@ -14,8 +14,9 @@ from psycopg import sql as psql
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.log import feed
+from pubsubpull.log import feed, walk
 from pubsubpull.log.cursor import Cursor
+from pubsubpull.log.present import Present
 from tests.processes import until
 from tests.sessions import session
 from tests.shop.models import Customer, Order
@@ -171,7 +172,7 @@ def test_a_page_within_a_window_is_the_same_however_often_it_is_read():
 
 def test_a_reader_of_a_quiet_model_gets_on_past_a_busy_one():
     start = now()
-    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.SCAN + 5))
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(walk.SCAN + 5))
     page = feed.page(start, limit=10, models=["shop.place"])
     assert (page.count, page.more) == (0, True)
     page = feed.page(page.cursor, limit=10, models=["shop.place"])
@@ -192,10 +193,10 @@ def test_where_nothing_was_written_since_nothing_is_looked_for():
 
 
 def test_more_gaps_than_a_page_goes_beyond_are_several_pages_and_no_error(monkeypatch):
-    monkeypatch.setattr(feed, "SCAN", 3)
+    monkeypatch.setattr(walk, "SCAN", 3)
     cursor = now()
     with connection.cursor() as other:
-        for _ in range(feed.GAPS * 2):
+        for _ in range(walk.GAPS * 2):
             other.execute("SELECT setval('pubsubpull_change_id_seq', last_value + 10) FROM pubsubpull_change_id_seq")
             Order.objects.create()
     Customer.objects.create(name="beyond")
@@ -400,7 +401,7 @@ def test_what_is_made_dear_is_not_compiled():
         advised = {
             name: options for name, options in cursor.fetchall() if any(one.startswith("enable_") for one in options)
         }
-    assert "pubsubpull_look" in advised
+    assert "pubsubpull_poll" in advised
     assert [name for name, options in advised.items() if "jit=off" not in options] == []
 
 
@@ -445,13 +446,9 @@ def test_what_is_found_with_the_present_is_the_page():
     for models in (["shop.customer"], ["shop.order", "shop.customer"], ["shop.place"], []):
         for old in (True, False):
             given = {"models": models, "old": old, "limit": 10}
-            present, found = feed.look(cursor, **given)
-            assert found is not None
-            page = feed.page(cursor, now=present, **given)
-            assert feed.page(cursor, now=present, found=found, **given) == page
-            assert (
-                page.count == found[1] == sum({"shop.customer": 4, "shop.order": 1}.get(model, 0) for model in models)
-            )
+            present, page = feed.poll(cursor, **given)
+            assert page == feed.page(cursor, now=present, **given)
+            assert page.count == sum({"shop.customer": 4, "shop.order": 1}.get(model, 0) for model in models)
 
 
 def test_what_was_committed_between_the_cursors_id_and_its_snapshot_is_not_found_again():
@@ -460,38 +457,38 @@ def test_what_was_committed_between_the_cursors_id_and_its_snapshot_is_not_found
     Customer.objects.create(name="seen")
     cursor = dataclasses.replace(quiet().cursor(), seq=before.seq, floor=before.seq)
     Customer.objects.create(name="new")
-    _, found = feed.look(cursor, models=["shop.customer"], limit=10)
-    assert found[1] == 1
-    assert b'"new"' in found[-1]
+    _, page = feed.poll(cursor, models=["shop.customer"], limit=10)
+    assert page.count == 1
+    assert b'"new"' in page.items
 
 
 def test_with_the_present_only_what_is_soon_said_is_found():
     cursor = quiet().cursor()
     given = {"models": ["shop.customer"], "limit": 2}
-    assert feed.look(cursor, **given)[1] is None, "there is nothing"
+    assert feed.poll(cursor, **given)[1] is None, "there is nothing"
     Customer.objects.create(name="a")
     Customer.objects.create(name="b")
-    assert feed.look(cursor, **given)[1][1] == 2
-    assert feed.look(None, **given)[1] is None
-    assert feed.look(cursor, **given, compact=True)[1] is None
+    assert feed.poll(cursor, **given)[1].count == 2
+    assert feed.poll(None, **given)[1] is None
+    assert feed.poll(cursor, **given, compact=True)[1] is None
     unsettled = dataclasses.replace(cursor, floor=cursor.seq - 1)
-    assert feed.look(unsettled, **given)[1] is None, "stragglers may be below it"
+    assert feed.poll(unsettled, **given)[1] is None, "stragglers may be below it"
     Customer.objects.create(name="c")
-    assert feed.look(cursor, **given)[1] is None, "it is more than a page"
+    assert feed.poll(cursor, **given)[1] is None, "it is more than a page"
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.FEW - 3))
     given["limit"] = 1000
-    assert feed.look(cursor, **given)[1][1] == feed.FEW
+    assert feed.poll(cursor, **given)[1].count == feed.FEW
     Customer.objects.create(name="d")
-    assert feed.look(cursor, **given)[1] is None, "so many are not read with each look"
+    assert feed.poll(cursor, **given)[1] is None, "so many are not read with each look"
     assert len(drain(cursor)[0]) == feed.FEW + 1
     last = quiet().cursor()
     Customer.objects.create(name="small", email="x" * 1000)
-    assert feed.look(last, **given)[1][1] == 1
+    assert feed.poll(last, **given)[1].count == 1
     large = Customer.objects.create(name="large", email=secrets.token_hex(2000))
-    assert feed.look(last, **given)[1] is None, "pages are not measured here"
+    assert feed.poll(last, **given)[1] is None, "pages are not measured here"
     last = quiet().cursor()
     large.delete()
-    assert feed.look(last, **given)[1] is None, "the row before is large"
+    assert feed.poll(last, **given)[1] is None, "the row before is large"
 
 
 def test_with_the_present_nothing_is_found_where_a_part_of_the_log_is_gone():
@@ -501,7 +498,7 @@ def test_with_the_present_nothing_is_found_where_a_part_of_the_log_is_gone():
     with connection.cursor() as other:
         other.execute("UPDATE pubsubpull_log SET dropped = %s", [cursor.seq + 1])
     try:
-        assert feed.look(cursor, models=["shop.customer"], limit=10)[1] is None
+        assert feed.poll(cursor, models=["shop.customer"], limit=10)[1] is None
     finally:
         with connection.cursor() as other:
             other.execute("UPDATE pubsubpull_log SET dropped = 0")
@@ -513,7 +510,7 @@ def test_a_change_from_before_a_restore_is_not_looked_for_by_its_transaction():
     try:
         start = quiet().cursor()
         Customer.objects.create(name="a")
-        assert feed.look(start, models=["shop.customer"], limit=10)[1] is None
+        assert feed.poll(start, models=["shop.customer"], limit=10)[1] is None
     finally:
         with connection.cursor() as cursor:
             cursor.execute("UPDATE pubsubpull_log SET restored = 0")
@@ -521,7 +518,7 @@ def test_a_change_from_before_a_restore_is_not_looked_for_by_its_transaction():
 
 def test_a_server_that_lags_gives_nothing_and_the_same_cursor():
     start = now()
-    behind = feed.Present(**{**vars(feed.present()), "standby": True})
+    behind = Present(**{**vars(feed.present()), "standby": True})
     Customer.objects.create(name="a")
     ahead = now()
     rows = feed.rows(ahead, limit=5, now=behind)

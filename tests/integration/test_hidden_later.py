@@ -76,16 +76,16 @@ def test_a_page_that_is_looked_for_at_the_logs_end_is_without_it(customer, get):
     syncing.sync()
     Customer.objects.filter(pk=customer.pk).update(email=f"{SECRET}?")
     pubsubpull.publish(Customer, exclude=["email"], mask=["name"])
-    _, found = feed.look(present.cursor(), limit=10, models=["shop.customer"])
-    assert found is None
+    _, page = feed.poll(present.cursor(), limit=10, models=["shop.customer"])
+    assert page is None
     text = get("changes/", after=present.cursor().encode(), models="shop.customer")
     assert hides(text)
     assert '"op":"update"' in text
     syncing.sync()
     after = feed.present().cursor()
     Customer.objects.filter(pk=customer.pk).update(name="b")
-    _, found = feed.look(after, limit=10, models=["shop.customer"])
-    assert found is not None, "what has nothing hidden is found in one round trip"
+    _, page = feed.poll(after, limit=10, models=["shop.customer"])
+    assert page is not None, "what has nothing hidden is found in one round trip"
 
 
 def test_rows_for_subscribers_are_without_it(customer):

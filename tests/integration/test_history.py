@@ -17,7 +17,7 @@ from pubsubpull import exceptions
 from pubsubpull.audit.history import history as histories
 from pubsubpull.audit.history import moments as moments_
 from pubsubpull.audit.history import restore as restoring
-from pubsubpull.capture import sql
+from pubsubpull.capture import sql, texts
 from pubsubpull.log import spans
 from pubsubpull.log.models import Change
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Secret, Stock
@@ -490,6 +490,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
     images = {name: psql.Identifier(name) for name in ("old", "new")}
     images |= {f"c_{name}": psql.Identifier("c", name) for name in ("old", "new")}
     given = {
+        "op": texts.op_in_trail(),
         "before": spans.LATEST,
         "limit": 200,
         "size": 1_000_000,

@@ -19,7 +19,7 @@ import pubsubpull
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
 from pubsubpull.delivery import signals
-from pubsubpull.log import feed, partitions
+from pubsubpull.log import feed, partitions, walk
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Change, Request, Subscription
 from pubsubpull.operate import maintenance, maintenance_loop, retention_warnings
@@ -251,11 +251,11 @@ def test_a_partition_that_goes_between_an_empty_page_and_the_look_beyond_it_is_n
     write(20)
     age(start + 9, 2 * DAY)
     now = feed.present()
-    reading = feed._reading(cursor, now)
+    reading = walk.plan(cursor, now)
     reading = dataclasses.replace(reading, high=start - 1)
     run(RETENTION=DAY)
     with pytest.raises(exceptions.CursorExpired):
-        feed._reached(reading, now, empty=True, using="default")
+        walk.end_of(reading, now, empty=True, using="default")
 
 
 def test_a_reader_has_all_rows_of_a_partition_or_waits_for_it_to_be_gone(start):

@@ -18,9 +18,9 @@ from django.urls import get_resolver
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pubsubpull.log import feed
+from pubsubpull.log import feed, walk
 from pubsubpull.log.cursor import Cursor
-from pubsubpull.log.reading import Reading
+from pubsubpull.log.reading import Selection
 from pubsubpull.pull import changes, consumers
 from tests.processes import until
 from tests.sessions import session
@@ -218,14 +218,14 @@ def test_a_call_that_waits_answers_as_soon_as_there_is_something():
 
 
 @pytest.mark.parametrize("few", [True, False], ids=["few", "more than a page"])
-def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few, monkeypatch):
+def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few):
     """Another writes while it looks: what that one commits is found with the look itself, if it is little."""
-    looked, pauses, look = [], [], feed.look
+    looked, pauses = [], []
     until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
     start = looked.pop()
 
     def noted(after, **given):
-        looked.append((after, look(after, **given)))
+        looked.append((after, feed.poll(after, **given)))
         return looked[-1][1]
 
     with session() as writer:
@@ -239,21 +239,22 @@ def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few, monk
             elif len(pauses) == 3:
                 writer.execute("COMMIT")
 
-        monkeypatch.setattr(feed, "look", noted)
-        page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep)
+        page = changes.page(
+            start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep, poll=noted
+        )
     afters, (_, found) = [after for after, _ in looked[-3:]], looked[-1][1]
     assert page.count == (1 if few else 10)
     assert afters == [start] * 3
     assert (found is not None) is few
 
 
-def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote(monkeypatch):
+def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote():
     """Of a quiet model: what others have written by then it does not read again."""
-    start, afters, pauses, look = feed.present().cursor(), [], [], feed.look
+    start, afters, pauses = feed.present().cursor(), [], []
 
     def noted(after, **given):
         afters.append(after)
-        return look(after, **given)
+        return feed.poll(after, **given)
 
     def sleep(_):
         pauses.append(1)
@@ -262,25 +263,30 @@ def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote(mon
         elif afters[-1].seq > start.seq and afters[-1].settled:
             Customer.objects.create(name="awaited")
 
-    monkeypatch.setattr(feed, "look", noted)
-    page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep)
+    page = changes.page(start, models=["shop.customer"], limit=10, wait=60, using="default", sleep=sleep, poll=noted)
     assert page.count == 1
 
 
 def test_while_a_transaction_is_open_for_long_a_call_that_waits_reads_once_what_another_saw(monkeypatch):
     """From the moment before it, there is something above at each look; from the latest look on there is not."""
-    looked, reads, read, passed = [], [], Reading.read, itertools.count()
+    looked, reads, read, passed = [], [], Selection.read, itertools.count()
     until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
     with session() as writer:
         writer.execute("BEGIN")
         writer.execute("INSERT INTO shop_customer (name, email) VALUES ('a', '')")
         Order.objects.create()
         present = feed.present()
-        monkeypatch.setattr(feed, "look", lambda *_, **__: (present, None))
-        monkeypatch.setattr(feed, "present", lambda _: present)
-        monkeypatch.setattr(Reading, "read", lambda *of, **given: reads.append(of) or read(*of, **given))
-        given = {"models": ["shop.customer"], "limit": 10, "wait": 10, "using": "default", "sleep": lambda _: None}
-        page = changes.page(looked[-1], clock=lambda: next(passed), **given)
+        monkeypatch.setattr(Selection, "read", lambda *of: reads.append(of) or read(*of))
+        page = changes.page(
+            looked[-1],
+            models=["shop.customer"],
+            limit=10,
+            wait=10,
+            using="default",
+            sleep=lambda _: None,
+            clock=lambda: next(passed),
+            poll=lambda *_, **__: (present, None),
+        )
         writer.execute("ROLLBACK")
     assert (page.count, page.cursor) == (0, present.cursor())
     assert len(reads) == 1
@@ -288,7 +294,7 @@ def test_while_a_transaction_is_open_for_long_a_call_that_waits_reads_once_what_
 
 def test_a_call_that_waits_does_not_pause_while_there_is_more_to_look_at():
     start = feed.present().cursor()
-    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.SCAN + 1))
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(walk.SCAN + 1))
     Order.objects.create()
     page = changes.page(start, models=["shop.order"], limit=10, wait=30, using="default", sleep=pytest.fail)
     assert page.count == 1

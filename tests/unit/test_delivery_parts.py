@@ -172,7 +172,7 @@ def test_a_share_is_rounded_up_and_needs_no_other_worker():
 
 def read(*versions, size=1, window=WINDOW):
     rows = tuple(Row(v, "shop.customer", "I", json.dumps("x" * size)) for v in versions)
-    reading = Reading(since=CURSOR, window=window, high=window.top, restored=0)
+    reading = Reading(after=CURSOR, window=window, high=window.top, restored=0)
     return Rows(rows=rows, cursor=reading.next(window.top)[0], more=False, reading=reading)
 
 

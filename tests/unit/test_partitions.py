@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pubsubpull import checks
-from pubsubpull.log import feed, partitions
+from pubsubpull.log import expiry, partitions
 from pubsubpull.log.cursor import Cursor, Snapshot, Window
 
 LAST = 2**63 - 1
@@ -80,7 +80,7 @@ def cursor(seq, *, floor=0, xmin=50, last=None):
 )
 def test_a_cursor_lacks_what_is_gone_unless_it_has_seen_all_of_it(at, dropped_xid, expected):
     """With all up to 100 dropped. A transaction that ran when the cursor was taken may have written below its ids."""
-    assert feed.lacks(at, 100, dropped_xid) is expected
+    assert expiry.lacks(at, 100, dropped_xid) is expected
 
 
 def test_keeping_changes_for_less_than_a_subscription_may_fail_is_warned_of(settings):

@@ -30,6 +30,6 @@ def test_each_function_in_the_database_is_compared_with_a_pinned_text():
 
 
 def test_a_text_is_pinned_with_the_parts_that_it_shares():
-    assert "'{\"version\":'" in schema.text("look.1", "log")
+    assert "'{\"version\":'" in schema.text("poll.1", "log")
     for file in ("capture_insert.1", "instances.1", "row_hashes.1"):
         assert "SET extra_float_digits = 1" in schema.text(file, "log")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql as psql
-
-from pubsubpull.capture import hiding, sql
+from pubsubpull.capture import hiding, sql, texts
 from pubsubpull.log import sizes
 
 if TYPE_CHECKING:
@@ -41,6 +39,7 @@ def page(
     query = sql.compose(
         "queries/history/trail",
         request=sql.template("queries/history/request_json").format(),
+        op=texts.op_in_trail(),
         fits=sql.compose("queries/history/fits", hiding=hiding.labels_of(asked["column"]), **asked),
         old=hiding.shown("old", hiding.hidden([label])),
         new=hiding.shown("new", hiding.hidden([label])),
@@ -66,7 +65,7 @@ def request(
     query = sql.compose(
         "queries/history/request_changes",
         request=sql.template("queries/history/request_json").format(),
-        item=sql.compose("parts/item", old=psql.SQL("old")),
+        item=texts.item(),
         old=hiding.shown("old", hiding.hidden(models)),
         new=hiding.shown("new", hiding.hidden(models)),
         id=id,

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads th
 from ninja import Router
 
 from pubsubpull import exceptions
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import hashes, instances, problems
 from pubsubpull.pull.api import calls, schemas
@@ -126,8 +126,8 @@ def _not_before(text: str) -> None:
     except exceptions.CursorInvalid as error:
         raise problems.invalid("seen", str(error)) from error
     now = feed.present(calls.using())
-    feed.check(cursor, now)
-    if feed.is_ahead(cursor, now):
+    expiry.check(cursor, now)
+    if expiry.is_ahead(cursor, now):
         raise problems.Problem(
             status=503,
             type="unavailable",

@@ -14,7 +14,7 @@ from ninja import Router
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.history import moments
-from pubsubpull.log import feed
+from pubsubpull.log import expiry, feed
 from pubsubpull.pull import changes, consumers, held_calls, instances, problems, waiting
 from pubsubpull.pull.api import calls, columns, schemas
 from pubsubpull.wire import items, pages
@@ -211,7 +211,7 @@ def _unchanged(request: HttpRequest, cursor: Cursor | None, tag: str | None) -> 
     """Return the answer 304 if the caller has the page of this tag already; raises `CursorExpired`."""
     if cursor is None or tag is None or request.headers.get("If-None-Match") != tag:
         return None
-    feed.check(cursor, feed.present(calls.using()))
+    expiry.check(cursor, feed.present(calls.using()))
     return HttpResponse(status=304, headers={"ETag": tag})
 
 

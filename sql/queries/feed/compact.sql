@@ -18,18 +18,19 @@ shape AS MATERIALIZED (
 )
 SELECT s.model, p.count, p.last, (SELECT bool_or(cut) FROM page), to_json(s.columns)::text, p.items
 FROM shape s CROSS JOIN LATERAL (
-    SELECT count(*), max(id) AS last, string_agg(concat('[', id, ',', coalesce(to_json(key)::text, 'null'),
-        CASE op
-            WHEN 'I' THEN ',"insert",'
-            WHEN 'U' THEN ',"update",'
-            WHEN 'D' THEN ',"delete",'
-            WHEN 'X' THEN ',"delete",'
-            WHEN 'O' THEN ',"uncaptured",'
-            WHEN 'V' THEN ',"event",' ELSE ',"truncate",' END,
-        CASE WHEN data IS NULL THEN 'null'
-             WHEN data ?& s.columns
-                 AND jsonb_array_length(row) = cardinality(s.columns) THEN row ELSE data END,
-                 ']'), ',') AS items
+    SELECT count(*), max(id) AS last,
+        string_agg(
+            concat(
+                '[', id, ',', coalesce(to_json(key)::text, 'null'), ',"', {op}, '",',
+                CASE
+                    WHEN data IS NULL THEN 'null'
+                    WHEN data ?& s.columns AND jsonb_array_length(row) = cardinality(s.columns) THEN row
+                    ELSE data
+                END,
+                ']'
+            ),
+            ','
+        ) AS items
     FROM (
         SELECT id, key, op, data, jsonb_path_query_array(data, '$.*') AS row
         FROM page

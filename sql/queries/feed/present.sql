@@ -1,4 +1,2 @@
--- The present of the log, in one round trip.
-SELECT history, tick, seq, snapshot, top, restored, settled, floor, dropped, dropped_xid, standby, reached,
-    past
-FROM pubsubpull_present()
+-- The present of the log, in one round trip. Its columns are read by name.
+SELECT * FROM pubsubpull_present()

@@ -6,7 +6,7 @@ WHERE id > %(low)s AND id <= %(high)s AND op <> 'E' AND {wanted}
   AND (
       id <= %(restored)s
       OR (
-          NOT pg_visible_in_snapshot(xid, %(since)s::pg_snapshot)
+          NOT pg_visible_in_snapshot(xid, %(seen)s::pg_snapshot)
           AND pg_visible_in_snapshot(xid, %(upto)s::pg_snapshot)
       )
   )

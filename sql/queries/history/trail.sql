@@ -10,16 +10,7 @@ FROM (
     FROM (
     SELECT c.id, {fits} AS fits, json_build_object(
         'version', c.id,
-        'op', CASE c.op
-            WHEN 'I' THEN 'insert'
-            WHEN 'U' THEN 'update'
-            WHEN 'D' THEN 'delete'
-            WHEN 'E' THEN 'erase'
-            WHEN 'X' THEN 'erase'
-            WHEN 'O' THEN 'uncaptured'
-            WHEN 'V' THEN 'event'
-            ELSE 'truncate'
-        END,
+        'op', {op},
         'at', to_json(c.at AT TIME ZONE 'UTC') #>> '{{}}' || 'Z',
         'changed', (
             SELECT coalesce(

@@ -1,0 +1,45 @@
+"""The SQL that writes a change's text: what `wire.items` and `wire.pages` read."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from psycopg import sql as psql
+
+from pubsubpull.capture import sql
+from pubsubpull.wire import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OLD = psql.SQL("old")
+
+
+def item(old: psql.Composable = OLD) -> psql.Composed:
+    """Return the SQL expression for a change's item; `old` is that of the row before, where it is another."""
+    return sql.part("parts/item").format(old=old, op=op_name())
+
+
+@functools.cache
+def op_name() -> psql.Composed:
+    """Return the SQL expression for the name on the wire of a change's operation."""
+    return _by_letter(ops.WIRE)
+
+
+@functools.cache
+def op_letter() -> psql.Composed:
+    """Return the SQL expression for the letter of the name that readers of the feed get."""
+    return _by_letter({letter: ops.LETTERS.get(name, letter) for letter, name in ops.WIRE.items()})
+
+
+@functools.cache
+def op_in_trail() -> psql.Composed:
+    """Return the SQL expression for the name of the operation of a change `c` in the history of an object."""
+    return _by_letter(ops.TRAIL, "c")
+
+
+def _by_letter(texts: Mapping[str, str], *alias: str) -> psql.Composed:
+    case = sql.part("parts/op_case")
+    cases = [case.format(letter=psql.Literal(letter), text=psql.Literal(text)) for letter, text in texts.items()]
+    return sql.part("parts/op").format(letter=psql.Identifier(*alias, "op"), cases=psql.SQL(" ").join(cases))

@@ -1,0 +1,2 @@
+-- A text for the letter of a change's operation.
+CASE {letter} {cases} END

@@ -1,0 +1,2 @@
+-- The text for one letter.
+WHEN {letter} THEN {text}
