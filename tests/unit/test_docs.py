@@ -116,3 +116,18 @@ def test_every_benchmark_has_its_place_in_the_document():
     for name in benchmarks.NAMES:
         assert f"<!-- {name} -->" in text, name
         assert f"<!-- end of {name} -->" in text, name
+
+
+def test_every_module_of_the_architecture_exists():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)*[\w.]+\.(?:py|sql))`", text))
+    assert len(named) > 50
+    assert [
+        path for path in sorted(named) if not (ROOT / "pubsubpull" / path).exists() and not (ROOT / path).exists()
+    ] == []
+
+
+def test_every_function_of_the_architecture_exists():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for path, name in re.findall(r"`((?:\w+/)+\w+\.py)`, `(?:\w+\.)?(\w+)`", text):
+        assert re.search(rf"def {name}\(", (ROOT / "pubsubpull" / path).read_text()), f"{path} {name}"
