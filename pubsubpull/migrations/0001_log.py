@@ -59,6 +59,7 @@ class Migration(migrations.Migration):
                 "prune_requests.1",
                 "excluded.1",
                 "hstore.1",
+                "hstores.1",
                 "readable.1",
                 "instances.1",
                 "hash_query.1",

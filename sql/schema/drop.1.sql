@@ -50,8 +50,9 @@ DROP FUNCTION {schema}.pubsubpull_finish_request(uuid, integer, double precision
 DROP FUNCTION {schema}.pubsubpull_annotate_request(uuid, jsonb);
 DROP FUNCTION {schema}.pubsubpull_guarded(anyelement, oid, text[]);
 DROP FUNCTION {schema}.pubsubpull_guarded_columns(oid);
-DROP FUNCTION {schema}.pubsubpull_readable(jsonb, text[]);
-DROP FUNCTION {schema}.pubsubpull_hstore(jsonb);
+DROP FUNCTION {schema}.pubsubpull_readable(jsonb, jsonb);
+DROP FUNCTION {schema}.pubsubpull_hstores(text[], text[]);
+DROP FUNCTION {schema}.pubsubpull_hstore(jsonb, oid);
 DROP FUNCTION {schema}.pubsubpull_excluded(regclass, text[], text[]);
 DROP FUNCTION {schema}.pubsubpull_left_out(oid, text[]);
 DROP FUNCTION {schema}.pubsubpull_key_columns(oid, text[], text[]);

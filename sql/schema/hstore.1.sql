@@ -1,15 +1,39 @@
--- The values of hstore within some JSON, which are objects there, as the text that hstore reads;
--- all else as it is.
-CREATE FUNCTION {schema}.pubsubpull_hstore(value jsonb)
+-- A value of the log as PostgreSQL reads it into `type`: hstore, which is an object there, as the
+-- text that hstore reads, however deep in arrays, domains and composites; all else as it is.
+CREATE FUNCTION {schema}.pubsubpull_hstore(value jsonb, type oid)
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    known pg_type;
+    kind text := jsonb_typeof(value);
 BEGIN
-    IF jsonb_typeof(value) = 'array' THEN
+    IF kind NOT IN ('array', 'object') THEN
+        RETURN value;
+    END IF;
+    SELECT t.* INTO known FROM pg_type t WHERE t.oid = type;
+    IF known.typtype = 'd' THEN
+        RETURN {schema}.pubsubpull_hstore(value, known.typbasetype);
+    ELSIF kind = 'array' AND known.typcategory = 'A' THEN
+        -- An array within an array is of the same type: it has more dimensions.
         RETURN (
-            SELECT coalesce(jsonb_agg({schema}.pubsubpull_hstore(e) ORDER BY i), '[]')
+            SELECT coalesce(jsonb_agg(
+                CASE
+                    WHEN jsonb_typeof(e) = 'array' THEN {schema}.pubsubpull_hstore(e, type)
+                    ELSE {schema}.pubsubpull_hstore(e, known.typelem)
+                END
+                ORDER BY i
+            ), '[]')
             FROM jsonb_array_elements(value) WITH ORDINALITY AS a(e, i)
         );
-    ELSIF jsonb_typeof(value) = 'object' THEN
+    ELSIF kind = 'object' AND known.typtype = 'c' THEN
+        RETURN value || (
+            SELECT coalesce(jsonb_object_agg(
+                a.attname, {schema}.pubsubpull_hstore(value -> a.attname::text, a.atttypid)
+            ), '{{}}')
+            FROM pg_attribute a
+            WHERE a.attrelid = known.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND value ? a.attname::text
+        );
+    ELSIF kind = 'object' AND known.typname = 'hstore' THEN
         RETURN (
             SELECT to_jsonb(coalesce(string_agg(
                 '"' || regexp_replace(k, '(["\\])', '\\\1', 'g') || '"=>'

@@ -1,13 +1,18 @@
--- A row of the log as PostgreSQL reads it into a table whose columns `hstores` are of that type.
-CREATE FUNCTION {schema}.pubsubpull_readable(data jsonb, hstores text[])
+-- A row of the log as PostgreSQL reads it into a table whose columns `hstores` hold that type, as
+-- pubsubpull_hstores has them.
+CREATE FUNCTION {schema}.pubsubpull_readable(data jsonb, hstores jsonb)
 RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE
     name text;
+    type oid;
 BEGIN
-    FOREACH name IN ARRAY hstores LOOP
+    IF hstores = '{{}}' THEN
+        RETURN data;
+    END IF;
+    FOR name, type IN SELECT h.key, h.value::oid FROM jsonb_each_text(hstores) AS h LOOP
         IF data ? name THEN
-            data := data || jsonb_build_object(name, {schema}.pubsubpull_hstore(data -> name));
+            data := data || jsonb_build_object(name, {schema}.pubsubpull_hstore(data -> name, type));
         END IF;
     END LOOP;
     RETURN data;

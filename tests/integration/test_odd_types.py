@@ -148,13 +148,18 @@ HSTORES = ["", '"a"=>"1"', r'"q\"u\\o=>te"=>"x, \"y\" \\z", "n"=>NULL, ""=>""', 
 def test_hstore_is_restored(publish, schema):
     run(f'CREATE SCHEMA IF NOT EXISTS "{schema}"; CREATE EXTENSION hstore SCHEMA "{schema}"')
     kind = f'"{schema}".hstore'
-    run(f"CREATE TABLE odd (id bigserial PRIMARY KEY, h {kind}, many {kind}[])")
-    model = publish(h=HStoreField(null=True), many=models.TextField(null=True))
+    run(f"CREATE DOMAIN labels AS {kind}; CREATE TYPE bag AS (n int, h {kind}, own labels, many {kind}[])")
+    run(f"CREATE TABLE odd (id bigserial PRIMARY KEY, h {kind}, many {kind}[], bags bag[])")
+    model = publish(h=HStoreField(null=True), many=models.TextField(null=True), bags=models.TextField(null=True))
     for text in HSTORES:
-        run(f"INSERT INTO odd (h, many) VALUES (%s::{kind}, ARRAY[%s, NULL]::{kind}[])", text, text)
-    rows = run("SELECT id, h::text, many::text FROM odd ORDER BY id")
+        run(
+            f"INSERT INTO odd (h, many, bags) VALUES (%s::{kind}, ARRAY[%s, NULL]::{kind}[],"
+            f" ARRAY[ROW(1, %s, %s, ARRAY[%s]::{kind}[])]::bag[])",
+            *[text] * 5,
+        )
+    rows = run("SELECT id, h::text, many::text, bags::text FROM odd ORDER BY id")
     changes = list(Change.objects.filter(model="shop.odd"))
     run("DELETE FROM odd")
     for change in changes:
         pubsubpull.restore(model, change.key, change.id)
-    assert run("SELECT id, h::text, many::text FROM odd ORDER BY id") == rows
+    assert run("SELECT id, h::text, many::text, bags::text FROM odd ORDER BY id") == rows

@@ -162,6 +162,7 @@ EVERYBODY = [
     "pubsubpull_guarded_columns",
     "pubsubpull_hash_query",
     "pubsubpull_hstore",
+    "pubsubpull_hstores",
     "pubsubpull_instances",
     "pubsubpull_key",
     "pubsubpull_mask",

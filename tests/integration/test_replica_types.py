@@ -129,6 +129,29 @@ def test_any_value_of_any_field_comes_over_exactly(follower):
 TYPES = {
     "hstore": ["''", """'"a"=>"1", "n"=>NULL, ""=>"" '""", r"""'"q\"u\\o=>te"=>"x, \"y\" \\z", "ü"=>"{\"j\": 1}"'"""],
     "hstore[]": ["'{}'", """'{NULL, a=>1, "\\"x y\\"=>NULL"}'"""],
+    "labels": ["'a=>1'", "''"],
+    "labels[]": ["ARRAY['a=>1', NULL]::labels[]"],
+    "bag": [
+        """ROW(1, 'a=>NULL, "q\\"\\\\"=>"}"', ARRAY[ARRAY['a=>1'::hstore], ARRAY[NULL]::hstore[]],
+            'b=>2', ROW(2, 'a,b'))::bag""",
+        "ROW(NULL, NULL, NULL, NULL, NULL)::bag",
+        "ROW(1, '', '{}', '', NULL)::bag",
+    ],
+    "bag[]": ["ARRAY[ROW(1, 'a=>1', NULL, NULL, NULL)::bag, NULL]", "'{}'"],
+    "good_bag": ["ROW(1, 'a=>1', NULL, 'b=>NULL', NULL)::bag"],
+    "bags": [
+        """ROW(ROW(1, 'a=>1', NULL, NULL, NULL), ARRAY[ROW(2, 'b=>2', ARRAY['c=>3'::hstore], '', NULL)::bag],
+            ROW(3, NULL, NULL, 'd=>4', NULL), 'glad')::bags"""
+    ],
+    "everything": [
+        r"""ROW('\x00ff27', '-1 mons +2 days -03:00:00', '$1,234.56', '[1,3)', '{[1,3),[7,9)}',
+            'glad', 7, '{1,NULL,3}', '{a,"b,c",NULL}', 'NaN', 5e-324, '0044-03-15 BC', 'infinity', '03:04:05.6+05:30',
+            '{"b": 1.10, "a": [null]}', 'x', 'ab', B'0101', '((0,0),(1,1),(2,0))', '10.0.0.1/8', 'a:1A b:2',
+            '16/B374D848')::everything""",
+        f"'({',' * 21})'::everything",
+    ],
+    "everything[]": ["ARRAY['(\"\\\\x00\",,-$2.10,empty,,it''s so-so,,,,,,,,,,,,,,,,)'::everything]"],
+    "money": ["'$1,234.56'", "'-$0.01'"],
     "int[]": ["'{}'", "'{1,NULL,3}'"],
     "text[]": ['\'{a,"b,c","null",NULL}\''],
     "int4range[]": ["'{\"[1,3)\",empty}'"],
@@ -172,6 +195,14 @@ TYPES = {
 }
 
 
+EVERYTHING = """
+    b bytea, i interval, m money, r int4range, mr int4multirange, e mood, d positive, ints int[], texts text[],
+    n numeric, f double precision, day date, at timestamptz, t timetz, j jsonb, ch "char", c char(5),
+    bits bit varying(9), p polygon, ip inet, v tsvector, l pg_lsn
+"""
+"""The attributes of a composite type: of each kind of value whose JSON is not its text."""
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -202,8 +233,11 @@ def tables():
     names = {f"c{n}": kind for n, kind in enumerate(TYPES)}
     with connection.cursor() as run:
         run.execute("CREATE TYPE mood AS ENUM ('glad', 'it''s so-so'); CREATE TYPE pair AS (n int, word text)")
-        run.execute("CREATE EXTENSION hstore")
-        run.execute("CREATE DOMAIN positive AS int CHECK (value > 0)")
+        run.execute("CREATE EXTENSION hstore; CREATE DOMAIN positive AS int CHECK (value > 0)")
+        run.execute("CREATE DOMAIN labels AS hstore; CREATE DOMAIN even_labels AS labels")
+        run.execute("CREATE TYPE bag AS (n int, h hstore, many hstore[], own even_labels, inner_pair pair)")
+        run.execute("CREATE DOMAIN good_bag AS bag; CREATE TYPE bags AS (b bag, bs bag[], g good_bag, mood mood)")
+        run.execute(f"CREATE TYPE everything AS ({EVERYTHING})")
         columns = ", ".join(f"{name} {kind}" for name, kind in names.items())
         for table in ("replicas_any", "replicas_anycopy"):
             run.execute(f"CREATE TABLE {table} (id bigint PRIMARY KEY, {columns})")
@@ -231,8 +265,10 @@ def tables():
             del apps.all_models["replicas"][name]
         apps.clear_cache()
         with connection.cursor() as run:
-            run.execute("DROP TABLE replicas_any, replicas_anycopy; DROP TYPE mood, pair; DROP DOMAIN positive")
-            run.execute("DROP EXTENSION hstore")
+            run.execute(
+                "DROP TABLE replicas_any, replicas_anycopy; DROP TYPE everything, bags, mood; DROP DOMAIN good_bag"
+            )
+            run.execute("DROP TYPE bag, pair; DROP DOMAIN positive, even_labels, labels; DROP EXTENSION hstore")
 
 
 def test_what_jsonb_does_not_keep_comes_over_equal_but_not_the_same(tables, follower):

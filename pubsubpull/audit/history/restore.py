@@ -164,7 +164,8 @@ class _Table:
     """Those whose values PostgreSQL makes."""
     fixed: list[str]
     """Those that only an insert may give a value."""
-    hstores: list[str]
+    hstores: str
+    """Those that hold hstore, as JSON text, which `pubsubpull_readable` takes."""
 
     def parts(self, publication: Publication, state: str) -> dict[str, Any]:
         """Return what each query of a restore is made of."""

@@ -29,7 +29,14 @@ AS_TEXT = frozenset({
     "smallint", "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
 })  # fmt: skip
 """Types that take the text of a JSON value as it is; their length or precision is seen to on the way into the table."""
-_HSTORE = re.compile(r'(^|\.)"?hstore"?(\[\])*$')
+BUILT_IN = AS_TEXT | frozenset({
+    '"char"', "bit", "bit varying", "box", "character", "cidr", "circle", "interval", "json", "jsonb", "line", "lseg",
+    "macaddr", "macaddr8", "money", "name", "oid", "path", "pg_lsn", "point", "polygon", "time with time zone",
+    "tsquery", "tsvector", "xml",
+    "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange",
+    "int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange",
+})  # fmt: skip
+"""Types of PostgreSQL's own, which hold no hstore: neither these nor their arrays are looked at for it."""
 _LENGTH = re.compile(r"\([0-9, ]+\)")
 
 
@@ -297,9 +304,20 @@ def _values(
 
 
 def _readable(row: psql.Composable, types: Mapping[str, psql.SQL]) -> psql.Composable:
-    """Return a row whose values of hstore, which are objects in it, are as hstore reads them."""
-    names = [name for name, kind in types.items() if _HSTORE.search(kind.as_string())]
-    return psql.SQL("pubsubpull_readable({}, {}::text[])").format(row, psql.Literal(names)) if names else row
+    """Return a row whose values of hstore, which are objects in it, are as hstore reads them.
+
+    PostgreSQL finds the columns that hold any, once a statement: a type may be altered while the table stays as it is.
+    """
+    kinds = {name: kind.as_string() for name, kind in types.items() if not _is_built_in(kind.as_string())}
+    if not kinds:
+        return row
+    return psql.SQL("pubsubpull_readable({}, (SELECT pubsubpull_hstores({}::text[], {}::text[])))").format(
+        row, psql.Literal([*kinds]), psql.Literal([*kinds.values()])
+    )
+
+
+def _is_built_in(kind: str) -> bool:
+    return _LENGTH.sub("", kind).removesuffix("[]") in BUILT_IN
 
 
 def _direct(place: int, kind: psql.SQL, *, exact: bool) -> psql.Composable | None:

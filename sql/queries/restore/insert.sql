@@ -2,4 +2,4 @@
 -- again, too.
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE
 SELECT {columns}
-FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[]))
+FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::jsonb))

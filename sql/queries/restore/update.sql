@@ -2,9 +2,9 @@
 UPDATE {table} AS t
 SET ({columns}) = (
     SELECT {columns}
-    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[]))
+    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::jsonb))
 )
 WHERE ({keys}) = (
     SELECT {keys}
-    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::text[]))
+    FROM jsonb_populate_record(NULL::{table}, pubsubpull_readable({state}::jsonb, {hstores}::jsonb))
 )
