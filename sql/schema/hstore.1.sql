@@ -31,7 +31,8 @@ BEGIN
                 a.attname, {schema}.pubsubpull_hstore(value -> a.attname::text, a.atttypid)
             ), '{{}}')
             FROM pg_attribute a
-            WHERE a.attrelid = known.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND value ? a.attname::text
+            WHERE a.attrelid = known.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                AND value ? a.attname::text
         );
     ELSIF kind = 'object' AND known.typname = 'hstore' THEN
         RETURN (

@@ -6,7 +6,8 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN (
         WITH RECURSIVE types (name, top, type) AS (
-            SELECT u.name, u.kind::regtype::oid, u.kind::regtype::oid FROM unnest(columns, kinds) AS u(name, kind)
+            SELECT u.name, u.kind::regtype::oid, u.kind::regtype::oid
+            FROM unnest(columns, kinds) AS u(name, kind)
             UNION
             SELECT t.name, t.top, part.type FROM types t JOIN pg_type y ON y.oid = t.type
                 CROSS JOIN LATERAL (
