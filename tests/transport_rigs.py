@@ -6,10 +6,14 @@ For another transport, write a rig like these and add it to `RIGS`; what its rec
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ipaddress
 import json
+import pathlib
+import re
 import socket
+import tempfile
 import threading
 
 from pubsubpull.capture import clock
@@ -23,9 +27,25 @@ from pubsubpull.transports.registry import Transports
 from tests import hostile, receivers
 from tests.processes import SOCKETS
 
+PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "transports.md"
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 SECRET = "hidden-in-the-address"
 ALL = frozenset(
-    {"refuse", "hold", "gone", "rewind", "nonsense", "wait", "away", "silent", "hostile", "consent", "connections"}
+    {
+        "away",
+        "connections",
+        "consent",
+        "elsewhere",
+        "gone",
+        "hold",
+        "hostile",
+        "nonsense",
+        "refuse",
+        "rewind",
+        "silent",
+        "variables",
+        "wait",
+    }
 )
 """What a receiver may be able to do, besides to take what it is sent."""
 
@@ -201,7 +221,34 @@ class RecordingRig:
         return self.address
 
 
-RIGS = {"http": HttpRig, "registry": RegistryRig, "recording": RecordingRig}
+class DocumentedRig:
+    """The transport that docs/transports.md writes as an example: lines of a file."""
+
+    can = frozenset({"away"})
+    bad = ("", "file", "file:", "file:../../etc/passwd", "file:{model}", "file:/etc/passwd", "file:a\n")
+
+    def __init__(self, stack):
+        self.folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (source,) = [block for block in PYTHON.findall(PAGE.read_text()) if "class FileTransport" in block]
+        self.names = {}
+        exec(compile(source, str(PAGE), "exec"), self.names)
+        self.names["FOLDER"] = self.folder
+        self.address, self.neighbour, self.elsewhere = "file:billing", "file:other", "file:"
+
+    def transport(self):
+        return self.names["FileTransport"]()
+
+    def received(self):
+        path = self.folder / "billing.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [(line["webhook-id"], base64.b64decode(line.pop("body")), line) for line in lines]
+
+    def away(self):
+        self.names["FOLDER"] = self.folder / "missing"
+        return self.address
+
+
+RIGS = {"http": HttpRig, "registry": RegistryRig, "recording": RecordingRig, "documented": DocumentedRig}
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ def _next(lease: Lease, publication: Publication, place: BackfillPosition, using
 
 
 def _nothing(lease: Lease, place: BackfillPosition) -> list[Row]:
-    """Return what tells that there are no rows: where each has a URL of its own, an item that has no key."""
+    """Return what tells that there are no rows: where each is a message of its own, an item that has no key."""
     if not lease.terms.one_by_one:
         return []
     item = items.snapshot(place.models[0], None, key=None, version=0, at=_began(place))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull import exceptions
+from pubsubpull import conf, exceptions
+from pubsubpull.capture import clock
 from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ def valid(keys: Sequence[Key], now: float) -> list[str]:
     return [key.text for key in keys if key.until is None or key.until > now]
 
 
-def signed(target: Target, message: Message, *, now: float) -> dict[str, str]:
-    """Return the three attributes that carry the signature of a message; raises `SecretError` if no key is left."""
+def signed(target: Target, message: Message, *, now: float | None = None) -> dict[str, str]:
+    """Return the three attributes that carry a message's signature; raises `SecretError` if no key is left.
+
+    `now` is the clock in unix seconds: the database's, unless another is given.
+    """
+    now = clock.of(conf.get().DATABASE).now() if now is None else now
     secrets = valid(target.keys, now)
     if not secrets:
         raise exceptions.SecretError(UNREADABLE)

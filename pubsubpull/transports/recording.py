@@ -8,7 +8,6 @@ import inspect
 from typing import TYPE_CHECKING
 
 from pubsubpull import exceptions
-from pubsubpull.capture import clock
 from pubsubpull.transports import keys
 from pubsubpull.transports.base import Delivered, Outcome, Ready, Retry, Transport
 
@@ -70,7 +69,7 @@ class RecordingTransport(Transport):
     async def send(self, target: Target, message: Message) -> Outcome:
         """Sign the message as every transport does, record it, and answer."""
         try:
-            signature = keys.signed(target, message, now=clock.of().now())
+            signature = keys.signed(target, message)
         except exceptions.SecretError as error:
             return Retry(error=str(error), unsent=True)
         sent = Sent(target=target, message=message, signature=signature)

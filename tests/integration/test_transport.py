@@ -9,8 +9,13 @@ import socket
 import threading
 
 import pytest
+from standardwebhooks import Webhook
 
-from pubsubpull import exceptions
+from pubsubpull import conf, exceptions
+from pubsubpull.delivery.worker import Worker
+from pubsubpull.models import Subscription
+from pubsubpull.pull import consumers
+from pubsubpull.subscriptions import service
 from pubsubpull.transports.base import Delivered, Key, Message, Retry, Target
 from pubsubpull.transports.http.answers import outcome
 from pubsubpull.transports.http.client import ANSWER_LIMIT, AiohttpClient
@@ -20,6 +25,7 @@ from pubsubpull.wire import signing
 from tests import hostile
 from tests.processes import SOCKETS, connected_to, until
 from tests.receivers import Receiver, serving
+from tests.shop.models import Order
 
 LOOPBACK = Guard(addresses=(ipaddress.ip_network("127.0.0.0/8"),))
 
@@ -208,3 +214,35 @@ def test_what_is_compressed_stays_so(way):
         answer = put(f"http://127.0.0.1:{server.port}/")
     assert answer.body_start == hostile.BOMB
     assert isinstance(outcome(answer, now=0.0), Retry)
+
+
+@pytest.fixture
+def order():
+    consumer, _ = consumers.add("billing", ["shop.order"], may_subscribe=True)
+    wish = service.Wish(callback="https://billing.example/orders/", models=["shop.order"])
+    made, _ = service.put(consumer, "orders", wish)
+    Order.objects.create()
+    return made
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_with_the_recording_transport_sends_nothing_and_delivers_all(order):
+    transport = RecordingTransport()
+    assert asyncio.run(Worker(settings=conf.get(), transport=transport).run_once()) == 1
+    (sent,) = transport.sent
+    assert sent.target.address == order.callback
+    assert b"shop.order" in sent.message.body
+    assert Webhook(service.secret_of(order)).verify(sent.message.body, sent.signature)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_with_the_recording_transport_does_as_its_answer_says(order):
+    transport = RecordingTransport(Retry(error="It is busy.", after=60))
+    assert asyncio.run(Worker(settings=conf.get(), transport=transport).run_once()) == 0
+    assert len(transport.sent) == 1
+    order.refresh_from_db()
+    assert (order.state, order.last_error) == ("failing", "It is busy.")
+    transport = RecordingTransport(readiness=Retry(error="It has not consented."))
+    Subscription.objects.update(state="unverified", next_attempt=None)
+    asyncio.run(Worker(settings=conf.get(), transport=transport).run_once())
+    assert ([target.address for target in transport.prepared], transport.sent) == ([order.callback], [])
