@@ -36,9 +36,8 @@ class Gate:
     async def opens(self, lease: Lease) -> bool:
         """Wait for the time of the next attempt, and for the lease to be sure; return False if the wait was in vain."""
         endpoint = self.transport.endpoint(lease.terms.callback)
-        for moment in (lease.checkpoint.next_attempt, lease.checkpoint.free_at):
-            if moment is not None:
-                await self.wait(lease, moment - self.progress.now())
+        if lease.due_at is not None:
+            await self.wait(lease, lease.due_at - self.progress.now())
         while not self.is_over(lease):
             alive = self.assignment.alive()
             if not alive.is_set():

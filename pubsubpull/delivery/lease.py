@@ -183,6 +183,11 @@ class Lease:
         return rate_limit.batch(limit, self.terms.max_rate)
 
     @property
+    def due_at(self) -> float | None:
+        """When something may be sent again, by the last failure and by the rates; None for now."""
+        return max(self.checkpoint.next_attempt or 0.0, self.checkpoint.free_at or 0.0) or None
+
+    @property
     def has_room(self) -> bool:
         """True if it may read on."""
         return self.pending.count <= READ_AHEAD // 2 and self.pending.size <= READ_AHEAD_SIZE // 2

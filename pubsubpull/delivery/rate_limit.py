@@ -11,16 +11,16 @@ def batch(most: int, rate: float | None) -> int:
     return most if rate is None else max(1, min(most, int(rate)))
 
 
-def after(free_at: float | None, *, count: int, rate: float | None, now: float) -> float | None:
+def after(earliest: float | None, *, count: int, rate: float | None, now: float) -> float | None:
     """Return from when on the next may be sent, once `count` changes have been: time that went unused is not made up.
 
     5 changes at 10 a second, at 100.0 → 100.5; then 5 more at 100.1 → 101.0.
     """
-    return None if rate is None else max(free_at or now, now) + count / rate
+    return None if rate is None else max(earliest or now, now) + count / rate
 
 
 def next_at(
-    free_at: float | None,
+    earliest: float | None,
     *,
     changes: int,
     notifications: int,
@@ -30,6 +30,6 @@ def next_at(
 ) -> float | None:
     """Return from when on the next may be sent, by the changes a second and by the notifications a minute."""
     minutely = None if per_minute is None else per_minute / 60
-    by_changes = after(free_at, count=changes, rate=per_second, now=now)
-    by_notifications = after(free_at, count=notifications, rate=minutely, now=now)
+    by_changes = after(earliest, count=changes, rate=per_second, now=now)
+    by_notifications = after(earliest, count=notifications, rate=minutely, now=now)
     return max(by_changes or 0.0, by_notifications or 0.0) or None

@@ -11,7 +11,7 @@ from django.db import transaction
 from pubsubpull import conf, exceptions
 from pubsubpull.delivery import hosts
 from pubsubpull.log import feed, spans
-from pubsubpull.subscriptions import lag, spec
+from pubsubpull.subscriptions import lag, spec, starting_point
 from pubsubpull.subscriptions.models import SERVED, Failure, Subscription
 from pubsubpull.transports import registry
 
@@ -109,7 +109,7 @@ def _moment(to: str) -> dt.datetime | None:
 
 def _cursor_at(to: str, using: str) -> str | None:
     try:
-        return spec.cursor_at(to, using)
+        return starting_point.cursor_at(to, using)
     except exceptions.SubscriptionError as error:
         wrong = 'must be a cursor, "now", "start", or a time with its zone, as 2026-01-02T03:04:05Z.'
         raise exceptions.SubscriptionError(error.field, wrong) from error

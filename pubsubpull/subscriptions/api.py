@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt  # noqa: TC003  ninja reads the annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
-from pydantic import ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from pubsubpull import conf
 from pubsubpull.log import feed
 from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import calls, schemas
 from pubsubpull.subscriptions import service, signing_keys, spec
-from pubsubpull.wire.ops import Name as OpName  # noqa: TC001  pydantic reads the annotations
+from pubsubpull.subscriptions.description import Subscription
 
 if TYPE_CHECKING:
     from pubsubpull.log.present import Present
@@ -26,32 +24,6 @@ keys_router = Router()
 SUBSCRIPTIONS_A_PAGE = 100
 """How many subscriptions a page has where the call does not say."""
 SUBSCRIPTION_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
-
-
-class Wish(Schema):
-    """What to send where.
-
-    `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
-    With `instances` all rows are sent first, then the changes.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    callback: StrictStr
-    models: list[StrictStr]
-    ops: list[StrictStr] | None = None
-    batch: StrictInt = 100
-    max_rate: StrictInt | StrictFloat | None = None
-    concurrency: StrictInt = 1
-    format: StrictStr = "page"
-    on_failure: StrictStr = "block"
-    after: StrictStr | None = None
-    secret: StrictStr | None = None
-    old_secret_until: StrictStr | None = None
-    signature: StrictStr = "v1"
-    paused: StrictBool = False
-    verify: StrictBool | None = None
-    instances: StrictBool = False
 
 
 class Key(Schema):
@@ -70,47 +42,6 @@ class Keys(Schema):
     """The public keys of signatures that begin with `v1a`, the newest first."""
 
     keys: list[Key]
-
-
-class Lag(Schema):
-    """At most how many changes lie between the cursor and the present, and how long the first of them has waited."""
-
-    changes: int
-    seconds: float
-
-
-class Subscription(Schema):
-    """A subscription and how it fares. `secret` is in the answer that made it, and never again.
-
-    `instances` says that rows are still to be sent before the changes.
-    """
-
-    name: str
-    callback: str
-    models: list[str]
-    ops: list[OpName]
-    batch: int
-    max_rate: float | None
-    allowed_rate: int | None
-    concurrency: int
-    format: Literal["page", "cloudevents"]
-    verify: bool
-    on_failure: Literal["block", "set-aside"]
-    state: Literal["unverified", "active", "paused", "failing", "disabled", "unsubscribed", "lapsed"]
-    instances: bool
-    signature: Literal["v1", "v1a"]
-    old_secret_until: dt.datetime | None
-    cursor: str
-    lag: Lag
-    failures: int
-    delivered: int
-    last_delivered: dt.datetime | None
-    attempts: int
-    failing_since: dt.datetime | None
-    next_attempt: dt.datetime | None
-    last_error: str | None
-    created: dt.datetime
-    secret: str | None = None
 
 
 class Subscriptions(Schema):
@@ -145,10 +76,9 @@ def list_(request: HttpRequest, limit: int | None = None, after: str | None = No
     summary="Subscribe",
     operation_id="putSubscription",
 )
-def put(request: HttpRequest, name: str, payload: Wish) -> HttpResponse:
+def put(request: HttpRequest, name: str, payload: spec.Wish) -> HttpResponse:
     """Make a subscription, or replace it; the same call twice is as good as once."""
-    wish = spec.Wish(**payload.dict())
-    made, new = service.put(_consumer(request), name, wish)
+    made, new = service.put(_consumer(request), name, payload)
     answer = service.describe(made, _present())
     if new:
         answer["secret"] = service.secret_of(made)

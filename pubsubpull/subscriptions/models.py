@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 from pubsubpull.wire import formats
 
@@ -168,6 +172,15 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def replace_options(self, options: Mapping[str, Any]) -> None:
+        """Take other options, and forget what the receiver said, or the rate came to, where that holds no more."""
+        if self.callback != options["callback"]:
+            self.consented, self.allowed_rate, self.free_at = "", None, None
+        if self.max_rate != options["max_rate"]:
+            self.free_at = None
+        for name, value in options.items():
+            setattr(self, name, value)
 
 
 SERVED = frozenset({Subscription.State.UNVERIFIED, Subscription.State.ACTIVE, Subscription.State.FAILING})

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Count
 
 from pubsubpull import conf, exceptions
-from pubsubpull.base import times
 from pubsubpull.capture import clock
 from pubsubpull.log import feed
-from pubsubpull.subscriptions import backfill_position, lag, spec, vault
+from pubsubpull.subscriptions import backfill_position, description, lag, spec, starting_point, vault
 from pubsubpull.subscriptions.backfill_position import BackfillPosition
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.wire import signing
@@ -35,7 +33,7 @@ def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, b
     using = conf.get().DATABASE
     fields = spec.fields(consumer, name, wish)
     public = wish.signature == signing.PUBLIC_VERSION
-    cursor = spec.beginning(wish, using)
+    cursor = starting_point.of(wish, using)
     if cursor is not None:
         place = BackfillPosition(models=tuple(fields["wanted"]), run=backfill_position.new_run(_now()))
         fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
@@ -74,7 +72,10 @@ def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str,
     found = list((own if after is None else own.filter(name__gt=after))[:limit])
     now = feed.present(conf.get().DATABASE)
     behind = lag.of(found, now, conf.get().DATABASE)
-    return [_described(one, lag=its_lag, aside=one.aside) for one, its_lag in zip(found, behind, strict=True)]
+    return [
+        description.of(subscription, lag=its_lag, failures=subscription.aside)
+        for subscription, its_lag in zip(found, behind, strict=True)
+    ]
 
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
@@ -100,12 +101,7 @@ def _own(consumer: Consumer) -> QuerySet[Subscription]:
 
 def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscription:
     """Give a locked subscription other fields, and take it from its worker."""
-    if there.max_rate != fields["max_rate"]:
-        there.free_at = None
-    if there.callback != fields["callback"]:
-        there.consented, there.allowed_rate, there.free_at = "", None, None
-    for field, value in fields.items():
-        setattr(there, field, value)
+    there.replace_options(fields)
     there.state = spec.unless_unverified(fields, there.consented)
     if wish.instances:
         # Of what was set aside the rows tell, as they are now.
@@ -151,43 +147,7 @@ def _now() -> float:
     return clock.now(conf.get().DATABASE)
 
 
-def _end_of_old(subscription: Subscription) -> str | None:
-    now = _now()
-    ends = [one["until"] for one in subscription.secrets[1:] if one["until"] and one["until"] > now]
-    return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None
-
-
 def describe(subscription: Subscription, now: Present) -> dict[str, Any]:
     """Return what a consumer is told of its subscription; never the secret."""
     (its_lag,) = lag.of([subscription], now, conf.get().DATABASE)
-    return _described(subscription, lag=its_lag, aside=subscription.failures.count())
-
-
-def _described(subscription: Subscription, *, lag: lag.Lag, aside: int) -> dict[str, Any]:
-    return {
-        "name": subscription.name,
-        "callback": subscription.callback,
-        "models": subscription.wanted,
-        "ops": subscription.ops,
-        "batch": subscription.batch,
-        "max_rate": subscription.max_rate,
-        "allowed_rate": subscription.allowed_rate,
-        "concurrency": subscription.concurrency,
-        "format": subscription.form,
-        "verify": subscription.verify,
-        "on_failure": subscription.on_failure,
-        "signature": subscription.signature,
-        "old_secret_until": _end_of_old(subscription),
-        "state": subscription.state,
-        "instances": bool(subscription.initial),
-        "cursor": subscription.cursor,
-        "lag": {"changes": lag.changes, "seconds": round(lag.seconds, 3)},
-        "failures": aside,
-        "delivered": subscription.delivered,
-        "last_delivered": times.text(subscription.last_delivered),
-        "attempts": subscription.attempts,
-        "failing_since": times.text(subscription.failing_since),
-        "next_attempt": times.text(subscription.next_attempt),
-        "last_error": subscription.last_error or None,
-        "created": times.text(subscription.created),
-    }
+    return description.of(subscription, lag=its_lag, failures=subscription.failures.count())

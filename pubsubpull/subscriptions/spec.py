@@ -1,21 +1,22 @@
-"""What a consumer asks for of a subscription, and whether it may be so."""
+"""The options of a subscription: as they are asked for, stored and told, and what each of them may be."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from pubsubpull import conf, exceptions
-from pubsubpull.log import expiry, feed
-from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports import registry
 from pubsubpull.transports.base import takes_single
 from pubsubpull.wire import signing
 from pubsubpull.wire.ops import NAMES
+from pubsubpull.wire.ops import Name as OpName
 
 if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
@@ -30,30 +31,46 @@ RATE = (0.01, 1_000_000.0)
 """How many changes a second a subscription may be limited to."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a consumer asks for.
+class Wish(BaseModel):
+    """What to send where.
 
-    `after` is a cursor, `now`, `start`, or None: where it is, and now for a new one.
-    `old_secret_until` ends the secrets before the newest one, at the latest after SECRET_OVERLAP.
-    `verify` is None for what the settings say. With `instances` all rows are sent (again), and then the changes.
+    `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
+    `old_secret_until` ends the secrets before the newest one, at the latest after SECRET_OVERLAP. Without `verify` the
+    settings decide. With `instances` all rows are sent first, then the changes.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    callback: StrictStr
+    models: list[StrictStr]
+    ops: list[StrictStr] | None = None
+    batch: StrictInt = 100
+    max_rate: StrictInt | StrictFloat | None = None
+    concurrency: StrictInt = 1
+    format: StrictStr = "page"
+    on_failure: StrictStr = "block"
+    after: StrictStr | None = None
+    secret: StrictStr | None = Field(default=None, repr=False)
+    old_secret_until: StrictStr | None = None
+    signature: StrictStr = "v1"
+    paused: StrictBool = False
+    verify: StrictBool | None = None
+    instances: StrictBool = False
+
+
+class Told(BaseModel):
+    """The options of a subscription, as a consumer is told of them."""
 
     callback: str
     models: list[str]
-    ops: list[str] | None = None
-    batch: int = 100
-    max_rate: float | None = None
-    concurrency: int = 1
-    format: str = Subscription.Format.PAGE.value
-    on_failure: str = "block"
-    after: str | None = None
-    secret: str | None = dataclasses.field(default=None, repr=False)
-    old_secret_until: str | None = None
-    signature: str = signing.VERSION
-    paused: bool = False
-    verify: bool | None = None
-    instances: bool = False
+    ops: list[OpName]
+    batch: int
+    max_rate: float | None
+    concurrency: int
+    format: Literal["page", "cloudevents"]
+    verify: bool
+    on_failure: Literal["block", "set-aside"]
+    signature: Literal["v1", "v1a"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,15 +146,6 @@ def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
     return {**options.columns(), "state": State.PAUSED if wish.paused else State.ACTIVE}
 
 
-def beginning(wish: Wish, using: str) -> str | None:
-    """Return the cursor from which the wish has the changes sent; None for where they are."""
-    if not wish.instances:
-        return cursor_at(wish.after, using)
-    if wish.after is not None:
-        raise exceptions.SubscriptionError("after", "must not be given with instances: changes follow upon the rows.")
-    return cursor_at("now", using)
-
-
 def _verify(wanted: bool | None) -> bool:
     setting = conf.get().VERIFY
     if setting == "always" and wanted is False:
@@ -200,23 +208,6 @@ def _on_failure(on_failure: str) -> str:
     if on_failure not in Subscription.OnFailure.values:
         raise exceptions.SubscriptionError("on_failure", f"must be {' or '.join(Subscription.OnFailure.values)}.")
     return on_failure
-
-
-def cursor_at(after: str | None, using: str) -> str | None:
-    """Return the cursor that `after` means; raises `SubscriptionError` or `CursorExpired`."""
-    if after is None:
-        return None
-    present = feed.present(using)
-    if after == "now":
-        return present.cursor().encode()
-    if after == "start":
-        return present.start().encode()
-    try:
-        cursor = Cursor.decode(after)
-    except exceptions.CursorInvalid as error:
-        raise exceptions.SubscriptionError("after", 'must be a cursor, "now" or "start".') from error
-    expiry.check(cursor, present)
-    return after
 
 
 def seconds(moment: str) -> float:

@@ -106,7 +106,7 @@ def setting_aside(call="pid"):
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {call} FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND state = 'active' AND query LIKE '%INTO pubsubpull_failure%'"
+            " AND state = 'active' AND query LIKE '-- Makes a change a dead letter%'"
         )
         return cursor.fetchall()
 

@@ -13,7 +13,7 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import lag, vault
-from pubsubpull.wire import signing
+from pubsubpull.wire import ops, signing
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,7 +62,7 @@ def test_a_put_makes_a_subscription_from_now_and_shows_its_secret_once(call):
         "name": "main",
         "callback": GOOD["callback"],
         "models": ["shop.customer"],
-        "ops": ["insert", "update", "delete", "truncate", "uncaptured"],
+        "ops": ["insert", "update", "delete", "truncate", "uncaptured", "event"],
         "batch": 100,
         "max_rate": None,
         "allowed_rate": None,
@@ -102,7 +102,7 @@ def test_a_put_replaces_all_but_the_cursor_and_the_secret(call):
     assert (answer.status_code, answer.json()["state"]) == (200, "paused")
     second = only()
     assert (second.cursor, second.told, second.secrets) == (first.cursor, first.told, first.secrets)
-    assert (second.batch, second.wanted, len(second.ops)) == (100, ["shop.order"], 5)
+    assert (second.batch, second.wanted, len(second.ops)) == (100, ["shop.order"], len(ops.NAMES))
     assert second.lease > first.lease
 
 

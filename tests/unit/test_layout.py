@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import itertools
 import pathlib
 import re
@@ -11,6 +12,9 @@ import pytest
 
 import pubsubpull
 from pubsubpull.capture import sql
+from pubsubpull.delivery.lease import Checkpoint, Terms
+from pubsubpull.models import Subscription
+from pubsubpull.subscriptions import spec
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ORDER = (
@@ -105,6 +109,35 @@ def test_no_files_import_each_other_in_a_circle():
         for name in tops:
             del graph[name]
     assert not graph
+
+
+@pytest.mark.parametrize("name", ["max_rate", "concurrency", "allowed_rate", "free_at"])
+def test_few_files_name_an_option_of_a_subscription(name):
+    """The spec, the model, its migration, and its use: with the documentation, one more option touches five files."""
+    word = re.compile(rf"\b{name}\b")
+    folders = ("pubsubpull", "sql")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql"}]
+    named = {path.relative_to(ROOT).as_posix() for path in files if word.search(path.read_text())}
+    assert len(named) <= (4 if name in spec.Wish.model_fields else 5), sorted(named)
+
+
+def test_only_a_lease_changes_a_lease():
+    """But for its tasks, which those change that start them."""
+    for path in (ROOT / "pubsubpull" / "delivery").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
+                    assert target.value.id != "lease" or target.attr in {"task", "before"}, f"{path}:{node.lineno}"
+
+
+def test_a_lease_and_its_checkpoint_are_of_the_subscriptions_columns():
+    columns = {field.attname for field in Subscription._meta.concrete_fields}
+    assert {field.name for field in dataclasses.fields(Checkpoint)} <= columns
+    assert {field.name for field in dataclasses.fields(spec.Options)} <= columns
+    beside = {"consumer", "granted", "keys"}
+    assert {field.name for field in dataclasses.fields(Terms)} - columns == beside
+    assert {spec.API_NAMES.get(name, name) for name in spec.Options.__dataclass_fields__} == {*spec.Told.model_fields}
 
 
 def test_the_package_never_imports_its_two_outer_folders():
