@@ -12,7 +12,7 @@ from django.http import HttpResponseNotAllowed
 from django.urls import path
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry
 from pubsubpull.log import resend
 from pubsubpull.log.models import Change
@@ -60,7 +60,7 @@ class HistoryMixin(Base):
         """Add the action that sends rows again, if the user may change them."""
         actions = super().get_actions(request)
         shown = self.actions is not None and IS_POPUP_VAR not in request.GET
-        if shown and registry.get(history.label(self.model)) is not None and self.has_change_permission(request):
+        if shown and registry.get(targets.label(self.model)) is not None and self.has_change_permission(request):
             actions["send_again"] = self.get_action(send_again)
         return actions
 
@@ -72,7 +72,7 @@ class HistoryMixin(Base):
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Show an object's history; for a model that is not published, Django's own page."""
-        if registry.get(history.label(self.model)) is None:
+        if registry.get(targets.label(self.model)) is None:
             return super().history_view(request, object_id, extra_context)
         return views.object_history(request, self, unquote(object_id))  # type: ignore[return-value]  # or a stream
 

@@ -1,1 +1,1 @@
-"""Who made a change: the context of requests, commands and jobs, and the trail of each object."""
+"""Audit: the context of each change, the history of each object, and the proof that the log was not altered."""

@@ -43,6 +43,7 @@ class Arguments:
         plain = cls(
             label=publication.label,
             keys=tuple(publication.key_columns),
+            # Triggers get no values of virtual generated columns, and would log nulls.
             excluded=_once([*publication.excluded_columns, *table.computed]),
             masked=_once(publication.masked_columns),
             guarded=table.guarded,
@@ -84,6 +85,7 @@ class Arguments:
         """Return the arguments of an installed trigger, from `pg_trigger.tgargs`: a zero byte ends each text."""
         label, *arrays = data.decode().split("\0")[:-1]
         lists = [tuple(re.sub(r"\\(.)", r"\1", name) for name in QUOTED.findall(text)) for text in arrays]
+        # `texts` leaves out empty lists at the end.
         lists += [()] * (4 - len(lists))
         return cls(
             label=label,

@@ -78,6 +78,7 @@ def expected(log: str) -> dict[str, Function]:
     # Sorted by version, so that the dictionary keeps the newest version of each function.
     in_order = sorted((int(file["version"]), file["name"]) for file in files if file)
     parsed = (_parse(schema.text(name, log)) for _, name in in_order)
+    # Files without a function create tables and indexes.
     return {function.name: function for function in parsed if function}
 
 

@@ -43,6 +43,7 @@ def as_logged(publication: Publication, value: Any, *, using: str) -> str:
     """
     fields = [_target(publication, column) for column in publication.key_columns]
     values = value if isinstance(value, tuple | list) else [value]
+    # Another number of values than columns: it is the text of a composite key. `parts` judges it when it is used.
     if len(values) != len(fields) or all(type(field) in PLAIN for field in fields):
         return text(value)
     connection = connections[using]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOCK_TIMEOUT_MS = 50
 """Milliseconds to wait for a lock. Writers that queue behind the request wait as long."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+FIRST_LOCK_PAUSE, LONGEST_LOCK_PAUSE = 0.1, 2.0
 """Seconds between two attempts: the first pause and the longest. Writers that queued get on in it."""
 REPORT_EVERY = 5.0
 """Seconds between two reports on the tables that are still locked."""
@@ -64,7 +64,7 @@ def each(
     `attempt` returns True if it succeeded. `waiting` is called every 5 seconds with the items that are left.
     """
     left = list(items)
-    end, pause, reported = clock() + within, FIRST_PAUSE, float("-inf")
+    end, pause, reported = clock() + within, FIRST_LOCK_PAUSE, float("-inf")
     while left := [item for item in left if not attempt(item)]:
         now = clock()
         if now >= end:
@@ -74,7 +74,7 @@ def each(
             waiting(left)
         # Random, so that two processes which collided do not collide again.
         sleep(min(pause * random.uniform(0.7, 1.3), end - now))  # noqa: S311  not for secrets
-        pause = min(pause * 1.5, LONGEST_PAUSE)
+        pause = min(pause * 1.5, LONGEST_LOCK_PAUSE)
     return left
 
 

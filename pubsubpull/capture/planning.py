@@ -88,6 +88,7 @@ def plan(using: str = DEFAULT_DB_ALIAS) -> Plan | None:
         return None
     published = _publications(schema, using)
     installed, foreign = triggers.installed(schema, using)
+    # Two logs of one table would need two sets of triggers with the same names: the first log keeps the table.
     taken = {name[:2]: foreign[name] for name in published.wanted.keys() & foreign.keys()}
     wanted = {name: trigger for name, trigger in published.wanted.items() if name[:2] not in taken}
     # Functions come first: a trigger that calls a function which is not there yet would fail each write.

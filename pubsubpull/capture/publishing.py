@@ -105,6 +105,7 @@ def _given_label(label: str | None) -> str | None:
 
 
 def _names(argument: str, names: Iterable[str]) -> tuple[str, ...]:
+    # A text is an iterable too, of its letters.
     if isinstance(names, str):
         raise exceptions.PublicationError(f'{argument} is a list of names, not the text "{names}".')
     return tuple(names)

@@ -125,6 +125,7 @@ def register(publication: Publication) -> None:
             f"{publication.model._meta.label} would be called {publication.label}, as {previous.model._meta.label} is; "
             "publish one of them with a label= that no other has."
         )
+    # A module may publish its model again under another label: the later call wins.
     for other in [other for other in _publications.values() if other.model is publication.model]:
         if other.label != publication.label:
             del _publications[other.label]

@@ -98,6 +98,7 @@ def run(
         if as_bytes:
             cursor.adapters.register_loader("text", _Bytes)
         cursor.execute(sql.SQL(";\n").join([_limit(), query]) if within else query, params)
+        # The first result is that of the limit.
         if within:
             cursor.nextset()
         return cursor.fetchall() if cursor.description else []
@@ -142,6 +143,7 @@ def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...
 
 
 def _limit() -> sql.Composed:
+    # At least 1 ms: PostgreSQL takes 0 for no limit.
     return compose("queries/session/limit_time", limit=f"{max(1, round(conf.get().CALL_LIMIT * 1000))}ms")
 
 
@@ -161,6 +163,7 @@ def session(using: str) -> psycopg.Connection[Any]:
 def _cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
     connection, pg = connections[using], session(using)
     cursor_class = getattr(pg, CURSORS, psycopg.ClientCursor)
+    # `_refusals` is the outermost: it needs the Django errors that `wrap_database_errors` raises.
     with _refusals(), connection.wrap_database_errors, cursor_class(pg) as cursor:
         yield cursor
 

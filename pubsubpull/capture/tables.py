@@ -84,6 +84,7 @@ class Facts:
         """Return the reasons why statement triggers would miss changes of this table; empty if they would not."""
         reasons = [f"its row trigger {name}" for name in self.row_triggers]
         reasons += [f"the foreign key {name} changes rows when a key moves" for name in self.cascades]
+        # A write to a partition fires the statement triggers of the partition alone, not those of its root.
         if self.kind == "p":
             reasons.append("it is partitioned, and a write may name a partition")
         reasons += [

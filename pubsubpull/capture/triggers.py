@@ -49,6 +49,7 @@ class Trigger:
     @property
     def fingerprint(self) -> str:
         """A hash of `statement`: `pubsubpull:` and 32 hexadecimal digits. The trigger has it as its comment."""
+        # Of the text as psycopg quotes it without a connection: it is the same for every server and session.
         return "pubsubpull:" + hashlib.sha256(self.statement.as_string().encode()).hexdigest()[:32]
 
 
@@ -74,6 +75,7 @@ def publications(using: str) -> Iterator[Publication]:
 
 def log_schema(using: str) -> str | None:
     """Return the schema of the log in the database `using`; None if the database has no log."""
+    # A project may have other databases beside: they have no log, and that is no error.
     if connections[using].vendor != "postgresql":
         return None
     ((schema,),) = sql.run(using, sql.template("queries/capture/log_schema"))

@@ -27,6 +27,7 @@ def before_migrate(*, using: str, **_: Any) -> None:
     has_log = connections[using].vendor == "postgresql" and router.allow_migrate(using, APP)
     if module is not None or not has_log or triggers.log_schema(using) is not None:
         return
+    # Django has created the tables of the models before, as with a kept test database. It never repeats that.
     if TABLE in connections[using].introspection.table_names():
         raise CommandError(
             f"The database {using} has the log's tables without its functions, and so captures nothing. Create the "

@@ -13,7 +13,7 @@ from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import unquote
 from django.urls import Resolver404, resolve
 
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry
 from pubsubpull.pages import restoring, views
 
@@ -35,7 +35,7 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     admin = None if above is None else _admin(above)
     if above is None or admin is None or type(admin).history_view is not ModelAdmin.history_view:
         return None
-    if registry.get(history.label(admin.model)) is None:
+    if registry.get(targets.label(admin.model)) is None:
         return None
     key = unquote(above.kwargs["object_id"])
 

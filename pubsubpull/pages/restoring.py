@@ -13,7 +13,7 @@ from django.db import models
 from django.http import Http404, HttpResponseRedirect
 
 from pubsubpull import exceptions
-from pubsubpull.audit.history import history, restore
+from pubsubpull.audit.history import history, restore, targets
 from pubsubpull.pages import sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
 
@@ -37,7 +37,7 @@ def latest(label: str, key: str, using: str) -> int | None:
 
 def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponse:
     """Show the differences that restoring a version would make; with POST, restore it."""
-    using, label = using_now(), history.label(admin.model)
+    using, label = using_now(), targets.label(admin.model)
     instance, key = sight.object_of(request, admin, key, using=using)
     if not may_restore(request, admin, instance):
         raise PermissionDenied

@@ -9,7 +9,7 @@ from django.db import DataError
 from django.http import Http404
 
 from pubsubpull import exceptions
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def object_of(request: HttpRequest, admin: ModelAdmin[Any], key: str, *, using: 
         raise Http404
     try:
         target = (admin.model, key) if instance is None else (instance,)
-        return instance, history.identify(*target, using=using)[1]
+        return instance, targets.identify(*target, using=using)[1]
     except exceptions.HistoryError as error:
         raise Http404 from error
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.models import Model, QuerySet
 
-    from pubsubpull.audit.history.history import Entry
+    from pubsubpull.audit.history.results import Entry
 
 Names = dict[tuple[str, str, str], str]
 """Names of related objects by their model, the column that refers to them, and its value."""

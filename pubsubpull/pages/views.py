@@ -12,7 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import dateparse, timezone
 
 from pubsubpull import exceptions
-from pubsubpull.audit.history import export, history
+from pubsubpull.audit.history import export, history, results, targets
 from pubsubpull.capture import registry
 from pubsubpull.pages import restoring, sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
@@ -28,7 +28,7 @@ CHANGES_A_PAGE = 50
 
 def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponseBase:
     """Show the timeline of one object, which may be gone."""
-    label, using = history.label(admin.model), using_now()
+    label, using = targets.label(admin.model), using_now()
     instance, key = sight.object_of(request, admin, key, using=using)
     asked, errors = _asked(request.GET)
     if (kind := _export(request, errors)) is not None:
@@ -73,7 +73,7 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     if key and not target:
         errors.append("Choose a model to search for a key.")
     try:
-        target = history.identify(*target, using=using_now()) if target else ()
+        target = targets.identify(*target, using=using_now()) if target else ()
     except exceptions.HistoryError as error:
         errors.append(str(error))
         target = ()
@@ -85,9 +85,9 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     return answer(request, site, "log", {**context, **_timeline(request, site, page, errors)})
 
 
-def _columns(label: str, page: history.History) -> list[str]:
+def _columns(label: str, page: results.History) -> list[str]:
     """Return the columns to choose from: the model's, and former columns that these changes have."""
-    there = [str(field.column) for field in history.published(label).model._meta.local_concrete_fields]
+    there = [str(field.column) for field in targets.published(label).model._meta.local_concrete_fields]
     return there + sorted({column for entry in page for column in entry.changed} - set(there))
 
 
@@ -109,7 +109,7 @@ def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:
 def _export(request: HttpRequest, errors: list[str]) -> str | None:
     """Return the kind of file that the form asks for; None for a page, or if the form has errors."""
     kind = request.GET.get("format", "")
-    return kind if kind in export.TYPES and not errors else None
+    return kind if kind in export.MEDIA_TYPES and not errors else None
 
 
 def _moment(text: str) -> dt.datetime | None:
@@ -126,19 +126,19 @@ def _moment(text: str) -> dt.datetime | None:
         return None
 
 
-def _timeline(request: HttpRequest, site: AdminSite, page: history.History, errors: list[str]) -> dict[str, Any]:
+def _timeline(request: HttpRequest, site: AdminSite, page: results.History, errors: list[str]) -> dict[str, Any]:
     pairs = [(entry.model, entry.changed) for entry in page]
     names = values.names_of(pairs, using=using_now(), rows=lambda model: sight.rows(request, site, model))
     query = request.GET.dict()
     older = urlencode({**query, "before": page.next}) if page.next else None
     chosen = {name: value for name, value in query.items() if name != "before"}
-    files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.TYPES]
+    files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.MEDIA_TYPES]
     effort = texts.Effort()
     rows = [{"entry": e, "url": _history_url(site, e), **values.shown(e, names, effort)} for e in page]
     return {"rows": rows, "older": older, "files": files, "given": request.GET, "errors": errors}
 
 
-def _history_url(site: AdminSite, entry: history.Entry) -> str | None:
+def _history_url(site: AdminSite, entry: results.Entry) -> str | None:
     publication = registry.get(entry.model)
     if publication is None or entry.key is None:
         return None

@@ -184,7 +184,7 @@ def test_what_cannot_be_recorded_says_why():
         record("shop.secret")
     run('DROP TRIGGER "00_pubsubpull_update" ON shop_customer')
     try:
-        with pytest.raises(CommandError, match="triggers of shop.customer are not in place.*--sync"):
+        with pytest.raises(CommandError, match="triggers of shop.customer are not installed.*--sync"):
             record("shop.customer")
         assert "0 of 0 rows" in record("shop.customer", sync=True)
     finally:

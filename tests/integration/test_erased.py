@@ -59,7 +59,7 @@ def test_an_erased_change_may_have_changed_any_column(customer):
 def test_a_state_that_was_erased_is_told_as_unknown_and_not_as_absence(customer):
     moment = now()
     erase(customer)
-    words = f"What shop.customer {customer.pk} was then has been erased"
+    words = f"The row of shop.customer {customer.pk} at that moment has been erased"
     for when in (moment, moment.replace(year=2001)):
         with pytest.raises(exceptions.HistoryErased, match=words):
             pubsubpull.as_of(Customer, customer.pk, when)
@@ -97,7 +97,7 @@ def test_after_a_truncate_nothing_is_there_whatever_was_erased_before(customer):
 def test_an_erased_version_is_not_restored(customer):
     version = pubsubpull.history(customer)[0].version
     erase(customer)
-    with pytest.raises(exceptions.RestoreError, match="its row has since been erased on request: name another"):
+    with pytest.raises(exceptions.RestoreError, match="its row has since been erased on request: name another version"):
         pubsubpull.restore(customer, version)
     assert Customer.objects.get().name == "b"
 

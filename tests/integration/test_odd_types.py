@@ -71,7 +71,7 @@ def test_json_however_deep_in_a_type_may_hold_what_jsonb_cannot(publish, kind, v
     assert (update.old, update.new["c"]) == (insert.new, None)
     run(f"UPDATE odd SET c = {value}")
     assert "pubsubpull:json" in instances.page(registry.get("shop.odd"), after=None, limit=1, using="default").items
-    with pytest.raises(exceptions.RestoreError, match="c of shop.odd held what jsonb cannot"):
+    with pytest.raises(exceptions.RestoreError, match="c of shop.odd held a json value that jsonb refuses"):
         pubsubpull.restore("shop.odd", insert.key, insert.id)
 
 

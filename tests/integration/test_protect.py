@@ -439,7 +439,7 @@ def test_a_role_that_owns_the_schema_could_drop_the_log_and_is_told_so():
     ((owner,),) = run("SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'")
     run(f"ALTER SCHEMA public OWNER TO {APP}")
     try:
-        assert "may drop all that is in the schema public" in protect()
+        assert "may drop everything in the schema public" in protect()
     finally:
         run(f"ALTER SCHEMA public OWNER TO {owner}")
 
@@ -457,9 +457,9 @@ def test_rights_of_a_group_and_of_everybody_are_taken_too():
 
 def test_what_cannot_be_done_is_said():
     out = io.StringIO()
-    with pytest.raises(CommandError, match="There is no role nobody"):
+    with pytest.raises(CommandError, match="The role nobody does not exist"):
         call_command("pubsubpull_protect", "--role", "nobody", stdout=out)
-    assert "There is no role nobody" in protect("--owner", "nobody")
+    assert "The role nobody does not exist" in protect("--owner", "nobody")
     with application():
         assert "The log is not append-only for psp_app" in protect(), "it cannot take rights from itself"
         assert "Nothing was changed: must be" in protect("--owner", LOG)
@@ -500,11 +500,11 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
 @pytest.mark.parametrize(
     ("statement", "undo", "hole"),
     [
-        ("GRANT CREATE ON SCHEMA public TO psp_group", None, "psp_group may create in the schema public"),
+        ("GRANT CREATE ON SCHEMA public TO psp_group", None, "psp_group may create objects in the schema public"),
         (
             "GRANT CREATE ON SCHEMA public TO PUBLIC",
             "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-            "PUBLIC may create in the schema",
+            "PUBLIC may create objects in the schema",
         ),
         (
             "ALTER TABLE shop_customer OWNER TO psp_group",
@@ -529,7 +529,7 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
         (
             "CREATE SCHEMA psp_other AUTHORIZATION psp_group; SET search_path = psp_other, public",
             "SET search_path = public; DROP SCHEMA psp_other",
-            "psp_group may create in the schema psp_other",
+            "psp_group may create objects in the schema psp_other",
         ),
         ("ALTER ROLE psp_group SUPERUSER", None, "may become psp_group, a superuser"),
         ("GRANT pg_execute_server_program TO psp_group", None, "is a member of pg_execute_server_program"),
@@ -558,13 +558,13 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
             "CREATE FUNCTION psp_f(text) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true'; "
             "ALTER TABLE pubsubpull_request ADD CONSTRAINT psp_c CHECK (psp_f(path))",
             "DROP FUNCTION psp_f(text) CASCADE",
-            "takes the function psp_f(text)",
+            "uses the function psp_f(text)",
         ),
         (
             "CREATE FUNCTION psp_f(text) RETURNS boolean LANGUAGE sql AS 'SELECT true'; "
             "CREATE DOMAIN psp_d AS text CHECK (psp_f(VALUE)); ALTER TABLE pubsubpull_log ADD COLUMN psp psp_d",
             "DROP FUNCTION psp_f(text) CASCADE; DROP DOMAIN psp_d CASCADE",
-            "an index of pubsubpull_log is not pubsubpull's, and takes the type psp_d",
+            "an index of pubsubpull_log is not pubsubpull's, and uses the type psp_d",
         ),
         (
             "CREATE TABLE psp_of_change (change bigint REFERENCES pubsubpull_change)",
@@ -575,7 +575,7 @@ def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is
             "CREATE FUNCTION pubsubpull_guarded(shop_customer, oid, text[]) RETURNS jsonb "
             "LANGUAGE sql AS 'SELECT NULL::jsonb'",
             "DROP FUNCTION pubsubpull_guarded(shop_customer, oid, text[])",
-            "the function pubsubpull_guarded(shop_customer,oid,text[]) has a name as those of pubsubpull",
+            "the function pubsubpull_guarded(shop_customer,oid,text[]) has a name like those of pubsubpull",
         ),
         (
             "CREATE TABLE psp_forged (id int); CREATE TRIGGER psp_t AFTER INSERT ON psp_forged REFERENCING NEW TABLE "
@@ -699,7 +699,7 @@ def test_what_the_documentation_gives_a_role_that_owned_everything_holds_against
     ]
     run(*(f"ALTER TABLE {name} OWNER TO {APP}" for name in tables))
     try:
-        assert f"{APP} owns shop_customer: {APP} may take its triggers away" in protect("--owner", LOG)
+        assert f"{APP} owns shop_customer: {APP} may drop its triggers" in protect("--owner", LOG)
         run(
             f'CREATE ROLE psp_keeper IN ROLE "{LOG}"',
             f"REASSIGN OWNED BY {APP} TO psp_keeper",

@@ -124,8 +124,8 @@ FORGERIES = {
     "UPDATE pubsubpull_change SET op = 'E', old = NULL, new = NULL WHERE id = {id}": "change {id} altered",
     # The seals: taken out, altered in any part, in another order, stripped as if retention had taken theirs.
     "DELETE FROM pubsubpull_seal WHERE id = 2": "seal 2 is missing",
-    "DELETE FROM pubsubpull_seal WHERE id = 3": "No seal has the hash",
-    "TRUNCATE pubsubpull_seal": "No seal has the hash",
+    "DELETE FROM pubsubpull_seal WHERE id = 3": "No seal has the expected hash",
+    "TRUNCATE pubsubpull_seal": "No seal has the expected hash",
     SEAL.format("digest = sha256('x')"): "seal 2, of",
     SEAL.format("hash = sha256('x')"): "seal 3, of",
     SEAL.format("kind = 'retention'"): "seal 2, of",
@@ -182,7 +182,7 @@ def test_a_table_that_may_show_other_rows_to_others_is_named(table):
     expected = seal()
     run(f"ALTER TABLE pubsubpull_{table} ENABLE ROW LEVEL SECURITY")
     try:
-        assert f"pubsubpull_{table} is no plain table" in command("verify", "--expect", expected)
+        assert f"pubsubpull_{table} is not a plain table" in command("verify", "--expect", expected)
     finally:
         run(f"ALTER TABLE pubsubpull_{table} DISABLE ROW LEVEL SECURITY")
 
@@ -192,7 +192,7 @@ def test_a_view_in_the_place_of_a_table_is_named():
     run("ALTER TABLE pubsubpull_erasure RENAME TO before")
     run("CREATE VIEW pubsubpull_erasure AS SELECT * FROM before")
     try:
-        assert "pubsubpull_erasure is no plain table" in command("verify")
+        assert "pubsubpull_erasure is not a plain table" in command("verify")
     finally:
         run("DROP VIEW pubsubpull_erasure")
         run("ALTER TABLE before RENAME TO pubsubpull_erasure")
@@ -208,7 +208,7 @@ def test_an_older_hash_is_told_to_prove_nothing_after_it():
     assert seal() != second
     found = command("verify", "--expect", first)
     assert "1 seals were made after the one that is expected: it does not prove what they stand for" in found
-    assert "No seal has the hash" in command("verify", "--expect", second)
+    assert "No seal has the expected hash" in command("verify", "--expect", second)
 
 
 def test_a_change_that_was_put_in_is_found():
@@ -230,7 +230,7 @@ def test_who_seals_anew_what_was_altered_is_found_by_the_hash_that_was_kept():
     run("TRUNCATE pubsubpull_seal")
     seal()
     assert "7 changes are as they were" in command("verify")
-    assert "No seal has the hash that is expected" in command("verify", "--expect", expected)
+    assert "No seal has the expected hash" in command("verify", "--expect", expected)
 
 
 def test_a_change_that_may_still_be_on_its_way_is_not_sealed():
@@ -505,7 +505,7 @@ def test_two_that_seal_at_once_seal_one_after_the_other():
 
 
 def test_a_seal_reads_no_more_of_large_rows_than_there_is_room_for():
-    assert len(list(seals.seal("default", age=0, room=1))) == 7
+    assert len(list(seals.seal("default", age=0, max_bytes=1))) == 7
     assert "7 changes are as they were sealed, by 7 seals" in command("verify")
 
 

@@ -44,7 +44,7 @@ def test_whole_rows_are_rebuilt_with_times_and_users(ann):
         change(one, count=7, due=None, data={"b": None})
     said = command("import", "auditlog")
     assert "pasts.logged: 3 changes are imported." in said
-    assert "Not known of its rows: card" in said
+    assert "The other package does not have these columns: card" in said
     last, middle, first = pubsubpull.history(one)
     assert middle.changed == {
         "name": ("one", "uno"),
@@ -131,7 +131,7 @@ def test_a_composite_key_that_cannot_be_read_is_told_of():
     LogEntry.objects.update(object_pk="('a', dat")
     said = command("import", "auditlog", "pasts.shelf")
     assert "0 changes are imported" in said
-    assert "The keys of 1 objects cannot be read" in said
+    assert "1 objects are left out: their keys cannot be read" in said
 
 
 @pytest.mark.parametrize("package", ["simple-history", "pghistory"])

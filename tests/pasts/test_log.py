@@ -342,9 +342,9 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(old):
     ("arguments", "error"),
     [
         (("simple-history", "pasts.nothing"), "pasts.nothing is not published. Published are: pasts.alone"),
-        (("simple-history", "pasts.bare"), "pasts.bare has no past that django-simple-history wrote down."),
-        (("pghistory", "pasts.kept"), "pasts.kept has no past that django-pghistory wrote down."),
-        (("auditlog", "pasts.bare"), "pasts.bare has no past that django-auditlog wrote down."),
+        (("simple-history", "pasts.bare"), "pasts.bare has no past in django-simple-history: leave the model out."),
+        (("pghistory", "pasts.kept"), "pasts.kept has no past in django-pghistory: leave the model out."),
+        (("auditlog", "pasts.bare"), "pasts.bare has no past in django-auditlog: leave the model out."),
     ],
 )
 def test_a_model_without_a_past_is_an_error_that_says_so(arguments, error):
@@ -355,7 +355,7 @@ def test_a_package_that_is_not_installed_is_an_error_that_says_what_to_do():
     from django.conf import settings as given
 
     with override_settings(INSTALLED_APPS=[app for app in given.INSTALLED_APPS if app != "auditlog"]):
-        assert "django-auditlog is not installed" in command("import", "auditlog")
+        assert "django-auditlog is not in INSTALLED_APPS" in command("import", "auditlog")
 
 
 def test_two_imports_at_the_same_time_bring_each_change_once(old):
@@ -414,7 +414,7 @@ def test_an_import_gives_up_where_others_keep_the_log_from_it(old):
     with session() as other:
         other.execute("BEGIN")
         other.execute("SELECT FROM pubsubpull_change_default")
-        assert "others' locks are in the way" in command("import", "simple-history")
+        assert "other transactions have the log locked" in command("import", "simple-history")
     assert "4 changes are imported" in command("import", "simple-history")
 
 

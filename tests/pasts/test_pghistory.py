@@ -117,6 +117,6 @@ def test_the_event_model_with_most_columns_is_read_with_the_context_in_it():
 def test_events_without_any_context_and_without_all_columns_are_read():
     with uncaptured(Alone):
         one = Alone.objects.create(name="one")
-    assert "Not known of its rows: note." in command("import", "pghistory", "pasts.alone")
+    assert "The other package does not have these columns: note." in command("import", "pghistory", "pasts.alone")
     (entry,) = pubsubpull.history(one)
     assert (entry.new, entry.user) == ({"id": one.pk, "name": "one"}, None)

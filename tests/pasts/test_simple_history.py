@@ -96,7 +96,7 @@ def test_histories_of_another_make_are_read_and_what_they_lack_is_said():
         one.name, one._history_user = "uno", User.objects.create_user("ann")
         one.save()
     said = command("import", "simple-history", "pasts.odd")
-    assert "Not known of its rows: note." in said
+    assert "The other package does not have these columns: note." in said
     assert "many-to-many fields are left out" in said
     latest, first = pubsubpull.history(one)
     assert first.new == {"id": str(one.pk), "name": "one"}

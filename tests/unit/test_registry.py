@@ -8,7 +8,7 @@ from django.test.utils import isolate_apps, override_settings
 
 import pubsubpull
 from pubsubpull import checks, exceptions
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Restaurant, Secret, Stock
@@ -52,7 +52,7 @@ def test_a_model_of_an_app_with_capitals_in_its_label_is_called_by_lower_case_an
     pubsubpull.publish(published)
     assert registry.get("Odd.Camel") is registry.get("odd.camel")
     assert registry.get("odd.camel").label == "odd.camel"
-    assert history.label(published) == "odd.camel"
+    assert targets.label(published) == "odd.camel"
     assert consumers.checked(["Odd.Camel"]) == ["odd.camel"]
     pubsubpull.unpublish(published)
     assert registry.get("odd.camel") is None

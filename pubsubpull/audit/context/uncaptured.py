@@ -10,7 +10,7 @@ from psycopg import errors
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.context import blocks, json_data
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry, sql
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _begin(labels: list[str], reason: str, using: str) -> str:
 
 
 def _published(model: type[django_models.Model] | str) -> str:
-    label = history.label(model)
+    label = targets.label(model)
     if registry.get(label) is None:
         known = ", ".join(registry.all_publications()) or "none"
         raise exceptions.PublicationError(f"{label} is not published. Published are: {known}.")

@@ -1,1 +1,1 @@
-"""Each object's past: its trail, moments in time, restoring, exports."""
+"""The past of objects: histories, moments, the trail, exports, and restoring."""

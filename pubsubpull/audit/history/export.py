@@ -1,4 +1,4 @@
-"""Exporting histories as CSV and NDJSON, change by change, so that one of any length takes little memory."""
+"""Exports of histories as CSV and NDJSON, streamed: an export of any length takes little memory."""
 
 from __future__ import annotations
 
@@ -19,30 +19,37 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
-    from pubsubpull.audit.history.history import Entry
+    from pubsubpull.audit.history.results import Entry
 
-PAGE = 200
+CHANGES_PER_QUERY = 200
 """Changes that are read at a time."""
-PART = 32_768
-"""Bytes that are sent at a time, about."""
-TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-HEAD = ("version", "at", "op", "model", "key", "user_id", "user", "request", "source", "method", "path", "ip")
-CHANGE = ("column", "old", "new")
-SIGNS = "=+\\-@＝＋－＠"  # noqa: RUF001  spreadsheets take the wide ones for signs too
+CHUNK_SIZE = 32_768
+"""Characters that are sent at a time, or some more."""
+MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+HEAD_COLUMNS = ("version", "at", "op", "model", "key", "user_id", "user", "request", "source", "method", "path", "ip")
+CHANGE_COLUMNS = ("column", "old", "new")
+# The full-width ones as well: some spreadsheets read them as signs.
+SIGNS = "=+\\-@＝＋－＠"  # noqa: RUF001
 FORMULA = re.compile(rf"\s*[{SIGNS}]|[\t\r\n]")
-BETWEEN = re.compile(rf"([\s;\"']++)([{SIGNS}])?")
-"""What may lie between two cells, and the sign after it, where a spreadsheet separates by semicolons or tabs."""
+"""The start of a cell that a spreadsheet may read as a formula."""
+INNER_SIGN = re.compile(rf"([\s;\"']++)([{SIGNS}])?")
+"""A separator within a cell, if a spreadsheet splits at semicolons or tabs, and the sign after it."""
 SEPARATORS = frozenset(";\t\r\n")
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
+PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def response(
     request: HttpRequest, entries: Iterable[Entry], *, kind: str, name: str, mark: bool = False
 ) -> StreamingHttpResponse:
-    """Return a history as a file, `kind` one of TYPES. With `mark` a CSV begins with the mark that Excel needs."""
+    """Return a response that streams a history as a file.
+
+    `kind` is a key of MEDIA_TYPES, `name` the file's name without its ending. With `mark` a CSV begins with the byte
+    order mark, without which Excel does not read it as UTF-8.
+    """
     parts = chunks(entries, kind=kind, mark=mark)
     answer = StreamingHttpResponse(
-        _later(parts) if isinstance(request, ASGIRequest) else parts, content_type=f"{TYPES[kind]}; charset=utf-8"
+        _read_in_threads(parts) if isinstance(request, ASGIRequest) else parts,
+        content_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
     )
     answer.headers["Content-Disposition"] = f'attachment; filename="{re.sub(r"[^A-Za-z0-9._-]+", "-", name)}.{kind}"'
     answer.headers["X-Content-Type-Options"] = "nosniff"
@@ -50,10 +57,10 @@ def response(
 
 
 def entries(*target: Any, **asked: Any) -> Iterator[Entry]:
-    """Give all changes of a history, newest first, by pages; `asked` is as for `history`."""
+    """Yield all changes of a history, newest first. The arguments are those of `history`."""
     before = asked.pop("before", None)
     while True:
-        page = history.history(*target, **asked, before=before, limit=PAGE)
+        page = history.history(*target, **asked, before=before, limit=CHANGES_PER_QUERY)
         yield from page
         before = page.next
         if before is None:
@@ -61,13 +68,13 @@ def entries(*target: Any, **asked: Any) -> Iterator[Entry]:
 
 
 def chunks(entries: Iterable[Entry], *, kind: str, mark: bool = False) -> Iterator[bytes]:
-    """Give the file's bytes, some at a time."""
+    """Yield the bytes of an export, about CHUNK_SIZE at a time."""
     waiting: list[str] = []
     size = 0
-    for one in _as_ndjson(entries) if kind == "ndjson" else _as_csv(entries, mark):
-        waiting.append(one)
-        size += len(one)
-        if size >= PART:
+    for text in _as_ndjson(entries) if kind == "ndjson" else _as_csv(entries, mark):
+        waiting.append(text)
+        size += len(text)
+        if size >= CHUNK_SIZE:
             yield "".join(waiting).encode()
             waiting, size = [], 0
     if waiting:
@@ -81,7 +88,8 @@ def _as_ndjson(entries: Iterable[Entry]) -> Iterator[str]:
 
 def _as_csv(entries: Iterable[Entry], mark: bool) -> Iterator[str]:
     writer = csv.writer(_Echo())
-    yield ("\ufeff" if mark else "") + writer.writerow((*HEAD, *CHANGE))
+    yield ("\ufeff" if mark else "") + writer.writerow((*HEAD_COLUMNS, *CHANGE_COLUMNS))
+    # Each cell goes through `cell`: a column's value is written by users, and may be a formula.
     for entry in entries:
         head = [cell(value) for value in _head(entry)]
         for row in rows(entry):
@@ -89,7 +97,7 @@ def _as_csv(entries: Iterable[Entry], mark: bool) -> Iterator[str]:
 
 
 def line(entry: Entry) -> dict[str, Any]:
-    """Return a change as an object of an NDJSON export: the trail's item, with its model, key and whole rows."""
+    """Return the object of a change in an NDJSON export: the trail's item with model, key, and the whole rows."""
     return {
         "version": entry.version,
         "op": entry.op,
@@ -104,9 +112,9 @@ def line(entry: Entry) -> dict[str, Any]:
 
 
 def rows(entry: Entry) -> list[tuple[str | None, Any, Any]]:
-    """Return what a change's lines have each: column, old and new; of a change without any, one empty line.
+    """Return the lines of a change in a CSV: column, old and new value. A change without columns has one empty line.
 
-    Of a row that was only recorded, each column has a line.
+    For a row that a baseline recorded, each column has a line.
     """
     changed = entry.changed
     if entry.is_baseline and entry.new:
@@ -116,21 +124,22 @@ def rows(entry: Entry) -> list[tuple[str | None, Any, Any]]:
 
 def _head(entry: Entry) -> list[Any]:
     request = entry.request or {}
-    who = [request.get(name) for name in ("user_id", "user_name", "id", "source", "method", "path", "ip")]
-    return [entry.version, _at(entry), entry.op, entry.model, entry.key, *who]
+    origin = [request.get(name) for name in ("user_id", "user_name", "id", "source", "method", "path", "ip")]
+    return [entry.version, _at(entry), entry.op, entry.model, entry.key, *origin]
 
 
 def cell(value: Any) -> str:
-    """Return a value as a cell that no spreadsheet takes for a formula: =1+1 → '=1+1, a;=1 → a;'=1, -1 → -1."""
-    found = "" if value is None else value if isinstance(value, str) else jsontext.dumps(value)
-    if NUMBER.fullmatch(found):
-        return found
-    found = BETWEEN.sub(_inner, found)
-    return f"'{found}" if FORMULA.match(found) else found
+    """Return a value as a cell that no spreadsheet reads as a formula: =1+1 → '=1+1, a;=1 → a;'=1, -1 → -1."""
+    text = "" if value is None else value if isinstance(value, str) else jsontext.dumps(value)
+    # A negative number begins with a sign, and is harmless.
+    if PLAIN_NUMBER.fullmatch(text):
+        return text
+    text = INNER_SIGN.sub(_quoted, text)
+    return f"'{text}" if FORMULA.match(text) else text
 
 
-def _inner(found: re.Match[str]) -> str:
-    return f"{found[1]}'{found[2]}" if found[2] and not SEPARATORS.isdisjoint(found[1]) else found[0]
+def _quoted(match: re.Match[str]) -> str:
+    return f"{match[1]}'{match[2]}" if match[2] and not SEPARATORS.isdisjoint(match[1]) else match[0]
 
 
 def _at(entry: Entry) -> str:
@@ -138,14 +147,15 @@ def _at(entry: Entry) -> str:
 
 
 class _Echo:
-    """A file that gives back what is written to it, and keeps none of it."""
+    """A file that returns each text written to it, and keeps none of them."""
 
     def write(self, value: str) -> str:
         return value
 
 
-async def _later(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Give the parts under ASGI, where Django would read all of a plain iterator first."""
+async def _read_in_threads(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the parts under ASGI."""
+    # In threads, since queries block; and one by one: Django would read a plain iterator whole before it sends any.
     read = sync_to_async(lambda: next(parts, None))
     while (part := await read()) is not None:
         yield part

@@ -1,4 +1,4 @@
-"""How an object was at a moment."""
+"""`as_of()`: the row of an object at a moment in the past."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import history, results, targets
 from pubsubpull.capture import hiding, sql
 from pubsubpull.log import spans
 from pubsubpull.wire import ops
@@ -16,78 +16,83 @@ if TYPE_CHECKING:
 
     from django.db import models as django_models
 
-RECENT = 30
-"""Of an object with more changes than these, a moment is looked for by time first."""
+RECENT_CHANGES = 30
+"""Changes of an object that are examined before the log is searched by time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """A row as it was: `version` is the change that made it so, 0 where that was before the log began."""
+    """A row at a moment."""
 
     version: int
+    """The version of the change that made the row so; 0 if it was so before the log began."""
     data: dict[str, Any]
+    """The row, by column."""
 
 
 def as_of(
     model: type[django_models.Model] | str, key: Any, when: dt.datetime, *, using: str | None = None
 ) -> State | None:
-    """Return an object as it was at a moment, None where it was not there. Raises `HistoryError` where none can know.
+    """Return the row of an object at a moment; None if there was no row then. `when` needs a time zone if USE_TZ is on.
 
-    A change counts from the time of its statement, not from that of its transaction's end. What was erased is known
-    where the next change found it so; where it is not, `HistoryErased` is raised. What changed while capture was
-    off is known in the same way; where it is not, `HistoryUncaptured` is raised.
+    A change counts from the time of its statement, not from the end of its transaction.
+
+    Raises `HistoryError` if the log has no change of the object. Raises `HistoryErased` if the row was erased on
+    request, and `HistoryUncaptured` if capture was off then; but not if the next change in the log recorded that row.
     """
-    name, text = history.identify(model, key, using=using)
+    name, text = targets.identify(model, key, using=using)
     moment = history.aware("when", when)
-    found = found_as_of(name, text, moment, using=using or conf.get().DATABASE)
-    if found is None:
+    row = row_as_of(name, text, moment, using=using or conf.get().DATABASE)
+    if row is None:
         raise exceptions.HistoryError(
-            f"The log has no change of {name} {text}: it is now as it was when the log began, or it never was."
+            f"The log has no change of {name} {text}: either it has not changed since the log began, or it never "
+            "existed."
         )
-    data = history.row_of(found[1])
-    return None if data is None else State(version=found[0], data=data)
+    data = results.row_of(row[1])
+    return None if data is None else State(version=row[0], data=data)
 
 
-def found_as_of(
-    name: str, key: str, moment: dt.datetime | None, *, using: str, recent: int = RECENT
+def row_as_of(
+    name: str, key: str, moment: dt.datetime | None, *, using: str, recent: int = RECENT_CHANGES
 ) -> tuple[int, str | None] | None:
-    """Return the version and the JSON text of a row at a moment; None where the log has no change of it at all.
+    """Return the version and the JSON text of a row at a moment; None if the log has no change of it at all.
 
-    The latest `recent` changes are looked at first. Raises `HistoryErased` and `HistoryUncaptured`.
+    The text is None if there was no row. The latest `recent` changes are examined before the log is searched by time.
+    Raises `HistoryErased` and `HistoryUncaptured`.
     """
-    what = hiding.hidden([name])
-    images = {image: hiding.shown(image, what) for image in ("old", "new")}
-    images |= {f"c_{image}": hiding.shown(image, what, alias="c") for image in ("old", "new")}
-    given = {"model": name, "key": key, "moment": moment, "first": -spans.LATEST, **images}
-    found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=spans.LATEST, most=recent))
-    if found and found[0][0] and moment is not None:
-        # It may be far back: where in the log it is, is found by time.
+    hidden = hiding.hidden([name])
+    images = {image: hiding.shown(image, hidden) for image in ("old", "new")}
+    images |= {f"c_{image}": hiding.shown(image, hidden, alias="c") for image in ("old", "new")}
+    parts = {"model": name, "key": key, "moment": moment, "first": -spans.LATEST, **images}
+    rows = sql.run(using, sql.compose("queries/history/as_of", **parts, ceiling=spans.LATEST, most=recent))
+    # The first column says that the object has more changes than were examined: now find its part of the log by time.
+    if rows and rows[0][0] and moment is not None:
         _, ceiling = spans.bounds(None, moment, using)
-        found = sql.run(using, sql.compose("queries/history/as_of", **given, ceiling=ceiling, most=spans.LATEST))
+        rows = sql.run(using, sql.compose("queries/history/as_of", **parts, ceiling=ceiling, most=spans.LATEST))
     try:
         return state_between(
-            max((row for _, is_past, *row in found if is_past), default=None),
-            min((row for _, is_past, *row in found if not is_past), default=None),
+            max((row for _, is_past, *row in rows if is_past), default=None),
+            min((row for _, is_past, *row in rows if not is_past), default=None),
         )
     except exceptions.HistoryErased as error:
-        raise exceptions.HistoryErased(f"What {name} {key} was then has been erased on request.") from error
+        raise exceptions.HistoryErased(f"The row of {name} {key} at that moment has been erased on request.") from error
     except exceptions.HistoryUncaptured as error:
         raise exceptions.HistoryUncaptured(
-            f"What {name} {key} was then is not known: capture of {name} had been switched off."
+            f"The row of {name} {key} at that moment is not known: capture of {name} was switched off."
         ) from error
 
 
 def state_between(past: list[Any] | None, following: list[Any] | None) -> tuple[int, str | None] | None:
-    """Return the version and the row between two changes, each a list of id, op, old and new; None without any.
+    """Return the version and the row between two changes, each a list of id, op, old and new; None without changes.
 
-    The change before tells it. Where there is none, it was erased or capture was off, the one after does: what that
-    found.
+    Raises `HistoryErased` or `HistoryUncaptured` if neither change recorded the row.
     """
     if past and past[1] not in {ops.ERASE.letter, ops.UNCAPTURED.letter}:
         return past[0], past[3]
+    # The change before does not tell: but the change after has the row that it found as its old row.
     if following and following[1] not in {ops.ERASE.letter, ops.ERASED_DELETE.letter, ops.UNCAPTURED.letter}:
         return past[0] if past else 0, following[2]
-    if ops.UNCAPTURED.letter in {one[1] for one in (past, following) if one}:
+    if ops.UNCAPTURED.letter in {change[1] for change in (past, following) if change}:
         raise exceptions.HistoryUncaptured
     if past or following:
         raise exceptions.HistoryErased

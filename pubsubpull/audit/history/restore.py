@@ -1,4 +1,4 @@
-"""Restoring: an earlier state of an object is written back, as an ordinary change."""
+"""`restore()`: writes an earlier state of an object back, as an ordinary change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django.db import (
 from psycopg import sql as psql
 
 from pubsubpull import conf, exceptions
-from pubsubpull.audit.history import history
+from pubsubpull.audit.history import results, targets
 from pubsubpull.capture import sql, tables
 from pubsubpull.wire import jsontext
 
@@ -30,82 +30,90 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 REFUSED = (DataError, IntegrityError, InternalError, NotSupportedError, ProgrammingError)
+"""The errors of PostgreSQL that refuse a row. Other errors, as that of a lost connection, are raised as they are."""
 JSON_TEXT = "pubsubpull:json"
-"""The one key of an object that has the text of what jsonb cannot hold."""
+"""The only key of an object by which the log stands for a json value that jsonb refuses, with its text."""
 
 
 def restore(
     target: Any,
-    *given: Any,
+    *key_and_version: Any,
     values: dict[str, Any] | None = None,
     keep: Iterable[str] = (),
     latest: int | None = None,
     using: str | None = None,
 ) -> None:
-    """Write back the state that a version made: `restore(obj, version)` or `restore(Order, key, version)`.
+    """Write back the row that a version made: `restore(obj, version)` or `restore(Order, key, version)`.
 
-    The columns that the log does not know, excluded and masked ones, stay as they are; a deleted row is brought back,
-    with `values` (by column) for those of them that may not be null. The columns of `keep` stay as they are, too; those
-    of a deleted row become what they were last. With `latest`, a version, nothing is written if the object has changed
-    since. Signals are not sent, since no instance is saved. Raises `RestoreError`.
+    Columns unknown to the log (excluded and masked ones) and the columns of `keep` stay unchanged. A deleted row is
+    inserted again: the columns of `keep` then get their last values, and `values` (by column) has values for unknown
+    columns, which are necessary if those must not be null. With `latest`, the version of the object's last change,
+    nothing is written if the object has changed since. No signals are sent, since no instance is saved.
+
+    Raises `RestoreError` if the version does not exist, has no row, or does not fit the table any more.
     """
-    *key, version = given
+    *key, version = key_and_version
     using, keep = using or conf.get().DATABASE, [*keep]
-    name, text = history.identify(target, *key, using=using)
-    publication = history.published(name)
+    name, text = targets.identify(target, *key, using=using)
+    publication = targets.published(name)
     state = state_of(publication, text, version, values=values or {}, keep=keep, using=using)
     _check_columns(publication, jsontext.loads(state))
     with _refusals(name, text), transaction.atomic(using):
         _write(publication, text, state, keep=keep, latest=latest, using=using)
-        # Foreign keys of Django are checked at the end of the transaction: here is where to say what is wrong.
+        # Django's foreign keys are deferred to the end of the transaction. Checked now, the error is a RestoreError.
         connections[using].check_constraints()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What restoring a version would do."""
+    """The effect that restoring a version would have."""
 
     publication: Publication
+    """The publication of the object's model."""
     then: dict[str, Any]
-    """The columns that the log knows of the version; those that are kept are as they were last."""
+    """The row of the version, by column, as far as the log knows it. Kept columns have their last values."""
     now: dict[str, Any] | None
-    """The row as it is, None where it is gone."""
+    """The present row, by column; None if it is deleted."""
     keep: tuple[str, ...]
+    """The columns that keep their present values."""
 
     @property
     def unknown(self) -> list[Any]:
-        """The fields of a row that is gone which the log does not know."""
+        """The fields of a deleted row that the log does not know."""
         return [] if self.now is not None else [f for f in _writable(self.publication) if f.column not in self.then]
 
-    def changes(self, given: Iterable[str] = ()) -> dict[str, tuple[Any, Any]]:
-        """Return each column's value now and then, but of the columns that are `given`. Raises `RestoreError`."""
-        given = [*given]
+    def changes(self, values: Iterable[str] = ()) -> dict[str, tuple[Any, Any]]:
+        """Return the present and the restored value of each column that would change, except of the columns `values`.
+
+        `values` are the columns that the caller will give values for. Raises `RestoreError` if one is missing there.
+        """
+        values = [*values]
         if self.now is None:
-            _check_unknown(self.publication, {**self.then, **dict.fromkeys(given)})
-            return {name: (None, value) for name, value in self.then.items() if name not in given}
-        then = {name: value for name, value in self.then.items() if name not in {*given, *self.keep}}
+            _check_unknown(self.publication, {**self.then, **dict.fromkeys(values)})
+            return {name: (None, value) for name, value in self.then.items() if name not in values}
+        then = {name: value for name, value in self.then.items() if name not in {*values, *self.keep}}
         return {name: (self.now[name], value) for name, value in then.items() if self.now[name] != value}
 
 
 def preview(target: Any, key: Any, version: int, *, keep: Iterable[str] = (), using: str | None = None) -> Preview:
-    """Return what restoring a version would do. Raises `RestoreError`."""
+    """Return the effect of restoring a version, without writing. The arguments and errors are those of `restore`."""
     using, keep = using or conf.get().DATABASE, (*keep,)
-    name, text = history.identify(target, key, using=using)
-    publication = history.published(name)
+    name, text = targets.identify(target, key, using=using)
+    publication = targets.published(name)
     state = state_of(publication, text, version, values={}, keep=keep, using=using)
-    then = history.row_of(state) or {}
+    then = results.row_of(state) or {}
     _check_columns(publication, then)
     with _refusals(name, text):
         parts = _table(publication, using).parts(publication, state)
-        there = sql.run(using, sql.compose("queries/restore/now", **parts))
-    now = history.row_of(there[0][0]) or {} if there else None
+        rows = sql.run(using, sql.compose("queries/restore/now", **parts))
+    now = results.row_of(rows[0][0]) or {} if rows else None
     return Preview(publication=publication, then=then, now=now, keep=keep)
 
 
 def state_of(
     publication: Publication, key: str, version: int, *, values: dict[str, Any], using: str, keep: Iterable[str] = ()
 ) -> str:
-    """Return the columns of a state as JSON text, without those that the log does not know. Raises `RestoreError`."""
+    """Return the columns of a version that the log knows, as JSON text. Raises `RestoreError` if it has no row."""
     query = sql.compose(
         "queries/restore/state",
         model=publication.label,
@@ -115,18 +123,20 @@ def state_of(
         keep=[*keep],
         given=json.dumps(values, default=_jsonable),
     )
-    found = sql.run(using, query)
-    if not found:
+    rows = sql.run(using, query)
+    if not rows:
         raise exceptions.RestoreError(f"The log has no version {version} of {publication.label} {key}.")
-    ((op, text),) = found
+    ((op, text),) = rows
     if text is None:
         how = "had been changed, but its row has since been erased on request" if op == "E" else "was deleted"
-        raise exceptions.RestoreError(f"Version {version} is where {publication.label} {key} {how}: name another.")
+        raise exceptions.RestoreError(
+            f"{publication.label} {key} has no row at version {version}, where it {how}: name another version."
+        )
     return str(text)
 
 
 def _jsonable(value: Any) -> Any:
-    """Return a value of a column as JSON has it, or as the text that PostgreSQL reads."""
+    """Return a value in a form that JSON has: as Django's encoder does, else as its text, for PostgreSQL to read."""
     try:
         return DjangoJSONEncoder().default(value)
     except TypeError:
@@ -140,14 +150,15 @@ def _check_columns(publication: Publication, state: dict[str, Any]) -> None:
     texts = tuple(sorted(name for name, value in state.items() if isinstance(value, dict) and JSON_TEXT in value))
     if texts:
         raise exceptions.RestoreError(
-            f"{', '.join(texts)} of {publication.label} held what jsonb cannot. Write it by hand: the log has it.",
+            f"{', '.join(texts)} of {publication.label} held a json value that jsonb refuses. Write it by hand: the "
+            f'log has its text under "{JSON_TEXT}".',
             texts,
         )
 
 
 @contextlib.contextmanager
 def _refusals(name: str, key: str) -> Iterator[None]:
-    """Raise `RestoreError` for whatever PostgreSQL refuses, but that it is away or busy."""
+    """Raise `RestoreError` if PostgreSQL refuses the row. Errors of the connection are raised as they are."""
     try:
         yield
     except exceptions.RowsHidden as error:
@@ -158,45 +169,48 @@ def _refusals(name: str, key: str) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Table:
-    """What the database says of the columns of a table."""
+    """The columns of a table that a restore treats in a special way."""
 
-    made: list[str]
-    """Those whose values PostgreSQL makes."""
+    generated: list[str]
+    """The generated columns, which PostgreSQL computes."""
     fixed: list[str]
-    """Those that only an insert may give a value."""
+    """The columns that accept a value in an INSERT only (GENERATED ALWAYS AS IDENTITY)."""
     hstores: str
-    """Those that hold hstore, as JSON text, which `pubsubpull_readable` takes."""
+    """The columns that contain hstore, as the JSON text that `pubsubpull_readable` takes."""
 
     def parts(self, publication: Publication, state: str) -> dict[str, Any]:
-        """Return what each query of a restore is made of."""
+        """Return the parts that each query of a restore has in common."""
         table, keys = psql.Identifier(*filter(None, publication.table)), _names(publication.key_columns)
         return {"table": table, "keys": keys, "state": state, "hstores": self.hstores}
 
 
 def _table(publication: Publication, using: str) -> _Table:
-    """Look at a table. Raises `RowsHidden` where it cannot be read whole."""
+    """Return the special columns of a table. Raises `RowsHidden` if row level security hides rows."""
     relation = psql.Identifier(*filter(None, publication.table)).as_string()
-    ((secured, made, fixed, hstores),) = sql.run(using, sql.compose("queries/restore/columns", relation=relation))
+    ((secured, generated, fixed, hstores),) = sql.run(using, sql.compose("queries/restore/columns", relation=relation))
+    # Of a hidden row we would not know that it exists, and would try to insert it.
     if secured:
         raise tables.rows_hidden(publication, using)
-    return _Table(made=made, fixed=fixed, hstores=hstores)
+    return _Table(generated=generated, fixed=fixed, hstores=hstores)
 
 
 def _write(publication: Publication, key: str, state: str, *, keep: list[str], latest: int | None, using: str) -> None:
+    """Insert or update the row, unless the object's last change is another than `latest`."""
     table = _table(publication, using)
-    named = table.parts(publication, state)
-    there = sql.run(using, sql.compose("queries/restore/lock", **named))
-    # A statement of its own: this one sees what was committed while the lock was waited for.
-    ((now,),) = sql.run(using, sql.compose("queries/history/latest", model=publication.label, key=key))
-    if latest is not None and now != latest:
+    parts = table.parts(publication, state)
+    locked = sql.run(using, sql.compose("queries/restore/lock", **parts))
+    # A statement of its own: the snapshot of the locking one is older than the commit that its lock waited for.
+    ((newest,),) = sql.run(using, sql.compose("queries/history/latest", model=publication.label, key=key))
+    if latest is not None and newest != latest:
         raise exceptions.RestoreError(f"{publication.label} {key} has changed since: look at it again.")
     known = jsontext.loads(state)
-    columns = [field.column for field in _writable(publication) if field.column in known.keys() - {*table.made}]
-    if not there:
+    columns = [field.column for field in _writable(publication) if field.column in known.keys() - {*table.generated}]
+    if not locked:
         _check_unknown(publication, known)
-        sql.run(using, sql.compose("queries/restore/insert", columns=_names(columns), **named))
+        sql.run(using, sql.compose("queries/restore/insert", columns=_names(columns), **parts))
+    # PostgreSQL refuses to update an identity column. The key is that of the row, so it needs no update.
     elif columns := [name for name in columns if name not in {*publication.key_columns, *table.fixed, *keep}]:
-        sql.run(using, sql.compose("queries/restore/update", columns=_names(columns), **named))
+        sql.run(using, sql.compose("queries/restore/update", columns=_names(columns), **parts))
 
 
 def _writable(publication: Publication) -> list[Any]:
@@ -205,11 +219,11 @@ def _writable(publication: Publication) -> list[Any]:
 
 
 def _check_unknown(publication: Publication, known: dict[str, Any]) -> None:
-    """Refuse to bring a row back while there are columns that only `values` can tell; others become null."""
+    """Raise `RestoreError` if a deleted row needs a value, in a column NOT NULL, that the log does not know."""
     needed = tuple(f.column for f in _writable(publication) if f.column not in known and not f.null)
     if needed:
         raise exceptions.RestoreError(
-            f"The log does not know {', '.join(needed)} of {publication.label}: give them as `values`.", needed
+            f"The log does not know {', '.join(needed)} of {publication.label}: pass their values in `values`.", needed
         )
 
 
@@ -218,7 +232,7 @@ def _names(columns: list[str]) -> psql.Composed:
 
 
 def _reason(name: str, key: str, error: Exception) -> str:
-    """Say what forbids it, in PostgreSQL's words without the values of the row."""
+    """Return the reason in PostgreSQL's words. Only its primary message: the detail may have values of the row."""
     diagnosis = getattr(error.__cause__, "diag", None)
     words = getattr(diagnosis, "message_primary", None) or type(error).__name__
     return f"{name} {key} cannot be restored: {words}."

@@ -1,4 +1,4 @@
-"""The trail: what happened to an object, and what a request did. PostgreSQL writes the JSON."""
+"""The trail for the API: the changes of an object or of a request, as JSON text that PostgreSQL writes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ LATEST = 2**63 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrailPage:
-    """Some of an object's changes, newest first, as JSON text; `last` is the version of the last that was looked at.
-
-    `full` says that there may be more.
-    """
+    """A page of an object's changes, newest first."""
 
     items: str
+    """The changes as JSON objects, separated by commas."""
     last: int | None
+    """The version of the oldest change that was examined; None if there was none."""
     full: bool
+    """True if there may be older changes."""
 
 
 def page(
     label: str, key: str, *, before: int | None = None, limit: int = 100, using: str = "default", **only: Any
 ) -> TrailPage:
-    """Look at the `limit` changes of one object before the version `before`, and return those that fit `only`.
+    """Return a page of the changes of an object: its latest `limit` before the version `before`, filtered.
 
-    `only` may have a `user` (id or name), `since`, `until` and `column`. What is looked at has about 8 MB at most.
+    `only` are filters: `user` (id or name), `since`, `until` and `column`. A page examines about 8 MB of changes at
+    most, and so may be smaller.
     """
     asked = {**dict.fromkeys(("models", "since", "until", "user", "path", "column")), **only}
     query = sql.compose(
@@ -49,19 +50,20 @@ def page(
         limit=limit,
         size=sizes.PAGE,
     )
+    # Limited in time: a consumer may ask for an object with millions of changes.
     ((count, last, items, cut),) = sql.run_within(using, query)
     return TrailPage(items=items, last=last, full=cut or count == limit)
 
 
 def request(
-    id: uuid.UUID,  # noqa: A002  what it is
+    id: uuid.UUID,  # noqa: A002  the name of the column
     *,
     models: Collection[str],
     after: int | None = None,
     limit: int = 100,
     using: str = "default",
 ) -> str | None:
-    """Return a request and at most `limit` of its changes in `models` as JSON text; None where it made none there."""
+    """Return a request with up to `limit` of its changes in `models`, as JSON text; None if it has no such changes."""
     query = sql.compose(
         "queries/history/request_changes",
         request=sql.template("queries/history/request_json").format(),
@@ -74,5 +76,5 @@ def request(
         limit=limit,
         size=sizes.PAGE,
     )
-    found = sql.run_within(using, query)
-    return found[0][0] if found and (found[0][1] or after) else None
+    rows = sql.run_within(using, query)
+    return rows[0][0] if rows and (rows[0][1] or after) else None

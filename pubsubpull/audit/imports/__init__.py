@@ -1,1 +1,1 @@
-"""Bringing the past that other audit packages wrote down into the log."""
+"""Imports of the past that other audit packages have recorded."""

@@ -1,4 +1,4 @@
-"""The past that django-auditlog wrote down: of each change the columns that differ, as texts."""
+"""The past from django-auditlog: the columns that each change altered, with their values as texts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-PACKAGE = "auditlog"
-AT_ONCE = 1000
-"""How many objects are rebuilt at once."""
-OPS = {number: op.letter for number, op in enumerate((ops.INSERT, ops.UPDATE, ops.DELETE))}
+OBJECTS_AT_ONCE = 1000
+"""Objects that are rebuilt at a time."""
+ENTRY_OPS = {number: op.letter for number, op in enumerate((ops.INSERT, ops.UPDATE, ops.DELETE))}
+"""The letters of operations by the numbers of django-auditlog's actions."""
 Key = dict[str, str]
-"""The texts of an object's key columns."""
-UNKNOWN = ""
-"""Stands for a value that an entry tells of in words that are none. Other values are JSON texts here."""
+"""The texts of an object's key columns, by column."""
+UNFIT_TEXT = ""
+"""The mark for a text that does not fit its column. All other values in this module are JSON texts."""
 
 
 def has(publication: Publication) -> bool:
-    """Say whether there are entries of a published model's objects."""
+    """Return True if django-auditlog has entries for a published model."""
     return _entries(publication).exists()
 
 
 class Source:
-    """The entries of a published model's objects, made whole rows by `rebuild`."""
+    """The entries for a published model's objects. `rebuild` makes whole rows of them."""
 
     def __init__(self, publication: Publication, *, using: str) -> None:
         self.publication = publication
@@ -49,42 +49,46 @@ class Source:
             missing,
             [
                 "Values that no longer fit their column, and those of many-to-many fields, are left out.",
-                "What changed without an entry is taken to have been so from the entry before on.",
+                "A change without an entry appears in the next entry's rows, as if made by the entry before.",
             ],
         )
-        self._unread = 0
-        self._place = itertools.count(1)
+        self._unreadable = 0
+        self._numbers = itertools.count(1)
         self._values: dict[tuple[str, str | None], str] = {}
 
     def batches(self) -> Iterator[psql.Composable]:
-        """Give queries of some objects' changes each."""
+        """Yield queries that return the changes of some objects each."""
         columns = [field.column for field in self.fields.values()]
+        # The entries of an object come together, in order of time, since `_read` orders them by object first.
         objects = itertools.groupby(self._read(), key=lambda entry: str(entry["object_pk"]))
-        while some := [(key, list(entries)) for key, entries in itertools.islice(objects, AT_ONCE)]:
+        while some := [(key, list(entries)) for key, entries in itertools.islice(objects, OBJECTS_AT_ONCE)]:
             read = [(keys.read(key, self.publication.key_columns), entries) for key, entries in some]
-            whole = [(key, entries) for key, entries in read if key is not None]
-            self._unread += len(some) - len(whole)
-            self._type(whole)
-            ends = self._ends([key for key, _ in whole], columns)
-            made = [one for key, told in whole for one in self._changes(key, told, ends.get(self._text(key)), columns)]
-            yield sql.compose(
-                "queries/audit/imports/auditlog",
-                entries=f"[{','.join(made)}]",
-            )
-        if self._unread:
-            self.notes.append(f"The keys of {self._unread:,} objects cannot be read: these are left out.")
+            readable = [(key, entries) for key, entries in read if key is not None]
+            self._unreadable += len(some) - len(readable)
+            # First: the steps that follow look up the values that it reads.
+            self._read_values(readable)
+            ends = self._ends([key for key, _ in readable], columns)
+            changes = [
+                change
+                for key, entries in readable
+                for change in self._changes(key, entries, ends.get(self._text(key)), columns)
+            ]
+            yield sql.compose("queries/audit/imports/auditlog", entries=f"[{','.join(changes)}]")
+        if self._unreadable:
+            self.notes.append(f"{self._unreadable:,} objects are left out: their keys cannot be read.")
 
     def _read(self) -> Iterator[dict[str, Any]]:
-        """Give the entries, by object and time."""
-        found = _entries(self.publication).using(self.using).order_by("object_pk", "timestamp", "pk")
+        """Yield the entries in the order of their objects and times."""
+        entries = _entries(self.publication).using(self.using).order_by("object_pk", "timestamp", "pk")
         names = ("pk", "timestamp", "object_pk", "action", "changes", "changes_text", "actor_id", "cid", "remote_addr")
-        more = [n for n in ("actor_email", "additional_data") if n in {f.name for f in found.model._meta.fields}]
+        # Only some versions of django-auditlog have these fields.
+        more = [n for n in ("actor_email", "additional_data") if n in {f.name for f in entries.model._meta.fields}]
         name = f"actor__{auth.get_user_model().USERNAME_FIELD}"
-        yield from found.values(*names, *more, actor_name=models.F(name)).iterator(chunk_size=5000)
+        yield from entries.values(*names, *more, actor_name=models.F(name)).iterator(chunk_size=5000)
 
     def _ends(self, some: list[Key], columns: list[str]) -> dict[str, dict[str, Any]]:
-        """Return of each object the row that its entries end with, where that is known, by the log's key."""
-        known = [key for key in some if all(self._values[pair] != UNKNOWN for pair in key.items())]
+        """Return the row after the last entry of each object, as far as the log or the table has it, by key."""
+        known = [key for key in some if all(self._values[pair] != UNFIT_TEXT for pair in key.items())]
         meta: Any = self.publication.model._meta
         fields = list(getattr(meta, "pk_fields", None) or [meta.pk])
         types = [psql.SQL(field.rel_db_type(connections[self.using])) for field in fields]
@@ -97,28 +101,28 @@ class Source:
             table=rows.table(self.publication.model),
             keys=[self._text(key) for key in known],
             parts=_each("{}::text[]::{}[]", zip(arrays, types, strict=True)),
-            names=_each("{}", ([one] for one in ours)),
+            names=_each("{}", ([name] for name in ours)),
             match=_each("t.{} = k.{}", zip(map(psql.Identifier, names), ours, strict=True), " AND "),
             columns=columns,
         )
-        found: dict[str, dict[str, Any]] = {}
+        ends: dict[str, dict[str, Any]] = {}
         for key, column, value in sql.run(self.using, query):
-            found.setdefault(key, {})[column] = value
-        return found
+            ends.setdefault(key, {})[column] = value
+        return ends
 
     def _text(self, key: Key) -> str:
-        """Return a key as the log has it."""
+        """Return a key as the log writes it."""
         if len(key) == 1:
             return next(iter(key.values()))
         return f"[{', '.join(self._values[pair] for pair in key.items())}]"
 
     def _changes(self, key: Key, entries: list[dict[str, Any]], end: Any, columns: list[str]) -> Iterator[str]:
-        """Give an object's changes as JSON texts."""
+        """Yield the changes of an object as JSON texts."""
         typed = {pair[0]: self._values[pair] for pair in key.items()}
         steps = [self._step(typed, entry) for entry in entries]
         for entry, step, (old, new) in zip(entries, steps, rebuild(steps, end, columns, null="null"), strict=True):
             parts = {
-                "place": str(next(self._place)),
+                "place": str(next(self._numbers)),
                 "at": json.dumps(entry["timestamp"].isoformat()),
                 "op": json.dumps(step.op),
                 **{name: _object(row) for name, row in (("old", old), ("new", new)) if row is not None},
@@ -127,25 +131,26 @@ class Source:
             yield _object(parts)
 
     def _step(self, key: Key, entry: dict[str, Any]) -> Step:
-        """Return what an entry tells of, its object's key too."""
-        told = [(name, *[self._values[name, text] for text in pair]) for name, *pair in self._told(entry)]
-        old, new = {name: before for name, before, _ in told}, {name: after for name, _, after in told}
-        return Step(op=OPS[entry["action"]], old=old | key, new=new | key)
+        """Return the step of an entry: its columns, with those of its object's key."""
+        changed = [(name, *[self._values[name, text] for text in pair]) for name, *pair in self._changed(entry)]
+        old, new = {name: before for name, before, _ in changed}, {name: after for name, _, after in changed}
+        return Step(op=ENTRY_OPS[entry["action"]], old=old | key, new=new | key)
 
-    def _told(self, entry: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-        """Give each column that an entry tells of with the texts of its old and its new value."""
-        told = entry["changes"] or (json.loads(entry["changes_text"]) if entry["changes_text"] else {})
-        for name, pair in told.items():
+    def _changed(self, entry: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield each column that an entry changes, with the texts of its old and new value."""
+        pairs = entry["changes"] or (json.loads(entry["changes_text"]) if entry["changes_text"] else {})
+        for name, pair in pairs.items():
+            # Pairs only: for many-to-many fields django-auditlog has a dictionary.
             field = self.fields.get(name)
             if field and isinstance(pair, (list, tuple)) and len(pair) == 2:
                 yield field.column, _text(field, pair[0]), _text(field, pair[1])
 
-    def _type(self, some: Iterable[tuple[Key, list[dict[str, Any]]]]) -> None:
-        """Have PostgreSQL read the texts of some objects' keys and entries."""
+    def _read_values(self, some: Iterable[tuple[Key, list[dict[str, Any]]]]) -> None:
+        """Have PostgreSQL convert the texts of some objects' keys and entries to JSON, by their columns' types."""
         pairs: set[tuple[str, str | None]] = set()
         for key, entries in some:
             pairs.update(key.items())
-            pairs.update((name, text) for entry in entries for name, *texts in self._told(entry) for text in texts)
+            pairs.update((name, text) for entry in entries for name, *texts in self._changed(entry) for text in texts)
         texts = [pair for pair in pairs if pair[1] is not None]
         query = sql.compose(
             "queries/audit/imports/values",
@@ -154,40 +159,42 @@ class Source:
             values=[text for _, text in texts],
         )
         self._values = dict.fromkeys(pairs, "null")
-        self._values.update({(name, text): value or UNKNOWN for name, text, value in sql.run(self.using, query)})
+        self._values.update({(name, text): value or UNFIT_TEXT for name, text, value in sql.run(self.using, query)})
 
 
 def _entries(publication: Publication) -> models.QuerySet[Any]:
-    """Return the entries of a model's objects; entries of who looked at one are not among them."""
+    """Return the entries for a model's objects, without those for read access."""
     from django.contrib.contenttypes.models import ContentType
 
     model: Any = apps.get_model(getattr(settings, "AUDITLOG_LOGENTRY_MODEL", "auditlog.LogEntry"))
-    found: models.QuerySet[Any] = model._default_manager.filter(
-        content_type=ContentType.objects.get_for_model(publication.model), action__in=OPS
+    entries: models.QuerySet[Any] = model._default_manager.filter(
+        content_type=ContentType.objects.get_for_model(publication.model), action__in=ENTRY_OPS
     )
-    return found
+    return entries
 
 
 def _fields(publication: Publication) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields whose values the entries have, by name, and the columns that they do not have."""
+    """Return the fields that entries have values of, by name, and the columns that entries do not have."""
     registry: Any = importlib.import_module("auditlog.registry").auditlog
-    told: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if registry.contains(publication.model):
-        told = registry.get_model_fields(publication.model)
-    included, left_out = told.get("include_fields"), {*told.get("exclude_fields", ()), *told.get("mask_fields", ())}
+        options = registry.get_model_fields(publication.model)
+    included = options.get("include_fields")
+    left_out = {*options.get("exclude_fields", ()), *options.get("mask_fields", ())}
     strings = getattr(settings, "AUDITLOG_USE_FK_STRING_REPRESENTATION", False)
-    found, missing = {}, []
+    known_fields, missing = {}, []
     for field in rows.fields(publication):
         known = not (isinstance(field, models.BinaryField) or (strings and field.is_relation))
         if known and field.name not in left_out and (not included or field.name in included):
-            found[field.name] = field
+            known_fields[field.name] = field
         elif not field.primary_key:
             missing.append(field.column)
-    return found, missing
+    return known_fields, missing
 
 
 def _text(field: Any, value: Any) -> str | None:
-    """Return a value as text that PostgreSQL reads; a null is written down as `None`."""
+    """Return a value as text that PostgreSQL reads; None for a null."""
+    # django-auditlog stores null as the text "None". In a column without nulls that is a text like any other.
     if value is None or (value == "None" and field.null):
         return None
     if isinstance(value, str):
@@ -196,7 +203,7 @@ def _text(field: Any, value: Any) -> str | None:
 
 
 def _request(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return who made a change; all of one correlation id are of one request."""
+    """Return the request of an entry. Entries with the same correlation id and user have the same request."""
     actor, email = entry["actor_id"], entry.get("actor_email")
     known = {
         "correlation_id": entry["cid"] or None,
@@ -215,9 +222,10 @@ def _request(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _each(form: str, values: Iterable[Iterable[psql.Composable]], between: str = ", ") -> psql.Composed:
-    return psql.SQL(between).join(psql.SQL(form).format(*given) for given in values)
+    return psql.SQL(between).join(psql.SQL(form).format(*parts) for parts in values)
 
 
 def _object(parts: Mapping[str, str]) -> str:
-    known = (f"{json.dumps(name)}:{text}" for name, text in parts.items() if text != UNKNOWN)
+    """Return a JSON object of JSON texts, without unreadable values."""
+    known = (f"{json.dumps(name)}:{text}" for name, text in parts.items() if text != UNFIT_TEXT)
     return f"{{{','.join(known)}}}"

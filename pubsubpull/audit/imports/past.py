@@ -1,7 +1,7 @@
-"""Importing one model's past: what another package has is written down first, and then brought into the log by parts.
+"""Imports the past of one model from another package: stages its changes first, then moves them into the log.
 
-Imported changes have ids below 0 that go with their times, in a partition of their own. The feed begins above 0, so no
-reader of it, no subscriber and no replica gets one.
+Imported changes have ids below 0, in the order of their times, in a partition of their own. The feed begins above 0, so
+no reader of the feed, no subscriber and no replica gets them.
 """
 
 from __future__ import annotations
@@ -24,75 +24,93 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-BATCH = 10_000
-"""How many changes are brought into the log in one transaction."""
-PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds between attempts to make the partition of the past."""
+MOVED_AT_ONCE = 10_000
+"""Changes that one transaction moves into the log."""
+PARTITION_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to create the partition of imported changes."""
 
 
 class Source(Protocol):
     """Another package's past of one model."""
 
     notes: list[str]
-    """What is not carried over, in words."""
+    """Texts on data that the import does not take over."""
 
     def batches(self) -> Iterator[psql.Composable]:
-        """Give queries of its changes, each with all of some objects, as `sql/queries/audit/imports/stage.sql` says."""
+        """Yield queries that return changes, as `sql/queries/audit/imports/stage.sql` needs them.
+
+        All changes of one object are in one query.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
-    """What there is: `new` changes to bring in, from `first` to `last`, `there` that the log has, and others by why."""
+class Staged:
+    """The numbers of staged changes, by the import's decision on them."""
 
     new: int = 0
-    there: int = 0
+    """The changes to import."""
+    known: int = 0
+    """The changes that an earlier import has brought into the log."""
     same: int = 0
+    """The changes that change nothing."""
     captured: int = 0
+    """The changes that the log has captured itself."""
     retention: int = 0
+    """The changes older than the retention."""
     erased: int = 0
+    """The changes of erased objects."""
     first: dt.datetime | None = None
+    """The time of the first change to import."""
     last: dt.datetime | None = None
+    """The time of the last change to import."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Span:
-    """The time of which changes are brought in: kept by retention since `oldest`, and before the `captured` ones."""
+    """The span of time to import."""
 
     captured: dt.datetime | None
+    """The time of the model's first captured change: later changes are in the log already."""
     oldest: dt.datetime | None
+    """The time before which retention would delete changes."""
 
 
 class Import:
     """The import of a published model's past into the log of the database `using`."""
 
     def __init__(self, publication: Publication, source: Source, *, using: str, oldest: dt.datetime | None) -> None:
+        """Prepare the import. Changes before `oldest` are not imported; None: all are."""
         self.publication = publication
         self.source = source
         self.using = using
         self._oldest = oldest
 
-    def look(self) -> Found:
-        """Say what `run` would bring in, and leave nothing behind."""
+    def look(self) -> Staged:
+        """Return the numbers of the changes that `run` would import, and write nothing."""
         with transaction.atomic(self.using):
             self._stage()
-            found = self._found()
+            staged = self._staged()
+            # Staging is the only way to count them: now undo it.
             transaction.set_rollback(True, using=self.using)
-        return found
+        return staged
 
-    def begin(self) -> Found:
-        """Write down what is to be brought in."""
+    def begin(self) -> Staged:
+        """Stage the changes; return their numbers."""
         with transaction.atomic(self.using):
             self._stage()
-            found = self._found()
-        if found.new:
-            make_partition(self.using)
-        return found
+            staged = self._staged()
+        # After the staged changes are committed: an attempt that does not get its lock fails the transaction.
+        if staged.new:
+            create_partition(self.using)
+        return staged
 
-    def run(self, *, at_once: int = BATCH) -> Iterator[int]:
-        """Bring it in, part by part, each in a transaction of its own; give how many changes each part wrote."""
-        at, place, last = "-infinity", 0, None
+    def run(self, *, at_once: int = MOVED_AT_ONCE) -> Iterator[int]:
+        """Move the staged changes into the log, `at_once` in each transaction; yield the number written by each."""
+        at, position, last = "-infinity", 0, None
         while True:
-            ((looked, written, at, place, last),) = self._run("move", at=at, place=place, last=last, at_most=at_once)
+            ((looked, written, at, position, last),) = self._run(
+                "move", at=at, place=position, last=last, at_most=at_once
+            )
             if looked:
                 yield written
             if looked < at_once:
@@ -100,6 +118,8 @@ class Import:
         self._run("clear")
 
     def _stage(self) -> None:
+        """Stage the changes of the source."""
+        # Changes staged by an interrupted import are staged again: their source may have changed since.
         self._run("settings")
         self._run("clear")
         rows = self._run("captured")
@@ -117,17 +137,18 @@ class Import:
         if span.captured:
             self._run("overlap", captured=span.captured)
 
-    def _found(self) -> Found:
-        rows = {why: (number, there, first, last) for why, number, there, first, last in self._run("found")}
-        number, there, first, last = rows.pop(None, (0, 0, None, None))
-        others = {why: counted[0] for why, counted in rows.items()}
-        return Found(new=number - there, there=there, first=first, last=last, **others)
+    def _staged(self) -> Staged:
+        """Return the numbers of the staged changes."""
+        rows = {why: (number, known, first, last) for why, number, known, first, last in self._run("found")}
+        number, known, first, last = rows.pop(None, (0, 0, None, None))
+        left_out = {why: counted[0] for why, counted in rows.items()}
+        return Staged(new=number - known, known=known, first=first, last=last, **left_out)
 
     def _run(self, name: str, **parts: Any) -> list[tuple[Any, ...]]:
-        return sql.run(self.using, sql.compose(FILES[name], label=self.publication.label, **parts))
+        return sql.run(self.using, sql.compose(QUERY_FILES[name], label=self.publication.label, **parts))
 
 
-FILES = {
+QUERY_FILES = {
     "captured": "queries/audit/imports/captured",
     "clear": "queries/audit/imports/clear",
     "found": "queries/audit/imports/found",
@@ -138,17 +159,21 @@ FILES = {
 }
 
 
-def make_partition(using: str) -> None:
-    """Make the partition of the past, where it is not there. Raises `ImportFailed` where others' locks stay."""
-    for pause in (*PAUSES, None):
+def create_partition(using: str) -> None:
+    """Create the partition of imported changes if it does not exist. Raises `ImportFailed` if the log stays locked."""
+    for pause in (*PARTITION_PAUSES, None):
         try:
-            ((made,),) = sql.run(using, sql.template("queries/audit/imports/make_past"))
+            # Waits for a moment only: writers of the log would queue behind it.
+            ((created,),) = sql.run(using, sql.template("queries/audit/imports/make_past"))
         except OperationalError as error:
             if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
                 raise
-            made = False
-        if made:
+            created = False
+        if created:
             return
         if pause is not None:
             time.sleep(pause)
-    raise exceptions.ImportFailed("The partition of the past cannot be made: others' locks are in the way. Try again.")
+    raise exceptions.ImportFailed(
+        "The partition of imported changes cannot be created: other transactions have the log locked. Run the command "
+        "again."
+    )

@@ -1,4 +1,4 @@
-"""The past that django-pghistory wrote down: rows in event models, by triggers."""
+"""The past from django-pghistory: rows in event models, written by triggers."""
 
 from __future__ import annotations
 
@@ -17,51 +17,54 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-PACKAGE = "pghistory"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What an event model's labels tell: of which change, and whether of an update there is the row `before` it."""
+    """The labels of an event model's rows, by operation."""
 
     inserts: tuple[str, ...]
+    """The labels of inserts."""
     updates: tuple[str, ...]
+    """The labels of updates."""
     deletes: tuple[str, ...]
+    """The labels of deletes."""
     before: bool
+    """True if the rows of updates are those before the update."""
 
     @classmethod
     def of(cls, trackers: Iterable[Any]) -> Labels:
-        """Return what trackers tell. Where updates are tracked by the new row too, the old one is not needed."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for one in trackers:
-            if getattr(one, "operation", None) is not None:
-                found.setdefault((str(one.operation).upper(), one.row), []).append(one.label)
-        new, old = found.get(("UPDATE", "NEW"), []), found.get(("UPDATE", "OLD"), [])
+        """Return the labels of trackers. Labels of rows before an update are left out if there are some after it."""
+        labels: dict[tuple[str, str], list[str]] = {}
+        for tracker in trackers:
+            if getattr(tracker, "operation", None) is not None:
+                labels.setdefault((str(tracker.operation).upper(), tracker.row), []).append(tracker.label)
+        new, old = labels.get(("UPDATE", "NEW"), []), labels.get(("UPDATE", "OLD"), [])
         return cls(
-            inserts=tuple(found.get(("INSERT", "NEW"), [])),
+            inserts=tuple(labels.get(("INSERT", "NEW"), [])),
+            # Not both: each update would be imported twice.
             updates=tuple(new or old),
-            deletes=tuple(found.get(("DELETE", "OLD"), [])),
+            deletes=tuple(labels.get(("DELETE", "OLD"), [])),
             before=not new and bool(old),
         )
 
 
 def has(publication: Publication) -> bool:
-    """Say whether there is an event model of a published one."""
+    """Return True if a published model has an event model."""
     return bool(_events(publication))
 
 
 class Source:
-    """The event model of a published one; of several, that with most columns."""
+    """The event model of a published model; of several, the event model with most columns."""
 
-    def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  all sources are made so
+    def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  as all sources
         self.publication = publication
         self.model, *others = _events(publication)
         self.columns, missing = rows.match(publication, self.model)
         self.labels = Labels.of(self.model.pgh_trackers)
-        self.notes = rows.notes(missing, [f"The events of {one._meta.label} are left out." for one in others])
+        self.notes = rows.notes(missing, [f"The events of {other._meta.label} are left out." for other in others])
 
     def batches(self) -> Iterator[psql.Composable]:
-        """Give the query of its changes."""
+        """Yield the query for all changes of the model."""
         (pk,) = self.publication.key_columns
         unknown = [f.column for f in self.publication.model._meta.local_concrete_fields if f.column not in self.columns]
         yield sql.compose(
@@ -83,9 +86,9 @@ class Source:
 
 
 def _events(publication: Publication) -> list[Any]:
-    """Return the event models that have the object's key and rows, those with most columns first."""
-    found = {model._meta.label: model for model in getattr(publication.model, "pgh_event_models", {}).values()}
-    counted = [(len(rows.match(publication, model)[0]), model) for _, model in sorted(found.items())]
+    """Return the event models with the model's key and with rows of it, most columns first."""
+    by_label = {model._meta.label: model for model in getattr(publication.model, "pgh_event_models", {}).values()}
+    counted = [(len(rows.match(publication, model)[0]), model) for _, model in sorted(by_label.items())]
     key = publication.key_columns
     fit = [(n, m) for n, m in counted if len(key) == 1 and key[0] in rows.match(publication, m)[0] and _rows(m)]
     return [model for _, model in sorted(fit, key=lambda pair: -pair[0])]
@@ -97,13 +100,13 @@ def _rows(model: Any) -> bool:
 
 
 def _context(model: Any) -> psql.Composed:
-    """Return the query of an event's context: a row of another table, columns of its own, or nothing."""
+    """Return the query for an event's context: a row of another table, or columns of the event, or NULLs."""
     context, id_ = _field(model, "pgh_context"), _field(model, "pgh_context_id")
     if isinstance(context, models.ForeignKey):
         related: Any = context.related_model
         return sql.compose("queries/audit/imports/pghistory_context", contexts=rows.table(related))
     own = {"id": id_, "metadata": context}
-    parts = {name: psql.NULL if one is None else psql.Identifier("e", one.column) for name, one in own.items()}
+    parts = {name: psql.NULL if field is None else psql.Identifier("e", field.column) for name, field in own.items()}
     return sql.compose("queries/audit/imports/pghistory_inline", **parts)
 
 

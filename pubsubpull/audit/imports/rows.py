@@ -1,4 +1,4 @@
-"""Parts of the queries that read other packages' tables."""
+"""Parts of the queries that read the tables of other packages."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def fields(publication: Publication) -> list[Any]:
-    """Return the fields of a model's own table that the log may know."""
+    """Return the fields of a model's own table, without the excluded ones."""
     excluded = publication.excluded_columns
     return [field for field in publication.model._meta.local_concrete_fields if field.column not in excluded]
 
 
 def row(columns: Mapping[str, str], alias: str) -> psql.Composed:
-    """Return what to select for a row as the published table has it: its columns, by those of the table `alias`."""
+    """Return a SELECT list of the table `alias` with the names of the published table: `alias.theirs AS ours, …`."""
     parts = [
         psql.SQL("{} AS {}").format(psql.Identifier(alias, theirs), psql.Identifier(ours))
         for ours, theirs in columns.items()
@@ -34,7 +34,7 @@ def row(columns: Mapping[str, str], alias: str) -> psql.Composed:
 
 
 def match(publication: Publication, theirs: type[Model]) -> tuple[dict[str, str], list[str]]:
-    """Return the columns of a model's table with those of another that keeps its rows, and which have none."""
+    """Return the columns of a published table that `theirs` has, each with its name there, and the missing columns."""
     columns, missing = {}, []
     for field in fields(publication):
         try:
@@ -45,22 +45,22 @@ def match(publication: Publication, theirs: type[Model]) -> tuple[dict[str, str]
 
 
 def column(model: type[Model], name: str) -> str:
-    """Return a field's column. Raises `FieldDoesNotExist`."""
-    return str(getattr(model._meta.get_field(name), "column"))  # noqa: B009  its types know of relations without one
+    """Return the column of a field. Raises Django's `FieldDoesNotExist` if the model has no such field."""
+    return str(getattr(model._meta.get_field(name), "column"))  # noqa: B009  django-stubs: reverse relations have none
 
 
 def notes(missing: list[str], others: list[str]) -> list[str]:
-    """Return in words what is not carried over."""
-    return [*([f"Not known of its rows: {', '.join(missing)}."] if missing else []), *others]
+    """Return the texts on data that an import does not take over: the columns `missing`, then `others`."""
+    return [*([f"The other package does not have these columns: {', '.join(missing)}."] if missing else []), *others]
 
 
 def table(model: type[Model]) -> psql.Identifier:
-    """Return a model's table."""
+    """Return the table of a model as an SQL identifier."""
     return psql.Identifier(*filter(None, registry.split_table(model._meta.db_table)))
 
 
 def users() -> psql.Composed:
-    """Return the query of the users' names."""
+    """Return the query for the names of users by their ids."""
     model = auth.get_user_model()
     return sql.compose(
         "queries/audit/imports/users",

@@ -1,4 +1,4 @@
-"""The past that django-simple-history wrote down: whole rows, in one historical model for each model."""
+"""The past from django-simple-history: whole rows, in a historical model for each model."""
 
 from __future__ import annotations
 
@@ -17,26 +17,24 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-PACKAGE = "simple_history"
-
 
 def has(publication: Publication) -> bool:
-    """Say whether there is a historical model of a published one."""
+    """Return True if a published model has a historical model."""
     return _historical(publication.model) is not None
 
 
 class Source:
-    """The historical model of a published one."""
+    """The historical model of a published model."""
 
-    def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  all sources are made so
+    def __init__(self, publication: Publication, *, using: str) -> None:  # noqa: ARG002  as all sources
         self.publication = publication
-        self.model = found = _historical(publication.model)
-        self.columns, missing = rows.match(publication, found)
+        self.model = _historical(publication.model)
+        self.columns, missing = rows.match(publication, self.model)
         related = ["Its many-to-many fields are left out: they are rows of other tables."]
-        self.notes = rows.notes(missing, related if getattr(found, "_history_m2m_fields", ()) else [])
+        self.notes = rows.notes(missing, related if getattr(self.model, "_history_m2m_fields", ()) else [])
 
     def batches(self) -> Iterator[psql.Composable]:
-        """Give the query of its changes."""
+        """Yield the query for all changes of the model."""
         yield sql.compose(
             "queries/audit/imports/simple_history",
             label=self.publication.label,
@@ -48,18 +46,18 @@ class Source:
 
 
 def _historical(model: type[Model]) -> Any:
-    """Return the historical model of one, None where it has none of its own."""
+    """Return the historical model of a model; None if it has none of its own."""
     manager = getattr(model._meta, "simple_history_manager_attribute", None)
-    found: Any = getattr(model, manager).model if manager else None
-    # A child inherits what its parent says of itself.
-    return found if found is not None and found.instance_type is model else None
+    historical: Any = getattr(model, manager).model if manager else None
+    # A child model inherits its parent's manager, but not the rows of its historical model.
+    return historical if historical is not None and historical.instance_type is model else None
 
 
-def _user(found: type[Model]) -> psql.Composable:
-    """Return the column of the user's id; a history may be without one."""
+def _user(historical: type[Model]) -> psql.Composable:
+    """Return the column of the user's id; NULL if the historical model has none."""
     for name in ("history_user", "history_user_id"):
         try:
-            return psql.Identifier("h", rows.column(found, name))
+            return psql.Identifier("h", rows.column(historical, name))
         except FieldDoesNotExist:
             continue
     return psql.NULL

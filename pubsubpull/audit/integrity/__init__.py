@@ -1,1 +1,1 @@
-"""That the log is whole: seals, proofs, protection, erasure, baselines."""
+"""The integrity of the log: seals and their verification, protection by rights, erasure, and baselines."""

@@ -1,4 +1,4 @@
-"""Erasing what the log knows of an object, on a person's request, with a record that it was done."""
+"""Erases the rows of an object from the log, on a person's request, with a record of the erasure."""
 
 from __future__ import annotations
 
@@ -17,40 +17,44 @@ from pubsubpull.capture.registry import Publication
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-KEYS = 100
-"""How many earlier keys of an object are named."""
+KEYS_LIMIT = 100
+"""Earlier keys of an object that are listed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
-    """What is known of an object: `changes` of the log, of which `erased` are already, made by `requests`.
-
-    `imported` changes wait for an interrupted import, `aside` ones are set aside for subscriptions. `earlier` are keys
-    that the object may have had before, and it `is_there` where its table has the row.
-    """
+class Traces:
+    """The traces of an object that an erasure concerns."""
 
     changes: int
+    """The object's changes in the log."""
     erased: int
+    """The changes that are erased already."""
     requests: int
+    """The requests that made the changes. An erasure does not touch them."""
     imported: int
-    aside: int
+    """The staged changes of an interrupted import."""
+    dead_letters: int
+    """The changes among the dead letters of subscriptions."""
     earlier: tuple[str, ...]
-    is_there: bool
+    """The keys that the object may have had before."""
+    has_row: bool
+    """True if the model's table has the row."""
 
     @property
     def left(self) -> int:
-        """How much there is to erase."""
-        return self.changes - self.erased + self.imported + self.aside
+        """The number of changes that can be erased."""
+        return self.changes - self.erased + self.imported + self.dead_letters
 
 
 def publication(label: str) -> Publication:
-    """Return how a model is published; one that is no more may have changes in the log all the same.
+    """Return the publication with a label; for a model that is published no more, a publication without options.
 
-    Raises `HistoryError` where there is no such model.
+    Raises `HistoryError` if there is no such model.
     """
-    found = registry.get(label)
-    if found is not None:
-        return found
+    current = registry.get(label)
+    if current is not None:
+        return current
+    # The log keeps the changes of a model that is published no more, and they must be erasable.
     try:
         return Publication(model=apps.get_model(label))
     except (LookupError, ValueError) as error:
@@ -59,7 +63,7 @@ def publication(label: str) -> Publication:
 
 
 def relatives(of: Publication) -> list[str]:
-    """Return the labels of published models that have rows of the same objects, by inheritance."""
+    """Return the labels of published models that share objects with this one by inheritance."""
     return [
         label
         for label, other in registry.all_publications().items()
@@ -67,60 +71,66 @@ def relatives(of: Publication) -> list[str]:
     ]
 
 
-def find(using: str, of: Publication, key: str) -> Found:
-    """Return what there is to erase."""
-    ((changes, erased, requests, imported, aside),) = _run(using, "queries/audit/erase/found", model=of.label, key=key)
-    return Found(
+def find(using: str, of: Publication, key: str) -> Traces:
+    """Return the traces of an object."""
+    ((changes, erased, requests, imported, dead_letters),) = _run(
+        using, "queries/audit/erase/found", model=of.label, key=key
+    )
+    return Traces(
         changes=changes,
         erased=erased,
         requests=requests,
         imported=imported,
-        aside=aside,
+        dead_letters=dead_letters,
         earlier=_earlier(using, of, key),
-        is_there=_is_there(using, of, key),
+        has_row=_has_row(using, of, key),
     )
 
 
 def rows(using: str, of: Publication, key: str) -> QuerySet[Any]:
-    """Return the row of an object, as a query. Raises `InvalidKey`."""
+    """Return the queryset of an object's row. Raises `InvalidKey` if the key does not fit the model."""
     parts = keys.parts(of, key)
+    # The base manager: a default manager may hide rows.
     return of.model._base_manager.using(using).filter(pk=parts[0] if len(parts) == 1 else tuple(parts))
 
 
 def erase(using: str, model: str, key: str, *, by: str, reason: str) -> int:
-    """Erase the rows, old and new, of each change of an object; return of how many.
+    """Erase the old and new rows of each change of an object, in the log and in dead letters.
 
-    The changes stay, as `erase`, without their rows, and readers of the feed pass them by; a delete stays a delete for
-    them, with its key alone. So does what is set aside for subscriptions. Seals over them still verify.
+    Return the number of erased changes. The changes themselves stay, with the op `erase`, and readers of the feed skip
+    them. A delete stays a delete for readers, with its key alone. Seals over the changes still verify. `by` and
+    `reason` go into the record. Raises `HistoryError` if there is no such model.
     """
     of = publication(model)
     with transaction.atomic(using):
-        # First: a worker that still holds a subscription could set a change of it aside afterwards.
+        # First: a worker that keeps its lease could write a dead letter with the erased rows afterwards.
         _run(using, "queries/audit/erase/let_go", model=of.label)
-        given: dict[str, Any] = {"model": of.label, "key": key, "key_columns": of.key_columns}
-        ((erased,),) = _run(using, "queries/audit/erase/erase", by=by, reason=reason, **given)
-        _run(using, "queries/audit/erase/aside", **given)
+        parts: dict[str, Any] = {"model": of.label, "key": key, "key_columns": of.key_columns}
+        ((erased,),) = _run(using, "queries/audit/erase/erase", by=by, reason=reason, **parts)
+        _run(using, "queries/audit/erase/aside", **parts)
+        # In the same transaction: an erasure that no seal covers could be altered unseen.
         seals.seal_erasures(using)
     return int(erased)
 
 
 def _earlier(using: str, of: Publication, key: str) -> tuple[str, ...]:
-    """Return the keys that an object may have had before, and before these."""
-    found, todo = list[str](), [key]
-    while todo and len(found) < KEYS:
-        given: dict[str, Any] = {"model": of.label, "key": todo.pop(), "key_columns": of.key_columns}
-        rows_ = _run(using, "queries/audit/erase/moved", at_most=KEYS, **given)
-        new = [one for (one,) in rows_ if one not in (key, *found)]
-        found += new
-        todo += new
-    return tuple(found)
+    """Return the keys that an object may have had before, about KEYS_LIMIT at most."""
+    earlier, unfollowed = list[str](), [key]
+    while unfollowed and len(earlier) < KEYS_LIMIT:
+        parts: dict[str, Any] = {"model": of.label, "key": unfollowed.pop(), "key_columns": of.key_columns}
+        moved = _run(using, "queries/audit/erase/moved", at_most=KEYS_LIMIT, **parts)
+        new = [old_key for (old_key,) in moved if old_key not in (key, *earlier)]
+        earlier += new
+        unfollowed += new
+    return tuple(earlier)
 
 
-def _is_there(using: str, of: Publication, key: str) -> bool:
+def _has_row(using: str, of: Publication, key: str) -> bool:
     try:
         return rows(using, of, key).exists()
+    # The column cannot hold such a key, so no row has it.
     except (ValueError, TypeError, ValidationError, exceptions.InvalidKey, DataError):
-        return False  # the column cannot hold it
+        return False
 
 
 def _run(using: str, name: str, **parts: Any) -> list[tuple[Any, ...]]:

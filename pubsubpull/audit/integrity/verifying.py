@@ -1,4 +1,4 @@
-"""Verifying the log: each digest is made again, here, of the rows as they are now, and compared with the chain's."""
+"""Verifies the log: computes each digest again from the present rows, and compares it with the chain of seals."""
 
 from __future__ import annotations
 
@@ -15,55 +15,71 @@ if TYPE_CHECKING:
 
     from pubsubpull.audit.integrity.proof import Change, Seal
 
-NAMED = 100
-"""How many differing changes of one seal, and how many erased objects, are named."""
-SKEW = 300
-"""How far the clocks of this machine and of the database may be apart, in seconds."""
+NAMED_AT_MOST = 100
+"""Differing changes of one seal, and erased objects, that are named."""
+CLOCK_SKEW = 300
+"""Seconds that the clocks of this machine and of the database may differ."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Looked:
-    """What verifying found at one seal: `problems` is empty where all is as it was. `changes` are those that are so."""
+    """The result for one seal."""
 
     id: int
+    """The number of the seal."""
     changes: int
+    """The changes that are proved to be unaltered."""
     problems: tuple[str, ...]
+    """A text for each contradiction; empty if the log agrees with the seal."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Erased:
-    """What was erased of one object, by whom and why: of how many changes, which columns if not all, and when last."""
+    """The erasures of one object that have the same person and reason."""
 
     model: str
+    """The object's model, by its label."""
     key: str | None
+    """The object's key; None for columns forgotten in all changes of the model."""
     columns: list[str] | None
+    """The erased columns; None if whole rows were erased."""
     changes: int
+    """The number of changes that were erased."""
     at: str
+    """The time of the last of these erasures."""
     by: str
+    """The name of the person."""
     reason: str
 
 
 @dataclasses.dataclass(kw_only=True)
 class Rest:
-    """What is not proved: `after` seals follow the expected one. Of these and of no seal are the `erasures`."""
+    """The parts of the log that the expected hash does not prove."""
 
     after: int
+    """The seals after the expected one."""
     gone: int
+    """The last id that retention has deleted, as the seals explain it."""
     erased: int
+    """The number of erased changes."""
     imported: int
+    """The imported changes without a seal."""
     erasures: list[Erased]
+    """The erasures after the expected seal, or without a seal."""
 
 
 class Verification:
-    """Looks at each seal and at what it stands for, in order; `expect` is a hash that was kept, `keep` is RETENTION."""
+    """Checks each seal and the changes that it covers, in order."""
 
     def __init__(self, using: str, *, expect: str | None, keep: float) -> None:
+        """Read the chain's ends. `expect` is a hash kept outside of the database, `keep` is RETENTION in seconds."""
         self.using = using
         rows = self._run("queries/audit/seals/found", expect=None if expect is None else expect.strip().lower())
-        ((self.last, self.count, self.expected, odd),) = rows
-        self.problems = [f"{name} is no plain table, or shows some of its rows alone" for name in odd]
+        ((self.last, self.count, self.expected, suspect),) = rows
+        self.problems = [f"{name} is not a plain table, or hides some of its rows" for name in suspect]
         if expect is not None and self.expected is None:
-            self.problems.append("No seal has the hash that is expected: seals are gone, or made anew.")
+            self.problems.append("No seal has the expected hash: seals were deleted or replaced.")
+        # Seals after the expected one prove nothing: the owner of the database may have written them anew.
         self._trusted = self.last if self.expected is None else self.expected
         self._keep = keep
         ((recorded,),) = self._run("queries/audit/seals/cutoff", upto=self._trusted)
@@ -71,17 +87,18 @@ class Verification:
         self._hash = b""
         self._ends = {"changes": 0, "erasures": 0}
         self._lowest = {"changes": 0, "imported": 0}
-        self._gone = self._imported = self._told = 0
+        self._gone = self._imported = self._reported = 0
 
     @property
     def cutoff(self) -> int:
-        """Before when changes may have gone by retention: as trusted seals say, or as the setting explains."""
-        present = proof.now() - int((self._keep - SKEW) * seals.SECOND) if self._keep else 0
+        """The time before which retention may have deleted changes, in microseconds: by trusted seals or RETENTION."""
+        present = proof.now() - int((self._keep - CLOCK_SKEW) * seals.MICROSECONDS) if self._keep else 0
         return max(self._recorded, present)
 
     def looks(self) -> Iterator[Looked]:
-        """Look at each seal, and give what was found."""
+        """Check each seal in order, and yield its result."""
         for id_ in range(1, self.last + 1):
+            # A transaction for each seal, with one snapshot: retention, erasures and imports go on meanwhile.
             with transaction.atomic(self.using):
                 self._run("queries/audit/seals/steady")
                 ((self._lowest["changes"], self._lowest["imported"]),) = self._run("queries/audit/seals/lowest")
@@ -90,9 +107,9 @@ class Verification:
             yield looked
 
     def rest(self) -> Rest:
-        """Return what is not proved, once all seals have been looked at."""
+        """Return the parts of the log that are not proved. Call it after all results of `looks` were read."""
         ((imported, erased),) = self._run("queries/audit/seals/rest", sealed=self._imported)
-        told = self._run("queries/audit/seals/told_erasures", after=self._told, at_most=NAMED)
+        rows = self._run("queries/audit/seals/told_erasures", after=self._reported, at_most=NAMED_AT_MOST)
         return Rest(
             after=self.last - self._trusted,
             gone=self._gone,
@@ -100,7 +117,7 @@ class Verification:
             imported=imported,
             erasures=[
                 Erased(model=model, key=key, columns=columns, changes=number, at=at, by=by, reason=reason)
-                for model, key, columns, number, at, by, reason in told
+                for model, key, columns, number, at, by, reason in rows
             ],
         )
 
@@ -112,6 +129,7 @@ class Verification:
         first = self._ends.get(seal.kind, seal.first - 1) + 1
         if proof.chained(self._hash, seal) != seal.hash or seal.first != first:
             problems.append(f"seal {seal.id}, of {_name(seal)}, does not follow from the one before it")
+        # The stored hash, not the computed one: a single altered seal is then reported once, not with all after it.
         self._hash = bytes(seal.hash)
         if seal.kind in self._ends:
             self._ends[seal.kind] = seal.last
@@ -120,60 +138,68 @@ class Verification:
         number, differing = 0, list[str]()
         if seal.kind == "erasures":
             differing = self._erasures(seal)
-            self._told = seal.last if seal.id <= self._trusted else self._told
+            self._reported = seal.last if seal.id <= self._trusted else self._reported
         elif seal.kind in self._lowest:
             number, differing = self._changes(seal)
-        return Looked(id=seal.id, changes=number, problems=(*problems, *differing[:NAMED]))
+        return Looked(id=seal.id, changes=number, problems=(*problems, *differing[:NAMED_AT_MOST]))
 
     def _is_listed(self, seal: Seal) -> bool:
-        """Say whether a seal's lists are those that were sealed; it may have none once all of them have gone."""
+        """Return True if a seal has the sealed lists, or has lost them to retention with all of its changes."""
         if seal.ids is None or seal.times is None or seal.leaves is None:
             gone = seal.kind in self._lowest and seal.newest < self.cutoff and seal.last < self._lowest[seal.kind]
             self._gone = max(self._gone, seal.last) if gone else self._gone
             return gone
-        whole = len(seal.leaves) == proof.SIZE * len(seal.ids) and seal.newest >= max(seal.times, default=0)
+        whole = len(seal.leaves) == proof.DIGEST_SIZE * len(seal.ids) and seal.newest >= max(seal.times, default=0)
         return whole and proof.listed(seal.ids, seal.times, seal.leaves) == seal.digest
 
     def _erasures(self, seal: Seal) -> list[str]:
-        given = {"low": seal.first, "high": seal.last, "at_most": len(seal.ids or ()) + NAMED}
-        rows = self._run("queries/audit/seals/erasures", **given)
-        there = {row[0]: proof.erasure(proof.Erasure(*row)) for row in rows}
-        sealed = {id_: seal.leaf(place) for place, id_ in enumerate(seal.ids or ())}
+        # Some more than were sealed, so that records added later are seen.
+        at_most = len(seal.ids or ()) + NAMED_AT_MOST
+        rows = self._run("queries/audit/seals/erasures", low=seal.first, high=seal.last, at_most=at_most)
+        present = {row[0]: proof.erasure(proof.Erasure(*row)) for row in rows}
+        sealed = {id_: seal.leaf(position) for position, id_ in enumerate(seal.ids or ())}
         return [
-            f"erasure {id_} {'missing' if id_ not in there else 'put in' if id_ not in sealed else 'altered'}"
-            for id_ in sorted(there.keys() | sealed.keys())
-            if there.get(id_) != sealed.get(id_)
+            f"erasure {id_} {'missing' if id_ not in present else 'put in' if id_ not in sealed else 'altered'}"
+            for id_ in sorted(present.keys() | sealed.keys())
+            if present.get(id_) != sealed.get(id_)
         ]
 
     def _changes(self, seal: Seal) -> tuple[int, list[str]]:
-        there = self._there(seal)
-        places = {id_: place for place, id_ in enumerate(seal.ids or ())}
-        put_in = [f"change {change.id} put in" for change in there if change.id not in places]
-        there = [change for change in there if change.id in places]
-        missing = sorted(places.keys() - {change.id for change in there})
-        unexplained = [id_ for id_ in missing if not self._has_gone(seal, id_, places[id_])]
-        salts = [seal.salt(places[change.id]) for change in there]
-        made = seals.leaves(self.using, there, salts)
+        """Return the number of unaltered changes, and a text for each missing, altered or added change."""
+        positions = {id_: position for position, id_ in enumerate(seal.ids or ())}
+        stored = self._stored(seal)
+        put_in = [f"change {change.id} put in" for change in stored if change.id not in positions]
+        stored = [change for change in stored if change.id in positions]
+        missing = sorted(positions.keys() - {change.id for change in stored})
+        unexplained = [id_ for id_ in missing if not self._has_gone(seal, id_, positions[id_])]
+        salts = [seal.salt(positions[change.id]) for change in stored]
+        leaves = seals.leaves(self.using, stored, salts)
         altered = [
             f"change {change.id} altered"
-            for change, (leaf, stands) in zip(there, made, strict=True)
-            if not stands or leaf != seal.leaf(places[change.id])
+            for change, (leaf, is_consistent) in zip(stored, leaves, strict=True)
+            if not is_consistent or leaf != seal.leaf(positions[change.id])
         ]
         self._gone = max(self._gone, *(id_ for id_ in missing if id_ not in unexplained), 0)
         if seal.kind == "imported":
-            self._imported += len(there)
-        return len(there) - len(altered), [*(f"change {id_} missing" for id_ in sorted(unexplained)), *altered, *put_in]
+            self._imported += len(stored)
+        return len(stored) - len(altered), [
+            *(f"change {id_} missing" for id_ in sorted(unexplained)),
+            *altered,
+            *put_in,
+        ]
 
-    def _has_gone(self, seal: Seal, id_: int, place: int) -> bool:
-        """Say whether retention explains that a change has gone: it takes the oldest first, and the time was sealed."""
-        time_ = (seal.times or [])[place : place + 1]
+    def _has_gone(self, seal: Seal, id_: int, position: int) -> bool:
+        """Return True if retention explains that a change is missing, by its sealed time and its id."""
+        # By its id as well: retention deletes the oldest changes first, so no older one may be left.
+        time_ = (seal.times or [])[position : position + 1]
         return bool(time_) and time_[0] < self.cutoff and id_ < self._lowest[seal.kind]
 
-    def _there(self, seal: Seal) -> list[Change]:
+    def _stored(self, seal: Seal) -> list[Change]:
+        """Return the changes that the log has where the seal's are, with some more, so that added ones are seen."""
         if seal.kind == "imported":
             rows = self._run("queries/audit/seals/imported", ids=seal.ids or [])
         else:
-            at_most = len(seal.ids or ()) + NAMED
+            at_most = len(seal.ids or ()) + NAMED_AT_MOST
             rows = self._run("queries/audit/seals/changes", low=seal.first, high=seal.last, at_most=at_most)
         return [proof.Change(*row) for row in rows]
 
@@ -182,5 +208,5 @@ class Verification:
 
 
 def _name(seal: Seal) -> str:
-    what = {"changes": "the changes", "imported": "the imported changes", "erasures": "the erasures"}.get(seal.kind)
-    return f"{what} {seal.first} to {seal.last}" if what else f"what had gone up to {seal.last}"
+    items = {"changes": "the changes", "imported": "the imported changes", "erasures": "the erasures"}.get(seal.kind)
+    return f"{items} {seal.first} to {seal.last}" if items else f"the deletions of retention up to {seal.last}"

@@ -15,7 +15,7 @@ from pubsubpull.management.command_errors import RefusingCommand
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.audit.integrity.erasure import Found
+    from pubsubpull.audit.integrity.erasure import Traces
     from pubsubpull.capture.registry import Publication
 
 
@@ -57,7 +57,7 @@ class Command(RefusingCommand):
             self.stdout.write("Do it with --yes.")
             return
         for key, trace in traces.items():
-            if trace.is_there and not resend:
+            if trace.has_row and not resend:
                 raise CommandError(
                     f"{label} {key} is still in its table. Nothing was erased. Delete it first; or take out of it what "
                     "must go, and erase with --resend, which tells readers that were behind how it is now."
@@ -70,19 +70,19 @@ class Command(RefusingCommand):
             self.stdout.write(self.style.SUCCESS(f"{number} changes of {label} {key} are erased."))
             self._tell(publication, traces[key], given=keys)
 
-    def _erase(self, using: str, of: Publication, key: str, found: Found, *, by: str, reason: str) -> int:
+    def _erase(self, using: str, of: Publication, key: str, found: Traces, *, by: str, reason: str) -> int:
         erased = erasure.erase(using, of.label, key, by=by, reason=reason)
-        if found.is_there:
+        if found.has_row:
             resending.write(of, erasure.rows(using, of, key), using=using)
         return erased
 
-    def _tell(self, of: Publication, found: Found, *, given: list[str]) -> None:
+    def _tell(self, of: Publication, found: Traces, *, given: list[str]) -> None:
         """Tell of further traces of the object, and of data that is not erased."""
-        if found.aside:
-            self.stdout.write(f"  {found.aside} set aside for subscriptions: the rows of these too.")
+        if found.dead_letters:
+            self.stdout.write(f"  {found.dead_letters} set aside for subscriptions: the rows of these too.")
         if found.imported:
             self.stdout.write(f"  {found.imported} written down by an import, not in the log yet: these too.")
-        if found.is_there:
+        if found.has_row:
             self.stdout.write("  It is still in its table, as which it comes into the log again.")
         for earlier in found.earlier:
             if earlier not in given:

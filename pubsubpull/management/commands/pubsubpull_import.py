@@ -17,10 +17,10 @@ from pubsubpull.management.command_errors import RefusingCommand
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pubsubpull.audit.imports.past import Found, Import
+    from pubsubpull.audit.imports.past import Import, Staged
 
 LEFT_OUT = {
-    "there": "are in the log already",
+    "known": "are in the log already",
     "captured": "are of the time since capture began",
     "same": "changed nothing that the log would have",
     "erased": "are of objects that were erased from the log",
@@ -78,7 +78,7 @@ class Command(RefusingCommand):
         if not dry_run:
             self._run(one, imported)
 
-    def _run(self, one: Import, found: Found) -> None:
+    def _run(self, one: Import, found: Staged) -> None:
         written = 0
         for part in one.run():
             written += part
@@ -91,5 +91,5 @@ class Command(RefusingCommand):
         self.stdout.write(self.style.SUCCESS(f"{one.publication.label}: {written:,} changes are imported."))
 
 
-def _span(found: Found) -> str:
+def _span(found: Staged) -> str:
     return f", from {found.first:%Y-%m-%d} to {found.last:%Y-%m-%d}" if found.first and found.last else ""

@@ -35,7 +35,7 @@ class Command(RefusingCommand):
             help="Only changes older than so many seconds, whose requests have ended; a day by default.",
         )
 
-        parser.add_argument("--size", type=int, default=seals.SIZE, help="How many changes a seal stands for, at most.")
+        parser.add_argument("--size", type=int, default=seals.SEAL_SIZE, help="The most changes that a seal covers.")
 
     def handle(self, *, age: float, size: int, **_: Any) -> None:
         if age < 0 or size < 1:

@@ -24,7 +24,7 @@ AUDIT_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), sch
     "/models/{model}/audit/{path:key}/",
     response={200: schemas.Audit, **AUDIT_ERRORS},
     summary="A row's trail",
-    openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+    openapi_extra={"responses": {200: {"content": openapi.exported(export.MEDIA_TYPES)}}},
     operation_id="getAudit",
 )
 def audit(  # noqa: PLR0917  each is a part of the query
@@ -72,7 +72,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     "/requests/{request_id}/",
     response={200: schemas.Request, **AUDIT_ERRORS},
     summary="What a request changed",
-    openapi_extra={"responses": {200: {"content": openapi.exported(export.TYPES)}}},
+    openapi_extra={"responses": {200: {"content": openapi.exported(export.MEDIA_TYPES)}}},
     operation_id="getRequest",
 )
 def request_(
@@ -107,5 +107,5 @@ def request_(
 
 def _preferred(request: HttpRequest) -> str:
     """Return the format that the caller prefers: json, csv or ndjson."""
-    kinds = {"application/json": "json"} | {media: kind for kind, media in export.TYPES.items()}
+    kinds = {"application/json": "json"} | {media: kind for kind, media in export.MEDIA_TYPES.items()}
     return kinds.get(request.get_preferred_type(list(kinds)) or "", "json")

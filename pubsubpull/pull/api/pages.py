@@ -233,7 +233,7 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     """Return a row as it was; None where the log has no change of it, so that it is as it was."""
     calls.check_audit(request)
     instances.parts(publication, key)
-    state = moments.found_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
+    state = moments.row_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
     if state is None:
         return None
     version, data = state
