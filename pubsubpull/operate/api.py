@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from pubsubpull import conf
-from pubsubpull.operate import capture_health, metrics
+from pubsubpull.operate import capture_health, catalogue, metrics
 from pubsubpull.operate import health as delivery
 from pubsubpull.pull import consumers, problems
 from pubsubpull.pull.api import schemas
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 router = Router()
+CATALOGUE_ERRORS: dict[int, Any] = {401: schemas.Problem}
 OPERATION_ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 501, 503), schemas.Problem)
 NOBODY = "nobody"
 """Stands for the consumer of a call without a token, where the settings let it have the state."""
@@ -68,6 +69,18 @@ def checks(*, values: bool) -> dict[str, str]:
         return results | delivery.checks(conf.get()) | replicas.checks(using, values=values)
     except DatabaseError as error:
         return results | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
+
+
+@router.get(
+    "/asyncapi.json",
+    response={200: dict[str, Any], **CATALOGUE_ERRORS},
+    summary="The catalogue",
+    operation_id="getAsyncapi",
+)
+def asyncapi_(request: HttpRequest) -> HttpResponse:
+    """Describe the models and events that the consumer may read, as an AsyncAPI 3.0 document."""
+    document = catalogue.document(consumers.granted(request.auth))  # type: ignore[attr-defined]
+    return HttpResponse(json.dumps(document), content_type="application/json")
 
 
 @router.get(

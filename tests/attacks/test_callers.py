@@ -161,6 +161,7 @@ OTHERS = {
     "changes/": None,
     "health/": None,
     "metrics/": None,
+    "asyncapi.json": None,
     "models/{model}/": 404,
     "models/{model}/instances/": 404,
     "models/{model}/ranges/": 404,

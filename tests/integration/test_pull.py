@@ -419,6 +419,7 @@ PATHS = {
     "requests/{request_id}/",
     "health/",
     "metrics/",
+    "asyncapi.json",
 }
 
 

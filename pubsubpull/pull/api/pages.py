@@ -14,6 +14,7 @@ from ninja import Router
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.history import moments
+from pubsubpull.capture import registry
 from pubsubpull.log import expiry, feed
 from pubsubpull.pull import changes, consumers, held_calls, instances, problems, waiting
 from pubsubpull.pull.api import calls, columns, schemas
@@ -37,17 +38,17 @@ PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), sche
     operation_id="getService",
 )
 def service(request: HttpRequest) -> HttpResponse:
-    """Name the service, the history of its log, and the models that the consumer may read."""
+    """Name the service, the history of its log, and the models and events that the consumer may read."""
+    labels = consumers.granted(calls.consumer(request))
     base = request.build_absolute_uri(request.path)
     return calls.answer(
         {
             "service": conf.get().SERVICE_NAME,
             "history": feed.present(calls.using()).history,
-            "models": [
-                {"model": label, "url": f"{base}models/{label}/"}
-                for label in consumers.granted(calls.consumer(request))
-            ],
+            "models": [{"model": label, "url": f"{base}models/{label}/"} for label in labels if registry.get(label)],
+            "events": [label for label in labels if not registry.get(label)],
             "links": {
+                "asyncapi": f"{base}asyncapi.json",
                 "changes": f"{base}changes/",
                 "subscriptions": f"{base}subscriptions/",
                 "health": f"{base}health/",

@@ -19,11 +19,12 @@ class Link(Schema):
 
 
 class Service(Schema):
-    """The service, and the models that the consumer may read."""
+    """The service, and the models and events that the consumer may read."""
 
     service: str
     history: int
     models: list[Link]
+    events: list[str]
     links: dict[str, str]
 
 

@@ -1,0 +1,154 @@
+"""The catalogue of a service: its models and events with their schemas, as an AsyncAPI 3.0 document.
+
+The specification: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from pubsubpull import __version__, conf
+from pubsubpull.capture import registry
+from pubsubpull.events import declare
+from pubsubpull.pull.api import columns
+from pubsubpull.wire import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pubsubpull.events.declare import Kind
+
+MODE: Literal["serialization"] = "serialization"
+TOLD = ("title", "description", "default", "examples")
+"""Parts of a schema that say nothing of the values: they may change."""
+UNFIT = re.compile(r"[^A-Za-z0-9._-]")
+"""Characters that the name of a component must not have."""
+
+
+def document(labels: Collection[str]) -> dict[str, Any]:
+    """Return the AsyncAPI document of the models and events with some labels."""
+    channels: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for label in sorted(labels):
+        kind, publication = declare.get(label), registry.get(label)
+        if kind is not None:
+            data = _event_schema(kind, schemas)
+            names, summary = [ops.EVENT.name], _summary(kind.event_class.__doc__) or f"The event {label}."
+        elif publication is not None:
+            data = columns.schema(publication)
+            names, summary = [name for name in ops.NAMES if name != ops.EVENT.name], f"A change of {label}."
+        else:
+            continue
+        schemas[label] = data
+        schemas[f"{label}.change"] = _change(label, names)
+        messages[label] = {
+            "name": label,
+            "summary": summary,
+            "contentType": "application/json",
+            "payload": {"$ref": _schema(f"{label}.change")},
+        }
+        channels[label] = {"address": label, "messages": {label: {"$ref": f"#/components/messages/{label}"}}}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": conf.get().SERVICE_NAME,
+            "version": __version__,
+            "description": "The changes and events of this service: pulled from changes/, or pushed to a callback.",
+        },
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "operations": {
+            f"send.{label}": {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{label}"},
+                "messages": [{"$ref": f"#/channels/{label}/messages/{label}"}],
+            }
+            for label in channels
+        },
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _event_schema(kind: Kind, schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an event's data; the schemas that it refers to go into `schemas`."""
+    schema = kind.adapter.json_schema(mode=MODE, ref_template=_schema(f"{kind.label}.{{model}}"))
+    for name, part in schema.pop("$defs", {}).items():
+        schemas[f"{kind.label}.{UNFIT.sub('_', name)}"] = part
+    if kind.version > 1:
+        schema["properties"] = {declare.VERSION_FIELD: {"const": kind.version}, **schema.get("properties", {})}
+    return schema
+
+
+def _schema(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
+def _change(label: str, names: Collection[str]) -> dict[str, Any]:
+    """Return the schema of a change: a row's, with the row before and after, or an event's."""
+    data = {"anyOf": [{"$ref": _schema(label)}, {"type": "null"}]}
+    properties = {
+        "version": {"type": "integer"},
+        "transaction": {"type": "string"},
+        "model": {"const": label},
+        "key": {"type": ["string", "null"]},
+        "op": {"enum": [*names]},
+        "at": {"type": "string", "format": "date-time"},
+        "request": {"type": ["string", "null"], "format": "uuid"},
+        "old": {"type": "null"} if ops.EVENT.name in names else data,
+        "new": {"$ref": _schema(label)} if ops.EVENT.name in names else data,
+    }
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+def _summary(text: str | None) -> str:
+    """Return the first paragraph of a docstring; nothing of the signature that a dataclass writes by itself."""
+    paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
+    return "" if re.match(r"\w+\(", paragraph) else paragraph
+
+
+def breaks(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what readers of the document `before` would miss in the document `now`.
+
+    A label or a field that is gone, and a field of another type. New labels and fields break nothing. Raises
+    `ValueError` if `before` is no such document.
+    """
+    try:
+        old, new = before["components"]["schemas"], now["components"]["schemas"]
+        labels = list(before["channels"])
+        found: list[str] = []
+        for label in labels:
+            if label not in now["channels"]:
+                found.append(f"{label} is gone")
+            else:
+                found += _broken(label, old[label], new[label], old, new)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is no catalogue of pubsubpull: {error!r}") from error
+    return found
+
+
+def _broken(
+    where: str, before: Mapping[str, Any], now: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> list[str]:
+    found = []
+    for name, part in before.get("properties", {}).items():
+        if name == declare.VERSION_FIELD:
+            continue  # upcasts read older versions
+        if name not in now.get("properties", {}):
+            found.append(f"{where}.{name} is gone")
+        elif _plain(part, old) != _plain(now["properties"][name], new):
+            found.append(f"{where}.{name} has another type")
+    return found
+
+
+def _plain(schema: Any, schemas: Mapping[str, Any], depth: int = 20) -> Any:
+    """Return a schema with the schemas that it refers to in place, without texts for people."""
+    if isinstance(schema, list):
+        return [_plain(part, schemas, depth) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    if reference and depth:
+        return _plain(schemas[reference.rpartition("/")[2]], schemas, depth - 1)
+    return {name: _plain(part, schemas, depth) for name, part in schema.items() if name not in TOLD}

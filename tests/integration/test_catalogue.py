@@ -1,0 +1,110 @@
+"""The catalogue of models and events, and the check of what changed in it."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from pubsubpull.events import declare
+from pubsubpull.operate import catalogue
+from pubsubpull.pull import consumers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LABELS = ("shop.customer", "shop.orderplaced", "shop.lineadded")
+
+
+def run(*arguments):
+    out = io.StringIO()
+    call_command("pubsubpull_events", *arguments, stdout=out, no_color=True)
+    return out.getvalue()
+
+
+def test_the_document_has_a_channel_for_each_model_and_event_and_all_that_it_refers_to():
+    document = catalogue.document(LABELS)
+    assert document["asyncapi"] == "3.0.0"
+    assert sorted(document["channels"]) == sorted(LABELS)
+    text = json.dumps(document)
+    for reference in {part.split('"')[0] for part in text.split('"$ref": "#/')[1:]}:
+        there = document
+        for name in reference.split("/"):
+            there = there[name]
+    schemas = document["components"]["schemas"]
+    assert schemas["shop.orderplaced"]["properties"]["order"] == {"title": "Order", "type": "integer"}
+    assert schemas["shop.lineadded"]["properties"]["$v"] == {"const": 3}
+    assert schemas["shop.orderplaced.change"]["properties"]["op"] == {"enum": ["event"]}
+    assert "event" not in schemas["shop.customer.change"]["properties"]["op"]["enum"]
+
+
+def test_a_consumer_gets_what_it_may_read_alone(client):
+    _, token = consumers.add("events", ["shop.orderplaced"])
+    answer = client.get("/pubsubpull/asyncapi.json", headers={"Authorization": f"Bearer {token}"})
+    assert list(answer.json()["channels"]) == ["shop.orderplaced"]
+    service = client.get("/pubsubpull/", headers={"Authorization": f"Bearer {token}"}).json()
+    assert (service["models"], service["events"]) == ([], ["shop.orderplaced"])
+
+
+def gone(document):
+    del document["channels"]["shop.orderplaced"]
+
+
+def less(document):
+    del document["components"]["schemas"]["shop.orderplaced"]["properties"]["total"]
+
+
+def other(document):
+    document["components"]["schemas"]["shop.customer"]["properties"]["name"] = {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (gone, ["shop.orderplaced is gone"]),
+        (less, ["shop.orderplaced.total is gone"]),
+        (other, ["shop.customer.name has another type"]),
+    ],
+)
+def test_what_readers_would_miss_is_named_and_what_is_new_is_not(change, said):
+    before = catalogue.document(LABELS)
+    after = copy.deepcopy(before)
+    change(after)
+    assert catalogue.breaks(before, after) == said
+    assert [text for text in catalogue.breaks(after, before) if "gone" in text] == []
+    assert catalogue.breaks(before, before) == []
+
+
+def test_texts_for_people_may_change():
+    before = catalogue.document(LABELS)
+    after = copy.deepcopy(before)
+    after["components"]["schemas"]["shop.orderplaced"]["properties"]["order"]["title"] = "Number"
+    assert catalogue.breaks(before, after) == []
+
+
+def test_the_command_lists_prints_and_checks(tmp_path):
+    assert "shop.orderplaced: key order, about shop.order" in run()
+    assert "shop.lineadded: key order, line, version 3" in run()
+    file = tmp_path / "asyncapi.json"
+    file.write_text(run("--asyncapi"))
+    assert "Nothing that others may read" in run("--check", str(file))
+    document = json.loads(file.read_text())
+    document["components"]["schemas"]["shop.orderplaced"]["properties"]["coupon"] = {"type": "string"}
+    file.write_text(json.dumps(document))
+    with pytest.raises(CommandError, match=r"shop\.orderplaced\.coupon is gone"):
+        run("--check", str(file))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"channels": {"shop.customer": 1}, "components": {"schemas": []}}'])
+def test_a_file_that_is_no_catalogue_is_named(tmp_path, text):
+    file = tmp_path / "asyncapi.json"
+    file.write_text(text)
+    with pytest.raises(CommandError, match="asyncapi.json: "):
+        run("--check", str(file))
+
+
+def test_nothing_is_listed_where_no_event_is_declared(monkeypatch):
+    monkeypatch.setattr(declare, "_kinds", {})
+    assert "No event is declared" in run()
