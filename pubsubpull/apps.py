@@ -1,6 +1,7 @@
 """The app: its receivers and checks."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class PubSubPullConfig(AppConfig):
@@ -27,3 +28,4 @@ class PubSubPullConfig(AppConfig):
         pre_migrate.connect(migrating.before, sender=self, dispatch_uid="pubsubpull.triggers")
         pre_migrate.connect(unmigrated.before_migrate, sender=self, dispatch_uid="pubsubpull.unmigrated")
         post_migrate.connect(migrating.after, sender=self, dispatch_uid="pubsubpull.triggers")
+        autodiscover_modules("events")  # each app declares its events there, as its admin in admin.py
