@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import json
 import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
 from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import instances
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pubsubpull.capture.registry import Publication
 
-DUMP_FORMAT = 1
 ROWS_A_PAGE = 1000
 LEVEL = 3
 """Of compression: higher ones take longer than PostgreSQL takes for the rows."""
@@ -46,7 +44,7 @@ def dump(publication: Publication, file: BinaryIO, *, using: str) -> int:
     """Write a model's rows into a file; return how many."""
     # Before the first row: changes made while the rows are read come after this cursor.
     cursor = feed.present(using).cursor().encode()
-    _member(file, [json.dumps(_head(publication, cursor))])
+    _member(file, [_head(publication, cursor)])
     return _rows(publication, file, _Part(cursor=cursor), using)
 
 
@@ -68,28 +66,21 @@ def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
     return _rows(publication, file, part, using)
 
 
-def _head(publication: Publication, cursor: str) -> dict[str, Any]:
-    return {
-        "pubsubpull": DUMP_FORMAT,
-        "service": conf.get().SERVICE_NAME,
-        "model": publication.label,
-        "cursor": cursor,
-        "at": clock.moment(conf.get().DATABASE).isoformat(),
-    }
+def _head(publication: Publication, cursor: str) -> str:
+    at = clock.moment(conf.get().DATABASE).isoformat()
+    return dumps.write_head(service=conf.get().SERVICE_NAME, model=publication.label, cursor=cursor, at=at)
 
 
 def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> int:
     after, count = part.last, part.rows
     while True:
         page = instances.page(publication, after=after, limit=ROWS_A_PAGE, using=using)
-        # PostgreSQL writes a space after each comma and colon of row data, so this is between two items only.
-        lines = page.items.replace('},{"key":', '}\n{"key":')
         if page.count:
-            _member(file, [lines])
+            _member(file, [dumps.write_rows(page.items)])
         count, after = count + page.count, page.last
         if not page.full:
             # Last: a file without this line is known to be cut off.
-            _member(file, [json.dumps({"end": True, "rows": count})])
+            _member(file, [dumps.write_end(count)])
             return count
 
 
@@ -104,13 +95,13 @@ def _part(publication: Publication, file: BinaryIO) -> _Part:
     for size, text in _members(file):
         lines = text.split("\n")[:-1]  # rows may hold other line ends
         if not part.cursor:
-            part.cursor = head(lines[0], model=publication.label)["cursor"]
+            part.cursor = dumps.read_head(lines[0], model=publication.label)["cursor"]
             lines = lines[1:]
-        if lines and lines[-1].startswith('{"end":'):
+        if lines and dumps.read_end(lines[-1]) is not None:
             part.whole = True
         elif lines:
             part.rows += len(lines)
-            part.last = jsontext.loads(lines[-1])["key"]
+            part.last = dumps.key(lines[-1])
         part.size = size
     return part
 
@@ -131,18 +122,3 @@ def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
         if reader.eof:
             yield place, done.decode()
             reader, done = zlib.decompressobj(31), bytearray()
-
-
-def head(line: str, *, model: str | None = None) -> dict[str, Any]:
-    """Read a dump's first line. Raises `DumpError` where it is none, or of another model."""
-    try:
-        read = json.loads(line)
-    except (ValueError, RecursionError):
-        read = None
-    if not isinstance(read, dict) or not {"pubsubpull", "service", "model", "cursor"} <= set(read):
-        raise exceptions.DumpError("This is no dump of pubsubpull: its first line does not say so.")
-    if read["pubsubpull"] != DUMP_FORMAT:
-        raise exceptions.DumpError(f"This dump is of format {read['pubsubpull']!r}; known is {DUMP_FORMAT}.")
-    if model is not None and read["model"] != model:
-        raise exceptions.DumpError(f"This dump is of {read['model']}, not of {model}.")
-    return read

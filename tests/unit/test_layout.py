@@ -216,3 +216,42 @@ def test_functions_with_their_owners_rights_pin_what_they_search():
         text = path.read_text()
         if "SECURITY DEFINER" in text:
             assert "SET search_path = pg_catalog, pg_temp" in text, path
+
+
+WIRE_SQL = {
+    "parts/item.sql",
+    "queries/audit/erase/aside.sql",
+    "schema/instances.1.sql",
+}
+"""The SQL that writes or takes apart what `wire/` reads."""
+WIRE_TEXT = re.compile(r'"\w+":(?! )|":"')
+"""A name and a colon of JSON as the wire has it, without the space that a message for people has."""
+
+
+def constants(path):
+    """Return a module's texts and bytes, but for docstrings, as texts with their line."""
+    tree = ast.parse(path.read_text())
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node not in docstrings:
+            text = node.value.decode() if isinstance(node.value, bytes) else node.value
+            if isinstance(text, str):
+                yield node.lineno, text
+
+
+def test_only_the_wire_knows_how_its_texts_look():
+    """No other module glues or looks for the text of JSON: it calls what writes and reads it."""
+    for path in (ROOT / "pubsubpull").rglob("*.py"):
+        if path.relative_to(ROOT / "pubsubpull").parts[0] == "wire":
+            continue
+        for number, text in constants(path):
+            assert not WIRE_TEXT.search(text), f"{path}:{number} {text!r}"
+
+
+def test_only_these_sql_files_write_the_wire_by_hand():
+    written = {
+        path.relative_to(ROOT / "sql").as_posix()
+        for path in (ROOT / "sql").rglob("*.sql")
+        if re.search(r'[{,]"\w+":(?! )', path.read_text())
+    }
+    assert written == WIRE_SQL

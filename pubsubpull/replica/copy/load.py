@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import itertools
-import json
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.pull import dump
 from pubsubpull.replica import cohorts, constraint_errors, positions
 from pubsubpull.replica.copy import apply
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
+from pubsubpull.wire import dumps, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ def load(file: BinaryIO, *, service: str | None = None, again: bool = False, usi
     follow already, which then get all changes since the dump again. Raises `DumpError` and `ReplicaError`.
     """
     lines = _lines(file)
-    head = dump.head(next(lines, ""))
+    head = dumps.read_head(next(lines, ""))
     replicas = _replicas(head["model"], service)
     cohorts.enter(replicas[0].service, using)
     following = ReplicaState.objects.using(using).filter(name__in=[r.name for r in replicas]).exclude(cursor="")
@@ -92,12 +91,12 @@ def _keep(made: Copy, lines: Iterator[str], using: str) -> int:
     end: int | None = None
     while end is None:
         some = list(itertools.islice(lines, PAGE))
-        end = _end(some[-1]) if some else None
+        end = dumps.read_end(some[-1]) if some else None
         rows = some if end is None else some[:-1]
         count, number = count + len(rows), number + 1
         _check(rows, whole=end is not None or len(some) == PAGE, count=count)
         if number > known and rows:
-            body = f'{{"items":[{",".join(rows)}]}}'
+            body = pages.write_items(rows)
             CopyPage.objects.using(using).create(copy=made, source=made.sources[0], body=body)
     if end != count or next(lines, None) is not None:
         raise exceptions.DumpError(f"This dump says that it has {end:,} rows, and has others.")
@@ -105,16 +104,10 @@ def _keep(made: Copy, lines: Iterator[str], using: str) -> int:
 
 
 def _check(rows: list[str], *, whole: bool, count: int) -> None:
-    if strange := next((line for line in rows if not line.startswith('{"key":')), None):
+    if strange := next((line for line in rows if not dumps.is_row(line)), None):
         raise exceptions.DumpError(f"This is no row of a dump: {strange[:80]}")
     if not whole:
         raise exceptions.DumpError(f"This dump was cut off after {count:,} rows: make it again, or resume it.")
-
-
-def _end(line: str) -> int | None:
-    if not line.startswith('{"end":'):
-        return None
-    return int(json.loads(line)["rows"])
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
