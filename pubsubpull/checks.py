@@ -277,14 +277,7 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
         plan = planning.plan(using)
         if plan is None:
             continue
-        messages += [
-            checks.Warning(
-                f"Database {using}: {action} is to do; the triggers do not capture what is published.",
-                hint="Run `manage.py migrate` or `manage.py pubsubpull_triggers --sync`.",
-                id="pubsubpull.W004",
-            )
-            for action in plan.actions
-        ]
+        messages += _actions(plan, using)
         messages += [
             checks.Warning(
                 f"{label} is published but has no table in the database {using}.",
@@ -303,6 +296,20 @@ def check_triggers(*, databases: Iterable[str] | None = None, **_: Any) -> list[
         ]
         messages += _levels(plan) + _rights(using)
     return messages
+
+
+def _actions(plan: planning.Plan, using: str) -> list[CheckMessage]:
+    if not plan.actions:
+        return []
+    first, *others = plan.actions
+    more = f", and {len(others):,} more," if others else ""
+    return [
+        checks.Warning(
+            f"Database {using}: {first}{more} is to do; the triggers do not capture what is published.",
+            hint="Run `manage.py migrate` or `manage.py pubsubpull_triggers --sync`; `pubsubpull_triggers` lists all.",
+            id="pubsubpull.W004",
+        )
+    ]
 
 
 def _rights(using: str) -> list[CheckMessage]:

@@ -50,6 +50,8 @@ class ReadOnlyModel(models.Model):
 
     class Meta:
         abstract = True
+        # Else `_base_manager`, which relations and other packages use, would be a plain one that writes.
+        base_manager_name = "objects"
 
     def save_base(self, raw: bool = False, *_: Any, **__: Any) -> None:
         """Raise `LogIsReadOnly`, but pass by the row of a fixture: the log of another database is none of this one."""

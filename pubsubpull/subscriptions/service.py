@@ -10,6 +10,7 @@ from django.db.models import Count
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
 from pubsubpull.log import feed
+from pubsubpull.pull.models import Consumer
 from pubsubpull.subscriptions import backfill_position, description, lag, spec, starting_point, vault
 from pubsubpull.subscriptions.backfill_position import BackfillPosition
 from pubsubpull.subscriptions.models import Subscription
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from pubsubpull.log.present import Present
-    from pubsubpull.pull.models import Consumer
 
 Wish = spec.Wish
 
@@ -38,7 +38,12 @@ def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, b
         place = BackfillPosition(models=tuple(fields["wanted"]), run=backfill_position.new_run(_now()))
         fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
     with transaction.atomic(using=using):
-        there = _own(consumer).select_for_update().filter(name=name).first()
+        named = _own(consumer).select_for_update().filter(name=name)
+        there = named.first()
+        if there is None:
+            # Others that make one for the same consumer wait here, so that each counts those before it.
+            Consumer.objects.using(using).select_for_update(no_key=True).filter(pk=consumer.pk).first()
+            there = named.first()
         if there is not None:
             return _replace(there, fields, wish), False
         _check_count(consumer)

@@ -213,6 +213,15 @@ def test_a_check_names_what_is_to_do():
     assert check_triggers() == []
 
 
+def test_a_check_says_in_a_line_how_much_is_to_do():
+    for table in ("shop_customer", "shop_order", "shop_stock"):
+        for kind in ("insert", "update", "delete"):
+            run(f'DROP TRIGGER IF EXISTS "00_pubsubpull_{kind}" ON {table}')
+    (warning,) = check_triggers(databases=["default"])
+    assert "create 00_pubsubpull_delete on public.shop_customer, and 8 more, is to do" in warning.msg
+    assert "pubsubpull_triggers --sync" in warning.hint
+
+
 def test_using_limits_a_publication_to_its_databases():
     pubsubpull.publish(Customer, using="second")
     assert kinds("shop_customer") == set()
