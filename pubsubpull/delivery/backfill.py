@@ -38,12 +38,12 @@ class Backfill:
         self.using = using
         self.database = threads.Database(using, "rows")
 
-    async def page(self, lease: Lease) -> Notification | None:
+    async def next_page(self, lease: Lease) -> Notification | None:
         """Read the next page of rows for a lease; None if no rows are left."""
-        return await self.database(page, lease, using=self.using)
+        return await self.database(_page, lease, using=self.using)
 
 
-def page(lease: Lease, *, using: str) -> Notification | None:
+def _page(lease: Lease, *, using: str) -> Notification | None:
     """Read the next page of rows for a subscription; None where there are no more.
 
     All rows are read after its cursor was taken: what has changed since comes again, as changes.

@@ -117,7 +117,7 @@ class Sender:
         """Return what to send next: first the rows that were asked for, then the changes."""
         if lease.checkpoint.initial is not None and lease.current is None:
             try:
-                lease.send(await self.backfill.page(lease))
+                lease.send(await self.backfill.next_page(lease))
             except DatabaseError as error:
                 logger.warning("pubsubpull: the database is away (%s); rows are read later", threads.first_line(error))
                 await self.gate.wait(lease, AWAY)

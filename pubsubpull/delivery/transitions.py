@@ -46,6 +46,8 @@ def redelivered(before: Checkpoint, *, now: float) -> Checkpoint:
 
 def recovered(before: Checkpoint) -> Checkpoint:
     """Return the checkpoint of a subscription that fares well."""
+    if before.state == State.ACTIVE and not before.attempts and before.next_attempt is None and not before.last_error:
+        return before
     return dataclasses.replace(
         before, state=State.ACTIVE.value, attempts=0, failing_since=None, next_attempt=None, last_error=""
     )
@@ -109,8 +111,7 @@ class Progress:
 
     def redelivered(self, lease: Lease) -> None:
         """Count a dead letter that was taken at last."""
-        lease.note(redelivered(lease.checkpoint, now=self.now()))
-        self.recorder.mark(lease)
+        self._note(lease, redelivered(lease.checkpoint, now=self.now()))
 
     def consented(self, lease: Lease, *, rate: int | None) -> None:
         """Begin to deliver: the receiver has consented."""
@@ -120,8 +121,7 @@ class Progress:
 
     def backfilled(self, lease: Lease) -> None:
         """Go on with the changes: no rows are left to be sent before them."""
-        lease.note(dataclasses.replace(lease.checkpoint, initial=None))
-        self.recorder.mark(lease)
+        self._note(lease, dataclasses.replace(lease.checkpoint, initial=None))
         self.groups.resume(lease)
 
     def rewound(self, lease: Lease, cursor: Cursor) -> None:
@@ -159,11 +159,10 @@ class Progress:
                 lease, State.DISABLED, f"Disabled after failing for too long. PUT it again to go on. Last: {error}"
             )
             return
-        lease.note(after)
+        self._note(lease, after)
         # What was read ahead would only take up memory for as long as the receiver is away.
         if lease.current is not None:
             self._read_again(lease, lease.current.cursor, keep=True)
-        self.recorder.mark(lease)
 
     def halve(self, lease: Lease) -> None:
         """Send the first half of a page that was refused at once."""
@@ -175,15 +174,19 @@ class Progress:
     def pace(self, lease: Lease, count: int) -> None:
         """Note when the rates allow the next notification, as one of so many changes is sent now."""
         free_at = lease.next_at(count, now=self.now())
-        lease.note(dataclasses.replace(lease.checkpoint, free_at=free_at))
+        if free_at != lease.checkpoint.free_at:
+            lease.note(dataclasses.replace(lease.checkpoint, free_at=free_at))
 
     def end(self, lease: Lease, state: Subscription.State, reason: str) -> None:
         """Deliver no more until the subscription is PUT again, or enabled; the cursor stays."""
         level = logging.WARNING if state == State.UNSUBSCRIBED else logging.ERROR
         logger.log(level, "pubsubpull: subscription %s is %s: %s", lease, state.value, reason)
-        lease.note(ended(lease.checkpoint, state, reason=reason, now=self.now()))
+        self._note(lease, ended(lease.checkpoint, state, reason=reason, now=self.now()))
         lease.clear()
         self.groups.leave(lease)
+
+    def _note(self, lease: Lease, after: Checkpoint) -> None:
+        lease.note(after)
         self.recorder.mark(lease)
 
     def _advance(self, lease: Lease, after: Checkpoint, *, search: Search | None = None) -> None:

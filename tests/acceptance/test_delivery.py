@@ -16,6 +16,7 @@ import pytest
 from django.db import connection
 
 from pubsubpull.log import feed
+from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
@@ -122,7 +123,7 @@ def now(subscription):
 
 def caught_up(subscription):
     """Say whether nothing that the subscription wants is left after its recorded cursor."""
-    cursor = feed.Cursor.decode(now(subscription).cursor)
+    cursor = Cursor.decode(now(subscription).cursor)
     return not feed.rows(cursor, limit=10, models=["shop.customer"]).rows
 
 
