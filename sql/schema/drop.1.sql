@@ -42,6 +42,7 @@ DROP FUNCTION {schema}.pubsubpull_partitions();
 DROP FUNCTION {schema}.pubsubpull_begin_history();
 DROP FUNCTION {schema}.pubsubpull_is_alive();
 DROP FUNCTION {schema}.pubsubpull_tick(bigint, pg_snapshot, bigint, bigint, bigint);
+DROP FUNCTION {schema}.pubsubpull_emit(text, text, jsonb);
 DROP FUNCTION {schema}.pubsubpull_uncapture(text[], text);
 DROP FUNCTION {schema}.pubsubpull_is_uncaptured(text);
 DROP FUNCTION {schema}.pubsubpull_log_row(text, text[], text[], text[], jsonb, jsonb);
