@@ -1,4 +1,4 @@
-"""The loops of a worker: one shape for all, and a keeper that waits where the database is away."""
+"""The loops of a worker: one shape for all, and a keeper that restarts them after the database was away."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
 AWAY_FIRST = 0.1
-"""The first wait where the database is away, in seconds; each further wait is twice as long."""
+"""Seconds of the first wait while the database is away. Each further wait is twice as long."""
 AWAY_LIMIT = 5.0
-"""The longest wait between two attempts to reach the database, in seconds."""
+"""Seconds of the longest wait between two attempts to reach the database."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 class Service:
-    """A loop: do what is due, pause, begin again, until stopped. A service says how it does the first two."""
+    """A loop that works and pauses until it is stopped. A subclass implements `run_once` and `pause`."""
 
     def __init__(self) -> None:
         self.stopping = asyncio.Event()
@@ -35,7 +35,7 @@ class Service:
             await self.pause()
 
     async def run_once(self) -> Any:
-        """Do what is due now."""
+        """Do the work that is due now."""
         raise NotImplementedError
 
     async def pause(self) -> None:
@@ -43,15 +43,15 @@ class Service:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Stop the loop before its next round."""
         self.stopping.set()
 
     async def close(self) -> None:
-        """Let go of what the service has of its own."""
+        """Release the resources that the service owns."""
 
 
 async def run(services: Iterable[Service], *, until: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-    """Run services until `until` is done, or one of them fails in a way that nobody expected: that is raised."""
+    """Run services until `until` returns or a service fails. Raise the error of that service, if there is one."""
     services = tuple(services)
     tasks = [asyncio.create_task(keep(service), name=type(service).__name__) for service in services]
     tasks.append(asyncio.create_task(until()))
@@ -60,8 +60,10 @@ async def run(services: Iterable[Service], *, until: Callable[[], Coroutine[Any,
     finally:
         for service in services:
             service.stop()
+        # Cancelled as well: a service that pauses sees the stop only after its pause.
         for task in tasks:
             task.cancel()
+        # All of them are awaited, or an error would be lost and a task would outlive its loop.
         results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
@@ -69,13 +71,14 @@ async def run(services: Iterable[Service], *, until: Callable[[], Coroutine[Any,
 
 
 async def keep(service: Service) -> None:
-    """Run a service, and start it again where the database, or the system, was away."""
+    """Run a service until it is stopped. After an error of the database or the system, wait and start it again."""
     wait = AWAY_FIRST
     while not service.stopping.is_set():
         began = time.monotonic()
         try:
             await service.start()
         except (DatabaseError, OSError) as error:
+            # It ran for a while since its last start: this is a new failure, and begins with a short wait again.
             if time.monotonic() - began > AWAY_LIMIT:
                 wait = AWAY_FIRST
             reason = "the database is away" if isinstance(error, DatabaseError) else "the system refuses"

@@ -13,9 +13,9 @@ from pubsubpull.capture import sql, texts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PARTS = ("parts/capture_arguments", "parts/item", "parts/text_settings", "parts/unless_uncaptured")
+SHARED_PARTS = ("parts/capture_arguments", "parts/item", "parts/text_settings", "parts/unless_uncaptured")
 """Texts that files of `sql/schema/` share, by their files: an edit of one changes each function with it."""
-UNFIT = re.compile(r"['%]|\$\$")
+UNFIT_SCHEMA_NAME = re.compile(r"['%]|\$\$")
 """The characters that the name of the log's schema must not contain: functions have it in literals and bodies."""
 
 
@@ -46,7 +46,7 @@ def text(file: str, schema: str) -> str:
 
     Raises `CommandError` for an unfit name.
     """
-    if UNFIT.search(schema):
+    if UNFIT_SCHEMA_NAME.search(schema):
         raise CommandError(
             f"The log cannot be in the schema {schema}: its name must not contain ', % or $$. Rename the schema."
         )
@@ -55,5 +55,5 @@ def text(file: str, schema: str) -> str:
         "old": psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"),
         "op": texts.op_name(),
     }
-    parts = {name.removeprefix("parts/"): sql.part(name).format(**names) for name in PARTS}
+    parts = {name.removeprefix("parts/"): sql.part(name).format(**names) for name in SHARED_PARTS}
     return sql.template(f"schema/{file}").format(**names, **parts).as_string()

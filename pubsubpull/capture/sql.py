@@ -105,7 +105,7 @@ def run(
 
 
 class _Seconds(TimestamptzLoader):
-    """Gives a time as unix seconds, whatever the session's time zone and USE_TZ are."""
+    """Returns a time as unix seconds, independent of USE_TZ and the time zone of the session."""
 
     def load(self, data: psycopg.abc.Buffer) -> float:  # type: ignore[override]
         return super().load(data).timestamp()

@@ -1,4 +1,4 @@
-"""The SQL that writes a change's text: what `wire.items` and `wire.pages` read."""
+"""The SQL that writes the text of a change, which `wire.items` and `wire.pages` read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OLD = psql.SQL("old")
 
 
 def item(old: psql.Composable = OLD) -> psql.Composed:
-    """Return the SQL expression for a change's item; `old` is that of the row before, where it is another."""
+    """Return the SQL expression for a change's item; `old` is the expression for the row before the change."""
     return sql.part("parts/item").format(old=old, op=op_name())
 
 
@@ -29,7 +29,7 @@ def op_name() -> psql.Composed:
 
 @functools.cache
 def op_letter() -> psql.Composed:
-    """Return the SQL expression for the letter of the name that readers of the feed get."""
+    """Return the SQL expression for the letter of an operation as readers of the feed know it."""
     return _by_letter({letter: ops.LETTERS.get(name, letter) for letter, name in ops.WIRE.items()})
 
 
