@@ -98,20 +98,34 @@ class Sender:
             self.start(lease)
 
     async def _deliver(self, lease: Lease) -> bool:
-        """Send one notification and go on from its answer; return False if the task is to end."""
+        """Send what goes first, and go on from its answer; return False if the task is to end."""
         redelivery = next(iter(lease.redeliveries.values()), None)
-        page = dead_letters.alone(lease, redelivery) if redelivery else await self._next(lease)
+        return await (self._deliver_again(lease, redelivery) if redelivery else self._deliver_next(lease))
+
+    async def _deliver_next(self, lease: Lease) -> bool:
+        """Send the next notification: from the lease to the moved cursor."""
+        page = await self._next(lease)
         if page is None or not await self.gate.opens(lease):
             return False
-        self.progress.pace(lease, page.count)
-        result = await (self._spread(lease, page) if lease.terms.one_by_one else self._send(lease, page))
-        if lease.dropped or result is None:
-            return not lease.dropped
-        if redelivery is None:
+        result = await self._offer(lease, page)
+        if result is not None and not lease.dropped:
             await self._settle(lease, page, result)
-        else:
+        return not lease.dropped
+
+    async def _deliver_again(self, lease: Lease, redelivery: Redelivery) -> bool:
+        """Send a dead letter again. It moves no cursor."""
+        page = dead_letters.alone(lease, redelivery)
+        if not await self.gate.opens(lease):
+            return False
+        result = await self._offer(lease, page)
+        if result is not None and not lease.dropped:
             await self._settle_alone(lease, redelivery, result)
-        return True
+        return not lease.dropped
+
+    async def _offer(self, lease: Lease, page: Notification) -> Outcome | None:
+        """Send a page, whole or change by change; None where that was broken off."""
+        self.progress.pace(lease, page.count)
+        return await (self._spread(lease, page) if lease.terms.one_by_one else self._send(lease, page))
 
     async def _next(self, lease: Lease) -> Notification | None:
         """Return what to send next: first the rows that were asked for, then the changes."""
