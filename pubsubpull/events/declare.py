@@ -11,6 +11,7 @@ from django.apps import apps
 from pydantic import dataclasses as pydantic_dataclasses
 
 from pubsubpull import exceptions
+from pubsubpull.log import subjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ class Kind:
     version: int
     """The version of its data, from 1 on."""
     subject: str | None
-    """The label of the model whose object, by the event's key, the event is about."""
+    """The label of a model: the event belongs to the history of its object with the event's key."""
     event_class: type
     """The declared class."""
     adapter: pydantic.TypeAdapter[Any]
@@ -117,6 +118,8 @@ def event(
         checked.pubsubpull_kind = kind
         checked.upcast = staticmethod(lambda of: _upcaster(kind, of))
         _kinds[name] = kind
+        if kind.subject:
+            subjects.add(kind.subject, name)
         return cast("type[T]", checked)
 
     return decorate

@@ -28,28 +28,11 @@ UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 def document(labels: Collection[str]) -> dict[str, Any]:
     """Return the AsyncAPI document of the models and events with some labels."""
-    channels: dict[str, Any] = {}
-    messages: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
-    for label in sorted(labels):
-        kind, publication = declare.get(label), registry.get(label)
-        if kind is not None:
-            data = _event_schema(kind, schemas)
-            names, summary = [ops.EVENT.name], _summary(kind.event_class.__doc__) or f"The event {label}."
-        elif publication is not None:
-            data = columns.schema(publication)
-            names, summary = [name for name in ops.NAMES if name != ops.EVENT.name], f"A change of {label}."
-        else:
-            continue
-        schemas[label] = data
-        schemas[f"{label}.change"] = _change(label, names)
-        messages[label] = {
-            "name": label,
-            "summary": summary,
-            "contentType": "application/json",
-            "payload": {"$ref": _schema(f"{label}.change")},
-        }
-        channels[label] = {"address": label, "messages": {label: {"$ref": f"#/components/messages/{label}"}}}
+    messages = {label: message for label in sorted(labels) if (message := _message(label, schemas))}
+    channels = {
+        label: {"address": label, "messages": {label: {"$ref": f"#/components/messages/{label}"}}} for label in messages
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -69,6 +52,22 @@ def document(labels: Collection[str]) -> dict[str, Any]:
         },
         "components": {"messages": messages, "schemas": schemas},
     }
+
+
+def _message(label: str, schemas: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the message of a model or an event, and put its schemas into `schemas`; None for an unknown label."""
+    kind, publication = declare.get(label), registry.get(label)
+    if kind is not None:
+        schemas[label] = _event_schema(kind, schemas)
+        names, summary = [ops.EVENT.name], _summary(kind.event_class.__doc__) or f"The event {label}."
+    elif publication is not None:
+        schemas[label] = columns.schema(publication)
+        names, summary = [name for name in ops.NAMES if name != ops.EVENT.name], f"A change of {label}."
+    else:
+        return None
+    schemas[f"{label}.change"] = _change(label, names)
+    payload = {"$ref": _schema(f"{label}.change")}
+    return {"name": label, "summary": summary, "contentType": "application/json", "payload": payload}
 
 
 def _event_schema(kind: Kind, schemas: dict[str, Any]) -> dict[str, Any]:

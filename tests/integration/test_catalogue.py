@@ -9,7 +9,6 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
-from pubsubpull.events import declare
 from pubsubpull.operate import catalogue
 from pubsubpull.pull import consumers
 
@@ -103,8 +102,3 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path, text):
     file.write_text(text)
     with pytest.raises(CommandError, match="asyncapi.json: "):
         run("--check", str(file))
-
-
-def test_nothing_is_listed_where_no_event_is_declared(monkeypatch):
-    monkeypatch.setattr(declare, "_kinds", {})
-    assert "No event is declared" in run()

@@ -6,6 +6,7 @@ import json
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 import pubsubpull
@@ -18,7 +19,7 @@ from pubsubpull.subscriptions import service
 from tests.delivering import run as run_worker
 from tests.delivering import until
 from tests.shop.events import LineAdded, OrderPlaced
-from tests.shop.models import Customer
+from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -205,3 +206,24 @@ def test_an_event_has_no_instances(client):
     _, token = consumers.add("events", ["event:*"])
     answer = client.get("/pubsubpull/models/shop.orderplaced/instances/", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 404
+
+
+def test_an_object_has_the_events_about_it_in_its_history(client):
+    customer = Customer.objects.create(name="a")
+    with transaction.atomic():
+        order = Order.objects.create(customer=customer, reference="r", total=1)
+        pubsubpull.emit(placed(order.pk))
+        pubsubpull.emit(placed(order.pk + 1))
+    Order.objects.filter(pk=order.pk).update(total=2)
+    entries = pubsubpull.history(order)
+    assert [(entry.model, entry.op) for entry in entries] == [
+        ("shop.order", "update"),
+        ("shop.orderplaced", "event"),
+        ("shop.order", "insert"),
+    ]
+    assert entries[1].new["total"] == "12.50"
+    assert pubsubpull.history(customer)[0].model == "shop.customer"
+    client.force_login(User.objects.create_superuser("boss"))
+    page = client.get(f"/admin/shop/order/{order.pk}/history/").content.decode()
+    assert "orderplaced" in page
+    assert "12.50" in page

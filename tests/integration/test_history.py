@@ -499,7 +499,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
         "moment": now() + datetime.timedelta(days=1),
     }
     whose = {"model": "shop.customer", "key": "77"}
-    seen = sql.compose("queries/history/object", fits=fits, most=10_000, **given, **whose)
+    seen = sql.compose("queries/history/object", fits=fits, most=10_000, events=psql.SQL(""), **given, **whose)
     query = sql.compose(file, seen=seen, most=200, fits=fits, request=request, **images, **given, **whose)
     ((plan,),) = run("EXPLAIN (ANALYZE, FORMAT json) " + query.as_string())
     for node in nodes(plan[0]["Plan"]):

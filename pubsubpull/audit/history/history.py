@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.utils import timezone
+from psycopg import sql as psql
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.context import actors
 from pubsubpull.audit.history import results, targets
 from pubsubpull.capture import hiding, sql
-from pubsubpull.log import spans
+from pubsubpull.log import spans, subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db import models as django_models
-    from psycopg import sql as psql
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,10 +128,20 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most:
         "log": "queries/history/log",
     }
     fits = sql.compose("queries/history/fits", hiding=hiding.labels_of(asked["column"]), **asked)
+    if kind == "object":
+        parts["events"] = _events(before=before, most=most, **parts)
     seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
     # The hidden columns of all models: the changes of a user or a request are of any model.
     images = {name: hiding.shown(name, hiding.hidden(None), alias="c") for name in ("old", "new")}
     return sql.compose("queries/history/page", seen=seen, most=most, limit=limit, **images)
+
+
+def _events(*, model: str, key: str, before: int, most: int) -> psql.Composable:
+    """Return the part of an object's query that reads the events about it; nothing if its model is no subject."""
+    labels = subjects.events_of(model)
+    if not labels:
+        return psql.SQL("")
+    return sql.compose("queries/history/events", labels=labels, key=key, before=before, most=most)
 
 
 def _user_id(user: Any) -> str:

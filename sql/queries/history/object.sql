@@ -9,6 +9,7 @@ SELECT -c.id AS place, c.id, {fits} AS fits FROM (
         ORDER BY id DESC
         LIMIT {most}
     )
+    {events}
     UNION ALL
     (SELECT * FROM pubsubpull_change WHERE model = {model} AND key::varchar(255) IS NULL AND id < {before}
          AND id > (

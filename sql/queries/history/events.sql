@@ -1,0 +1,8 @@
+-- The events about one object, which have its key: a part of the query for its changes.
+UNION ALL (
+    SELECT *
+    FROM pubsubpull_change
+    WHERE model = ANY({labels}) AND key::varchar(255) = {key}::varchar(255) AND key = {key} AND id < {before}
+    ORDER BY id DESC
+    LIMIT {most}
+)
