@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef
 
 from pubsubpull.replica import declaration, handlers, positions, relations
 from pubsubpull.replica.models import Parked, ReplicaState
+from pubsubpull.replica.tables.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from pubsubpull.replica.declaration import Follows
+    from pubsubpull.replica.effects import Effect
     from pubsubpull.replica.positions import Position
 
 
@@ -29,21 +30,36 @@ class Cohort:
     """The service that they follow."""
     cursor: str
     """Where all of them are."""
-    replicas: tuple[Follows, ...]
-    """The replicas, by name."""
+    members: tuple[Effect, ...]
+    """The effects that have a position there, by name."""
     apart: bool = False
     """True for a replica that has changes set aside: it passes by some that others apply, and so moves alone."""
+
+    failing: bool = False
+    """True if one of them failed on what comes next."""
+
+    @property
+    def effects(self) -> list[Effect]:
+        """Return all effects of a page, in order: tables first, for handlers read the rows as the page leaves them."""
+        tables = [effect for effect in self.members if effect.table is not None]
+        others = [effect for effect in self.members if effect.table is None]
+        called = [handlers.along(effect) for effect in tables]
+        return [*tables, *filter(None, called), *others]
 
     @property
     def sources(self) -> list[str]:
         """Return the models that they follow."""
-        return sorted({replica.source for replica in self.replicas})
+        return sorted({effect.source for effect in self.members})
+
+    def moved(self, cursor: str) -> Cohort:
+        """Return the cohort at another cursor, to which its position has been moved."""
+        return dataclasses.replace(self, cursor=cursor, failing=False)
 
 
-def of_service(service: str) -> list[Follows]:
-    """Return what is declared to follow a service."""
-    replicas = [replica for replica in declaration.all_replicas().values() if replica.service == service]
-    return [*replicas, *handlers.listeners(service)]
+def of_service(service: str) -> list[Effect]:
+    """Return what is declared to follow a service, each with a position of its own."""
+    tables = [Table(replica) for replica in declaration.all_replicas().values() if replica.service == service]
+    return [*tables, *handlers.on_their_own(service)]
 
 
 def services() -> list[str]:
@@ -75,7 +91,7 @@ class Snapshot:
     service: str
     now: datetime
     states: tuple[ReplicaState, ...]
-    declared: tuple[Follows, ...]
+    declared: tuple[Effect, ...]
     """What is declared to follow the service."""
     apart: frozenset[str] = frozenset()
     """The names of the replicas that have changes set aside."""
@@ -123,17 +139,24 @@ class Snapshot:
         return {state.name for state in self.states if not state.shape and state.applied}
 
     def _by_cursor(self, without: Collection[str], *, copied: bool) -> list[Cohort]:
-        moving = {replica.name: replica for replica in self.declared if replica.name not in without}
-        by_cursor: dict[tuple[str, str], list[Follows]] = {}
+        moving = {effect.name: effect for effect in self.declared if effect.name not in without}
+        failing = {state.name for state in self.states if state.failing_since}
+        by_cursor: dict[tuple[str, str], list[Effect]] = {}
         for state in self.states:
             if bool(state.shape) == copied and state.name in moving:
                 alone = state.name if copied and state.name in self.apart else ""
                 by_cursor.setdefault((state.cursor, alone), []).append(moving[state.name])
         cohorts = [
-            Cohort(service=self.service, cursor=cursor, replicas=tuple(replicas), apart=bool(alone))
-            for (cursor, alone), replicas in by_cursor.items()
+            Cohort(
+                service=self.service,
+                cursor=cursor,
+                members=tuple(members),
+                apart=bool(alone),
+                failing=any(effect.name in failing for effect in members),
+            )
+            for (cursor, alone), members in by_cursor.items()
         ]
-        return sorted(cohorts, key=lambda cohort: -len(cohort.replicas))
+        return sorted(cohorts, key=lambda cohort: -len(cohort.members))
 
 
 def snapshot(service: str, using: str, now: datetime) -> Snapshot:
@@ -154,8 +177,8 @@ def is_current(cohort: Cohort, locked: Mapping[str, Position], *, follows: bool 
 
     Only the locked positions tell: until the lock was had, another process may have applied the same page.
     """
-    found = [locked.get(replica.name) for replica in cohort.replicas]
-    return all(position and (position.cursor, position.follows) == (cohort.cursor, follows) for position in found)
+    current = [locked.get(effect.name) for effect in cohort.members]
+    return all(position and (position.cursor, position.follows) == (cohort.cursor, follows) for position in current)
 
 
 def _states(service: str, using: str) -> QuerySet[ReplicaState]:

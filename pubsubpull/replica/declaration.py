@@ -1,4 +1,4 @@
-"""What is replicated: which local model follows which model of which service, and how its columns are made."""
+"""Declarations: which local model follows which model of which service, and how its columns are made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pubsubpull.capture import registry
 Row = dict[str, Any]
 Where = Mapping[str, Any] | Callable[[Row], bool] | None
 OnFailure = Literal["wait", "park"]
-"""What a replica does with a change that it cannot take: it waits for ever, or after tries sets it aside, by key."""
+"""What a replica does with a change that it cannot take: wait for ever, or after some tries park it, by key."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,79 +34,61 @@ class Version:
 
 
 VERSION = Version()
-"""Given for a field: the version of the row: of its latest change, or one that each change to come is above."""
+"""Takes the version of the row: that of its latest change, or one below the version of any change to come."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Column:
-    """How a local column is made: of a source column (a text), a constant, VERSION, or by a function of the row.
-
-    `kept`: it is given to a new row only, and afterwards left as it is.
-    """
+    """How a local column is made."""
 
     name: str
+    """The local column."""
     source: str | Constant | Version | Callable[[Row], Any]
+    """A column of the source (a text), a constant, VERSION, or a function of the source's row."""
     field: models.Field[Any, Any] = dataclasses.field(repr=False)
+    """The model's field of the column."""
     kept: bool = False
+    """True if only a new row gets the value, and later changes leave it as it is."""
 
     @property
     def computed(self) -> bool:
-        """Say whether Python makes the value, row by row."""
+        """Return True if Python makes the value, row by row."""
         return callable(self.source)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Follows:
-    """What follows a model of a service."""
-
-    source: str
-    service: str
-    on_failure: OnFailure = "wait"
-
-    @property
-    def name(self) -> str:
-        """How it is known."""
-        raise NotImplementedError
-
-    @property
-    def shape(self) -> str:
-        """A digest of the declaration: where it differs from what was copied, the rows must be copied again."""
-        return "none"
-
-
 def checked(on_failure: OnFailure, what: str) -> OnFailure:
-    """Return what is declared for failures. Raises `ReplicaError` where it is no such thing."""
+    """Return `on_failure` as declared. Raises `ReplicaError` if it is neither of its words."""
     if on_failure not in {"wait", "park"}:
         raise exceptions.ReplicaError(f'{what}: on_failure is "wait" or "park", not {on_failure!r}.')
     return on_failure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Listener(Follows):
-    """Handlers that are told of a model's changes, without a local table."""
+class Replica:
+    """A local model that follows a model of a service, as declared. Columns are named as in the databases."""
 
-    @property
-    def name(self) -> str:
-        """How it is known."""
-        return f"on_change {self.service} {self.source}"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Replica(Follows):
-    """A local model that follows a model of a service. Columns are named as in the databases."""
-
+    source: str
+    """The model that it follows, as app_label.modelname."""
+    service: str
+    """The service that has the source."""
     model: type[models.Model]
+    """The local model."""
     columns: tuple[Column, ...]
+    """The local columns that are written, and how each is made."""
     key: tuple[str, ...]
+    """The local columns that hold the source's primary key."""
     where: Where = None
+    """The rows that are taken: values by column, or a function of the row; None for all."""
     on_delete: str = "delete"
-    """What becomes of a row that the source has no more: `delete`, `keep`, or the field that marks it."""
+    """What becomes of a row that the source has no more: `delete`, `keep`, or the name of the field that marks it."""
     mark: Column | None = None
-    """The column that marks a row which is gone, as it is while the row is there."""
+    """The column that marks a row which is gone, with its value while the row is still at the source."""
     write: Callable[[list[Any]], object] | None = None
-    """What writes the rows, where PostgreSQL does not."""
+    """The user's function that writes the rows; None if PostgreSQL does."""
+    on_failure: OnFailure = "wait"
+    """What becomes of a change that it cannot take."""
     statements: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-    """Statements that were made for it once, by what they were made for."""
+    """Statements that are kept for its table, each by what it was made for."""
 
     @property
     def name(self) -> str:
@@ -115,7 +97,7 @@ class Replica(Follows):
 
     @property
     def table(self) -> tuple[str | None, str]:
-        """The local table's schema, None for the search path's, and its name."""
+        """The local table's schema (None for the search path's) and its name."""
         return registry.split_table(self.model._meta.db_table)
 
     @property
@@ -131,16 +113,16 @@ class Replica(Follows):
 
     @property
     def in_python(self) -> bool:
-        """Say whether each row is looked at by a function."""
+        """Return True if a function looks at each row."""
         return callable(self.where) or any(column.computed for column in self.columns)
 
     @property
     def shape(self) -> str:
         """A digest of the declaration: where it differs from what was copied, the rows must be copied again."""
-        made = [[column.name, _shown(column.source), column.kept] for column in self.columns]
+        columns = sorted([column.name, _shown(column.source), column.kept] for column in self.columns)
         where = _shown(self.where) if callable(self.where) else self.where
-        said = [self.source, self.service, self.key, sorted(made), where, self.on_delete, _shown(self.write)]
-        text = json.dumps(said, default=str, sort_keys=True)
+        parts = [self.source, self.service, self.key, columns, where, self.on_delete, _shown(self.write)]
+        text = json.dumps(parts, default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -157,7 +139,7 @@ def add(replica: Replica) -> None:
 
 
 def constant(value: Any) -> Constant:
-    """Return what gives a replica's field the same value in each row."""
+    """Give a replica's field the same value in each row."""
     return Constant(value)
 
 
@@ -167,7 +149,7 @@ def all_replicas() -> dict[str, Replica]:
 
 
 def get(model: str | type[models.Model]) -> Replica | None:
-    """Return the replica of a local model, given as a class or its label; None where it is none."""
+    """Return the replica that a local model is, given as its class or label; None if it is none."""
     return _replicas.get(model.lower() if isinstance(model, str) else registry.own_label(model))
 
 
@@ -177,10 +159,10 @@ def forget(model: type[models.Model]) -> None:
 
 
 def default(field: models.Field[Any, Any]) -> list[Column]:
-    """Return how a field that is the user's own begins: by its default, where the database does not know it."""
+    """Return how a field of the user's own begins: with its default, unless the database knows that itself."""
     if isinstance(field, models.AutoField) or field.has_db_default():
         return []
     if not field.has_default() and field.null:
         return []
-    made: Any = (lambda _: field.get_default()) if callable(field.default) else Constant(field.get_default())
-    return [Column(name=str(field.column), source=made, field=field, kept=True)]
+    source: Any = (lambda _: field.get_default()) if callable(field.default) else Constant(field.get_default())
+    return [Column(name=str(field.column), source=source, field=field, kept=True)]

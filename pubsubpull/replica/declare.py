@@ -1,4 +1,4 @@
-"""Declaring replicas: what a model says of the model that it follows, checked and made columns of."""
+"""`@replicates`: checks what a model says of the model that it follows, and makes its columns of that."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def replicates(
         raise exceptions.ReplicaError(f"replicates() takes the source's label, as 'shop.order', not {source!r}.")
 
     def decorate(model: M) -> M:
-        made = declare(
+        replica = declare(
             model, source.lower(), service, fields or {}, where=where, key=key, on_delete=on_delete, write=write
         )
-        declaration.add(dataclasses.replace(made, on_failure=declaration.checked(on_failure, model._meta.label)))
+        declaration.add(dataclasses.replace(replica, on_failure=declaration.checked(on_failure, model._meta.label)))
         return model
 
     return decorate
@@ -66,14 +66,14 @@ def declare(
     model: type[models.Model],
     source: str,
     service: str,
-    given: Mapping[str, Any],
+    fields: Mapping[str, Any],
     *,
     where: Where,
     key: Iterable[str] | None,
     on_delete: str = removal.DELETE,
     write: Callable[[list[Write]], object] | None = None,
 ) -> Replica:
-    """Return what a declaration says. Raises `ReplicaError`."""
+    """Return the replica that is declared. Raises `ReplicaError`."""
     label = model._meta.label
     if model._meta.abstract or model._meta.proxy or model._meta.parents:
         raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
@@ -87,7 +87,7 @@ def declare(
         raise exceptions.ReplicaError(
             f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
         )
-    named = {_field(model, name).name: value for name, value in given.items()}
+    named = {_field(model, name).name: value for name, value in fields.items()}
     mark = removal.mark(model, on_delete)
     if mark is not None and named.setdefault(mark.field.name, mark.source) is not mark.source:
         raise exceptions.ReplicaError(f"{label}: {on_delete} marks what is deleted, and takes over no column.")
@@ -117,7 +117,7 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
     try:
         field = model._meta.get_field(name)
     except django_exceptions.FieldDoesNotExist:
-        field = next((one for one in model._meta.local_concrete_fields if name == one.column), None)  # type: ignore[assignment]
+        field = next((each for each in model._meta.local_concrete_fields if name == each.column), None)  # type: ignore[assignment]
     if field is None or getattr(field, "column", None) is None or field.many_to_many:
         raise exceptions.ReplicaError(f"{model._meta.label} has no column for a field {name!r}.")
     return field  # type: ignore[return-value]
@@ -128,7 +128,7 @@ def _primary_key(model: type[models.Model]) -> list[models.Field[Any, Any]]:
 
 
 def _columns(label: str, field: models.Field[Any, Any], named: Mapping[str, Any]) -> list[Column]:
-    """Return the column that is made for a field, or none where the database or the user makes it."""
+    """Return the column of a field; none if the database or the user fills it."""
     if getattr(field, "generated", False):
         return []
     value = named.get(field.name, field.column)

@@ -20,15 +20,15 @@ def checks(using: str, *, values: bool = True) -> dict[str, str]:
 
     Without `values`, what the database said, which may quote a row, is left out.
     """
-    names = {follows.name for service in cohorts.services() for follows in cohorts.of_service(service)}
+    names = {effect.name for service in cohorts.services() for effect in cohorts.of_service(service)}
     if not names:
         return {}
     return {f"replica {name}": reason for name, reason in _of(names, using, values=values).items()}
 
 
 def waiting(services: Collection[str], using: str) -> dict[str, str]:
-    """Return the replicas of services that have not all of what their sources sent, and why."""
-    names = {follows.name for service in services for follows in cohorts.of_service(service)}
+    """Return the replicas of services that lack some of what their sources sent, and why."""
+    names = {effect.name for service in services for effect in cohorts.of_service(service)}
     kept = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
     return {
         name: reason
@@ -39,18 +39,15 @@ def waiting(services: Collection[str], using: str) -> dict[str, str]:
 
 def unsent(services: Collection[str], using: str) -> dict[str, list[str]]:
     """Return the columns that replicas take over and their sources do not send, by replica."""
-    names = {follows.name for service in services for follows in cohorts.of_service(service)}
-    found = ReplicaState.objects.using(using).filter(name__in=names).exclude(absent=[])
-    return {state.name: sorted(state.absent) for state in found}
+    names = {effect.name for service in services for effect in cohorts.of_service(service)}
+    states = ReplicaState.objects.using(using).filter(name__in=names).exclude(absent=[])
+    return {state.name: sorted(state.absent) for state in states}
 
 
 def parked(services: Collection[str], using: str) -> dict[str, int]:
     """Return how many changes are set aside, by replica."""
-    names = [follows.name for service in services for follows in cohorts.of_service(service)]
-    found = (
-        Parked.objects.using(using).filter(replica__in=names, done=False).values("replica").annotate(count=Count("id"))
-    )
-    return {one["replica"]: one["count"] for one in found.order_by("replica")}
+    names = [effect.name for service in services for effect in cohorts.of_service(service)]
+    return _parked(names, using)
 
 
 def _of(names: Collection[str], using: str, *, values: bool = True) -> dict[str, str]:
@@ -60,8 +57,8 @@ def _of(names: Collection[str], using: str, *, values: bool = True) -> dict[str,
 
 
 def _parked(names: Collection[str], using: str) -> dict[str, int]:
-    there = Parked.objects.using(using).filter(replica__in=names, done=False)
-    return dict(there.values_list("replica").annotate(count=Count("id")).order_by("replica"))
+    parked = Parked.objects.using(using).filter(replica__in=names, done=False)
+    return dict(parked.values_list("replica").annotate(count=Count("id")).order_by("replica"))
 
 
 def _state(state: ReplicaState | None, aside: int, *, values: bool) -> str:

@@ -1,4 +1,4 @@
-"""Jobs that call a task once for each instance of another service's model: those that are there, those that come.
+"""Jobs that call a task once for each instance of another service's model: existing ones, and those that come.
 
 A step takes a page, enqueues a task for each instance, and moves the job on, in one transaction: with a tasks backend
 in the same database an instance's task is enqueued exactly once, whatever is killed when. Steps are tasks themselves.
@@ -15,8 +15,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from pubsubpull import conf, exceptions
-from pubsubpull.replica import handlers, pages, services
+from pubsubpull.replica import pages, services, tasks
 from pubsubpull.replica.models import PullJob, PullKey
+from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
 from pubsubpull.wire import jsontext
 from pubsubpull.wire.ops import ROW_NAMES
 
@@ -133,11 +134,11 @@ def _start(
     source = source.lower()
     if not hasattr(callback, "enqueue"):
         raise exceptions.ReplicaError("The callback is a task: decorate it with @task() of Django's tasks.")
-    handlers.prioritized(callback, job_priority)
-    steps = handlers.prioritized(step, pull_priority, field="pull_priority")
+    tasks.prioritized(callback, job_priority)
+    steps = tasks.prioritized(step, pull_priority, field="pull_priority")
     given = {
         "ops": _checked_ops(ops),
-        "callback_kwargs": handlers.checked_kwargs(callback_kwargs, taken={"instance"}),
+        "callback_kwargs": tasks.checked_kwargs(callback_kwargs, taken={"instance"}),
         "pull_priority": pull_priority,
         "job_priority": job_priority,
     }
@@ -169,7 +170,7 @@ def _checked_ops(ops: Iterable[RowName]) -> list[str]:
     return wanted
 
 
-def run(name: str) -> int:
+def run(name: str, *, sizes: Sizes = STANDARD_SIZES) -> int:
     """Take steps until there is nothing more now; return how many tasks were enqueued."""
     using = conf.get().DATABASE
     job = PullJob.objects.using(using).filter(name=name).first()
@@ -177,21 +178,20 @@ def run(name: str) -> int:
         return 0  # it was stopped
     before = job.called
     with services.get(job.service).client() as client:
-        while (job := _step(name, client, using)) is not None and job.down:
+        while (job := _step(name, client, sizes, using)) is not None and job.down:
             pass
     return (job.called if job else before) - before
 
 
-def _step(name: str, client: Client, using: str) -> PullJob | None:
-    """Take one step; whoever else takes one waits for its end."""
+def _step(name: str, client: Client, sizes: Sizes, using: str) -> PullJob | None:
+    """Take one step."""
     with transaction.atomic(using):
+        # Locked: another process that takes a step waits for the end of this one.
         job = PullJob.objects.using(using).select_for_update().filter(name=name).first()
         if job is None:
             return None
-        # In this order: what came before the page was read is known when the page is looked at.
-        page = (
-            pages.rows(client, job.source, at=job.at, until=None, cursor=job.cursor, newest=True) if job.down else None
-        )
+        # In this order: an instance that came before its page was read is among the changes, and called for once.
+        page = _page_down(job, client, sizes) if job.down else None
         if job.up:
             _go_up(job, client)
         if page:
@@ -202,8 +202,12 @@ def _step(name: str, client: Client, using: str) -> PullJob | None:
     return job
 
 
+def _page_down(job: PullJob, client: Client, sizes: Sizes) -> pages.Rows:
+    return pages.rows(client, job.source, at=job.at, until=None, cursor=job.cursor, limit=sizes.rows, newest=True)
+
+
 def _go_up(job: PullJob, client: Client) -> None:
-    """Call for what has changed since, of the ops that the job wants."""
+    """Call for the changes since the job's cursor, of the operations that it wants."""
     more = True
     while more:
         page = pages.changes(client, [job.source], job.cursor)
@@ -227,24 +231,24 @@ def _go_down(job: PullJob, page: pages.Rows) -> None:
 
 
 def _call(job: PullJob, instance: dict[str, Any]) -> None:
-    task = handlers.prioritized(import_string(job.callback), job.job_priority)
+    task = tasks.prioritized(import_string(job.callback), job.job_priority)
     task.enqueue(instance=instance, **job.callback_kwargs)
     job.called += 1
 
 
 def _step_and_wait(name: str) -> None:
-    """Run a job until there is nothing more now, and again after a while where it waits for what comes."""
+    """Run a job until there is nothing more now, and again after a while if it waits for new instances."""
     run(name)
     using = conf.get().DATABASE
     job = PullJob.objects.using(using).filter(name=name, up=True).first()
     if job and step.get_backend().supports_defer:
         later = timezone.now() + timedelta(seconds=AGAIN)
-        handlers.prioritized(step, job.pull_priority, run_after=later).enqueue(name=name)
+        tasks.prioritized(step, job.pull_priority, run_after=later).enqueue(name=name)
 
 
 def _task(function: Any, name: str) -> Any:
     """Return a function as the task of this module that has the name: workers find it by that."""
-    module = handlers.tasks_module()
+    module = tasks.tasks_module()
     if module is None:
         raise exceptions.ReplicaError("Jobs need Django 6, or the package django-tasks.")
     function.__name__ = function.__qualname__ = name

@@ -11,11 +11,9 @@ from pubsubpull.wire import jsontext
 
 
 class ReplicaState(models.Model):
-    """A replica's place: its cursor moves in the transaction that applies a page.
+    """A replica's position: its cursor moves in the transaction that applies a page.
 
-    Replicas of one service that stand at the same cursor move together. `shape` is the declaration that the rows were
-    copied by, `absent` the columns that the source does not send. After a failure the replica waits until
-    `next_attempt`, by itself.
+    Replicas of one service that are at the same cursor move together. A replica that fails waits by itself.
     """
 
     class State(models.TextChoices):
@@ -26,17 +24,29 @@ class ReplicaState(models.Model):
         FAILING = "failing"
 
     name = models.TextField(primary_key=True)
+    """The name of the effect: a local model's label, or that of handlers on their own."""
     service = models.TextField()
+    """The service that has the source."""
     source = models.TextField()
+    """The model that it follows."""
     state = models.TextField(choices=State, default=State.COPYING)
+    """What it does, for a person."""
     cursor = models.TextField(default="")
+    """The cursor after the last page that it applied; empty before the first copy."""
     shape = models.TextField(default="")
+    """The digest of the declaration by which its rows were copied; empty if they are to be copied."""
     absent = models.JSONField(default=list)
+    """The columns that its source was seen not to send."""
     attempts = models.IntegerField(default=0)
+    """How often it has failed on what comes next."""
     failing_since = models.DateTimeField(null=True)
+    """When it failed first on what comes next."""
     next_attempt = models.DateTimeField(null=True)
+    """Until when it waits after a failure."""
     last_error = models.TextField(default="")
+    """Why it failed last."""
     applied = models.DateTimeField(null=True)
+    """When it applied the last page."""
 
     class Meta:
         db_table = "pubsubpull_replica"
@@ -48,20 +58,27 @@ class ReplicaState(models.Model):
 
 
 class Parked(models.Model):
-    """A change that a replica was told to pass, or one of the same key that came after it. `error` is of the first.
+    """A change that a replica could not take, or a later change of the same key.
 
-    While a key has some, its changes wait here, in order, and those of other keys go on. It is `passed` once the
-    replica stands behind it; one that is `done` before that is kept only to be left out when its page is applied.
+    While a key has parked changes, its further changes wait here as well, in order; those of other keys go on.
     """
 
     replica = models.TextField()
+    """The replica's name."""
     key = models.TextField()
+    """The key of the row."""
     version = models.BigIntegerField()
+    """The version of the change."""
     item = models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder)
+    """The change as it came."""
     error = models.TextField()
+    """Why it could not be taken; empty for the later changes of a key."""
     since = models.DateTimeField()
+    """When it was parked."""
     passed = models.BooleanField()
+    """True once the replica's cursor is behind it."""
     done = models.BooleanField()
+    """True if it was retried or dropped before it was passed: its page is applied without it."""
 
     class Meta:
         db_table = "pubsubpull_parked"
@@ -73,21 +90,23 @@ class Parked(models.Model):
 
 
 class Copy(models.Model):
-    """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once.
-
-    `sources` are the models whose rows are copied, `followed` those whose changes are. `cursor` was taken before the
-    first row, or is where the replicas stood (`began`), and moves on with the changes that are fetched after the last,
-    until the copy is `whole`.
-    """
+    """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     service = models.TextField(unique=True)
+    """The service that has the models; a dump that is loaded has a name of its own here."""
     sources = models.JSONField()
+    """The models whose rows are copied."""
     followed = models.JSONField()
+    """The models whose changes are fetched."""
     began = models.TextField()
+    """The cursor of the replicas when the copy began; empty if they had none."""
     cursor = models.TextField()
+    """The cursor before the first row; it moves on with the changes that are fetched after the last row."""
     whole = models.BooleanField(default=False)
+    """True once all is fetched that makes one state of the source."""
     started = models.DateTimeField(db_default=Now())
+    """When the copy began."""
 
     class Meta:
         db_table = "pubsubpull_copy"
@@ -97,15 +116,22 @@ class Copy(models.Model):
 
 
 class CopyRange(models.Model):
-    """A range of a model's keys: fetched up to `at`, to go on to `until`; None is the beginning and the end."""
+    """A range of a model's keys."""
 
     copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="ranges")
+    """The copy that it is of."""
     source = models.TextField()
+    """The model."""
     at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
+    """The key up to which it is fetched; None at the first key of all."""
     until = models.TextField(null=True)  # noqa: DJ001
+    """The last key; None for the last key of all."""
     rows = models.BigIntegerField(default=0)
+    """How many rows have been fetched."""
     expected = models.BigIntegerField(default=0)
+    """About how many rows there are."""
     done = models.BooleanField(default=False)
+    """True once all are fetched."""
 
     class Meta:
         db_table = "pubsubpull_copy_range"
@@ -115,11 +141,14 @@ class CopyRange(models.Model):
 
 
 class CopyPage(models.Model):
-    """A page as it came: of rows of `source`, or of changes where that is empty."""
+    """A page of a copy, kept as it came."""
 
     copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="pages")
+    """The copy that it is of."""
     source = models.TextField(default="")
+    """The model whose rows it has; empty if it has changes."""
     body = models.TextField()
+    """The page's text."""
 
     class Meta:
         db_table = "pubsubpull_copy_page"
@@ -130,26 +159,36 @@ class CopyPage(models.Model):
 
 
 class PullJob(models.Model):
-    """A job that calls a task once for each instance of a model: those that come (`up`), those that are there (`down`).
-
-    `ops` are the changes that it calls for, with `callback_kwargs`. `cursor` is where it stands in the changes, `at`
-    the key of the last instance that it came to on its way down.
-    """
+    """A job that calls a task once for each instance of a model."""
 
     name = models.TextField(primary_key=True)
+    """The job's name."""
     service = models.TextField()
+    """The service that has the model."""
     source = models.TextField()
+    """The model."""
     callback = models.TextField()
+    """The path of the task."""
     callback_kwargs = models.JSONField(default=dict)
+    """The task's further arguments."""
     ops = models.JSONField(default=list)
+    """The operations that it calls for."""
     pull_priority = models.IntegerField(default=0)
+    """The priority of the job's own steps."""
     job_priority = models.IntegerField(default=0)
+    """The priority of the task."""
     up = models.BooleanField()
+    """True if it calls for instances that come from now on."""
     down = models.BooleanField()
+    """True while it calls for instances that existed before, from the highest key down."""
     cursor = models.TextField()
+    """The cursor after the last changes that it has called for."""
     at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
+    """The key of the last instance that it has called for on its way down."""
     called = models.BigIntegerField(default=0)
+    """How many tasks it has enqueued."""
     started = models.DateTimeField(db_default=Now())
+    """When it began."""
 
     class Meta:
         db_table = "pubsubpull_pull_job"
@@ -159,7 +198,7 @@ class PullJob(models.Model):
 
 
 class PullKey(models.Model):
-    """A key that came while its job was on its way down: it is not to be called for once more."""
+    """A key that came while its job was on its way down: the job does not call for it a second time."""
 
     job = models.ForeignKey(PullJob, on_delete=models.CASCADE, related_name="keys")
     key = models.TextField()

@@ -26,8 +26,8 @@ IN_MEMORY = 2**24
 class Spool:
     """Pages, one behind the other. Where there are many, their text is on the disk. Close it when it has been read."""
 
-    def __init__(self, first: Page | None = None) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  it is closed with this
+    def __init__(self, first: Page | None = None, *, in_memory: int = IN_MEMORY) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115  it is closed with this
         self._kept: list[tuple[Page, int]] = []
         if first is not None:
             self.add(first)
@@ -83,7 +83,7 @@ def changes(
 
 
 def compact(client: Client, models: Iterable[str], after: str, *, limit: int | None = None) -> Compact | Page:
-    """Pull the page after a cursor in its compact form, or whole where the service writes or knows no such form."""
+    """Pull the page after a cursor in its compact form, or whole if the service writes or knows no such form."""
     given = {"models": ",".join(sorted(models)), "after": after, "limit": limit, "compact": "true"}
     try:
         page = wire.read_compact(client.text("changes/", params=given), previous=after)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from psycopg import sql as psql
 
     from pubsubpull import exceptions
-    from pubsubpull.replica.declaration import Follows
+    from pubsubpull.replica.declaration import Replica
+    from pubsubpull.replica.effects import Effect
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Position:
 
 def lock_query(service: str) -> psql.Composed:
     """Return the query that locks the positions of a service's replicas until the transaction ends, and reads them."""
-    return sql.compose("queries/replica/places", service=service)
+    return sql.compose("queries/replica/positions", service=service)
 
 
 def lock(service: str, using: str) -> dict[str, Position]:
@@ -60,12 +61,12 @@ def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Position]:
     }
 
 
-def move_query(replicas: Collection[Follows], cursor: str) -> psql.Composed:
+def move_query(replicas: Collection[Effect], cursor: str) -> psql.Composed:
     """Return the statement that moves replicas to a cursor, from which they follow."""
     return sql.compose("queries/replica/move", cursor=cursor, names=[replica.name for replica in replicas])
 
 
-def move(replicas: Collection[Follows], cursor: str, *, using: str) -> None:
+def move(replicas: Collection[Effect], cursor: str, *, using: str) -> None:
     """Move replicas to a cursor, from which they follow."""
     sql.run(using, move_query(replicas, cursor))
 
@@ -75,7 +76,7 @@ def hurry(service: str, using: str) -> None:
     ReplicaState.objects.using(using).filter(service=service).exclude(next_attempt=None).update(next_attempt=None)
 
 
-def copy_again(replicas: Iterable[Follows], using: str, *, expired: bool = False) -> None:
+def copy_again(replicas: Iterable[Effect | Replica], using: str, *, expired: bool = False) -> None:
     """Let replicas be copied anew. Their rows stay until the copy is whole.
 
     The copy goes on from their cursor, so that handlers miss no change, unless that cursor has `expired`.
@@ -89,7 +90,7 @@ def copy_again(replicas: Iterable[Follows], using: str, *, expired: bool = False
         )
 
 
-def note_absent(replica: Follows, absent: Collection[str], using: str) -> None:
+def note_absent(replica: Effect, absent: Collection[str], using: str) -> None:
     """Note which columns the source does not send, and log them."""
     if absent:
         text = "Replica %s: %s does not send %s; rows get the default. In `fields`, None says that a field is yours."

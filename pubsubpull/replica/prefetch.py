@@ -1,13 +1,15 @@
-"""Pulling ahead: while a page is applied, the next one is on its way."""
+"""Pulling pages of changes, and prefetching: while a page of a backlog is applied, the next one is on its way."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
 from pubsubpull import exceptions
 from pubsubpull.replica import pages
+from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
 
 if TYPE_CHECKING:
     from pubsubpull.pull.client import Client
@@ -15,23 +17,40 @@ if TYPE_CHECKING:
     from pubsubpull.replica.services import Service
 
 logger = logging.getLogger(__name__)
-WHOLE = 50
-"""How many pages are pulled whole after a compact one that would not do: those that follow may be like it."""
 
 
-def bound(limit: int | None) -> dict[str, int]:
-    """Return what bounds a page, where anything does."""
-    return {} if limit is None else {"limit": limit}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Puller:
+    """Pulls pages of changes of some models."""
+
+    client: Client
+    """The client of the service that has them."""
+    sources: tuple[str, ...]
+    """The models."""
+    old: bool = True
+    """True if updates come with the row before, as handlers are told."""
+    sizes: Sizes = STANDARD_SIZES
+    """How large the pages may be."""
+
+    def whole(self, after: str, *, wait: float = 0.0, limit: int | None = None) -> Page:
+        """Pull the page after a cursor; let the service hold the call for `wait` seconds until there is something."""
+        limit = limit or self.sizes.page
+        return pages.changes(self.client, self.sources, after, wait=wait, limit=limit, old=self.old)
+
+    def compact(self, after: str) -> Compact | Page:
+        """Pull the page after a cursor in its compact form, or whole if the service has no such form."""
+        return pages.compact(self.client, self.sources, after, limit=self.sizes.compact_page)
 
 
 class Prefetcher:
     """Gives pages of changes; of a backlog, the next page is pulled in a thread before it is asked for."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, sizes: Sizes = STANDARD_SIZES) -> None:
         self._client: Client = service.client()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-ahead")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-prefetch")
         self._next: tuple[tuple[tuple[str, ...], str, bool, bool], Future[Page | Compact]] | None = None
-        self._whole = 0
+        self._whole_pages = sizes.whole_pages
+        self._whole_left = 0
 
     def __enter__(self) -> Self:
         return self
@@ -40,52 +59,41 @@ class Prefetcher:
         self._thread.shutdown(cancel_futures=True)
         self._client.close()
 
-    def whole(self) -> None:
+    def prefer_whole(self) -> None:
         """Pull the next pages whole."""
-        self._whole = WHOLE
+        self._whole_left = self._whole_pages
 
-    def changes(
-        self,
-        client: Client,
-        sources: list[str],
-        after: str,
-        *,
-        wait: float = 0.0,
-        old: bool,
-        compact: bool,
-        limit: int | None = None,
+    def page(
+        self, puller: Puller, after: str, *, wait: float = 0.0, compact: bool, limit: int | None = None
     ) -> Page | Compact:
-        """Return the page after a cursor: the one that was pulled ahead, or one that is pulled now.
+        """Return the page after a cursor: the one that was prefetched, or one that is pulled now.
 
-        Where `compact` ones would do, those that are pulled ahead are, unless one has turned out not to do.
+        Where `compact` pages would do, those are prefetched, unless one has turned out not to do.
         """
-        compact = compact and limit is None
-        compact, self._whole = compact and not self._whole, max(0, self._whole - 1)
-        wanted, self._next = self._next, None
+        compact = compact and limit is None and not self._whole_left
+        self._whole_left = max(0, self._whole_left - 1)
+        prefetched, self._next = self._next, None
         page = None
-        if wanted is not None and wanted[0] == (tuple(sources), after, old, compact):
-            page = self._taken(wanted[1], compact=compact)
+        if prefetched is not None and prefetched[0] == (puller.sources, after, puller.old, compact):
+            page = self._taken(prefetched[1], compact=compact)
         if page is None:
-            page = pages.changes(client, sources, after, wait=wait, old=old, **bound(limit))
+            page = puller.whole(after, wait=wait, limit=limit)
         if page.more and limit is None:
-            compact = compact and not self._whole
-            self._next = ((tuple(sources), page.cursor, old, compact), self._pull(sources, page.cursor, old, compact))
+            compact = compact and not self._whole_left
+            own = dataclasses.replace(puller, client=self._client)
+            future = self._thread.submit(own.compact if compact else own.whole, page.cursor)
+            self._next = ((puller.sources, page.cursor, puller.old, compact), future)
         return page
 
-    def _pull(self, sources: list[str], after: str, old: bool, compact: bool) -> Future[Page | Compact]:
-        if compact:
-            return self._thread.submit(pages.compact, self._client, sources, after)
-        return self._thread.submit(pages.changes, self._client, sources, after, old=old)
-
-    def _taken(self, pulled: Future[Page | Compact], *, compact: bool) -> Page | Compact | None:
-        """Return a page that was pulled; None where it is a compact one that the service has failed to give."""
+    def _taken(self, future: Future[Page | Compact], *, compact: bool) -> Page | Compact | None:
+        """Return a page that was prefetched; None if it is a compact one that the service failed to give."""
         try:
-            page = pulled.result()
+            page = future.result()
         except exceptions.ServiceError as error:
             if not compact:
                 raise
             logger.debug("A compact page could not be had; whole ones are pulled: %s", error)
             page = None
         if compact and not isinstance(page, pages.Compact):
-            self.whole()
+            self.prefer_whole()
         return page

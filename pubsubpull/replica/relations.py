@@ -9,23 +9,24 @@ from pubsubpull.replica import declaration
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pubsubpull.replica.declaration import Follows, Replica
+    from pubsubpull.replica.declaration import Replica
+    from pubsubpull.replica.effects import Effect
 
 
-def tied(names: Collection[str], among: Iterable[Follows]) -> set[str]:
-    """Return the names of the replicas that a foreign key ties to some of these, directly or by others; and theirs.
+def tied(names: Collection[str], among: Iterable[Effect]) -> set[str]:
+    """Return these names, with those of the tables that foreign keys tie to them, directly or by way of others.
 
-    Where one of them stands still, they may not get far: a row may come to refer to one that it does not have yet, or
-    that it still has may go.
+    While one of them waits, those may not get far: a row may come to refer to a row that it lacks, or a row that it
+    still has may go.
     """
     if not names:
         return set()
-    links = [(one.name, other) for one in among if isinstance(one, declaration.Replica) for other in _referred(one)]
-    found, before = set(names), 0
-    while len(found) > before:
-        before = len(found)
-        found.update(name for link in links if found & set(link) for name in link)
-    return found
+    links = [(effect.name, other) for effect in among if effect.table for other in _referred(effect.table)]
+    reached, before = set(names), 0
+    while len(reached) > before:
+        before = len(reached)
+        reached.update(name for link in links if reached & set(link) for name in link)
+    return reached
 
 
 def _referred(replica: Replica) -> set[str]:

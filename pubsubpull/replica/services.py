@@ -27,7 +27,7 @@ class Service:
 
 
 def told(name: str, error: Exception) -> str:
-    """Return what to say of an error with a service: which one, and, where it was refused, what says so of it here."""
+    """Return an error with a service as a person is told it: with its name, and with the settings to look at."""
     refused = isinstance(error, exceptions.Refused) and (error.status in {401, 403, 404} or not error.problem)
     look = refused or isinstance(error, exceptions.Unavailable)
     hint = f" Its url and token are in PUBSUBPULL['SERVICES'][{name!r}]." if look else ""
@@ -41,15 +41,15 @@ def names() -> list[str]:
 
 def get(name: str) -> Service:
     """Return a service by its name; raises `ReplicaError` for one that the settings do not have."""
-    given = (conf.get().SERVICES or {}).get(name)
-    if given is None:
+    settings = (conf.get().SERVICES or {}).get(name)
+    if settings is None:
         raise exceptions.ReplicaError(
             f"There is no service {name!r} in PUBSUBPULL['SERVICES']; there are: {', '.join(names()) or 'none'}."
         )
     return Service(
         name=name,
-        url=given["url"],
-        token=given["token"],
-        secrets=tuple(given.get("secrets", ())),
-        origin=given["origin"].lower() if "origin" in given else consent.named(name),
+        url=settings["url"],
+        token=settings["token"],
+        secrets=tuple(settings.get("secrets", ())),
+        origin=settings["origin"].lower() if "origin" in settings else consent.named(name),
     )

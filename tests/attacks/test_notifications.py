@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client
 
 from pubsubpull.models import ReplicaState
-from pubsubpull.replica import cohorts
+from pubsubpull.replica import cohorts, services
 from pubsubpull.replica.push import receive
 from pubsubpull.wire import signing
-from tests.integration.conftest import SECRETS, follower, shop  # noqa: F401  fixtures
+from tests.integration.conftest import SECRETS, follow, follower, outcomes, shop, sizes  # noqa: F401  fixtures
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -32,7 +32,7 @@ def page(follower):  # noqa: F811  the fixture of this name
     there.Customer.objects.create(name="a")
     sources = sorted({follows.source for follows in cohorts.of_service("shop")})
     cursor = ReplicaState.objects.get(name="replicas.customer").cursor
-    with follower._known.client() as client:
+    with services.get("shop").client() as client:
         body = client.text("changes/", params={"models": ",".join(sources), "after": cursor})
     return {"subscription": receive.subscription_name(sources), "previous": cursor, **json.loads(body)}
 

@@ -6,7 +6,9 @@ import pytest
 from django.test import override_settings
 
 from pubsubpull.pull import consumers
+from pubsubpull.replica import declaration
 from pubsubpull.replica import follower as replica_follower
+from pubsubpull.replica.sizes import Sizes
 
 SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD8fxPCVwuMO0="]
 
@@ -28,6 +30,45 @@ def shop(live_server):
 
 
 @pytest.fixture
-def follower(shop):
-    """Give a follower of the shop."""
-    return replica_follower.Follower("shop", using="default", wait=0.2)
+def sizes(request):
+    """Return how much a follower takes at once; a test may parametrise it with what differs."""
+    return Sizes(**getattr(request, "param", {}))
+
+
+@pytest.fixture
+def outcomes():
+    """List what becomes of each page: the applier's name, and its outcome."""
+    return []
+
+
+@pytest.fixture
+def follow(shop, outcomes):
+    """Make followers of the shop."""
+
+    def make(**options):
+        options = {"using": "default", "wait": 0.2, "observe": lambda *told: outcomes.append(told), **options}
+        return replica_follower.Follower("shop", **options)
+
+    return make
+
+
+@pytest.fixture
+def follower(follow, sizes):
+    """Return a follower of the shop."""
+    return follow(sizes=sizes)
+
+
+@pytest.fixture
+def only():
+    """Return a function that leaves some replicas alone declared; what is declared then goes with the test."""
+    before = declaration.all_replicas()
+
+    def leave(*names):
+        for name, replica in declaration.all_replicas().items():
+            if name not in names:
+                declaration.forget(replica.model)
+
+    yield leave
+    leave()
+    for replica in before.values():
+        declaration.add(replica)

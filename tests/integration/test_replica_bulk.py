@@ -11,15 +11,18 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import OperationalError, connection, models, transaction
-from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.pull.client import Client
-from pubsubpull.replica import cohorts, declaration, handlers, pages, prefetch, services
-from pubsubpull.replica.appliers import compact as appliers_compact
+from pubsubpull.replica import declaration, handlers, pages, services
+from pubsubpull.replica.appliers import choose
+from pubsubpull.replica.appliers.base import MOVED, Applied, Declined
+from pubsubpull.replica.appliers.compact import KEPT_AS, CompactPages
 from pubsubpull.replica.models import ReplicaState
-from tests.integration.test_replica_walks import STATUS, Odd, equal, odd_equal, only, replicate_odd, step, tables
+from pubsubpull.replica.sizes import Sizes
+from pubsubpull.replica.tables.table import Table
+from tests.integration import no_compact_pages, pulled
+from tests.integration.test_replica_walks import STATUS, Odd, equal, odd_equal, replicate_odd, step, tables
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -28,23 +31,24 @@ PLAIN = ("replicas.customer", "replicas.order", "replicas.stock")
 
 
 @pytest.fixture
-def outcomes(monkeypatch):
-    """Let there be plain replicas alone, that a backlog is more than a change; note how compact pages fare."""
-    only(monkeypatch, *PLAIN)
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    found, advance = [], appliers_compact.advance
+def sizes(request):
+    """Let a backlog be more than a change."""
+    return Sizes(page=1, **getattr(request, "param", {}))
 
-    def noted(cohort, page, **options):
-        try:
-            last = advance(cohort, page, **options)
-        except appliers_compact.NotPlain:
-            found.append("not plain")
-            raise
-        if page.parts:  # an empty one may follow, where the server has had a tick meanwhile
-            found.append("applied" if last else "elsewhere")
-        return last
 
-    monkeypatch.setattr(appliers_compact, "advance", noted)
+@pytest.fixture(autouse=True)
+def _only_plain_replicas(only):
+    only(*PLAIN)
+
+
+def compact_outcomes(outcomes):
+    """Say what became of compact pages."""
+    found = []
+    for name, outcome in outcomes:
+        if name == "compact" and isinstance(outcome, Declined):
+            found.append("elsewhere" if outcome.moved else "declined")
+        elif name == "compact" and not outcome.empty:  # an empty one may follow, where the server has had a tick
+            found.append("applied")
     return found
 
 
@@ -53,20 +57,27 @@ def stock():
 
 
 def compact(**options):
-    """Return where all stand, and the compact page after it."""
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
+    """Return the only cohort, and the compact page after its cursor."""
+    cohort = pulled.cohort()
     with services.get("shop").client() as client:
         return cohort, pages.compact(client, cohort.sources, cohort.cursor, **options)
 
 
-def no_more(_):
-    raise AssertionError("no further page is needed")
+class NoMore:
+    """Has no further page: none is needed."""
+
+    def compact(self, after):
+        raise AssertionError("no further page is needed")
+
+    whole = compact
 
 
-@pytest.mark.parametrize("limit", [3, None])
-def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcomes, monkeypatch, limit):
-    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", limit)
-    monkeypatch.setattr(prefetch, "WHOLE", 2)
+def apply(cohort, page, **sizes):
+    return CompactPages(further=NoMore(), sizes=Sizes(**sizes)).apply(cohort, page, using="default")
+
+
+@pytest.mark.parametrize("sizes", [{"compact_page": 3, "whole_pages": 2}, {"whole_pages": 2}], indirect=True)
+def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcomes):
     replicate_odd()
     dice = random.Random(5)
     with tables(Odd):
@@ -77,7 +88,7 @@ def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcome
             follower.run_once()
             equal()
             odd_equal()
-    assert outcomes.count("applied") > 20
+    assert compact_outcomes(outcomes).count("applied") > 20
 
 
 def test_of_each_row_the_last_change_counts_and_what_went_makes_room(follower, outcomes):
@@ -92,7 +103,7 @@ def test_of_each_row_the_last_change_counts_and_what_went_makes_room(follower, o
     there.Stock.objects.filter(article=2).delete()
     follower.run_once()
     assert stock() == {("w", 1, 7)}
-    assert outcomes == ["applied"]
+    assert compact_outcomes(outcomes) == ["applied"]
 
 
 def truncate():
@@ -121,7 +132,7 @@ def test_a_truncate_is_pulled_whole(follower, outcomes):
     there.Stock.objects.create(warehouse="w", article=3)
     follower.run_once()
     assert stock() == {("w", 3, 0)}
-    assert outcomes == ["not plain"]
+    assert compact_outcomes(outcomes) == ["declined"]
 
 
 def test_rows_of_other_columns_are_pulled_whole(follower, outcomes):
@@ -133,13 +144,13 @@ def test_rows_of_other_columns_are_pulled_whole(follower, outcomes):
         there.Stock.objects.create(warehouse="w", article=3)
         follower.run_once()
         assert stock() == {("w", 1, 0), ("w", 2, 0), ("w", 3, 0)}
-        assert outcomes == ["not plain"]
+        assert compact_outcomes(outcomes) == ["declined"]
         outcomes.clear()
         for article in (4, 5, 6):
             there.Stock.objects.create(warehouse="w", article=article)
         follower.run_once()
     assert len(stock()) == 6
-    assert outcomes == ["applied"]
+    assert compact_outcomes(outcomes) == ["applied"]
 
 
 def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_pages(follower, outcomes):
@@ -152,7 +163,7 @@ def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_
         follower.run_once()
         assert ReplicaState.objects.get(name="replicas.stock").absent == ["amount"]
         assert stock() == {("w", 0, 1), ("w", 1, 0), ("w", 2, 0), ("w", 3, 0)}
-        assert outcomes == ["not plain"]
+        assert compact_outcomes(outcomes) == ["declined"]
     for article in (4, 5, 6):  # now it is there again, and has values that nobody was told of
         there.Stock.objects.create(warehouse="w", article=article, amount=6)
     follower.run_once()
@@ -160,13 +171,12 @@ def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_
     assert stock() == set(there.Stock.objects.values_list("warehouse", "article", "amount"))
 
 
-def test_a_column_that_was_missing_and_is_there_again_is_left_to_whole_pages(follower, outcomes):
+def test_a_column_that_was_missing_and_is_there_again_is_left_to_whole_pages(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     ReplicaState.objects.filter(name="replicas.stock").update(absent=["amount"])
     cohort, page = compact()
-    with pytest.raises(appliers_compact.NotPlain):
-        appliers_compact.advance(cohort, page, using="default", following=no_more)
+    assert isinstance(apply(cohort, page), Declined)
     assert not stock()
 
 
@@ -180,23 +190,22 @@ def test_a_row_that_goes_with_other_columns_goes(follower, outcomes):
         there.Stock.objects.filter(article=0).delete()
     follower.run_once()
     assert stock() == {("w", 1, 1)}
-    assert outcomes == ["not plain"]
+    assert compact_outcomes(outcomes) == ["declined"]
 
 
-def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes, monkeypatch):
-    monkeypatch.setattr(prefetch, "WHOLE", 3)
-    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 2)
+@pytest.mark.parametrize("sizes", [{"compact_page": 2, "whole_pages": 3}], indirect=True)
+def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=0)
     truncate()
     for article in range(7):
         there.Stock.objects.create(warehouse="w", article=article)
     follower.run_once()
-    assert outcomes == ["not plain", "applied", "applied"]
+    assert compact_outcomes(outcomes) == ["declined", "applied", "applied"]
     assert len(stock()) == 7
 
 
-def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
+def test_a_page_that_fails_leaves_nothing_behind(follower):
     """Neither rows nor cursors: what is wrong is found with the whole page, and told of that replica alone."""
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=0)
@@ -206,8 +215,7 @@ def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
     check = "ALTER TABLE replicas_order ADD CONSTRAINT fits CHECK (quantity <> 13)"
     with altered((check, "ALTER TABLE replicas_order DROP CONSTRAINT fits")):
         cohort, page = compact()
-        with pytest.raises(appliers_compact.NotPlain):
-            appliers_compact.advance(cohort, page, using="default", following=no_more)
+        assert isinstance(apply(cohort, page), Declined)
         assert {state.cursor for state in ReplicaState.objects.all()} == {cohort.cursor}
         assert not here.Order.objects.exists()
         with pytest.raises(exceptions.ReplicaFailed, match="fits"):
@@ -218,8 +226,8 @@ def test_a_page_that_fails_leaves_nothing_behind(follower, outcomes):
     equal()
 
 
-def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes, monkeypatch):
-    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
+@pytest.mark.parametrize("sizes", [{"compact_page": 1}], indirect=True)
+def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes):
     follower.run_once()
     for _ in range(2):
         with transaction.atomic():
@@ -234,12 +242,12 @@ def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes, monk
             there.Customer.objects.create(name="d")
     follower.run_once()
     equal()
-    assert "not plain" not in outcomes
-    assert outcomes.count("applied") < 10
+    assert "declined" not in compact_outcomes(outcomes)
+    assert compact_outcomes(outcomes).count("applied") < 10
 
 
-def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes, monkeypatch):
-    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
+@pytest.mark.parametrize("sizes", [{"compact_page": 1}], indirect=True)
+def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes):
     there.Customer.objects.create(name="before")
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=99)
@@ -251,23 +259,22 @@ def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes, monk
         there.Customer.objects.create(name="d")
     follower.run_once()
     equal()
-    assert outcomes[0] == "not plain"
+    assert compact_outcomes(outcomes)[0] == "declined"
 
 
-def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower, outcomes):
+def test_a_replica_at_another_cursor_is_not_moved_and_neither_is_its_cohort(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = compact()
-    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is page
-    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
+    assert apply(cohort, page) == Applied.up_to(page)
+    assert apply(cohort, page) is MOVED
     there.Stock.objects.update(amount=5)
     cohort, page = compact()
     ReplicaState.objects.filter(name="replicas.customer").update(cursor="other")
-    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
+    assert apply(cohort, page) is MOVED
     assert stock() == {("w", 1, 0)}
     ReplicaState.objects.filter(name="replicas.customer").update(cursor=cohort.cursor, shape="")
-    assert appliers_compact.advance(cohort, page, using="default", following=no_more) is None
-    assert outcomes == ["applied", "elsewhere", "elsewhere", "elsewhere"]
+    assert apply(cohort, page) is MOVED
 
 
 def test_a_table_that_changed_has_its_statement_made_anew(follower, outcomes):
@@ -282,12 +289,11 @@ def test_a_table_that_changed_has_its_statement_made_anew(follower, outcomes):
         with connection.cursor() as run:
             run.execute("SELECT DISTINCT amount::text FROM replicas_stock")
             assert run.fetchall() == [("2",)]
-    assert outcomes == ["applied"] * 2
+    assert compact_outcomes(outcomes) == ["applied"] * 2
 
 
-def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
+def test_statements_are_not_kept_without_end(follower):
     """Another service decides on the shapes of its rows."""
-    monkeypatch.setattr(appliers_compact, "SHAPES", 3)
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = compact()
@@ -298,26 +304,36 @@ def test_statements_are_not_kept_without_end(follower, outcomes, monkeypatch):
         made = dataclasses.replace(
             page, parts={"shop.stock": pages.Part(columns=names, items=json.dumps(padded))}, cursor=f"{n}"
         )
-        assert appliers_compact.advance(cohort, made, using="default", following=no_more)
+        assert isinstance(apply(cohort, made, statements=3), Applied)
         cohort = dataclasses.replace(cohort, cursor=f"{n}")
-    assert len([key for key in declaration.get(here.Stock).statements if key[0] == appliers_compact.KEPT]) == 3
+    assert len([key for key in declaration.get(here.Stock).statements if key[0] == KEPT_AS]) == 3
     assert stock() == {("w", 1, 0)}
 
 
-def test_replicas_that_somebody_looks_at_row_by_row_are_not_for_compact_pages(follower, monkeypatch):
+def test_effects_that_look_at_rows_or_changes_are_not_for_compact_pages(follower):
     follower.run_once()
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
-    assert not appliers_compact.fits(cohort)  # there are functions and handlers
-    by_name = {follows.name: follows for follows in cohort.replicas}
-    assert appliers_compact.fits(dataclasses.replace(cohort, replicas=tuple(by_name[name] for name in PLAIN)))
-    for name in ("replicas.shout", "replicas.bigorder"):
-        assert not appliers_compact.fits(dataclasses.replace(cohort, replicas=(by_name[name],)))
-    monkeypatch.setattr(handlers, "of", lambda follows: [print])
-    assert not appliers_compact.fits(dataclasses.replace(cohort, replicas=(by_name["replicas.stock"],)))
+    cohort = pulled.cohort()
+    assert choose.takes_compact(cohort)
+
+    @pubsubpull.on_change("shop.stock", service="shop")
+    def handler(change):
+        """Do nothing."""
+
+    try:
+        assert not choose.takes_compact(cohort)
+        assert choose.takes_compact(pulled.cohort_of("replicas.customer", "replicas.order"))
+    finally:
+        handlers.forget(handler)
+    for declared in (
+        dataclasses.replace(declaration.get(here.Stock), where=lambda _row: True),
+        dataclasses.replace(declaration.get(here.Stock), write=lambda _writes: None),
+    ):
+        assert not choose.takes_compact(dataclasses.replace(cohort, members=(Table(declared),)))
+    assert not choose.takes_compact(dataclasses.replace(cohort, apart=True))
 
 
 @contextlib.contextmanager
-def pair(monkeypatch, source, copy):
+def pair(only, source, copy):
     """Make two tables of these columns, the one published, the other its replica and the only one that follows."""
     names = {"adhoc_from": source, "adhoc_to": copy}
     made = []
@@ -329,8 +345,7 @@ def pair(monkeypatch, source, copy):
             made.append(type(table.replace("_", ""), (models.Model,), {"__module__": "x", "Meta": meta, **fields}))
         pubsubpull.publish(made[0])
         pubsubpull.replicates("adhoc.adhocfrom", service="shop")(made[1])
-        replica = declaration.get(made[1])
-        monkeypatch.setattr(cohorts, "of_service", lambda _: [replica])
+        only(declaration.get(made[1]).name)
         try:
             call_command("pubsubpull_triggers", "--sync", verbosity=0)
             yield run
@@ -352,9 +367,9 @@ def pair(monkeypatch, source, copy):
         ("timestamptz", "timestamptz(0)", "'2026-01-01T00:00:00.4Z'"),
     ],
 )
-def test_a_row_whose_key_is_shortened_here_is_found_again(follower, outcomes, monkeypatch, given):
+def test_a_row_whose_key_is_shortened_here_is_found_again(follower, outcomes, only, given):
     there_, here_, value = given
-    with pair(monkeypatch, {"id": there_, "x": "int"}, {"id": here_, "x": "int"}) as run:
+    with pair(only, {"id": there_, "x": "int"}, {"id": here_, "x": "int"}) as run:
         follower.run_once()
         run.execute(f"INSERT INTO adhoc_from VALUES ({value}, 1)")
         follower.run_once()
@@ -368,25 +383,25 @@ def test_a_row_whose_key_is_shortened_here_is_found_again(follower, outcomes, mo
         follower.run_once()
         run.execute("SELECT x FROM adhoc_to")
         assert run.fetchall() == []
-    assert outcomes == ["applied"] * 2
+    assert compact_outcomes(outcomes) == ["applied"] * 2
 
 
-def test_more_columns_than_a_function_takes_arguments(follower, outcomes, monkeypatch):
+def test_more_columns_than_a_function_takes_arguments(follower, outcomes, only):
     columns = {"id": "int", **{f"c{n}": "interval" for n in range(120)}}
-    with pair(monkeypatch, columns, columns) as run:
+    with pair(only, columns, columns) as run:
         follower.run_once()
         for n in range(3):
             run.execute(f"INSERT INTO adhoc_from (id, c{n}, c119) VALUES ({n}, '1 day', '2 mons')")
         follower.run_once()
         run.execute("TABLE adhoc_from EXCEPT TABLE adhoc_to")
         assert run.fetchall() == []
-    assert outcomes == ["applied"]
+    assert compact_outcomes(outcomes) == ["applied"]
 
 
-def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follower, outcomes, monkeypatch):
+def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follow, outcomes, only):
     columns = {"id": "int", "x": "int"}
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 100)
-    with pair(monkeypatch, columns, columns) as run:
+    follower = follow(sizes=Sizes(page=100))
+    with pair(only, columns, columns) as run:
         run.execute(
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql"
             " AS 'BEGIN PERFORM pg_sleep(0.001); RETURN NEW; END'"
@@ -401,7 +416,7 @@ def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follower, outcomes
             run.execute("RESET statement_timeout; DROP FUNCTION slow CASCADE")
         run.execute("SELECT count(*) FROM adhoc_to")
         assert run.fetchall() == [(1500,)]
-    assert outcomes == ["not plain"]
+    assert compact_outcomes(outcomes) == ["declined"]
 
 
 @pytest.mark.parametrize(
@@ -419,51 +434,47 @@ def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follower, outcomes
         "[",
     ],
 )
-def test_what_no_service_should_send_is_never_applied(follower, outcomes, monkeypatch, items):
+def test_what_no_service_should_send_is_never_applied(follower, only, items):
     columns = {"id": "int", "x": "int"}
-    with pair(monkeypatch, columns, columns) as run:
+    with pair(only, columns, columns) as run:
         follower.run_once()
-        (cohort,) = cohorts.following("shop", "default", timezone.now())
+        cohort = pulled.cohort()
         parts = {"adhoc.adhocfrom": pages.Part(columns=("id", "x"), items=items)}
         page = pages.Compact(parts=parts, previous=cohort.cursor, cursor="next", more=False)
-        with pytest.raises(appliers_compact.NotPlain):
-            appliers_compact.advance(cohort, page, using="default", following=no_more)
+        assert isinstance(apply(cohort, page), Declined)
         run.execute("SELECT count(*) FROM adhoc_to")
         assert run.fetchall() == [(0,)]
 
 
 @pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("sizes", [{"compact_page": 1, "whole_pages": 4}], indirect=True)
 def test_a_service_that_fails_at_compact_pages_is_asked_for_whole_ones_for_a_while(
-    follower, outcomes, monkeypatch, status
+    follower, outcomes, settings, status
 ):
-    monkeypatch.setattr(prefetch, "WHOLE", 4)
-    monkeypatch.setitem(pages.compact.__kwdefaults__, "limit", 1)
     follower.run_once()
-    asked, text = [], Client.text
-
-    def failing(self, *args, params, **options):
-        asked.append("compact" in params)
-        if asked[-1]:
-            raise exceptions.Refused(status, {"detail": "canceling statement due to statement timeout"})
-        return text(self, *args, params=params, **options)
-
-    monkeypatch.setattr(Client, "text", failing)
+    settings.ROOT_URLCONF = "tests.integration.no_compact_pages"
+    no_compact_pages.status = status
+    no_compact_pages.asked.clear()
     for n in range(12):
         there.Stock.objects.create(warehouse="w", article=n)
     follower.run_once()
     assert len(stock()) == 12
-    assert 2 <= asked.count(True) <= 4
-    assert not outcomes
+    assert 2 <= no_compact_pages.asked.count(True) <= 4
+    assert not compact_outcomes(outcomes)
 
 
-def test_a_database_that_is_away_is_not_the_pages_fault(follower, outcomes, monkeypatch):
+def test_a_database_that_is_away_is_not_the_pages_fault(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = compact()
-
-    def away(*_, **__):
-        raise OperationalError("away")
-
-    monkeypatch.setattr(appliers_compact.sql, "run_bound", away)
-    with pytest.raises(OperationalError, match="away"):
-        appliers_compact.advance(cohort, page, using="default", following=no_more)
+    with connection.cursor() as run:
+        run.execute(
+            "CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE 'away' USING ERRCODE = 'admin_shutdown'; END $$"
+        )
+        run.execute("CREATE TRIGGER away BEFORE INSERT ON replicas_stock EXECUTE FUNCTION away()")
+        try:
+            with pytest.raises(OperationalError, match="away"):
+                apply(cohort, page)
+        finally:
+            run.execute("DROP FUNCTION away CASCADE")

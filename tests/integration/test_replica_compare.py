@@ -14,7 +14,8 @@ from pubsubpull import Client, exceptions
 from pubsubpull.pull import consumers
 from pubsubpull.replica import declaration, services
 from pubsubpull.replica import follower as replica_follower
-from pubsubpull.replica.compare import judge, suspects
+from pubsubpull.replica.compare import judge
+from pubsubpull.replica.sizes import Sizes
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -138,20 +139,20 @@ def test_a_wrong_row_beside_changes_in_flight_is_still_found(follower):
     assert found(compared(here.Customer)) == set()
 
 
-def test_many_ranges_cover_every_row_once(follower, monkeypatch):
+def test_many_ranges_cover_every_row_once(follower):
     write(300)
     follower.run_once()
     for table in ("shop_customer", "shop_stock"):
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {table}")
-    monkeypatch.setattr(suspects, "EACH", 10)
     for model in (here.Customer, here.Stock):
-        result = compared(model)
+        few = {"sizes": Sizes(hashed_rows=10)}
+        result = compared(model, **few)
         assert result.ranges > 8
         assert (result.rows, result.suspects) == (300, 0)
         model.objects.all().delete()
-        assert len(compared(model, repair=True).differences) == 300
-        assert compared(model).suspects == 0
+        assert len(compared(model, repair=True, **few).differences) == 300
+        assert compared(model, **few).suspects == 0
 
 
 def test_the_command_says_what_differs_and_ends_with_a_status(follower):

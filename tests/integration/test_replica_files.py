@@ -70,7 +70,7 @@ def test_a_dump_is_loaded_and_followed_from_its_cursor(follower):
     assert not Copy.objects.exists()
 
 
-def test_a_load_that_was_interrupted_goes_on_where_it_was(follower, monkeypatch):
+def test_a_load_that_was_interrupted_goes_on_where_it_was(follower):
     write(2500)
     data = dumped()
     with pytest.raises(exceptions.DumpError, match="cut off"):

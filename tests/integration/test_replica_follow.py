@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import threading
 from datetime import timedelta
 from decimal import Decimal
+from urllib.parse import parse_qsl
 
 import pytest
+from django.core.signals import request_started
 from django.db import connection, transaction
 from django.utils import timezone
 
 from pubsubpull import exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, cohorts, declaration, health, pages, positions, services
-from pubsubpull.replica.appliers import staged
+from pubsubpull.replica import cohorts, declaration, health, pages, positions, services, staging
+from pubsubpull.replica.appliers.base import MOVED, Applied
 from pubsubpull.replica.copy import ranges
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
+from pubsubpull.replica.prefetch import Puller
+from pubsubpull.replica.sizes import Sizes
 from tests import processes
+from tests.integration import pulled
 from tests.replicas import models as here
 from tests.sessions import session
 from tests.shop import models as there
@@ -84,9 +89,9 @@ def test_what_was_laid_out_before_in_a_transaction_costs_no_later_scan():
     size = "SELECT pg_relation_size('pg_temp.pubsubpull_page')"
     row = "INSERT INTO pg_temp.pubsubpull_page SELECT n, n, 'm', '', 'insert' FROM generate_series(1, 1000) n"
     with transaction.atomic(), connection.cursor() as cursor:
-        staged.open_page("default")
+        staging.begin("default")
         cursor.execute(row)
-        sql.run("default", sql.template("queries/replica/clear_page"))
+        sql.run("default", sql.template("queries/replica/clear_stage"))
         cursor.execute(size)
         assert cursor.fetchone() == (0,)
 
@@ -95,7 +100,7 @@ def test_steps_through_a_backlog_may_follow_a_run(follower):
     follower.run_once()
     there.Customer.objects.bulk_create(there.Customer(name=str(n)) for n in range(1005))
     with services.get("shop").client() as client:
-        while follower.step(client):
+        while follower.steps.step(client):
             pass
     equal()
 
@@ -143,11 +148,10 @@ def test_truncate_and_a_key_that_moves(follower):
     assert here.Stock.objects.count() == 2
 
 
-@pytest.mark.parametrize("rows", [1, 5])
-def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower, monkeypatch, rows):
-    """The source's constraint is deferred too, so its child may be logged first; pages of `rows` cut in between."""
+@pytest.mark.parametrize("sizes", [{"page": 1}, {"page": 5}], indirect=True)
+def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower):
+    """The source's constraint is deferred too, so its child may be logged first; small pages cut in between."""
     follower.run_once()
-    monkeypatch.setattr(pages.changes, "__kwdefaults__", {"wait": 0, "limit": rows})
     with transaction.atomic():
         there.Order.objects.bulk_create(there.Order(customer_id=4000 + n, reference=str(n)) for n in range(7))
         there.Customer.objects.bulk_create(there.Customer(id=4000 + n, name=str(n)) for n in range(7))
@@ -162,9 +166,9 @@ def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower, monkeyp
     assert not here.Order.objects.exists()
 
 
-def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follower, caplog):
+def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follow, caplog):
     write()
-    follower.run_once()
+    follow().run_once()
     with connection.cursor() as run, session() as other:
         run.execute("SET session_replication_role = replica")  # changes that nobody is told of
         there.Order.objects.filter(quantity__lt=20).delete()
@@ -173,16 +177,13 @@ def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees
         run.execute("RESET session_replication_role")
         ReplicaState.objects.update(cursor="AgEAAAAFAAA")
         counts = []
-        step = follower.copy
 
-        def copy(failed):
+        def progress(_):
             counts.append(other.execute("SELECT count(*) FROM replicas_order").fetchone()[0])
-            return step(failed)
 
-        follower.copy = copy
-        follower.run_once()
+        follow(progress=progress, workers=1).run_once()
     assert counts
-    assert set(counts[:2]) == {30}
+    assert set(counts) == {30}
     equal()
     assert here.Order.objects.count() == 11
     told = [one.getMessage() for one in caplog.records if "All rows of" in one.getMessage()]
@@ -191,9 +192,8 @@ def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees
     assert "after=now" not in told[0], "that is advice for who pulls by hand"
 
 
-def test_a_copy_that_was_killed_goes_on_where_it_was(follower, monkeypatch):
+def test_a_copy_that_was_killed_goes_on_where_it_was(follow):
     write()
-    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 3})
     seen = []
 
     def progress(now):
@@ -201,7 +201,7 @@ def test_a_copy_that_was_killed_goes_on_where_it_was(follower, monkeypatch):
         if len(seen) == 8:
             follower.stopping.set()
 
-    follower._progress = progress
+    follower = follow(progress=progress, sizes=Sizes(rows=3))
     with pytest.raises(ranges.Stopped):
         follower.run_once()
     kept = CopyPage.objects.count()
@@ -233,12 +233,12 @@ def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
     ReplicaState.objects.filter(name="replicas.order").delete()
     write()
     cohorts.enter("shop", "default")
-    assert follower.copy([])
+    assert follower.steps.copy([])
     equal()
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
 
 
-def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_know(follower, monkeypatch):
+def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_know(follower, follow):
     """Page by page it would refer to a customer that is gone here already, and to one that is to come."""
     write()
     follower.run_once()
@@ -251,29 +251,21 @@ def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_
     ReplicaState.objects.filter(name="replicas.order").update(next_attempt=None)
     assert ReplicaState.objects.get(name="replicas.order").cursor == behind.cursor
     there.Order.objects.create(reference="late", customer=there.Customer.objects.create(name="to come"))
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    follower.run_once()
+    follow(sizes=Sizes(page=1)).run_once()
     equal()
-
-
-def standing_of(*names):
-    """Return where some replicas stand, as if they stood there alone."""
-    (found,) = cohorts.following("shop", "default", timezone.now())
-    return dataclasses.replace(found, replicas=tuple(one for one in found.replicas if one.name in names))
 
 
 def take_a_page(cohort, limit):
     """Let replicas take one page of so many changes; it is not the last."""
-    with services.get("shop").client() as client:
-        page = pages.changes(client, cohort.sources, cohort.cursor, limit=limit)
+    page = pulled.page(cohort, limit=limit)
     assert page.more
-    assert advance.advance(cohort, page, using="default") is page
+    assert pulled.apply(cohort, page) == Applied.up_to(page)
 
 
 def test_one_that_is_in_the_midst_of_an_old_backlog_misses_nothing_that_came_since(follower):
     """The rest of its backlog ends before what the others take in the meeting."""
     follower.run_once()
-    stock = standing_of("replicas.stock")
+    stock = pulled.cohort_of("replicas.stock")
     there.Stock.objects.bulk_create(there.Stock(warehouse="w", article=n) for n in range(5))
     take_a_page(stock, 2)
     there.Stock.objects.bulk_create(there.Stock(warehouse="later", article=n) for n in range(5))
@@ -281,14 +273,14 @@ def test_one_that_is_in_the_midst_of_an_old_backlog_misses_nothing_that_came_sin
     equal()
 
 
-def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(follower):
+def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(follower, follow):
     """The customers' rows are fetched before, the orders' after a customer and their order came."""
     write()
     follower.run_once()
-    everyone = cohorts.following("shop", "default", timezone.now())[0]
+    everyone = pulled.cohort()
     there.Stock.objects.update(amount=2)
     take_a_page(everyone, 2)
-    positions.copy_again(everyone.replicas, "default")
+    positions.copy_again(everyone.members, "default")
     seen = []
 
     def progress(_):
@@ -296,26 +288,33 @@ def test_all_are_copied_again_to_one_state_from_the_midst_of_an_old_backlog(foll
             there.Order.objects.create(reference="between", customer=there.Customer.objects.create(name="between"))
         seen.append(1)
 
-    follower._progress, follower._workers = progress, 1
-    follower.run_once()
+    follow(progress=progress, workers=1).run_once()
     equal()
     assert here.Order.objects.filter(customer__name="between").exists()
 
 
-def test_a_whole_copy_stays_as_it_is(follower, monkeypatch):
+def test_a_whole_copy_stays_as_it_is(follower):
     """Another that copies at the same time would move it on into the midst of a backlog, where no rows agree."""
     write()
-    monkeypatch.setattr(ranges, "_apply", lambda number, *_: Copy.objects.get(pk=number).cursor)
     cohorts.enter("shop", "default")
     wanted = cohorts.snapshot("shop", "default", timezone.now()).to_copy()
     client = services.get("shop").client
-    ranges.copy(wanted, client, using="default")
+
+    def copy_and_stop():
+        def progress(now):
+            if now.applying:
+                raise ranges.Stopped
+
+        with pytest.raises(ranges.Stopped):
+            ranges.copy(wanted, client, using="default", progress=progress)
+
+    copy_and_stop()
     whole = Copy.objects.get()
     assert whole.whole
     there.Customer.objects.update(name="changed")
-    ranges.copy(wanted, client, using="default")
-    with client() as one:
-        page = pages.changes(one, wanted.sources, whole.cursor, limit=3)
+    copy_and_stop()
+    with client() as calling:
+        page = pages.changes(calling, wanted.sources, whole.cursor, limit=3)
     assert page.more
     assert not ranges._keep_changes(whole, page, "default")
     assert Copy.objects.get().cursor != page.cursor
@@ -357,10 +356,27 @@ def test_while_one_waits_another_goes_on_until_a_row_needs_what_that_one_does_no
     assert set(health.checks("default").values()) == {"ok"}
 
 
-def test_one_that_needs_another_meets_nobody_while_that_one_waits(follower, monkeypatch):
+@contextlib.contextmanager
+def calls(**parameters):
+    """Count the calls for changes with these parameters."""
+    made = []
+
+    def note(environ, **_):
+        if environ["PATH_INFO"].endswith("/changes/"):
+            asked = dict(parse_qsl(environ["QUERY_STRING"]))
+            made.extend([asked] * (parameters.items() <= asked.items()))
+
+    request_started.connect(note)
+    try:
+        yield made
+    finally:
+        request_started.disconnect(note)
+
+
+def test_a_replica_that_needs_another_joins_nothing_while_that_other_waits(follower, follow):
     write()
     follower.run_once()
-    orders = standing_of("replicas.order")
+    orders = pulled.cohort_of("replicas.order")
     let_wait("replicas.customer", timezone.now() + timedelta(days=1))
     let_wait("replicas.order", timezone.now() + timedelta(days=1))
     customer = there.Customer.objects.create(name="new")
@@ -368,37 +384,60 @@ def test_one_that_needs_another_meets_nobody_while_that_one_waits(follower, monk
         there.Order.objects.create(reference=str(number), customer=customer)
     follower.run_once()
     let_wait("replicas.order", None)
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(advance, "meeting", lambda *a, **k: pytest.fail("all changes since were pulled"))
-        with pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"):
-            follower.run_once()
-    assert standing_of("replicas.order").replicas == ()
+    with (
+        calls(models="shop.order") as made,
+        pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"),
+    ):
+        follow(sizes=Sizes(page=2)).run_once()
+    assert len(made) == 1, "not all changes since were pulled"
+    assert pulled.cohort_of("replicas.order").members == ()
     assert ReplicaState.objects.get(name="replicas.order").cursor == orders.cursor
     ReplicaState.objects.update(next_attempt=None)
     follower.run_once()
     equal()
 
 
-def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_that_one_has(follower, monkeypatch):
+def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_that_one_has(follower):
     follower.run_once()
     let_wait("replicas.customer", timezone.now() + timedelta(days=1))
     there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
     for number in range(10):
         there.Stock.objects.create(warehouse="w", article=number)
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
+    cohort = pulled.cohort()
+    page = pulled.page(cohort, limit=2)
+    assert page.more
     with services.get("shop").client() as client:
-        page = pages.changes(client, cohort.sources, cohort.cursor, limit=2)
-        assert page.more
-        with pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"):
-            advance.advance(cohort, page, using="default", following=lambda after: pytest.fail("it pulled more"))
+        further = Puller(client=client, sources=tuple(cohort.sources))
+        with calls() as made, pytest.raises(exceptions.ReplicaFailed, match="it needs replicas.customer"):
+            pulled.apply(cohort, page, further=further)
+    assert made == [], "it pulled more"
     ReplicaState.objects.update(next_attempt=None)
     follower.run_once()
     equal()
 
 
-def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower, monkeypatch):
+@contextlib.contextmanager
+def tries():
+    """Count how often orders were written, in transactions that were taken back too: sequences go on."""
+    with connection.cursor() as run:
+        run.execute("CREATE SEQUENCE tries")
+        run.execute(
+            "CREATE FUNCTION try() RETURNS trigger LANGUAGE plpgsql"
+            " AS $$ BEGIN PERFORM nextval('tries'); RETURN NULL; END $$"
+        )
+        run.execute("CREATE TRIGGER try BEFORE INSERT ON replicas_order EXECUTE FUNCTION try()")
+
+        def count():
+            run.execute("SELECT last_value FROM tries")
+            return run.fetchone()[0]
+
+        try:
+            yield count
+        finally:
+            run.execute("DROP FUNCTION try CASCADE; DROP SEQUENCE tries")
+
+
+def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower):
     """Page by page, a transaction of n pages would be applied n times."""
     follower.run_once()
     with transaction.atomic(), connection.cursor() as run:
@@ -408,20 +447,14 @@ def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower
         for number in range(40):
             there.Stock.objects.create(warehouse="w", article=number)
         there.Customer.objects.create(pk=key, name="late")
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    tries, once = [], advance._advance
-    monkeypatch.setattr(advance, "_advance", lambda *a, **k: tries.append(a) or once(*a, **k))
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
-    with services.get("shop").client() as client:
-        page = pages.changes(client, cohort.sources, cohort.cursor, limit=2)
-
-        def following(after):
-            return pages.changes(client, cohort.sources, after)
-
-        last = advance.advance(cohort, page, using="default", following=following)
+    cohort = pulled.cohort()
+    page = pulled.page(cohort, limit=2)
+    with services.get("shop").client() as client, tries() as count:
+        further = Puller(client=client, sources=tuple(cohort.sources), sizes=Sizes(page=1))
+        outcome = pulled.apply(cohort, page, further=further)
+        assert count() <= 7
     assert here.Customer.objects.filter(name="late").exists()
-    assert ReplicaState.objects.get(name="replicas.order").cursor == last.cursor
-    assert len(tries) <= 7
+    assert ReplicaState.objects.get(name="replicas.order").cursor == outcome.cursor
     follower.run_once()
     equal()
 
@@ -463,10 +496,10 @@ def test_where_a_table_of_ones_own_holds_a_row_the_replica_of_that_row_waits_and
 
 
 @pytest.mark.parametrize("limit", [1, 1000])
-def test_three_that_stand_apart_and_refer_to_each_other_meet(follower, monkeypatch, limit):
+def test_three_at_other_cursors_that_refer_to_each_other_catch_up(follower, follow, limit):
     write()
     follower.run_once()
-    customers, orders = standing_of("replicas.customer"), standing_of("replicas.order")
+    customers, orders = pulled.cohort_of("replicas.customer"), pulled.cohort_of("replicas.order")
     there.Customer.objects.create(id=5000, name="first")
     there.Customer.objects.create(id=5001, name="second")
     there.Order.objects.filter(quantity=3).update(customer=5001)
@@ -476,7 +509,7 @@ def test_three_that_stand_apart_and_refer_to_each_other_meet(follower, monkeypat
     there.Order.objects.filter(quantity=3).delete()
     with pytest.raises(exceptions.ReplicaFailed, match=r"replicas\.order"):
         take_a_page(orders, 1)
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", limit)
+    follower = follow(sizes=Sizes(page=limit))
     let_wait("replicas.customer", timezone.now() + timedelta(days=1))
     let_wait("replicas.order", timezone.now() + timedelta(days=1))
     follower.run_once()
@@ -495,7 +528,7 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
         run.execute("DELETE FROM shop_order WHERE customer_id = (SELECT id FROM shop_customer WHERE name = 'c5')")
         run.execute("DELETE FROM shop_customer WHERE name = 'c5'")
     with services.get("shop").client() as client:
-        assert follower.step(client)
+        assert follower.steps.step(client)
     assert here.Customer.objects.filter(name="c5").exists()
     assert not here.Shout.objects.filter(shout="C5").exists()
     follower.run_once()
@@ -527,12 +560,11 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
     """The copy goes on from where it stands."""
     write()
     follower.run_once()
-    (seen,) = cohorts.following("shop", "default", timezone.now())
+    seen = pulled.cohort()
     there.Stock.objects.update(amount=7)
-    with services.get("shop").client() as client:
-        page = pages.changes(client, seen.sources, seen.cursor)
+    page = pulled.page(seen)
     positions.copy_again([declaration.get("replicas.stock")], "default")
-    assert advance.advance(seen, page, using="default") is None
+    assert pulled.apply(seen, page) is MOVED
     follower.run_once()
     equal()
 
@@ -586,41 +618,38 @@ def test_two_that_follow_apply_each_page_once(follower):
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
-    with services.get("shop").client() as client:
-        page = pages.changes(client, cohort.sources, cohort.cursor)
-        assert advance.advance(cohort, page, using="default") is page
-        there.Order.objects.update(quantity=6)
-        follower.run_once()
-        (further,) = cohorts.following("shop", "default", timezone.now())
-        assert advance.advance(cohort, page, using="default") is None
-    (left,) = cohorts.following("shop", "default", timezone.now())
-    assert left.cursor == further.cursor != page.cursor
+    cohort = pulled.cohort()
+    page = pulled.page(cohort)
+    assert pulled.applied(cohort, page)
+    there.Order.objects.update(quantity=6)
+    follower.run_once()
+    further = pulled.cohort()
+    assert pulled.apply(cohort, page) is MOVED
+    assert pulled.cohort().cursor == further.cursor != page.cursor
     equal()
 
 
-def test_whoever_applies_a_page_holds_the_places_until_it_is_committed(follower):
+def test_whoever_applies_a_page_holds_the_positions_until_it_is_committed(follower):
     """A second one waits for the lock, and then stands elsewhere: with two connections, in the worst order."""
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
-    with services.get("shop").client() as client:
-        page = pages.changes(client, cohort.sources, cohort.cursor)
+    cohort = pulled.cohort()
+    page = pulled.page(cohort)
     results = []
 
     def second():
         try:
-            results.append(advance.advance(cohort, page, using="default"))
+            results.append(pulled.apply(cohort, page))
         finally:
             connection.close()
 
     thread = threading.Thread(target=second)
     with session() as watcher, transaction.atomic():
-        assert advance.advance(cohort, page, using="default")
+        assert pulled.applied(cohort, page)
         thread.start()
         waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         processes.until(lambda: watcher.execute(waits).fetchone()[0] == 1)
     thread.join(60)
-    assert results == [None]
+    assert results == [MOVED]
     equal()

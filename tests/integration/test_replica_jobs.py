@@ -8,8 +8,9 @@ from django_tasks_db.models import DBTaskResult
 
 from pubsubpull import exceptions
 from pubsubpull.pull import consumers
-from pubsubpull.replica import jobs, pages
+from pubsubpull.replica import jobs
 from pubsubpull.replica.models import PullJob, PullKey
+from pubsubpull.replica.sizes import Sizes
 from tests.replicas import handled
 from tests.shop import models as there
 
@@ -35,12 +36,11 @@ def called():
     return [task.args_kwargs["kwargs"]["instance"]["data"]["name"] for task in found]
 
 
-def test_pull_down_calls_for_all_that_are_there_newest_first_and_ends(monkeypatch):
-    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 2})
+def test_pull_down_calls_for_all_that_are_there_newest_first_and_ends():
     make(*"abcde")
     name = jobs.pull_down("shop.customer", handled.welcome, service="shop", pull_priority=7, job_priority=-3)
     assert called() == [], "the job's own task does it"
-    assert jobs.run(name) == 5
+    assert jobs.run(name, sizes=Sizes(rows=2)) == 5
     assert called() == list("edcba")
     assert set(DBTaskResult.objects.values_list("task_path", "priority")) == {(STEP, 7), (WELCOME, -3)}
     make("f")
@@ -65,18 +65,17 @@ def test_pull_up_calls_for_those_that_come_from_now_on_and_goes_on():
     assert called() == ["b", "c", "d"]
 
 
-def test_pull_calls_once_for_those_that_come_while_it_is_on_its_way_down(monkeypatch):
+def test_pull_calls_once_for_those_that_come_while_it_is_on_its_way_down():
     """A row that comes below the page it is at is seen twice, and called for once."""
-    monkeypatch.setattr(pages.rows, "__kwdefaults__", {**pages.rows.__kwdefaults__, "limit": 2})
     for key in (10, 20, 30, 40):
         there.Customer.objects.create(pk=key, name=str(key))
     name = jobs.pull("shop.customer", handled.welcome, service="shop")
     with jobs.services.get("shop").client() as client:
-        jobs._step(name, client, "default")
+        jobs._step(name, client, Sizes(rows=2), "default")
     assert called() == ["40", "30"]
     for key in (5, 15, 50):
         there.Customer.objects.create(pk=key, name=str(key))
-    jobs.run(name)
+    jobs.run(name, sizes=Sizes(rows=2))
     assert sorted(called()) == sorted(["40", "30", "20", "10", "5", "15", "50"])
     assert not PullKey.objects.exists()
     make("later")
@@ -84,7 +83,7 @@ def test_pull_calls_once_for_those_that_come_while_it_is_on_its_way_down(monkeyp
     assert called()[-1] == "later"
 
 
-def test_a_step_that_fails_leaves_nothing_behind_and_is_taken_again(monkeypatch):
+def test_a_step_that_fails_leaves_nothing_behind_and_is_taken_again():
     make(*"ab")
     name = jobs.pull("shop.customer", handled.welcome, service="shop")
     PullJob.objects.filter(name=name).update(callback="tests.replicas.handled.nothing")

@@ -9,9 +9,8 @@ import threading
 import psycopg
 import pytest
 from django.db import connection
-from django.utils import timezone
 
-from pubsubpull.replica import advance, cohorts, pages, services
+from tests.integration import pulled
 from tests.sessions import session
 from tests.shop import models as there
 
@@ -57,11 +56,11 @@ def test_each_page_that_ends_a_snapshot_leaves_a_committed_state(follower):
         thread.start()
     checked = 0
     try:
-        with services.get("shop").client() as client, session() as reader:
+        with session() as reader:
             while checked < 30:
-                (cohort,) = cohorts.following("shop", "default", timezone.now())
-                page = pages.changes(client, cohort.sources, cohort.cursor, limit=200)
-                assert advance.advance(cohort, page, using="default")
+                cohort = pulled.cohort()
+                page = pulled.page(cohort, limit=200)
+                assert pulled.applied(cohort, page)
                 if not page.more:
                     assert reader.execute("SELECT sum(amount) FROM replicas_stock").fetchone() == (TOTAL,)
                     checked += not page.empty

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import checks, declaration, handlers, health, positions
+from pubsubpull.replica import checks, declaration, handlers, health, positions, services
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.parking import actions, store
 from tests.replicas import models as here
@@ -22,9 +22,8 @@ NAME = "replicas.customer"
 
 
 @pytest.fixture(autouse=True)
-def _only_customers(monkeypatch):
-    """Let there be these replicas alone."""
-    monkeypatch.setattr(declaration, "_replicas", {name: declaration.get(name) for name in (NAME, "replicas.stock")})
+def _only_customers(only):
+    only(NAME, "replicas.stock")
 
 
 @pytest.fixture
@@ -37,9 +36,8 @@ def refusing():
 
 
 @pytest.fixture
-def command(monkeypatch, follower):
+def command():
     """Run `pubsubpull_replicas`; return what it printed."""
-    monkeypatch.setattr("pubsubpull.replica.services.get", lambda _: follower._known)
 
     def run(*arguments):
         out = io.StringIO()
@@ -128,9 +126,9 @@ def test_what_is_dropped_is_passed_for_good_and_the_keys_next_change_applies(fol
     assert rows() == {one.pk: "next"}
 
 
-def test_a_replica_declared_so_parks_by_itself_after_tries(follower, refusing, monkeypatch, settings):
+def test_a_replica_declared_so_parks_by_itself_after_tries(follower, refusing, settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SET_ASIDE_AFTER": 3}
-    monkeypatch.setitem(declaration._replicas, NAME, dataclasses.replace(declaration.get(NAME), on_failure="park"))
+    declaration.add(dataclasses.replace(declaration.get(NAME), on_failure="park"))
     one = there.Customer.objects.create(name="one")
     follower.run_once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
@@ -158,7 +156,7 @@ def test_a_handler_has_the_changes_of_a_key_in_order_and_once_when_they_are_retr
             there.Customer.objects.filter(pk=one.pk).update(name=name)
         there.Customer.objects.filter(pk=two.pk).update(name="two again")
         assert not follow(follower)
-        with follower._known.client() as client:
+        with services.get("shop").client() as client:
             found = actions.park(NAME, client, using="default")
         assert (found.key, "I cannot" in found.error) == (str(one.pk), True)
         assert follow(follower)
@@ -180,7 +178,7 @@ def test_a_truncate_and_a_new_copy_leave_nothing_set_aside(follower, refusing):
         assert follow(follower)
         there.Customer.objects.filter(pk=one.pk).update(name="bad")
         assert not follow(follower)
-        with follower._known.client() as client:
+        with services.get("shop").client() as client:
             assert actions.park(NAME, client, using="default")
 
     park()
@@ -204,7 +202,7 @@ def test_what_waits_for_another_replica_is_not_parked_and_no_more_than_a_limit_i
     follower.run_once()
     there.Customer.objects.update(name="bad")
     assert not follow(follower)
-    with follower._known.client() as client:
+    with services.get("shop").client() as client:
         assert actions.park(NAME, client, using="default").key in {str(one.pk), str(two.pk)}
         assert not follow(follower)
         with pytest.raises(exceptions.ReplicaError, match="set aside already"):
@@ -219,7 +217,7 @@ def test_somebody_who_retries_and_a_follower_never_apply_one_change_twice(follow
     follower.run_once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
     assert not follow(follower)
-    with follower._known.client() as client:
+    with services.get("shop").client() as client:
         actions.park(NAME, client, using="default")
     refusing()
     assert actions.retry(NAME, using="default") == []
@@ -243,7 +241,7 @@ def test_what_is_retried_before_its_page_has_passed_is_told_to_handlers_once(fol
         for name in ("poison", "after"):
             there.Customer.objects.filter(pk=one.pk).update(name=name)
         assert not follow(follower)
-        with follower._known.client() as client:
+        with services.get("shop").client() as client:
             actions.park(NAME, client, using="default")
         fails.clear()
         came.clear()
@@ -256,14 +254,13 @@ def test_what_is_retried_before_its_page_has_passed_is_told_to_handlers_once(fol
         handlers.forget(take)
 
 
-def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, refusing, command, monkeypatch):
+def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, refusing, command):
     def once():
         out = io.StringIO()
         call_command("pubsubpull_follow", "--once", stdout=out, stderr=out)
         return out.getvalue()
 
     one = there.Customer.objects.create(name="one")
-    monkeypatch.setattr("pubsubpull.replica.follower.services.get", lambda _: follower._known)
     assert "Up to date." in once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
     for _ in range(2):
@@ -276,14 +273,13 @@ def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, r
     assert "Up to date." in once()
 
 
-def test_once_names_a_column_that_the_source_does_not_send(follower, monkeypatch, caplog):
+def test_once_names_a_column_that_the_source_does_not_send(follower, caplog):
     (column,) = [one for one in declaration.get(NAME).columns if one.name == "email"]
     others = tuple(one for one in declaration.get(NAME).columns if one.name != "email")
     misspelt = dataclasses.replace(
         declaration.get(NAME), columns=(*others, dataclasses.replace(column, source="emial")), statements={}
     )
-    monkeypatch.setitem(declaration._replicas, NAME, misspelt)
-    monkeypatch.setattr("pubsubpull.replica.follower.services.get", lambda _: follower._known)
+    declaration.add(misspelt)
     there.Customer.objects.create(name="one", email="a@b.example")
     out = io.StringIO()
     call_command("pubsubpull_follow", "--once", stdout=out, stderr=out)

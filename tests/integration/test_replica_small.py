@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import re
+import tempfile
 from decimal import Decimal
 
 import pytest
 from django.db import connection, models, transaction
-from django.utils import timezone
 
 import pubsubpull
-from pubsubpull.capture import sql
-from pubsubpull.replica import advance, cohorts, declaration, handlers, pages, services
-from pubsubpull.replica.appliers import single_message
+from pubsubpull.replica import handlers, positions
+from pubsubpull.replica.appliers.base import Applied
+from pubsubpull.replica.appliers.single_message import SingleMessage
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.sizes import STANDARD_SIZES
+from tests.integration import pulled
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -21,64 +25,71 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def next_page():
-    """Return where all stand, and the page after it."""
-    (cohort,) = cohorts.following("shop", "default", timezone.now())
-    with services.get("shop").client() as client:
-        return cohort, pages.changes(client, cohort.sources, cohort.cursor)
+    """Return the only cohort, and the page after its cursor."""
+    cohort = pulled.cohort()
+    return cohort, pulled.page(cohort)
+
+
+def taken(cohort, page):
+    """Apply a page by one message; return True if that did."""
+    return isinstance(SingleMessage().apply(cohort, page, using="default"), Applied)
 
 
 def stock():
     return set(here.Stock.objects.values_list("warehouse", "article", "amount"))
 
 
-@pytest.fixture
-def messages(monkeypatch):
-    """Count what is sent to apply pages."""
-    sent = []
-    run, run_each, run_bound = sql.run, sql.run_each, sql.run_bound
-    monkeypatch.setattr(sql, "run", lambda *a, **k: sent.append(a) or run(*a, **k))
-    monkeypatch.setattr(sql, "run_each", lambda *a, **k: sent.append(a) or run_each(*a, **k))
-    monkeypatch.setattr(sql, "run_bound", lambda *a, **k: sent.append(a) or run_bound(*a, **k))
-    return sent
+@contextlib.contextmanager
+def messages():
+    """Count the messages that are sent to PostgreSQL, of which each waits for an answer, as libpq tells of them."""
+    sent, pgconn = [], connection.connection.pgconn
+    with tempfile.TemporaryFile("w+") as trace:
+        pgconn.trace(trace.fileno())
+        try:
+            yield sent
+        finally:
+            pgconn.untrace()
+        trace.seek(0)
+        sent += [line for line in trace if re.search(r"\tF\t\d+\t(Query|Sync)\b", line)]
 
 
-def test_a_small_page_is_applied_by_one_message(follower, messages):
+def test_a_small_page_is_applied_by_one_message(follower):
     there.Stock.objects.create(warehouse="w", article=0)
     follower.run_once()
     for amount in range(1, 4):
         there.Stock.objects.create(warehouse="w", article=amount)
         there.Stock.objects.filter(article=0).update(amount=amount)
         cohort, page = next_page()
-        messages.clear()
-        assert advance.advance(cohort, page, using="default") is page
-        assert len(messages) == 1 or amount == 1  # the first one may have to look the table up
+        with messages() as sent:
+            assert pulled.apply(cohort, page) == Applied.up_to(page)
+        assert len(sent) == 1 or amount == 1  # the first one may have to look the table up
     there.Stock.objects.filter(article=3).delete()
     follower.run_once()
     assert stock() == {("w", 0, 3), ("w", 1, 0), ("w", 2, 0)}
 
 
-def test_an_empty_page_moves_all_on_by_one_message(follower, messages):
+def test_an_empty_page_moves_all_on_by_one_message(follower):
     follower.run_once()
     there.Secret.objects.create(text="nobody follows it")
     cohort, page = next_page()
     assert page.empty
-    messages.clear()
-    assert advance.advance(cohort, page, using="default") is page
-    assert len(messages) == 1
+    with messages() as sent:
+        assert pulled.apply(cohort, page) == Applied.up_to(page)
+    assert len(sent) == 1
     assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
 
 
-def test_who_stands_elsewhere_is_not_moved_and_neither_is_anybody_with_them(follower):
+def test_a_replica_at_another_cursor_is_not_moved_and_neither_is_its_cohort(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
-    assert single_message.advance(cohort, page, using="default")
-    assert not single_message.advance(cohort, page, using="default")
+    assert taken(cohort, page)
+    assert not taken(cohort, page)
     further = dataclasses.replace(cohort, cursor=page.cursor)
     there.Stock.objects.update(amount=5)
     _, following = next_page()
     ReplicaState.objects.filter(name="replicas.customer").update(cursor=cohort.cursor)
-    assert not single_message.advance(further, following, using="default")
+    assert not taken(further, following)
     assert {state.cursor for state in ReplicaState.objects.exclude(name="replicas.customer")} == {page.cursor}
     assert stock() == {("w", 1, 0)}
 
@@ -88,7 +99,7 @@ def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
     ReplicaState.objects.filter(name="replicas.customer").update(absent=["email"])
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
-    assert single_message.advance(cohort, page, using="default")
+    assert taken(cohort, page)
     assert stock() == {("w", 1, 0)}
     assert {state.cursor for state in ReplicaState.objects.all()} == {page.cursor}
 
@@ -99,7 +110,7 @@ def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
     ReplicaState.objects.filter(name="replicas.stock").update(**change)
-    assert not single_message.advance(cohort, page, using="default")
+    assert not taken(cohort, page)
     assert stock() == set()
 
 
@@ -108,30 +119,30 @@ def test_what_somebody_must_look_at_is_left_to_the_careful_way(follower):
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
     with transaction.atomic():
-        assert not single_message.advance(cohort, page, using="default")
-    large = dataclasses.replace(page, body=page.body + " " * single_message.SIZE)
-    assert not single_message.advance(cohort, large, using="default")
+        assert not taken(cohort, page)
+    large = dataclasses.replace(page, body=page.body + " " * STANDARD_SIZES.small_page)
+    assert not taken(cohort, large)
 
     @pubsubpull.on_change("shop.stock", service="shop")
     def handler(change):
         """Do nothing."""
 
     try:
-        assert not single_message.advance(cohort, page, using="default")
+        assert not taken(cohort, page)
     finally:
         handlers.forget(handler)
     there.Customer.objects.create(name="has a replica that a function makes")
     cohort, page = next_page()
-    assert not single_message.advance(cohort, page, using="default")
+    assert not taken(cohort, page)
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE shop_stock")
     cohort, page = next_page()
-    assert not single_message.advance(cohort, page, using="default")
+    assert not taken(cohort, page)
     follower.run_once()
     assert stock() == set()
 
 
-def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, monkeypatch):
+def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, only):
     """A statement made for the column as it was would round to it, and nothing would fail."""
 
     class Priced(models.Model):
@@ -142,7 +153,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
             app_label = "adhoc"
             managed = False
 
-    monkeypatch.setattr(declaration, "_replicas", {})
+    only()
     pubsubpull.replicates("shop.order", service="shop", where={"status": "new"})(Priced)
     with connection.schema_editor() as editor:
         editor.create_model(Priced)
@@ -151,12 +162,12 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
         for total in ("1.1", "2.2"):
             there.Order.objects.create(total=Decimal(total))
             cohort, page = next_page()
-            assert single_message.advance(cohort, page, using="default")
+            assert taken(cohort, page)
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE adhoc_priced ALTER COLUMN total TYPE numeric(12, 2)")
         there.Order.objects.create(total=Decimal("3.25"))
         cohort, page = next_page()
-        assert advance.advance(cohort, page, using="default") is page
+        assert pulled.applied(cohort, page)
         assert sorted(Priced.objects.values_list("total", flat=True)) == [
             Decimal("1.1"),
             Decimal("2.2"),
@@ -167,7 +178,8 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, mo
             editor.delete_model(Priced)
 
 
-def test_a_page_that_fails_says_whose_fault_it_is(follower, monkeypatch):
+def test_a_page_that_fails_says_whose_fault_it_is_and_is_tried_by_one_message_once(follower, outcomes, only):
+    only("replicas.stock")
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     with connection.cursor() as cursor:
@@ -175,15 +187,12 @@ def test_a_page_that_fails_says_whose_fault_it_is(follower, monkeypatch):
     try:
         follower.run_once()
         there.Stock.objects.update(amount=6)
-        cohort, page = next_page()
-        assert not single_message.advance(cohort, page, using="default")
-        monkeypatch.setattr(
-            single_message, "_made", lambda *a, **k: pytest.fail("it was tried again, and logged again")
-        )
-        assert not single_message.advance(cohort, page, using="default")
-        monkeypatch.undo()
-        with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
-            follower.run_once()
+        for reason in ("the message did not apply it", "PostgreSQL would log the page once more"):
+            outcomes.clear()
+            positions.hurry("shop", "default")
+            with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
+                follower.run_once()
+            assert reason in outcomes[0][1].reason
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE replicas_stock DROP CONSTRAINT few")
@@ -204,7 +213,7 @@ def test_its_writes_belong_to_the_request_that_pushed_it(follower):
             there.Stock.objects.create(warehouse="w", article=1)
             cohort, page = next_page()
             with pubsubpull.context(user="ann") as context:
-                assert single_message.advance(cohort, page, using="default")
+                assert taken(cohort, page)
             cursor.execute("SELECT request FROM told")
             ((request,),) = cursor.fetchall()
         finally:

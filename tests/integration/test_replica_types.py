@@ -13,8 +13,9 @@ from psycopg.types.range import Range
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import cohorts, declaration, pages, prefetch
-from pubsubpull.replica.appliers import compact
+from pubsubpull.replica import declaration
+from pubsubpull.replica.appliers.base import Applied
+from pubsubpull.replica.sizes import Sizes
 from tests.replicas.models import KindsCopy, KindsSource
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,19 +81,19 @@ def test_every_field_of_django_has_a_value_here():
 
 
 @pytest.fixture
-def backlog(monkeypatch):
-    """Let one plain replica follow, all but the first change in compact pages; give what became of these."""
+def by_compact_pages(follow, only):
+    """Let one plain replica follow, and all but the first change of a backlog come in compact pages."""
     copies = [KindsCopy, "replicas.anycopy"]
-    monkeypatch.setattr(cohorts, "of_service", lambda _: [next(filter(None, map(declaration.get, reversed(copies))))])
-    monkeypatch.setitem(pages.changes.__kwdefaults__, "limit", 1)
-    found, advance = [], compact.advance
-    monkeypatch.setattr(compact, "advance", lambda *a, **k: found.append(advance(*a, **k)) or found[-1])
-    monkeypatch.setattr(prefetch, "WHOLE", 0)
-    return found
+    only(next(filter(None, map(declaration.get, reversed(copies)))).name)
+    return follow(sizes=Sizes(page=1, whole_pages=0))
 
 
-def test_any_value_of_any_field_comes_over_exactly_in_a_compact_page(follower, backlog):
-    follower.run_once()
+def compact_applied(outcomes):
+    return any(name == "compact" and isinstance(outcome, Applied) for name, outcome in outcomes)
+
+
+def test_any_value_of_any_field_comes_over_exactly_in_a_compact_page(by_compact_pages, outcomes):
+    by_compact_pages.run_once()
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(rows=st.lists(ROWS, min_size=2, max_size=20), later=ROWS)
@@ -100,9 +101,9 @@ def test_any_value_of_any_field_comes_over_exactly_in_a_compact_page(follower, b
         made = KindsSource.objects.bulk_create(KindsSource(**row) for row in rows)
         if later:
             KindsSource.objects.filter(pk__in=[row.pk for row in made[1:]]).update(**later)
-        backlog.clear()
-        follower.run_once()
-        assert any(backlog)
+        outcomes.clear()
+        by_compact_pages.run_once()
+        assert compact_applied(outcomes)
         assert texts(KindsCopy) == texts(KindsSource)
 
     comes_over()
@@ -213,18 +214,18 @@ EVERYTHING = """
         ("positive", "-7", "violates check"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_never_cut(tables, follower, backlog, given):
+def test_what_does_not_fit_is_refused_and_never_cut(tables, by_compact_pages, outcomes, given):
     """A cast cuts a text that is too long, and says nothing."""
     kind, value, error = given
-    follower.run_once()
+    by_compact_pages.run_once()
     with connection.cursor() as run:
         run.execute(f"ALTER TABLE replicas_any ALTER c0 TYPE text; ALTER TABLE replicas_anycopy ADD made {kind}")
         run.execute("ALTER TABLE replicas_anycopy DROP c0; ALTER TABLE replicas_anycopy RENAME made TO c0")
         for number in range(3):
             run.execute(f"INSERT INTO replicas_any (id, c0) VALUES ({number}, {value if number else 'NULL'})")
         with pytest.raises(exceptions.ReplicaFailed, match=error):
-            follower.run_once()
-        assert not any(backlog)
+            by_compact_pages.run_once()
+        assert not compact_applied(outcomes)
 
 
 @pytest.fixture
@@ -285,9 +286,9 @@ def test_what_jsonb_does_not_keep_comes_over_equal_but_not_the_same(tables, foll
 
 
 @pytest.mark.parametrize("form", ["whole", "compact"])
-def test_any_type_of_postgresql_comes_over_exactly(tables, follower, form, request):
+def test_any_type_of_postgresql_comes_over_exactly(tables, outcomes, form, request):
     """Half of it is there before, the other half comes as changes."""
-    applied = request.getfixturevalue("backlog") if form == "compact" else None
+    follower = request.getfixturevalue("by_compact_pages" if form == "compact" else "follower")
     statements = [
         f"INSERT INTO replicas_any (id, {name}) VALUES ({number}, {value})"
         for number, (name, value) in enumerate((name, value) for name, kind in tables.items() for value in TYPES[kind])
@@ -299,7 +300,7 @@ def test_any_type_of_postgresql_comes_over_exactly(tables, follower, form, reque
         for statement in statements[1::2]:
             run.execute(statement)
         follower.run_once()
-        assert applied is None or any(applied)
+        assert compact_applied(outcomes) == (form == "compact")
         run.execute(ALL.format("replicas_any"))
         source = run.fetchone()[0]
         run.execute(ALL.format("replicas_anycopy"))

@@ -10,12 +10,11 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import on_change
-from pubsubpull.replica import follower, handlers
+from pubsubpull.replica import follower, handlers, services
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.integration.test_replica_bulk import PLAIN
 from tests.integration.test_replica_follow import equal, write
 from tests.integration.test_replica_receive import page, put
-from tests.integration.test_replica_walks import only
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -52,8 +51,8 @@ def test_a_replica_is_copied_again_and_ends_equal(follower, changes):
     assert not ReplicaState.objects.filter(shape="").exists()
 
 
-def test_plain_replicas_too(follower, monkeypatch):
-    only(monkeypatch, *PLAIN)
+def test_plain_replicas_too(follower, only):
+    only(*PLAIN)
     write()
     follower.run_once()
     load(there.Customer, there.Order, there.Stock)
@@ -67,12 +66,11 @@ def test_only_the_replicas_of_the_model_are_copied_again(follower):
     write()
     follower.run_once()
     load(there.Stock)
-    look = follower._look()
-    with follower._known.client() as client:
-        while follower.step(client, look=look) and not (wanted := follower._look().to_copy()):
-            look = follower._look()
-    wanted = follower._look().to_copy()
-    assert {replica.source for replica in wanted.replicas} == {"shop.stock"}
+    with services.get("shop").client() as client:
+        while follower.steps.step(client) and not follower.steps.snapshot().to_copy():
+            pass
+    to_copy = follower.steps.snapshot().to_copy()
+    assert to_copy.sources == ["shop.stock"]
     follower.run_once()
     equal()
 

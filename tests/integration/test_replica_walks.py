@@ -11,9 +11,12 @@ from django.utils import timezone
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import constraint_errors, declaration, pages
-from pubsubpull.replica.appliers import single_message
+from pubsubpull.replica import declaration
+from pubsubpull.replica.appliers.base import Applied
+from pubsubpull.replica.errors import constraint_errors
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.sizes import Sizes
+from pubsubpull.replica.tables.table import Table
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -63,11 +66,6 @@ def tables(*made):
                 editor.delete_model(model)
 
 
-def only(monkeypatch, *names):
-    """Let there be these replicas alone."""
-    monkeypatch.setattr(declaration, "_replicas", {name: declaration.get(name) for name in names})
-
-
 def step(dice, *, statuses, quantities, names):
     """Let something happen at the source."""
     what = dice.random()
@@ -114,11 +112,9 @@ def odd_equal():
 
 
 @pytest.mark.parametrize("within", [contextlib.nullcontext, lambda: pubsubpull.context(user="x%s{}")])
-def test_small_pages_leave_each_replica_equal_whatever_is_in_them(follower, monkeypatch, within):
-    only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock")
+def test_small_pages_leave_each_replica_equal_whatever_is_in_them(follower, outcomes, only, within):
+    only("replicas.customer", "replicas.order", "replicas.stock")
     replicate_odd()
-    taken, advance = [], single_message.advance
-    monkeypatch.setattr(single_message, "advance", lambda *a, **k: taken.append(advance(*a, **k)) or taken[-1])
     dice = random.Random(4)
     with tables(Odd):
         follower.run_once()
@@ -129,16 +125,15 @@ def test_small_pages_leave_each_replica_equal_whatever_is_in_them(follower, monk
                 follower.run_once()
             equal()
             odd_equal()
-    assert taken.count(True) > 30
+    assert sum(name == "single_message" and isinstance(outcome, Applied) for name, outcome in outcomes) > 30
 
 
 @pytest.mark.parametrize("seed", [7, 8])
-def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatch, seed):
-    only(monkeypatch, "replicas.customer", "replicas.order", "replicas.stock", "replicas.paidorder", "replicas.shout")
+def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follow, only, seed):
+    only("replicas.customer", "replicas.order", "replicas.stock", "replicas.paidorder", "replicas.shout")
     dice, failures = random.Random(seed), 0
+    follower = follow(sizes=Sizes(page=20, compact_page=20))
     follower.run_once()
-    for pull in (pages.changes, pages.compact):
-        monkeypatch.setitem(pull.__kwdefaults__, "limit", 20)
     checks = {"replicas_order": "quantity <> 13", "replicas_customer": "name <> 'bad'"}
 
     def due():
@@ -169,9 +164,9 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follower, monkeypatc
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
 
 
-def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follower, monkeypatch):
+def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follower, only):
     """Its name comes first, so it is copied first, and fails; what it needs never had a row."""
-    only(monkeypatch)
+    only()
     pubsubpull.replicates("shop.order", service="shop", fields={"customer": None})(Area)
     with tables(Zone, Area):
         there.Order.objects.create(reference="a", customer=there.Customer.objects.create(name="c"))
@@ -186,7 +181,7 @@ def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follo
         assert Area.objects.get().customer_id == Zone.objects.get().pk
 
 
-def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
+def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(only):
     class There(models.Model):
         class Meta:
             app_label = "adhoc"
@@ -205,10 +200,10 @@ def test_a_check_that_fails_is_that_of_the_table_in_its_own_schema(monkeypatch):
     class Cause(Exception):
         diag, sqlstate = Diagnosis, "23514"
 
-    only(monkeypatch)
+    only()
     for model in (Anywhere, There):
         pubsubpull.replicates("shop.order", service="shop")(model)
     error = IntegrityError("check few")
     error.__cause__ = Cause()
-    failed = constraint_errors.failure([declaration.get(There)], error, using="default")
+    failed = constraint_errors.failure([Table(declaration.get(There))], error, using="default")
     assert (failed.name, failed.needs) == ("adhoc.there", None)

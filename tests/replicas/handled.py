@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from pubsubpull.replica import handlers
+from pubsubpull.replica import tasks
 
 
 def greet(change, greeting="Hi"):
@@ -15,5 +15,10 @@ def welcome(instance, greeting="Hi"):
     """As `greet`, for jobs."""
 
 
-if (tasks := handlers.tasks_module()) is not None:
-    welcome = importlib.import_module(tasks).task(welcome)
+def heed(change):
+    """As `greet`, for effects."""
+
+
+if (module := tasks.tasks_module()) is not None:
+    welcome = importlib.import_module(module).task(welcome)
+    heed = importlib.import_module(module).task(heed)

@@ -198,11 +198,10 @@ def test_another_refusal_is_not_answered_with_another_question():
 
 
 @pytest.mark.parametrize("room", [0, 10, 2**20])
-def test_a_spool_gives_its_pages_as_often_as_they_are_asked_for(monkeypatch, room):
-    monkeypatch.setattr(pages, "IN_MEMORY", room)
+def test_a_spool_gives_its_pages_as_often_as_they_are_asked_for(room):
     texts = ['{"items":[1]}', '{"items":[]}', '{"items":["ä\U0001f600"]}', '{"items":[2]}']
     made = [pages.Page(body=text, previous=str(n), cursor=str(n + 1), more=n < 3) for n, text in enumerate(texts)]
-    with contextlib.closing(pages.Spool(made[0])) as spool:
+    with contextlib.closing(pages.Spool(made[0], in_memory=room)) as spool:
         assert (list(spool), spool.cursor) == (made[:1], "1")
         for page in made[1:]:
             spool.add(page)

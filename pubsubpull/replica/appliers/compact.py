@@ -1,119 +1,126 @@
-"""Compact pages, as a backlog is pulled in: one statement a replica applies its part, and nothing is laid out."""
+"""Compact pages, as a backlog is pulled in: one statement a table applies its part, and nothing is staged."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
+from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
-from pubsubpull.replica import cohorts, constraint_errors, declaration, positions
-from pubsubpull.replica.appliers import staged
-from pubsubpull.replica.pages import Compact
-from pubsubpull.replica.tables import statements
+from pubsubpull.replica import cohorts, pages, positions
+from pubsubpull.replica.appliers.base import MOVED, Applied, Declined
+from pubsubpull.replica.errors import constraint_errors
+from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
+from pubsubpull.replica.tables import statements, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from psycopg import sql as psql
 
+    from pubsubpull.replica.appliers.base import Further, Outcome
     from pubsubpull.replica.cohorts import Cohort
-    from pubsubpull.replica.pages import Page, Part
+    from pubsubpull.replica.pages import Part
+    from pubsubpull.replica.tables.values import Target
 
-AWAY = ("08", "40", "57P")
-"""Classes of errors: of the connection, of transactions that are to be tried again, of servers that stop or begin."""
-KEPT = "bulk"
-SHAPES = 50
-"""A replica keeps at most so many statements; rows come in as many shapes as their source sends, which is another's."""
-
-TOGETHER = 4
-"""In one transaction are at most so many pages. Whoever needs more may as well be laid out."""
+PASSING = ("08", "40", "57P")
+"""Classes of errors that pass: of the connection, of transactions to be tried again, of servers that stop or start."""
+KEPT_AS = "compact"
+"""The first part of the key under which a table's statements are kept."""
 
 
-class NotPlain(Exception):
-    """A page that cannot be applied in one go: it has to be pulled and applied as a whole one."""
+class _Unusual(Exception):
+    """A part of a page needs more than one statement; all of the page is taken back."""
 
 
-def fits(cohort: Cohort) -> bool:
-    """Say whether compact pages will do for these replicas: no function looks at a row, no handler at a change."""
-    return not cohort.apart and all(map(staged.is_plain, cohort.replicas))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompactPages:
+    """Applies compact pages to plain tables; of whatever is unusual, the whole page has to be looked into."""
+
+    name: ClassVar[str] = "compact"
+    further: Further
+    sizes: Sizes = STANDARD_SIZES
+
+    def apply(self, cohort: Cohort, page: pages.Compact, *, using: str) -> Outcome:
+        """Apply the page, and with it the next ones if rows refer to rows that those may bring."""
+        together = [page]
+        while True:
+            try:
+                moved = self._apply(cohort, together, using=using)
+            except IntegrityError as error:
+                if len(together) == self.sizes.compact_together or not together[-1].more:
+                    return Declined(first_line(error))
+                if not _may_come(cohort, error, using=using):
+                    return Declined(first_line(error))
+                following = self.further.compact(together[-1].cursor)
+                if not isinstance(following, pages.Compact):
+                    return Declined("the service gives no further compact page")
+                together.append(following)
+            except Exception as error:
+                if _passes(error):
+                    raise
+                # Swallowed: the whole page shows whose failure it is.
+                return Declined(first_line(error))
+            else:
+                return Applied.up_to(together[-1]) if moved else MOVED
+
+    def _apply(self, cohort: Cohort, together: Sequence[pages.Compact], *, using: str) -> bool:
+        tables = [effect.table for effect in cohort.members if effect.table]
+        with transaction.atomic(using):
+            # One message. The lock comes first: what is read behind it is as the latest transaction left it.
+            locked, *columns = sql.run_each(
+                using,
+                positions.lock_query(cohort.service),
+                *map(values.table_columns, tables),
+                positions.move_query(cohort.members, together[-1].cursor),
+                sql.template("queries/replica/relax"),
+            )
+            current = positions.by_name(locked)
+            if not cohorts.is_current(cohort, current):
+                transaction.set_rollback(True, using)  # the positions have been moved already
+                return False
+            for effect, types in zip([e for e in cohort.members if e.table], columns, strict=False):
+                parts = [page.parts[effect.source] for page in together if effect.source in page.parts]
+                if parts and (current[effect.name].absent or not effect.reads() <= _common(parts)):
+                    raise _Unusual("a column is missing")
+                if parts and effect.table:
+                    self._write(values.target(effect.table, using, types=dict(types)), parts, using)
+        return True
+
+    def _write(self, target: Target, parts: Sequence[Part], using: str) -> None:
+        for part in parts:
+            ((unusual,),) = sql.run_bound(using, self._statement(target, part.columns, using), items=part.items)
+            if unusual:
+                raise _Unusual("a change is no insert, update or delete of such a row")
+
+    def _statement(self, target: Target, columns: tuple[str, ...], using: str) -> psql.SQL:
+        """Return the statement for rows of these columns, which is kept: page after page has the same."""
+        kept, made_for = target.replica.statements, (KEPT_AS, using, *target.types.items(), *columns)
+        statement: psql.SQL | None = kept.get(made_for)
+        if statement is None:
+            own = [key for key in list(kept) if key[0] == KEPT_AS]
+            for oldest in own[: max(0, len(own) + 1 - self.sizes.statements)]:
+                kept.pop(oldest, None)
+            statement = kept[made_for] = statements.apply_compact(target, columns, using)
+        return statement
 
 
-def advance(cohort: Cohort, page: Compact, *, using: str, following: Callable[[str], Compact | Page]) -> Compact | None:
-    """Apply a page to replicas that stand before it, as `advance.advance` does one that is laid out.
-
-    Raises `NotPlain` for whatever is not as usual, and has done nothing then: with the whole page it is looked into.
-    """
-    pages = [page]
-    while True:
-        try:
-            done = _advance(cohort, pages, using=using)
-        except IntegrityError as error:
-            if len(pages) == TOGETHER or not pages[-1].more or not _may_come(cohort, error, using=using):
-                raise NotPlain from error
-            more = following(pages[-1].cursor)
-            if not isinstance(more, Compact):
-                raise NotPlain from error
-            pages.append(more)
-        except Exception as error:
-            if isinstance(error, OperationalError | InterfaceError) and _is_away(error):
-                raise
-            raise NotPlain from error
-        else:
-            return pages[-1] if done else None
+def _common(parts: Sequence[Part]) -> frozenset[str]:
+    return frozenset.intersection(*(frozenset(part.columns) for part in parts))
 
 
-def _is_away(error: Exception) -> bool:
-    """Say whether the database cannot do anything now. A statement may also take too long, or more than there is."""
+def _passes(error: Exception) -> bool:
+    """Return True if the database can do nothing now. That a statement takes too long does not pass by itself."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
     state = getattr(error.__cause__, "sqlstate", None)
-    return state is None or state.startswith(AWAY)
+    return state is None or state.startswith(PASSING)
 
 
 def _may_come(cohort: Cohort, error: IntegrityError, *, using: str) -> bool:
-    """Say whether a row refers to one that a later page may bring."""
+    """Return True if a row refers to a row that a later page may bring."""
     if getattr(error.__cause__, "sqlstate", None) != constraint_errors.FOREIGN_KEY:
         return False
-    return constraint_errors.failure(cohort.replicas, error, using=using).needs is None
-
-
-def _advance(cohort: Cohort, pages: Sequence[Compact], *, using: str) -> bool:
-    replicas = [replica for replica in cohort.replicas if isinstance(replica, declaration.Replica)]
-    with transaction.atomic(using):
-        locked, *columns = sql.run_each(
-            using,
-            positions.lock_query(cohort.service),
-            *map(statements.table_columns, replicas),
-            positions.move_query(cohort.replicas, pages[-1].cursor),
-            sql.template("queries/replica/relax"),
-        )
-        places = positions.by_name(locked)
-        if not cohorts.is_current(cohort, places):
-            transaction.set_rollback(True, using)
-            return False
-        for replica, types in zip(replicas, columns, strict=False):
-            parts = [page.parts[replica.source] for page in pages if replica.source in page.parts]
-            if parts:
-                _apply(statements.target(replica, using, types=dict(types)), parts, places[replica.name].absent, using)
-    return True
-
-
-def _apply(found: statements.Target, parts: Sequence[Part], absent: frozenset[str], using: str) -> None:
-    wanted = {*staged.read_of(found.replica)}
-    for part in parts:
-        if absent or not wanted <= {*part.columns}:
-            raise NotPlain
-        ((unlike,),) = sql.run_bound(using, _statement(found, part.columns, using), items=part.items)
-        if unlike:
-            raise NotPlain
-
-
-def _statement(found: statements.Target, columns: tuple[str, ...], using: str) -> psql.SQL:
-    """Return the statement for rows of these columns: the same page after page, it is put together once."""
-    kept, of = found.replica.statements, (KEPT, using, *found.types.items(), *columns)
-    made: psql.SQL | None = kept.get(of)
-    if made is None:
-        mine = [key for key in list(kept) if key[0] == KEPT]
-        for old in mine[: max(0, len(mine) + 1 - SHAPES)]:
-            kept.pop(old, None)
-        made = kept[of] = statements.bulk(found, columns, using)
-    return made
+    return constraint_errors.failure(cohort.members, error, using=using).needs is None

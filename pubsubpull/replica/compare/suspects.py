@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pubsubpull import exceptions
 from pubsubpull.pull.hashes import Key, Table
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
 from pubsubpull.replica.tables import removal, writing
 
 if TYPE_CHECKING:
@@ -20,30 +21,35 @@ if TYPE_CHECKING:
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declaration import Replica
 
-EACH = 10_000
-"""Rows of a range."""
-AT_ONCE = 8
-"""Ranges of one call."""
+RANGES_A_CALL = 8
+"""How many ranges one call asks for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sides:
-    """Both sides of a comparison: what to ask the source, and what to ask here."""
+    """Both sides of a comparison: how the source is asked, and how the local table is."""
 
     replica: Replica
+    """The replica that is compared."""
     client: Client
+    """The client of its service."""
     using: str
+    """The local database."""
     params: dict[str, str]
+    """The columns and the rows that are hashed, as the source is asked for them."""
     keys: list[str]
     """The source's key columns, in its order."""
     local: Table
+    """The local table, as the same hashes are taken of it."""
+    sizes: Sizes
+    """How many rows a hash covers."""
     absent: tuple[str, ...] = ()
     """The columns that the source was seen not to send."""
 
     @property
-    def there(self) -> str:
-        """The filter of the local rows that the source still has, as far as a field marks the others."""
-        return json.dumps(removal.there(self.replica))
+    def unmarked(self) -> str:
+        """The filter for the local rows that are not marked as gone from the source."""
+        return json.dumps(removal.unmarked(self.replica))
 
     @property
     def url(self) -> str:
@@ -52,20 +58,20 @@ class Sides:
 
     def remote_ranges(self, keys: Sequence[str | None]) -> list[tuple[int, int]]:
         """Return how many rows the source has between each two keys, and their hash."""
-        given = self.client.get(f"{self.url}hashes/", params={**self.params, "bounds": json.dumps(list(keys))})
-        return [(one["count"], _signed(one["hash"])) for one in given["ranges"]]
+        answer = self.client.get(f"{self.url}hashes/", params={**self.params, "bounds": json.dumps(list(keys))})
+        return [(each["count"], _signed(each["hash"])) for each in answer["ranges"]]
 
     def remote_rows(self, begin: str | None, end: str | None) -> dict[str, int]:
         """Return the hash of each row that the source has between two keys."""
-        found: dict[str, int] = {}
+        hashes: dict[str, int] = {}
         after = begin
         while True:
-            params = {**self.params, "limit": EACH}
+            params = {**self.params, "limit": self.sizes.hashed_rows}
             params |= {name: key for name, key in (("after", after), ("until", end)) if key is not None}
             items = self.client.get(f"{self.url}hashes/rows/", params=params)["items"]
-            found |= {item["key"]: _signed(item["hash"]) for item in items}
-            if len(items) < EACH:
-                return found
+            hashes |= {item["key"]: _signed(item["hash"]) for item in items}
+            if len(items) < self.sizes.hashed_rows:
+                return hashes
             after = items[-1]["key"]
 
     def parts(self, key: str | None) -> Key:
@@ -76,12 +82,12 @@ class Sides:
         return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def sides(replica: Replica, client: Client, using: str) -> Sides:
-    """Agree on what is hashed: the columns that are taken over as they are, in the order of the source's names."""
+def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, using: str) -> Sides:
+    """Agree on the hashed columns: those that are taken over as they are, in the order of the source's names."""
     if replica.write is not None:
         raise exceptions.ReplicaError(
-            f"{replica.name} is written by {writing.name(replica)}: what its rows are to be, only that knows, and they "
-            "cannot be compared. To have all rows handed to it again: pubsubpull_follow --refresh."
+            f"{replica.name} is written by {writing.name(replica)}: only that function knows what its rows should be, "
+            "and they cannot be compared. To have all rows handed to it again: pubsubpull_follow --refresh."
         )
     state = ReplicaState.objects.using(using).filter(name=replica.name).first()
     if state is None or not (state.cursor and state.shape):
@@ -98,21 +104,33 @@ def sides(replica: Replica, client: Client, using: str) -> Sides:
             taken.setdefault(column.source, column.name)
     params = {"columns": ",".join(sorted(taken))}
     if isinstance(replica.where, dict):
-        values = {name: one if isinstance(one, list | tuple | set) else [one] for name, one in replica.where.items()}
-        params["where"] = json.dumps({name: list(one) for name, one in values.items()}, default=str)
+        values = {
+            name: list(value) if isinstance(value, list | tuple | set) else [value]
+            for name, value in replica.where.items()
+        }
+        params["where"] = json.dumps(values, default=str)
     relation = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in replica.table if part)
     local = Table(relation=relation, keys=[local_key[name] for name in keys], columns=[taken[n] for n in sorted(taken)])
     absent = tuple(sorted(state.absent))
-    return Sides(replica=replica, client=client, using=using, params=params, keys=keys, local=local, absent=absent)
+    return Sides(
+        replica=replica,
+        client=client,
+        using=using,
+        params=params,
+        keys=keys,
+        local=local,
+        sizes=sizes,
+        absent=absent,
+    )
 
 
 def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
-    """Give for each range how many rows the source has there, and the keys of those that seem to differ."""
-    for begin in range(0, len(bounds) - 1, AT_ONCE):
-        keys = bounds[begin : begin + AT_ONCE + 1]
+    """Give for each range how many rows the source has in it, and the keys of the rows that seem to differ."""
+    for begin in range(0, len(bounds) - 1, RANGES_A_CALL):
+        keys = bounds[begin : begin + RANGES_A_CALL + 1]
         ends = list(itertools.pairwise(keys))
-        for (low, high), there, here in zip(ends, *_both(sides, keys, ends), strict=True):
-            yield there[0], [] if there == here else _differing(sides, low, high)
+        for (low, high), remote, local in zip(ends, *_both(sides, keys, ends), strict=True):
+            yield remote[0], [] if remote == local else _differing(sides, low, high)
 
 
 def _both(
@@ -120,16 +138,16 @@ def _both(
 ) -> tuple[list[Any], list[Any]]:
     """Take the hashes of some ranges on both sides at the same time."""
     with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
-        there = thread.submit(sides.remote_ranges, keys)
+        remote = thread.submit(sides.remote_ranges, keys)
         bounds = [(sides.parts(low), sides.parts(high)) for low, high in ends]
-        here = sides.local.ranges(bounds, where=sides.there, using=sides.using)
-        return there.result(), [tuple(one) for one in here]
+        local = sides.local.ranges(bounds, where=sides.unmarked, using=sides.using)
+        return remote.result(), [tuple(each) for each in local]
 
 
 def _differing(sides: Sides, low: str | None, high: str | None) -> list[str]:
-    there = sides.remote_rows(low, high)
-    here = dict(sides.local.rows(sides.parts(low), sides.parts(high), where=sides.there, using=sides.using))
-    return [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    remote = sides.remote_rows(low, high)
+    local = dict(sides.local.rows(sides.parts(low), sides.parts(high), where=sides.unmarked, using=sides.using))
+    return [key for key in {**remote, **local} if remote.get(key) != local.get(key)]
 
 
 def _signed(text: str) -> int:

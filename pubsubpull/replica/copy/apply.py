@@ -7,80 +7,100 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, declaration, handlers, pages, positions
-from pubsubpull.replica.appliers import staged
+from pubsubpull.replica import pages, positions, staging
+from pubsubpull.replica.effects import Changes, Staged, Summary
 from pubsubpull.replica.models import CopyPage, ReplicaState
 from pubsubpull.replica.parking import store
-from pubsubpull.replica.tables import removal, statements, writing
+from pubsubpull.replica.tables import removal, values, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Iterator, Sequence
 
-    from pubsubpull.replica.declaration import Follows, Replica
+    from pubsubpull.replica.cohorts import Cohort
+    from pubsubpull.replica.declaration import Replica
+    from pubsubpull.replica.effects import Effect
     from pubsubpull.replica.models import Copy
+    from pubsubpull.replica.tables.values import Target
 
-TOGETHER = 10
-"""How many kept pages are applied by one statement."""
+PAGES_AT_ONCE = 10
+"""How many kept pages one statement applies."""
 
 
-def apply_all(made: Copy, replicas: Collection[Follows], using: str) -> None:
-    """Apply the pages of a copy in the transaction at hand, and let its replicas follow from its cursor."""
+def apply_all(copy: Copy, cohort: Cohort, using: str) -> None:
+    """Apply the pages of a copy in the transaction at hand, and let the cohort follow from its cursor."""
     sql.run(using, sql.template("queries/replica/roomy"))
-    sql.run(using, sql.compose("queries/replica/touched_table", copy=str(made.pk)))
+    sql.run(using, sql.compose("queries/replica/touched_table", copy=str(copy.pk)))
     sql.run(using, sql.template("queries/replica/touched_index"))
-    staged.open_page(using)
-    absent: dict[str, frozenset[str]] = {replica.name: frozenset() for replica in replicas}
-    for table in tables(replicas):
-        _delete_gone(made, table, using)
-    kept = list(CopyPage.objects.using(using).filter(copy=made).order_by("id").values_list("id", "source"))
-    for source in made.sources:
-        mine = [number for number, of in kept if of == source]
-        _apply_pages("queries/replica/lay_copied", mine, [r for r in replicas if r.source == source], absent, using)
+    staging.begin(using)
+    tables = [effect for effect in cohort.members if effect.table]
+    for table in filter(None, (effect.table for effect in tables)):
+        _remove_gone(copy, table, using)
+    absent: dict[str, frozenset[str]] = {}
+    kept = list(CopyPage.objects.using(using).filter(copy=copy).order_by("id").values_list("id", "source"))
+    for source in copy.sources:
+        numbers = [number for number, of in kept if of == source]
+        own = [effect for effect in tables if effect.source == source]
+        _apply_pages("queries/replica/stage_copied", numbers, own, absent, using)
     # Before the changes, one of which may say that all rows are to be copied again.
-    for replica in replicas:
-        ReplicaState.objects.using(using).filter(name=replica.name).update(shape=replica.shape, source=replica.source)
-    positions.move(replicas, made.cursor, using=using)
+    for effect in cohort.members:
+        ReplicaState.objects.using(using).filter(name=effect.name).update(shape=effect.shape, source=effect.source)
+    positions.move(cohort.members, copy.cursor, using=using)
     changes = [number for number, of in kept if of == ""]
-    _apply_pages("queries/replica/lay_kept_changes", changes, replicas, absent, using)
-    for body in CopyPage.objects.using(using).filter(pk__in=changes).order_by("id").values_list("body", flat=True):
-        handlers.call(replicas, [pages.Page(body=body, previous="", cursor="", more=False)])
-    store.forget([replica.name for replica in replicas], using, why="all rows were copied again")
-    for replica in replicas:
-        ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent[replica.name]))
+    _apply_pages("queries/replica/stage_kept_changes", changes, tables, absent, using)
+    others = [effect for effect in cohort.effects if effect.table is None]
+    _apply_changes(changes, others, using)
+    store.forget([effect.name for effect in cohort.members], using, why="all rows were copied again")
+    for effect in cohort.members:
+        columns = sorted(absent.get(effect.name, ()))
+        ReplicaState.objects.using(using).filter(name=effect.name).update(absent=columns)
 
 
 def _apply_pages(
-    file: str, numbers: list[int], replicas: Collection[Follows], absent: dict[str, frozenset[str]], using: str
+    file: str, numbers: list[int], tables: Sequence[Effect], absent: dict[str, frozenset[str]], using: str
 ) -> None:
-    for begin in range(0, len(numbers), TOGETHER):
-        sql.run(using, sql.template("queries/replica/clear_page"))
-        sql.run(using, sql.compose(file, pages=numbers[begin : begin + TOGETHER]))
-        for replica in replicas:
-            absent[replica.name] = advance.apply_to(replica, absent[replica.name], using=using)
+    for begin in range(0, len(numbers), PAGES_AT_ONCE):
+        sql.run(using, sql.template("queries/replica/clear_stage"))
+        sql.run(using, sql.compose(file, pages=numbers[begin : begin + PAGES_AT_ONCE]))
+        sources = {effect.source for effect in tables}
+        summaries = {source: staging.summary(source, effects=tables, using=using) for source in sorted(sources)}
+        staging.apply(Staged(summaries=summaries, absent=absent), tables, using=using)
 
 
-def tables(replicas: Collection[Follows]) -> list[Replica]:
-    """Return those that have a table."""
-    return [replica for replica in replicas if isinstance(replica, declaration.Replica)]
+def _apply_changes(numbers: list[int], effects: Sequence[Effect], using: str) -> None:
+    """Apply the changes to the effects that look at each, once all tables are as they leave them."""
+    if not effects:
+        return
+    summaries = {effect.source: Summary() for effect in effects}
+    for page in _kept(numbers, using):
+        staging.apply(Staged(summaries=summaries, changes=Changes([page])), effects, using=using)
 
 
-def _delete_gone(made: Copy, replica: Replica, using: str) -> None:
-    found = statements.target(replica, using)
-    if replica.model._default_manager.using(using).exists():
-        given = {"copy": str(made.pk), "source": replica.source, **statements.key(found)}
-        if replica.write is not None:
-            _hand_over_gone(found, given, using)
-            return
-        parts = removal.parts(replica, found.relation)
-        del parts["removing"]
-        sql.run(using, sql.compose("queries/replica/gone", **parts, **given))
+def _kept(numbers: list[int], using: str) -> Iterator[pages.Page]:
+    """Give the kept pages one by one: together they may not fit into memory."""
+    bodies = CopyPage.objects.using(using).filter(pk__in=numbers).order_by("id").values_list("body", flat=True)
+    for body in bodies.iterator(chunk_size=1):
+        yield pages.Page(body=body, previous="", cursor="", more=False)
 
 
-def _hand_over_gone(found: statements.Target, given: dict[str, Any], using: str) -> None:
+def _remove_gone(copy: Copy, replica: Replica, using: str) -> None:
+    """Remove the rows that the copy does not have."""
+    if not replica.model._default_manager.using(using).exists():
+        return
+    target = values.target(replica, using)
+    parts = {"copy": str(copy.pk), "source": replica.source, **values.key_parts(target)}
+    if replica.write is not None:
+        _hand_over_gone(target, parts, using)
+        return
+    how = removal.parts(replica, target.relation)
+    del how["removing"]
+    sql.run(using, sql.compose("queries/replica/gone", **how, **parts))
+
+
+def _hand_over_gone(target: Target, parts: dict[str, Any], using: str) -> None:
     """Tell the function that writes the replica's rows of those that the copy does not have."""
-    replica = found.replica
-    keys = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(statements.COMMA)
-    rows = sql.run(using, sql.compose("queries/replica/gone_keys", keys=keys, target=found.relation, **given))
-    for begin in range(0, len(rows), writing.AT_ONCE):
-        some = rows[begin : begin + writing.AT_ONCE]
+    replica = target.replica
+    keys = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(values.COMMA)
+    rows = sql.run(using, sql.compose("queries/replica/gone_keys", keys=keys, target=target.relation, **parts))
+    for begin in range(0, len(rows), writing.GONE_AT_ONCE):
+        some = rows[begin : begin + writing.GONE_AT_ONCE]
         writing.hand_over(replica, writing.gone(replica, some, using))

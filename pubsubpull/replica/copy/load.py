@@ -11,74 +11,82 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from django.db import IntegrityError, transaction
 
 from pubsubpull import exceptions
-from pubsubpull.replica import cohorts, constraint_errors, positions
+from pubsubpull.replica import cohorts, positions
 from pubsubpull.replica.copy import apply
+from pubsubpull.replica.errors import constraint_errors
 from pubsubpull.replica.models import Copy, CopyPage, ReplicaState
 from pubsubpull.wire import dumps, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pubsubpull.replica.declaration import Replica
+    from pubsubpull.replica.effects import Effect
 
 PAGE = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What was loaded, into which replicas."""
+    """What was loaded."""
 
     model: str
+    """The source's label."""
     rows: int
+    """How many rows the dump has."""
     replicas: tuple[str, ...]
+    """The replicas that it was loaded into."""
 
 
 def load(file: BinaryIO, *, service: str | None = None, again: bool = False, using: str) -> Loaded:
     """Load a dump into all replicas of its model, in one transaction, and let them follow from its cursor.
 
-    What was read is kept: whoever is killed goes on there with the same file. `again` loads it also into replicas that
+    What was read is kept: after a kill, the same file goes on from there. `again` loads it also into replicas that
     follow already, which then get all changes since the dump again. Raises `DumpError` and `ReplicaError`.
     """
     lines = _lines(file)
     head = dumps.read_head(next(lines, ""))
-    replicas = _replicas(head["model"], service)
-    cohorts.enter(replicas[0].service, using)
-    following = ReplicaState.objects.using(using).filter(name__in=[r.name for r in replicas]).exclude(cursor="")
-    if not again and (names := sorted(following.values_list("name", flat=True))):
-        raise exceptions.ReplicaError(f"{', '.join(names)} follows already; --again sets it back to the dump's state.")
+    members = _tables(head["model"], service)
+    names = [effect.name for effect in members]
+    cohort = cohorts.Cohort(service=members[0].service, cursor="", members=tuple(members))
+    cohorts.enter(cohort.service, using)
+    following = ReplicaState.objects.using(using).filter(name__in=names).exclude(cursor="")
+    if not again and (ahead := sorted(following.values_list("name", flat=True))):
+        raise exceptions.ReplicaError(f"{', '.join(ahead)} follows already; --again sets it back to the dump's state.")
     made = _begin(head, using)
     rows = _keep(made, lines, using)
     try:
         with transaction.atomic(using):
-            positions.lock(replicas[0].service, using)
-            apply.apply_all(made, replicas, using)
+            positions.lock(cohort.service, using)  # first, as all that apply take them
+            apply.apply_all(made, cohort, using)
             made.delete(using=using)
     except IntegrityError as error:
-        raise constraint_errors.failure(replicas, error, using=using) from error
-    return Loaded(model=head["model"], rows=rows, replicas=tuple(one.name for one in replicas))
+        raise constraint_errors.failure(members, error, using=using) from error
+    return Loaded(model=head["model"], rows=rows, replicas=tuple(names))
 
 
-def _replicas(model: str, service: str | None) -> list[Replica]:
-    found = [
-        one for name in cohorts.services() for one in apply.tables(cohorts.of_service(name)) if one.source == model
+def _tables(model: str, service: str | None) -> list[Effect]:
+    tables = [
+        effect
+        for name in cohorts.services()
+        for effect in cohorts.of_service(name)
+        if effect.table and effect.source == model and service in {None, name}
     ]
-    found = [one for one in found if service in {None, one.service}]
-    if not found:
+    if not tables:
         raise exceptions.ReplicaError(f"The dump is of {model}, of which there is no replica here.")
-    if len(names := {one.service for one in found}) > 1:
+    if len(names := {effect.service for effect in tables}) > 1:
         raise exceptions.ReplicaError(
             f"Replicas of {model} are of {', '.join(sorted(names))}: name one with --service."
         )
-    return found
+    return tables
 
 
 def _begin(head: dict[str, Any], using: str) -> Copy:
     """Return the copy that was begun of this very file, or begin one; no follower knows it."""
     known = {"sources": [head["model"]], "followed": [], "began": "dump", "cursor": head["cursor"]}
     name = f"dump of {head['model']}"
-    found = Copy.objects.using(using).filter(service=name).first()
-    if found and found.cursor == head["cursor"]:
-        return found
+    begun = Copy.objects.using(using).filter(service=name).first()
+    if begun and begun.cursor == head["cursor"]:
+        return begun
     with transaction.atomic(using):
         Copy.objects.using(using).filter(service=name).delete()
         return Copy.objects.using(using).create(service=name, **known)

@@ -1,4 +1,4 @@
-"""Parking: a change that a replica cannot take is found and set aside, and later applied or passed for good."""
+"""Parking: the change that a replica cannot take is found and set aside, and later applied or dropped."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from django.db import IntegrityError, transaction
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
-from pubsubpull.replica import advance, cohorts, constraint_errors, pages, positions
-from pubsubpull.replica.appliers import staged
+from pubsubpull.replica import cohorts, pages, positions, staging
+from pubsubpull.replica.errors import constraint_errors
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.parking import store
+from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
 from pubsubpull.wire import jsontext
 
 if TYPE_CHECKING:
@@ -21,45 +22,49 @@ if TYPE_CHECKING:
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.cohorts import Cohort
-    from pubsubpull.replica.declaration import Follows
+    from pubsubpull.replica.effects import Effect
 
 logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Culprit:
-    """The change that a replica could not take, and why."""
+    """The change that a replica could not take."""
 
     replica: str
+    """The replica's name."""
     key: str
+    """The key of the row."""
     version: int
+    """The version of the change."""
     error: str
+    """Why it could not be taken."""
 
 
 def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
-    """Say whether a replica that was declared with `on_failure="park"` has failed often enough for that."""
+    """Return True if a replica that was declared with `on_failure="park"` has failed often enough for that."""
     if error.needs is not None or constraint_errors.lacks_row(error):
         return False  # it waits for another's rows, which will come
-    follows = next((one for one in _known() if one.name == error.name), None)
+    effect = next((known for known in _declared() if known.name == error.name), None)
     state = ReplicaState.objects.using(using).filter(name=error.name).first()
     return (
-        follows is not None
+        effect is not None
         and state is not None
-        and follows.on_failure == "park"
+        and effect.on_failure == "park"
         and state.attempts >= conf.get().SET_ASIDE_AFTER
     )
 
 
-def park(name: str, client: Client, *, using: str) -> Culprit | None:
-    """Set aside the change that a replica cannot take, so that it goes on; None where it can take all that comes next.
+def park(name: str, client: Client, *, sizes: Sizes = STANDARD_SIZES, using: str) -> Culprit | None:
+    """Set aside the change that a replica cannot take, so that it goes on; return None if it can take all of its page.
 
     Its page is tried change by change, in transactions that are taken back: handlers are called more than once. Raises
-    `ReplicaError` where as many are set aside as may be, or what it waits for is another replica.
+    `ReplicaError` if as many changes are set aside as may be, or if the replica waits for another one.
     """
     cohort = _alone(name, using)
-    page = pages.changes(client, cohort.sources, cohort.cursor)
-    found = _culprit(cohort, page, using)
-    if found is None:
+    page = pages.changes(client, cohort.sources, cohort.cursor, limit=sizes.page)
+    culprit = _culprit(cohort, page, using)
+    if culprit is None:
         ReplicaState.objects.using(using).filter(name=name).update(next_attempt=None)
         return None
     limit = conf.get().SET_ASIDE_LIMIT
@@ -67,19 +72,19 @@ def park(name: str, client: Client, *, using: str) -> Culprit | None:
         raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
     with transaction.atomic(using):
         if not cohorts.is_current(cohort, positions.lock(cohort.service, using)):
-            return None  # somebody else has moved it on
-        store.keep(name, cohort.sources[0], page, [found.version], error=found.error, passed=False, using=using)
+            return None  # another process has moved it on
+        store.keep(name, cohort.sources[0], page, [culprit.version], error=culprit.error, passed=False, using=using)
         ReplicaState.objects.using(using).filter(name=name).update(
             state=ReplicaState.State.FOLLOWING, attempts=0, failing_since=None, next_attempt=None, last_error=""
         )
-    logger.warning("Replica %s: version %s of %s is set aside: %s", name, found.version, found.key, found.error)
-    return found
+    logger.warning("Replica %s: version %s of %s is set aside: %s", name, culprit.version, culprit.key, culprit.error)
+    return culprit
 
 
 def retry(name: str, *, key: str | None = None, using: str) -> list[Culprit]:
     """Apply what is set aside of a replica, each key's changes in order; return the keys that still fail."""
     keys = list(dict.fromkeys(store.of(name, using).values_list("key", flat=True))) if key is None else [key]
-    return [error for one in keys if (error := _retry(name, one, using))]
+    return [culprit for each in keys if (culprit := _retry(name, each, using))]
 
 
 def drop(name: str, *, key: str | None = None, using: str) -> int:
@@ -96,18 +101,18 @@ def drop(name: str, *, key: str | None = None, using: str) -> int:
 
 
 def _retry(name: str, key: str, using: str) -> Culprit | None:
-    follows = _follows(name)
+    effect = _effect(name)
     try:
         with transaction.atomic(using):
-            places = positions.lock(_state(name, using).service, using)
+            locked = positions.lock(_state(name, using).service, using)
             query = sql.template("queries/replica/parked_page")
             ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
             if last is None:
-                return None  # somebody else was first
+                return None  # another process was first
             page = pages.Page(body=body, previous="", cursor="", more=False)
-            cohort = cohorts.Cohort(service=follows.service, cursor="", replicas=(follows,))
-            staged.open_page(using)
-            advance.apply_pages(cohort, [page], places, using=using, one_by_one=True)
+            cohort = cohorts.Cohort(service=effect.service, cursor="", members=(effect,))
+            staging.begin(using)
+            staging.stage_and_apply([page], cohort.effects, locked, one_by_one=True, using=using)
             sql.run(using, sql.template("queries/replica/check_now"))
             store.finish(name, using, key=key, upto=last)
     except (exceptions.ReplicaFailed, IntegrityError) as error:
@@ -121,20 +126,18 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
 
 def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
     """Return the first change of a page that fails as the whole of it does."""
-    (follows,) = cohort.replicas
-    aside = Parked.objects.using(using).filter(replica=follows.name)
+    (effect,) = cohort.members
+    aside = Parked.objects.using(using).filter(replica=effect.name)
     keys = set(aside.filter(done=False).values_list("key", flat=True))
     done = set(aside.filter(done=True).values_list("version", flat=True))
-    items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == follows.source]
+    items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == effect.source]
     held = [item["version"] for item in items if item["key"] in keys or item["version"] in done]
     items = [item for item in items if item["version"] not in held]
     whole = _fails(cohort, page, held, using)
     if whole is None:
         return None
-    if isinstance(whole, staged.Unreadable):
-        raise exceptions.ReplicaError(
-            f"{follows.name}: {whole.reason}. What cannot be read cannot be set aside either."
-        )
+    if isinstance(whole, staging.Unreadable):
+        raise exceptions.ReplicaError(f"{effect.name}: {whole.reason}. What cannot be read cannot be set aside either.")
     good, bad = 0, len(items)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -146,23 +149,23 @@ def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
             good = middle
     item = items[bad - 1]
     if whole.needs is not None or item["key"] is None:
-        raise exceptions.ReplicaError(f"{follows.name}: {whole.reason}. That is no change of one key, to be set aside.")
-    return Culprit(replica=follows.name, key=item["key"], version=item["version"], error=whole.reason[:1000])
+        raise exceptions.ReplicaError(f"{effect.name}: {whole.reason}. That is no change of one key, to be set aside.")
+    return Culprit(replica=effect.name, key=item["key"], version=item["version"], error=whole.reason[:1000])
 
 
 def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str) -> exceptions.ReplicaFailed | None:
     """Apply a page without some of its changes, and take it back; return what failed."""
     try:
         with transaction.atomic(using):
-            places = positions.lock(cohort.service, using)
-            staged.open_page(using)
-            advance.apply_pages(cohort, [page], places, using=using, one_by_one=True, left_out=left_out)
+            locked = positions.lock(cohort.service, using)
+            staging.begin(using)
+            staging.stage_and_apply([page], cohort.effects, locked, one_by_one=True, left_out=left_out, using=using)
             sql.run(using, sql.template("queries/replica/check_now"))
             transaction.set_rollback(True, using)
     except exceptions.ReplicaFailed as error:
         return error
     except IntegrityError as error:
-        failed = constraint_errors.failure(cohort.replicas, error, using=using)
+        failed = constraint_errors.failure(cohort.members, error, using=using)
         failed.__cause__ = error
         return failed
     return None
@@ -174,11 +177,11 @@ def _kind(error: exceptions.ReplicaFailed) -> tuple[Any, ...]:
 
 
 def _alone(name: str, using: str) -> Cohort:
-    state, follows = _state(name, using), _follows(name)
+    state, effect = _state(name, using), _effect(name)
     if not state.shape:
         raise exceptions.ReplicaError(f"{name} has not been copied yet: there is no change to set aside.")
     apart = Parked.objects.using(using).filter(replica=name).exists()
-    return cohorts.Cohort(service=state.service, cursor=state.cursor, replicas=(follows,), apart=apart)
+    return cohorts.Cohort(service=state.service, cursor=state.cursor, members=(effect,), apart=apart)
 
 
 def _state(name: str, using: str) -> ReplicaState:
@@ -189,12 +192,12 @@ def _state(name: str, using: str) -> ReplicaState:
     return state
 
 
-def _follows(name: str) -> Follows:
-    found = next((one for one in _known() if one.name == name), None)
-    if found is None:
+def _effect(name: str) -> Effect:
+    effect = next((known for known in _declared() if known.name == name), None)
+    if effect is None:
         raise exceptions.ReplicaError(f"{name} is not declared (any more).")
-    return found
+    return effect
 
 
-def _known() -> list[Follows]:
-    return [follows for service in cohorts.services() for follows in cohorts.of_service(service)]
+def _declared() -> list[Effect]:
+    return [effect for service in cohorts.services() for effect in cohorts.of_service(service)]

@@ -1,4 +1,4 @@
-"""What replicas have set aside: by key, with all that follows for the key, until somebody decides."""
+"""The changes that replicas have set aside: by key, with all that follow for the key, until a person decides."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def of(name: str, using: str) -> QuerySet[Parked]:
     return Parked.objects.using(using).filter(replica=name, done=False).order_by("version")
 
 
-def hold(cohort: Cohort, given: Iterable[Page], *, using: str) -> list[int]:
-    """Set aside, of pages about to be applied, the changes of keys that have some set aside; return their versions.
+def hold(cohort: Cohort, pages: Iterable[Page], *, using: str) -> list[int]:
+    """Set aside the changes, in pages about to be applied, of keys that have some set aside; return their versions.
 
-    A truncate takes the rows that these are of: nothing is left of what is set aside before it.
+    A truncate removes the rows of all keys: with it, nothing stays set aside.
     """
     if not cohort.apart:
         return []
-    (follows,) = cohort.replicas
+    (effect,) = cohort.members
     held: list[int] = []
-    for page in given:
-        keys = set(of(follows.name, using).values_list("key", flat=True))
-        done = Parked.objects.using(using).filter(replica=follows.name, done=True)
-        items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == follows.source]
+    for page in pages:
+        keys = set(of(effect.name, using).values_list("key", flat=True))
+        done = Parked.objects.using(using).filter(replica=effect.name, done=True)
+        items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == effect.source]
         if keys and any(item["op"] == "truncate" for item in items):
-            forget([follows.name], using, why="its table was truncated at the source")
+            forget([effect.name], using, why="its table was truncated at the source")
             return held
         left = set(done.values_list("version", flat=True)) & {item["version"] for item in items}
         behind = [item["version"] for item in items if item["key"] in keys and item["version"] not in left]
         done.filter(version__in=left).delete()
-        keep(follows.name, follows.source, page, behind, passed=True, using=using)
+        keep(effect.name, effect.source, page, behind, passed=True, using=using)
         held += [*left, *behind]
     return held
 
@@ -52,13 +52,13 @@ def hold(cohort: Cohort, given: Iterable[Page], *, using: str) -> list[int]:
 def finish(name: str, using: str, *, key: str | None = None, upto: int | None = None) -> int:
     """Forget what has been applied or dropped, of one key or all; return how many changes that were.
 
-    What the replica has not passed yet is kept to be left out.
+    Changes that the replica has not passed yet are kept, to be left out when it does.
     """
-    there = of(name, using)
-    there = there if key is None else there.filter(key=key)
-    there = there if upto is None else there.filter(version__lte=upto)
-    marked = there.filter(passed=False).update(done=True)
-    gone, _ = there.filter(passed=True).delete()
+    finished = of(name, using)
+    finished = finished if key is None else finished.filter(key=key)
+    finished = finished if upto is None else finished.filter(version__lte=upto)
+    marked = finished.filter(passed=False).update(done=True)
+    gone, _ = finished.filter(passed=True).delete()
     return marked + gone
 
 

@@ -45,9 +45,9 @@ def read(body: bytes) -> Notified:
     for field, fits in _PAGE.items():
         if not fits(given.get(field)):
             raise Malformed(f"{field}: is not as the wire format has it.")
-    for place, item in enumerate(given["items"]):
+    for index, item in enumerate(given["items"]):
         if wrong := next((field for field, fits in _CHANGE.items() if not fits(item.get(field))), None):
-            raise Malformed(f"items[{place}].{wrong}: is not as the wire format has it.")
+            raise Malformed(f"items[{index}].{wrong}: is not as the wire format has it.")
     page = Page(body=text, previous=given["previous"], cursor=given["cursor"], more=given["more"])
     return Notified(subscription=given["subscription"], page=page)
 

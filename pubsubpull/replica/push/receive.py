@@ -14,10 +14,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import clock
-from pubsubpull.replica import advance, cohorts, constraint_errors, follower, pages, positions, services
-from pubsubpull.replica.appliers import staged
-from pubsubpull.replica.database_errors import is_away
+from pubsubpull.replica import cohorts, handlers, pages, positions, prefetch, services, staging
+from pubsubpull.replica.appliers import choose
+from pubsubpull.replica.appliers.base import Applied
+from pubsubpull.replica.errors import constraint_errors
+from pubsubpull.replica.errors.database_errors import is_away
 from pubsubpull.replica.push import body as notification
+from pubsubpull.replica.steps import Steps
 from pubsubpull.wire import signing
 
 if TYPE_CHECKING:
@@ -48,8 +51,8 @@ def subscription_name(sources: list[str]) -> str:
 def subscribe(service: Service, callback: str, *, using: str, batch: int = BATCH) -> str:
     """Let a service push to the receiving view at `callback`; return the subscription's name.
 
-    It goes on from where the replicas stand. Those of an earlier declaration are removed. Raises `ReplicaError` where
-    there is nothing to go on from, or no secret.
+    It goes on from the replicas' cursor. Subscriptions of earlier declarations are removed. Raises `ReplicaError` if
+    the replicas have no cursor yet, or the service has no secret.
     """
     if not service.secrets:
         raise exceptions.ReplicaError(f"PUBSUBPULL['SERVICES'][{service.name!r}] has no secrets to verify pushes by.")
@@ -73,7 +76,7 @@ class Receive(View):
     http_method_names = ("put", "options")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer; what is away now is to come again."""
+        """Answer; if the database is away, ask for the notification again."""
         try:
             return super().dispatch(request, *args, **kwargs)
         except Error as error:
@@ -118,65 +121,65 @@ class Receive(View):
             # One of another version of this service's code, which may be running beside this one.
             return _again("This subscription is not of the models that are followed.")
         with service.client(timeout=10.0) as client:
-            return _apply(service.name, page, client, using)
+            return _apply(service, page, client, using)
 
 
-def _apply(service: str, page: pages.Page, client: Client, using: str) -> HttpResponse:
-    """Apply a page to all that stand before it. A replica that fails is left behind, to be brought up by pull."""
+def _apply(service: Service, page: pages.Page, client: Client, using: str) -> HttpResponse:
+    """Apply a page to all replicas that are before it. A replica that fails stays behind, to be brought up by pull."""
     failed: list[str] = []
     moved, unread = False, None
-    while cohort := _before(service, page.previous, failed, using):
+    while cohort := _at(service.name, page.previous, failed, using):
         try:
-            moved = advance.advance(cohort, page, using=using, following=_following(client, cohort)) is not None
+            outcome = choose.apply_page(cohort, page, further=_puller(service.name, client, cohort), using=using)
+            moved = isinstance(outcome, Applied)
             break
         except exceptions.ReplicaFailed as error:
-            if (
-                constraint_errors.lacks_row(error)
-                and len(cohorts.following(service, using, clock.moment(using), without=failed)) > 1
-            ):
-                break  # to rows of those that stand elsewhere: they come up first
+            following = cohorts.following(service.name, using, clock.moment(using), without=failed)
+            if constraint_errors.lacks_row(error) and len(following) > 1:
+                break  # the row may be one of a replica that is behind: that comes up first
             positions.fail(error, using, clock.moment(using))
             logger.warning("Replica %s: %s", error.name, error.reason)
-            unread = unread or (error if isinstance(error.__cause__, staged.Unreadable) else None)
+            unread = unread or (error if isinstance(error.__cause__, staging.Unreadable) else None)
             failed.append(error.name)
         except exceptions.ServiceError as error:
             return _again(f"What is missing cannot be pulled: {error}")
-    _pull_late(service, client, using)
+    _pull_laggards(service, client, using)
     if moved:
         return HttpResponse(status=204)
     if unread is not None:
         return _answer(422, unread.reason)
-    main = _main(service, using)
+    main = _main(service.name, using)
     if main is None or main.cursor == page.previous:
         return _again("There is no replica that could take it now.")
     return JsonResponse({"cursor": main.cursor}, status=409)
 
 
-def _following(client: Client, cohort: Cohort) -> Any:
-    return lambda after: pages.changes(client, cohort.sources, after)
+def _puller(service: str, client: Client, cohort: Cohort) -> prefetch.Puller:
+    return prefetch.Puller(client=client, sources=tuple(cohort.sources), old=handlers.any_of(service))
 
 
-def _before(service: str, cursor: str, failed: list[str], using: str) -> Cohort | None:
-    found = cohorts.following(service, using, clock.moment(using), without=failed)
-    return next((cohort for cohort in found if cohort.cursor == cursor), None)
+def _at(service: str, cursor: str, failed: list[str], using: str) -> Cohort | None:
+    following = cohorts.following(service, using, clock.moment(using), without=failed)
+    return next((cohort for cohort in following if cohort.cursor == cursor), None)
 
 
 def _main(service: str, using: str) -> Cohort | None:
-    found = cohorts.following(service, using, clock.moment(using))
-    return found[0] if found else None
+    following = cohorts.following(service, using, clock.moment(using))
+    return following[0] if following else None
 
 
-def _pull_late(service: str, client: Client, using: str) -> None:
-    """Bring up what stands behind, a page at a time: where nobody follows by pull, that is all it gets."""
-    found = cohorts.following(service, using, clock.moment(using))
-    if len(found) < 2:
+def _pull_laggards(service: Service, client: Client, using: str) -> None:
+    """Bring up the replicas that are behind, a page at a time: where nothing follows by pull, nothing else does."""
+    following = cohorts.following(service.name, using, clock.moment(using))
+    if len(following) < 2:
         return
     try:
-        follower.Follower(service, using=using).catch_up(found, found[1], client)
+        Steps(service, using=using).catch_up(following, following[1], client)
     except exceptions.ReplicaFailed as error:
         positions.fail(error, using, clock.moment(using))
     except exceptions.PubSubPullError as error:
-        logger.warning("%s: what is missing cannot be pulled: %s", service, error)
+        # Swallowed: the page itself was applied, and the next push tries again.
+        logger.warning("%s: what is missing cannot be pulled: %s", service.name, error)
 
 
 def _again(detail: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What becomes of a replica's row that its source has no more: it is deleted, kept as it was, or marked in a field."""
+"""Rows that the source has no more: they are deleted, kept as they were, or marked in a field."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DELETE, KEEP = "delete", "keep"
 
 
 def mark(model: type[models.Model], on_delete: str) -> Column | None:
-    """Return the column that marks a row which is gone, as it is while the row is there; None where none does.
+    """Return the column that marks a row as gone, with its value while the row is not; None if there is none.
 
-    Raises `ReplicaError` where `on_delete` is neither of the words nor a field that can mark.
+    Raises `ReplicaError` if `on_delete` is neither of its words nor a field that can mark.
     """
     if on_delete in {DELETE, KEEP}:
         return None
@@ -37,9 +37,9 @@ def mark(model: type[models.Model], on_delete: str) -> Column | None:
 
 
 def parts(replica: Replica, target: psql.Composable) -> dict[str, psql.Composable]:
-    """Return how rows `t` that are gone are dealt with, and of which that is done: the parts of a statement.
+    """Return the parts of a statement that removes rows `t`, and the condition for rows that can be removed.
 
-    `clearing` begins one of the whole table, `removing` one of the rows that match what follows.
+    `clearing` begins a statement for the whole table, `removing` one for the rows that match a condition.
     """
     if replica.mark is None:
         clearing = sql.compose("queries/replica/delete_rows", target=target)
@@ -53,8 +53,8 @@ def parts(replica: Replica, target: psql.Composable) -> dict[str, psql.Composabl
     return {"clearing": clearing, "removing": clearing + psql.SQL(" FROM"), "removable": unmarked}
 
 
-def there(replica: Replica) -> dict[str, list[bool | None]]:
-    """Return the values that mark the rows which the source still has, by column: as a filter of hashes takes them."""
+def unmarked(replica: Replica) -> dict[str, list[bool | None]]:
+    """Return the values of rows that are not marked as gone, by column: the filter that hashes take."""
     if replica.mark is None:
         return {}
     return {replica.mark.name: [False] if isinstance(replica.mark.field, models.BooleanField) else [None]}

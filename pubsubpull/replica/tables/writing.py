@@ -1,4 +1,4 @@
-"""Replicas whose rows a function of the user's writes: it is handed what PostgreSQL would have written."""
+"""Rows that the user's function writes: it is handed what PostgreSQL would have written."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from django.db import models
 
     from pubsubpull.replica.declaration import Column, Replica
+    from pubsubpull.replica.tables.values import Target
 
-AT_ONCE = 1000
-"""The most rows that are handed over at once of those that a copy does not have."""
+GONE_AT_ONCE = 1000
+"""The most deletes that are handed over at once, of rows that a copy does not have."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,13 +42,13 @@ TRUNCATE = Write(op="truncate", version=0, key={}, values={})
 
 
 def hand_over(replica: Replica, writes: Sequence[Write]) -> None:
-    """Call the replica's function. Raises `ReplicaFailed` for whatever it raises, but where the database is away."""
+    """Call the replica's function. Raises `ReplicaFailed` for what it raises, unless the database is away."""
     if not writes or replica.write is None:
         return
     try:
         replica.write(list(writes))
     except (OperationalError, InterfaceError):
-        raise  # the database is away: nobody's fault here
+        raise  # the database is away: that is no failure of the replica
     except Exception as error:
         first, last = writes[0].version, writes[-1].version
         versions = f"version {first}" + (f" to {last}" if last != first else "")
@@ -60,20 +61,20 @@ def name(replica: Replica) -> str:
     return f"{replica.write.__module__}.{getattr(replica.write, '__qualname__', repr(replica.write))}"
 
 
-def laid_out(
-    found: statements.Target, columns: tuple[Column, ...], *, after: int, upto: int, extra: str | None, using: str
+def staged_writes(
+    target: Target, columns: tuple[Column, ...], between: tuple[int, int], *, extra: str | None, using: str
 ) -> list[Write]:
-    """Return what the changes come to that are laid out after one place of the page, up to another: one write a key."""
-    columns = tuple(column for column in columns if not column.kept)  # what is the user's own, the function sees to
-    query = statements.writes(found, columns, after=after, upto=upto, extra=extra, using=using)
-    keys, values = _readers(_keys(found.replica), using), _readers(columns, using)
-    made: list[Write] = []
+    """Return what the staged changes between two ordinals come to: one write for each key."""
+    columns = tuple(column for column in columns if not column.kept)  # the function sees to what is the user's own
+    query = statements.writes(target, columns, between, extra=extra, using=using)
+    keys, others = _readers(_keys(target.replica), using), _readers(columns, using)
+    writes: list[Write] = []
     for version, keep, *row in sql.run(using, query):
-        key = {one.name: one.read(value) for one, value in zip(keys, row, strict=False)}
-        given = {one.name: one.read(value) for one, value in zip(values, row[len(keys) :], strict=True)} if keep else {}
-        rest = {name: value for name, value in given.items() if name not in key}
-        made.append(Write(op="put" if keep else "delete", version=version, key=key, values=rest))
-    return made
+        key = {reader.name: reader.read(value) for reader, value in zip(keys, row, strict=False)}
+        fields = zip(others, row[len(keys) :], strict=True) if keep else ()
+        rest = {reader.name: reader.read(value) for reader, value in fields if reader.name not in key}
+        writes.append(Write(op="put" if keep else "delete", version=version, key=key, values=rest))
+    return writes
 
 
 def gone(replica: Replica, rows: Iterable[tuple[Any, ...]], using: str) -> list[Write]:
@@ -83,7 +84,7 @@ def gone(replica: Replica, rows: Iterable[tuple[Any, ...]], using: str) -> list[
         Write(
             op="delete",
             version=0,
-            key={one.name: one.read(value) for one, value in zip(keys, row, strict=True)},
+            key={reader.name: reader.read(value) for reader, value in zip(keys, row, strict=True)},
             values={},
         )
         for row in rows

@@ -1,5 +1,5 @@
--- How the replica's rows differ from those laid out: what applying them would write, and the keys
--- that it would write it to.
+-- How a replica's rows differ from the staged ones: what applying them would write, and to which
+-- keys.
 WITH latest AS MATERIALIZED (
     SELECT n, version, key, op, data
     FROM pg_temp.pubsubpull_page

@@ -1,5 +1,4 @@
--- The changes of a small page, which the message that applies it has set, as rows like those of one
--- that is laid out.
+-- The changes of a small page, which the message that applies it has set, as rows like staged ones.
 SELECT n, version, model, key, op, CASE WHEN op = 'delete' THEN old ELSE new END AS data
 FROM ROWS FROM (jsonb_to_recordset(current_setting('pubsubpull.page')::jsonb -> 'items')
          AS (version bigint, model text, key text, op text, old jsonb, new jsonb))

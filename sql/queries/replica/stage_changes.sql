@@ -1,8 +1,8 @@
--- Lays out a page of changes, behind what lies there: of each change the row after it, or of a
--- delete the row before. Says of each model in it the place of its last truncate, 0 where there is
--- none, how many rows it has, whether each of them has all the columns that are wanted, and whether
--- rows may have changed without changes.
-WITH laid AS (
+-- Stages a page of changes behind those that are staged: of each change the row after it, or for a
+-- delete the row before. Returns for each model the ordinal of its last truncate (0 if there is
+-- none), how many rows it has, whether each of them has all the wanted columns, and whether rows
+-- may have changed without changes.
+WITH staged AS (
     INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
     SELECT %(base)s::bigint + n, version, model, key, op, CASE WHEN op = 'delete' THEN old ELSE new END
     FROM ROWS FROM (
@@ -22,4 +22,4 @@ SELECT model, coalesce(max(n) FILTER (WHERE op = 'truncate'), 0),
     count(*) FILTER (WHERE op IN ('insert', 'update')),
        coalesce(bool_and(data ?& columns) FILTER (WHERE op IN ('insert', 'update')), true),
        coalesce(bool_or(op = 'uncaptured'), false)
-FROM laid JOIN wanted USING (model) GROUP BY model
+FROM staged JOIN wanted USING (model) GROUP BY model

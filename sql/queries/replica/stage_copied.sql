@@ -1,5 +1,5 @@
--- Lays out pages of a copy. Of the rows, those that were changed while they were being copied are
--- left out: their changes say it all.
+-- Stages pages of a copy. Rows that were changed while they were being copied are left out: their
+-- changes have all of it.
 INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
 SELECT (p.id << 32) + r.n, r.version, p.source, r.key, 'insert', r.data
 FROM pubsubpull_copy_page p CROSS JOIN LATERAL

@@ -1,4 +1,4 @@
--- The changes of a model in the page, one by one, in order.
+-- The staged changes of a model, one by one, in order.
 SELECT n, op = 'truncate'
 FROM pg_temp.pubsubpull_page
 WHERE model = {source} AND op <> 'uncaptured'

@@ -1,6 +1,6 @@
--- Applies a model's part of a compact page to one replica, as apply.sql does a page that is laid
--- out, but in one go: each value is taken by its place in the row. Says how many changes are not of
--- the kind that can be applied so: then all of it is to be taken back.
+-- Applies a model's part of a compact page to one replica, as apply.sql does staged changes, but by
+-- one statement: each value is taken by its index in the row. Returns how many changes are of
+-- another kind than this statement can apply: if there is any, the caller takes all of it back.
 WITH items AS MATERIALIZED (
     SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data
     FROM jsonb_array_elements(%(items)s::jsonb) AS e

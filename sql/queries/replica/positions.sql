@@ -1,5 +1,4 @@
--- The places of a service's replicas, locked: whoever applies a page holds them until it is
--- committed.
+-- The positions of a service's replicas, locked: what applies a page holds them until it commits.
 SELECT name, cursor, shape <> '', absent::text
 FROM pubsubpull_replica
 WHERE service = {service}

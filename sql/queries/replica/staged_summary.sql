@@ -1,5 +1,5 @@
--- Of a model in the page: the place of its last truncate, 0 where there is none, how many rows it
--- has, whether each has all of these columns, and whether rows may have changed without changes.
+-- For a staged model: the ordinal of its last truncate (0 if there is none), how many rows it has,
+-- whether each has all of these columns, and whether rows may have changed without changes.
 SELECT coalesce(max(n) FILTER (WHERE op = 'truncate'), 0), count(*) FILTER (WHERE op IN ('insert', 'update')),
        coalesce(bool_and(data ?& {columns}::text[]) FILTER (WHERE op IN ('insert', 'update')), true),
        coalesce(bool_or(op = 'uncaptured'), false)

@@ -1,4 +1,4 @@
--- Where a replica stands, locked: nobody applies a page to it until the transaction ends.
+-- A replica's position, locked: no page is applied to it until the transaction ends.
 SELECT cursor, absent::text
 FROM pubsubpull_replica
 WHERE name = {name} AND shape <> '' AND cursor <> ''

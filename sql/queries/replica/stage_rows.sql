@@ -1,4 +1,4 @@
--- Lays out rows as the source has them, and of those that it does not have the keys, as deletes.
+-- Stages rows as the source has them, and the keys of rows that it does not have, as deletes.
 INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
 SELECT n, coalesce(version, 0), {source}, key, op, data
 FROM ROWS FROM (
