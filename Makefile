@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # pip cannot install twice at once into the same environment
-.PHONY: help demo check test unit test-all test-django faults disasters bench lint fix docs build screenshots clean
+.PHONY: help demo check test unit extras test-all test-django faults disasters bench lint fix docs build screenshots clean
 
 # The Python that makes the environment. Unless you name one, a newer python3.x on the PATH will do too.
 PYTHONS := $(if $(filter undefined,$(origin PYTHON)),python3 python3.14 python3.13 python3.12 python3.11,$(PYTHON))
@@ -31,7 +31,10 @@ test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
 unit: $(VENV)/.test ## run the tests that need no database, in seconds
 	@$(RUN) -m pytest -q tests/unit $(ARGS)
 
-check: lint docs test ## what CI runs
+check: lint docs extras test ## what CI runs
+
+extras: $(VENV)/.made ## install the package alone, and with each extra alone, and import what that is for: ARGS="bench"
+	@$(RUN) -m tests.extras $(ARGS)
 
 test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
 	@$(RUN) tests/all.py $(ARGS)
