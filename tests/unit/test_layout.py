@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import itertools
 import pathlib
 import re
 
 import pytest
 
 import pubsubpull
-from pubsubpull.capture import sql
 from pubsubpull.delivery.lease import Checkpoint, Terms
 from pubsubpull.models import Subscription
 from pubsubpull.subscriptions import spec
@@ -169,53 +167,6 @@ def test_the_engine_knows_no_word_of_http():
     """A message goes in, an outcome comes out: all else is a transport's."""
     for path in (ROOT / "pubsubpull" / "delivery").rglob("*.py"):
         assert not [name for name in imports(path) if HTTP.fullmatch(name)], path
-
-
-def sql_files():
-    return sorted(path.relative_to(ROOT / "sql").with_suffix("").as_posix() for path in (ROOT / "sql").rglob("*.sql"))
-
-
-@pytest.mark.parametrize("name", sql_files())
-def test_each_sql_file_begins_with_what_it_is_for(name):
-    assert sql.read(name).startswith("-- ")
-
-
-@pytest.mark.parametrize("name", sql_files())
-def test_each_sql_file_is_used(name):
-    """A file of `schema/` by a migration, a trigger by its kind, anything else by its whole name in the code."""
-    folder, short = name.split("/", 1)
-    known = {"schema": {f'"{short}"'}, "triggers": {f'"{short}"', f'"{name}"'}}.get(folder, {f'"{name}"'})
-    text = "".join(path.read_text() for path in (ROOT / "pubsubpull").rglob("*.py"))
-    assert any(one in text for one in known)
-
-
-@pytest.mark.parametrize("name", sql_files())
-def test_sql_is_no_wider_than_110_columns_and_its_opening_comment_than_100(name):
-    lines = sql.read(name).splitlines()
-    opening = list(itertools.takewhile(lambda line: line.startswith("--"), lines))
-    assert max(map(len, lines)) <= 110
-    assert max(map(len, opening)) <= 100
-
-
-def test_no_query_is_named_that_is_not_there():
-    for path in [*(ROOT / "pubsubpull").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
-        for name in re.findall(r'"((?:queries|parts)/[a-z_/]+)"', path.read_text()):
-            assert name in sql_files(), path
-
-
-def test_no_python_file_holds_sql_beyond_the_orm():
-    pattern = re.compile(r"[\"']\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|WITH) ", re.IGNORECASE)
-    for path in (ROOT / "pubsubpull").rglob("*.py"):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            found = pattern.search(line)
-            assert not (found and found[1].isupper()), f"{path}:{number}"
-
-
-def test_functions_with_their_owners_rights_pin_what_they_search():
-    for path in (ROOT / "sql" / "schema").glob("*.sql"):
-        text = path.read_text()
-        if "SECURITY DEFINER" in text:
-            assert "SET search_path = pg_catalog, pg_temp" in text, path
 
 
 WIRE_SQL = {
