@@ -24,13 +24,14 @@ class RunFiles(Operation):
     reduces_to_sql = True
     reversible = True
 
-    def __init__(self, files: Sequence[str], *, undo: str) -> None:
+    def __init__(self, purpose: str, files: Sequence[str], *, undo: str | None = None) -> None:
+        self.purpose = purpose
         self.files = list(files)
         self.undo = undo
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         """Return the class name and the arguments that create this operation."""
-        return type(self).__name__, [self.files], {"undo": self.undo}
+        return type(self).__name__, [self.purpose, self.files], {"undo": self.undo} if self.undo else {}
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """Do nothing: the models are separate operations."""
@@ -53,7 +54,7 @@ class RunFiles(Operation):
         to_state: ProjectState,
     ) -> None:
         """Run the `undo` file."""
-        self._run(app_label, schema_editor, [self.undo])
+        self._run(app_label, schema_editor, [self.undo] if self.undo else [])
 
     def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, files: Any) -> None:
         from django.db import router
@@ -64,5 +65,5 @@ class RunFiles(Operation):
                 schema_editor.execute(statement, params=None)
 
     def describe(self) -> str:
-        """Return a description of the operation for the output of `migrate`."""
-        return f"Run the SQL files {', '.join(self.files)}"
+        """Return what the operation does."""
+        return f"{self.purpose[:1].upper()}{self.purpose[1:]} ({len(self.files)} SQL files)"

@@ -1,4 +1,8 @@
-"""The change log and its functions. The SQL is in the files that are named here; the models only say what they made."""
+"""The change log and its functions, in the files of `sql/schema/` that are named here, in this order.
+
+A table comes before the functions that name it, and an SQL function after those that it calls: PostgreSQL looks for
+them as it creates one. A file that has run is never edited: see CONTRIBUTING.md.
+"""
 
 from django.db import migrations, models
 
@@ -11,6 +15,7 @@ class Migration(migrations.Migration):
     dependencies = ()
     operations = (
         RunFiles(
+            "create the log's tables: changes, requests, histories and ticks",
             [
                 "change_sequence.1",
                 "change_table.1",
@@ -21,6 +26,12 @@ class Migration(migrations.Migration):
                 "history_table.1",
                 "tick_table.1",
                 "alive_table.1",
+            ],
+            undo="drop.1",  # takes away all of these; it runs last when they are undone
+        ),
+        RunFiles(
+            "create the functions that triggers call",
+            [
                 "key.1",
                 "key_columns.1",
                 "left_out.1",
@@ -41,12 +52,22 @@ class Migration(migrations.Migration):
                 "capture_truncate.1",
                 "capture_truncate_partition.1",
                 "uncapture.1",
+            ],
+        ),
+        RunFiles(
+            "create what readers ask first: the present of the log",
+            [
                 "is_alive.1",
                 "tick.1",
                 "begin_history.1",
                 "present.1",
                 "poll.1",
                 "settle.1",
+            ],
+        ),
+        RunFiles(
+            "create what maintenance calls: partitions and retention",
+            [
                 "partitions.1",
                 "keep_to_owner.1",
                 "make_partition.1",
@@ -57,6 +78,11 @@ class Migration(migrations.Migration):
                 "validate_default.1",
                 "adopt_default.1",
                 "prune_requests.1",
+            ],
+        ),
+        RunFiles(
+            "create what reads and rereads tables: instances, hashes and baselines",
+            [
                 "excluded.1",
                 "hstore.1",
                 "hstores.1",
@@ -69,6 +95,11 @@ class Migration(migrations.Migration):
                 "emit.1",
                 "keys_after.1",
                 "baseline.1",
+            ],
+        ),
+        RunFiles(
+            "create seals, erasure and their tables",
+            [
                 "seal_table.1",
                 "erasure_table.1",
                 "rows_digest.1",
@@ -76,6 +107,11 @@ class Migration(migrations.Migration):
                 "forget.1",
                 "erase.1",
                 "forget_columns.1",
+            ],
+        ),
+        RunFiles(
+            "create what brings in the past of other packages",
+            [
                 "past_id.1",
                 "past_value.1",
                 "make_past.1",
@@ -83,8 +119,8 @@ class Migration(migrations.Migration):
                 "import.1",
                 "trim_past.1",
             ],
-            undo="drop.1",
         ),
+        # The files above made these tables; the ORM reads them and writes none of them.
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.CreateModel(

@@ -155,5 +155,9 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=["job", "key"], name="pubsubpull_pull_key_once")],
             },
         ),
-        RunFiles(["copy_page_storage.1", "move_replicas.1", "take_page.1"], undo="drop_replicas.1"),
+        RunFiles(
+            "keep pages as they come, and create the functions that apply a small page",
+            ["copy_page_storage.1", "move_replicas.1", "take_page.1"],
+            undo="drop_replicas.1",
+        ),
     ]

@@ -23,9 +23,9 @@ def test_the_migrations_say_all_that_the_models_say():
 
 
 def test_the_operation_can_be_written_down_and_described():
-    operation = RunFiles(["key.1", "mask.1"], undo="drop.1")
-    assert operation.deconstruct() == ("RunFiles", [["key.1", "mask.1"]], {"undo": "drop.1"})
-    assert operation.describe() == "Run the SQL files key.1, mask.1"
+    operation = RunFiles("create the keys", ["key.1", "mask.1"], undo="drop.1")
+    assert operation.deconstruct() == ("RunFiles", ["create the keys", ["key.1", "mask.1"]], {"undo": "drop.1"})
+    assert operation.describe() == "Create the keys (2 SQL files)"
     migration = type("Migration", (migrations.Migration,), {"operations": [operation], "dependencies": []})(
         "0009_x", "pubsubpull"
     )
@@ -48,7 +48,7 @@ def test_on_another_database_there_is_no_log_and_nothing_to_do():
             raise AssertionError("nothing is to be run")
 
     state = MigrationLoader(connection).project_state()
-    RunFiles(["key.1"], undo="drop.1").database_forwards("pubsubpull", Editor(), state, state)
+    RunFiles("create the keys", ["key.1"]).database_forwards("pubsubpull", Editor(), state, state)
 
 
 def test_the_models_have_names_for_people():
