@@ -70,9 +70,9 @@ EXTRAS = {
     "docs": [["-c", DOCS], ["-c", "import furo"], ["-m", "sphinx", "--version"]],
     "bench": [["-c", BENCHMARKS, "benchmarks"], ["-m", "celery", "--version"]],
 }
-"""For each extra what Python is to run, in the checkout; the package itself is the wheel's."""
-WITHOUT_CHECKOUT = {"", "fast", "metrics"}
-"""What is run elsewhere, so that nothing of the checkout is imported in place of the wheel's."""
+"""For each extra what Python is to run."""
+BESIDE = ("benchmarks", "docs", "example", "tests", "manage.py", "pyproject.toml", "README.md", "CHANGELOG.md")
+"""What of the checkout lies where that is run: all but the package, so that the wheel's is imported."""
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -103,9 +103,8 @@ def try_one(extra: str, wheel: Path, folder: Path) -> str:
     """Install one extra, run what it is for, and say how long it took."""
     began = time.monotonic()
     python = install(extra, wheel, folder / (extra or "base"))
-    elsewhere = folder if extra in WITHOUT_CHECKOUT else ROOT
     for arguments in EXTRAS[extra]:
-        run(python, *arguments, cwd=elsewhere)
+        run(python, *arguments, cwd=folder)
     shutil.rmtree(folder / (extra or "base"))
     return f"pubsubpull{f'[{extra}]' if extra else ''}: {time.monotonic() - began:.0f} s"
 
@@ -114,6 +113,9 @@ def main(extras: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         folder = Path(name)
         wheel = build(folder)
+        for beside in BESIDE:
+            copy = shutil.copytree if (ROOT / beside).is_dir() else shutil.copy
+            copy(ROOT / beside, folder / beside)
         jobs = [pool.submit(try_one, extra, wheel, folder) for extra in extras]
         for job in concurrent.futures.as_completed(jobs):
             print(job.exception() or job.result(), flush=True)
