@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import pathlib
 import re
@@ -23,13 +24,18 @@ def test_each_sql_file_begins_with_what_it_is_for(name):
     assert sql.read(name).startswith("-- ")
 
 
+@functools.cache
+def code():
+    """Return the package's Python as one text."""
+    return "".join(path.read_text() for path in (ROOT / "pubsubpull").rglob("*.py"))
+
+
 @pytest.mark.parametrize("name", sql_files())
 def test_each_sql_file_is_used(name):
     """A file of `schema/` by a migration, a trigger by its kind, anything else by its whole name in the code."""
     folder, short = name.split("/", 1)
     known = {"schema": {f'"{short}"'}, "triggers": {f'"{short}"', f'"{name}"'}}.get(folder, {f'"{name}"'})
-    text = "".join(path.read_text() for path in (ROOT / "pubsubpull").rglob("*.py"))
-    assert any(one in text for one in known)
+    assert any(one in code() for one in known)
 
 
 @pytest.mark.parametrize("name", sql_files())
