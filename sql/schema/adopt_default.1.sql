@@ -10,6 +10,8 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1) THEN
         RETURN false;
     END IF;
+    -- Before the partitions are read, and to the end: between DETACH and ATTACH the ids of the
+    -- default partition have no home, and a writer would fail.
     LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;
     start := (SELECT p.low FROM {schema}.pubsubpull_partitions() p WHERE p.spare);
     name := 'pubsubpull_change_p' || start;

@@ -19,6 +19,7 @@ DECLARE
     new_token bigint := ('x' || left(replace(gen_random_uuid()::text, '-', ''), 12))::bit(48)::bigint;
     writer bigint;
 BEGIN
+    -- Before the look at what is there: of two sessions the second finds the history of the first.
     LOCK TABLE {schema}.pubsubpull_alive IN EXCLUSIVE MODE;
     IF {schema}.pubsubpull_is_alive() THEN
         RETURN;  -- another session was first
@@ -38,6 +39,8 @@ BEGIN
     AND last.top <= reached
     AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
     IF NOT goes_on THEN
+        -- No writer has an id now that it has not committed; read again, since some did before the
+        -- lock was had.
         LOCK TABLE {schema}.pubsubpull_change IN SHARE ROW EXCLUSIVE MODE;
         reached := (
             SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq
@@ -48,6 +51,7 @@ BEGIN
         DELETE FROM {schema}.pubsubpull_log;
         INSERT INTO {schema}.pubsubpull_log (restored, settled) VALUES (reached, reached);
     END IF;
+    -- After the snapshot: no transaction in it holds an id above this one.
     top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     INSERT INTO {schema}.pubsubpull_history (token, after, system_identifier, database, log)
     VALUES (new_token, CASE WHEN goes_on THEN last.n ELSE 0 END, identifier, db, table_oid)

@@ -17,6 +17,7 @@ BEGIN
     THEN
         RETURN false;
     END IF;
+    -- Before the log's row is written: while this lock is waited for, nothing else is held.
     LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;
     UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;

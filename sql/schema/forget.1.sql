@@ -16,6 +16,8 @@ DECLARE
     kept bytea;
     n bigint;
 BEGIN
+    -- Before any change is read: a seal that is being made would stand for rows that are gone when
+    -- it is done.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
     base := (SELECT coalesce(max(id), 0) FROM {schema}.pubsubpull_erasure);
     INSERT INTO {schema}.pubsubpull_erasure (

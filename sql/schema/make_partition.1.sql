@@ -21,6 +21,8 @@ BEGIN
         THEN
         RETURN false;
     END IF;
+    -- By itself, and not as PARTITION OF, which would lock the log against writers while its
+    -- indexes are made.
     EXECUTE format('CREATE TABLE %s (LIKE {schema}.pubsubpull_change INCLUDING ALL)', part);
     PERFORM {schema}.pubsubpull_keep_to_owner(part::regclass);
     EXECUTE format(

@@ -54,6 +54,7 @@ BEGIN
                 HINT = 'Let a delivery worker run on the primary, or have it asked for changes once.';
         END IF;
     ELSE
+        -- In this order, each a statement of its own: see above.
         seq := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
         taken := pg_current_snapshot();
         top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);

@@ -9,6 +9,7 @@ BEGIN
         SELECT o.id, o.xid FROM {schema}.pubsubpull_request o
         WHERE o.started < before
             AND NOT EXISTS (SELECT FROM {schema}.pubsubpull_change c WHERE c.request_id = o.id)
+        -- Passed by: a row that another session deletes, or whose request is being written to.
         LIMIT at_most FOR UPDATE SKIP LOCKED
     ) AS old WHERE r.id = old.id AND r.xid = old.xid;
     GET DIAGNOSTICS n = ROW_COUNT;

@@ -29,6 +29,8 @@ BEGIN
     END IF;
     PERFORM pg_current_xact_id();
     EXECUTE format(
+        -- MATERIALIZED: all rows are locked, in the order of their keys, before the first id is
+        -- taken.
         'WITH locked AS MATERIALIZED (
              SELECT {schema}.pubsubpull_key(to_jsonb(t.*), $2) AS key,
                  {schema}.pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j

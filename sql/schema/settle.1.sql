@@ -8,10 +8,16 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     reached bigint;
 BEGIN
+    -- Before anything is written: an update gives this transaction its own id, x, and another one
+    -- could begin after that and take an id up to q. Where the caller has written, none is noted.
+    IF pg_current_xact_id_if_assigned() IS NULL THEN
+        reached := (
+            SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq
+        );
+    END IF;
     UPDATE {schema}.pubsubpull_log
     SET settled = greatest(settled, next_settled), next_settled = NULL, next_xid = NULL
     WHERE next_xid < pg_snapshot_xmin(pg_current_snapshot());
-    reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     UPDATE {schema}.pubsubpull_log
     SET next_settled = reached, next_xid = pg_current_xact_id()
     WHERE next_xid IS NULL AND settled < reached;

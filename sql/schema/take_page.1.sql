@@ -14,6 +14,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     here boolean;
 BEGIN
+    -- Locked before the cursors are read: the second of two that apply the same page sees that the
+    -- first has moved them. By name, as all do that lock several, so that no two wait for each
+    -- other.
     PERFORM FROM pubsubpull_replica WHERE service = of_service ORDER BY name FOR UPDATE;
     here := cardinality(moved) = (
         SELECT count(*)

@@ -9,6 +9,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     place bigint := pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
 BEGIN
+    -- A cursor of a tick that a crash took back would name transactions whose ids are given out again.
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;

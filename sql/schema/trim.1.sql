@@ -9,6 +9,7 @@ BEGIN
         OR NOT EXISTS (SELECT FROM {schema}.pubsubpull_log WHERE settled >= upto) THEN
         RETURN 0;
     END IF;
+    -- The note and the deletion commit together: a reader that misses the rows sees the note.
     UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
     -- with its number in it, so that no other partition is opened

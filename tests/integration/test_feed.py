@@ -318,6 +318,24 @@ def test_the_settled_id_moves_only_past_transactions_that_have_ended():
     assert drain(now())[0] == []
 
 
+def test_a_transaction_that_begins_while_the_settled_id_moves_is_waited_for():
+    """Its own id comes after that of the transaction which moves it, and the change's id before it is noted."""
+    call, waits = "SELECT pubsubpull_settle()", "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+    Customer.objects.create(name="before")
+    with session() as holder, session() as mover, session() as writer, ThreadPoolExecutor() as pool:
+        holder.execute(call)
+        holder.execute("BEGIN")
+        holder.execute("SELECT FROM pubsubpull_log FOR UPDATE")
+        moving = pool.submit(mover.execute, call)
+        until(lambda: holder.execute(waits, [mover.info.backend_pid]).fetchone()[0])
+        writer.execute("BEGIN")
+        add(writer, "slow")
+        holder.execute("ROLLBACK")
+        moving.result(timeout=30)
+        assert mover.execute(call).fetchone()[0] < feed.present().seq
+        writer.execute("COMMIT")
+
+
 def test_a_settled_row_that_was_seen_is_not_given_again():
     cursor = now()
     Customer.objects.create(name="a")
