@@ -102,10 +102,11 @@ def install(extra: str, wheel: Path, into: Path) -> Path:
 def try_one(extra: str, wheel: Path, folder: Path) -> str:
     """Install one extra, run what it is for, and say how long it took."""
     began = time.monotonic()
-    python = install(extra, wheel, folder / (extra or "base"))
+    environment = folder / "environments" / (extra or "base")
+    python = install(extra, wheel, environment)
     for arguments in EXTRAS[extra]:
         run(python, *arguments, cwd=folder)
-    shutil.rmtree(folder / (extra or "base"))
+    shutil.rmtree(environment)
     return f"pubsubpull{f'[{extra}]' if extra else ''}: {time.monotonic() - began:.0f} s"
 
 

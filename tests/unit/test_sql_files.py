@@ -59,7 +59,7 @@ def test_what_is_filled_in_is_a_name_in_braces_and_any_other_brace_is_doubled(na
 BOUND = {
     "queries/audit/seals/add",
     "queries/consumers/granted",
-    *(f"queries/feed/{name}" for name in ("begun", "bounded", "ended", "look", "tail", "window")),
+    *(f"queries/feed/{name}" for name in ("begun", "bounded", "ended", "poll", "tail", "window")),
     *(f"queries/replica/{name}" for name in ("bulk", "lay_changes", "park", "parked_page")),
 }
 """What is composed once and run with other values each time, or with values too large for a text."""
