@@ -53,7 +53,7 @@ def text(file: str, schema: str) -> str:
     names = {
         "schema": psql.Identifier(schema),
         "old": psql.SQL("CASE WHEN whole OR op <> 'U' THEN old END"),
-        "op": texts.op_name(),
+        "op": texts.op_in_item(),
     }
     parts = {name.removeprefix("parts/"): sql.part(name).format(**names) for name in SHARED_PARTS}
     return sql.template(f"schema/{file}").format(**names, **parts).as_string()

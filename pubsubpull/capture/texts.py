@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql as psql
 
 from pubsubpull.capture import sql
-from pubsubpull.wire import ops
+from pubsubpull.wire import items, ops, pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +18,19 @@ OLD = psql.SQL("old")
 
 def item(old: psql.Composable = OLD) -> psql.Composed:
     """Return the SQL expression for a change's item; `old` is the expression for the row before the change."""
-    return sql.part("parts/item").format(old=old, op=op_name())
+    return sql.part("parts/item").format(old=old, op=op_in_item())
 
 
 @functools.cache
-def op_name() -> psql.Composed:
-    """Return the SQL expression for the name on the wire of a change's operation."""
-    return _by_letter(ops.WIRE)
+def op_in_item() -> psql.Composed:
+    """Return the SQL expression for an item's text between the key and the time, which names the operation."""
+    return _by_letter(items.OP_TEXTS)
+
+
+@functools.cache
+def op_in_compact() -> psql.Composed:
+    """Return the SQL expression for the text between the key and the row of a change in a compact page."""
+    return _by_letter(pages.OP_TEXTS)
 
 
 @functools.cache

@@ -147,7 +147,7 @@ def _text(
         cut = psql.SQL("cut")
     query = sql.template(name).format(
         item=texts.item(psql.SQL(old)),
-        op=texts.op_name(),
+        op=texts.op_in_compact(),
         letter=texts.op_letter(),
         window=window,
         cut=cut,

@@ -15,6 +15,8 @@ _ROWS = ',"old":'
 """The begin of a change's rows. No text before it can look so, since a backslash precedes each quote in a text."""
 _NO_OLD = f'{_ROWS}null,"new":'
 _AT = '"at":"'
+OP_TEXTS = {letter: f',"op":"{name}","at":' for letter, name in ops.WIRE.items()}
+"""An item's text between its key and its time, by the letter of the operation: SQL joins as few texts as can be."""
 
 
 class Row(NamedTuple):

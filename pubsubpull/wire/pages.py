@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from pubsubpull.wire import jsontext
+from pubsubpull.wire import jsontext, ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +22,8 @@ _ITEMS = ',"items":'
 _NEXT = '],"next":'
 _ROW = '{"key":"'
 _END = re.compile(r'"cursor":"([^"\\]*)","more":(true|false)\}\s*\Z')
+OP_TEXTS = {letter: f',"{name}",' for letter, name in ops.WIRE.items()}
+"""The text between the key and the row of a change in a compact page, by the letter of the operation."""
 _TAIL = 1000
 """Characters at the end of a page among which its cursor is looked for; a longer one has the page parsed."""
 

@@ -4,8 +4,8 @@
 -- that is made anew.
 concat(
     '{{"version":', id, ',"transaction":"', xid, '","model":', to_json(model),
-    ',"key":', coalesce(to_json(key)::text, 'null'), ',"op":"', {op},
-    '","at":', rtrim(to_json(at AT TIME ZONE 'UTC')::text, '"'),
+    ',"key":', coalesce(to_json(key)::text, 'null'), {op},
+    rtrim(to_json(at AT TIME ZONE 'UTC')::text, '"'),
     'Z","request":', coalesce('"' || request_id || '"', 'null'),
     ',"old":', CASE WHEN {old} IS NULL THEN 'null' END, {old},
     ',"new":', CASE WHEN new IS NULL THEN 'null' END, new, '}}'

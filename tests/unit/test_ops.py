@@ -27,7 +27,7 @@ def test_the_names_are_those_of_the_feed():
 
 def test_readers_get_the_letter_of_the_name_that_they_get():
     assert "WHEN 'X' THEN 'D'" in texts.op_letter().as_string()
-    assert "WHEN 'X' THEN 'delete'" in texts.op_name().as_string()
+    assert """WHEN 'X' THEN ',"op":"delete","at":'""" in texts.op_in_item().as_string()
     assert "WHEN 'X' THEN 'erase'" in texts.op_in_trail().as_string()
 
 

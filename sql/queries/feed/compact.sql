@@ -21,7 +21,7 @@ FROM shape s CROSS JOIN LATERAL (
     SELECT count(*), max(id) AS last,
         string_agg(
             concat(
-                '[', id, ',', coalesce(to_json(key)::text, 'null'), ',"', {op}, '",',
+                '[', id, ',', coalesce(to_json(key)::text, 'null'), {op},
                 CASE
                     WHEN data IS NULL THEN 'null'
                     WHEN data ?& s.columns AND jsonb_array_length(row) = cardinality(s.columns) THEN row
