@@ -56,21 +56,11 @@ def test_what_is_filled_in_is_a_name_in_braces_and_any_other_brace_is_doubled(na
         assert field is None or (BRACES.fullmatch(field) and not form and not conversion)
 
 
-BOUND = {
-    "queries/audit/seals/add",
-    "queries/consumers/granted",
-    *(f"queries/feed/{name}" for name in ("begun", "bounded", "ended", "poll", "tail", "window")),
-    *(f"queries/replica/{name}" for name in ("bulk", "lay_changes", "park", "parked_page")),
-}
-"""What is composed once and run with other values each time, or with values too large for a text."""
-
-
 @pytest.mark.parametrize("name", sql_files())
 def test_a_query_that_binds_values_binds_all_of_them(name):
     """`%(name)s` and nothing else with a per cent sign; what stands in braces there is a name or a part of SQL."""
     text = sql.read(name)
-    assert ("%(" in text) == (name in BOUND)
-    if name in BOUND:
+    if "%(" in text:
         assert "%" not in PER_CENT.sub("", text)
         assert not re.search(r"(?<!\{)\{[a-z_]+\}::", text), "a value is cast, and a part is not"
 
