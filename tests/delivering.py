@@ -10,7 +10,7 @@ from pubsubpull import conf
 from pubsubpull.delivery import worker
 from pubsubpull.operate.maintenance_loop import Upkeep
 from pubsubpull.operate.samples import Sampler
-from tests.exchanges import HttpRecorder
+from pubsubpull.transports.recording import RecordingTransport
 
 SETTINGS = conf.Settings(
     LEASE=10, POLL_INTERVAL=0.01, IDLE_INTERVAL=0.02, DRAIN=2, BACKOFF_FIRST=0.01, BACKOFF_LIMIT=0.02
@@ -19,7 +19,7 @@ SETTINGS = conf.Settings(
 
 def run(work, transport=None, **settings):
     """Run a worker in a thread while `work(worker, transport)` does something; return the worker."""
-    transport = transport or HttpRecorder()
+    transport = transport or RecordingTransport()
     settings = dataclasses.replace(SETTINGS, **settings)
     one = worker.Worker(
         settings=settings,

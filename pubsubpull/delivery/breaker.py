@@ -112,6 +112,9 @@ class Breaker(loops.Service):
         if self._probes.pop(name, None):
             with contextlib.suppress(DatabaseError):
                 await self._writes(self.store.hold, name, 0.0)
+                await self.look()
+            # The failures are as many as before, so the look has woken nobody that waits for the probe.
+            self._tell(name)
 
     async def answered(self, name: str) -> None:
         """Note that the host has answered."""

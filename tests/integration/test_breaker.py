@@ -13,19 +13,19 @@ from django.db import connections
 from django.db.models.functions import Now
 from django.db.utils import OperationalError
 
-from pubsubpull import exceptions
 from pubsubpull.delivery import breaker, hosts
 from pubsubpull.models import Host, Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
+from pubsubpull.transports.base import Delivered, Retry
+from pubsubpull.transports.recording import RecordingTransport
 from tests.delivering import SETTINGS, run, until
-from tests.exchanges import HttpRecorder, Response
 from tests.sessions import session
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 GIVEN_UP = dataclasses.replace(SETTINGS, BREAKER_FAILURES=3, BREAKER_LIMIT=60, BACKOFF_FIRST=60, BACKOFF_LIMIT=60)
-NAME = "sick.example:80"
+NAME = "http:sick.example"
 
 
 @pytest.fixture
@@ -269,15 +269,15 @@ def test_a_sick_host_is_tried_by_one_alone_and_when_it_is_back_all_get_everythin
     known, down, probes, inside, most = [], [True], [0], [0], [0]
 
     async def answer(sent):
-        if "sick.example" not in sent.url or not down[0]:
-            return Response(status=204)
+        if "sick.example" not in sent.target.address or not down[0]:
+            return Delivered()
         probe = known[0].given_up(NAME) is not None
         probes[0] += probe
         inside[0] += probe
         most[0] = max(most[0], inside[0])
         await asyncio.sleep(0.01)
         inside[0] -= probe
-        raise exceptions.Unavailable("no connection")
+        return Retry(error="It could not be reached.", away=True)
 
     def work(one, _):
         known.append(one.breaker)
@@ -298,10 +298,28 @@ def test_a_sick_host_is_tried_by_one_alone_and_when_it_is_back_all_get_everythin
         down[0] = False
         until(lambda: Subscription.objects.filter(state="active", delivered=1).count() == 11)
 
-    run(work, HttpRecorder(answer), BREAKER_FAILURES=3, BREAKER_LIMIT=0.1, BACKOFF_FIRST=0.05, BACKOFF_LIMIT=60)
+    run(work, RecordingTransport(answer), BREAKER_FAILURES=3, BREAKER_LIMIT=0.1, BACKOFF_FIRST=0.05, BACKOFF_LIMIT=60)
     assert not Host.objects.exists()
     assert [r.message for r in caplog.records if "does not answer (" in r.message]
     assert [r.message for r in caplog.records if "answers again" in r.message]
+
+
+def test_a_probe_with_which_nothing_was_sent_is_left_to_another(subscribe):
+    """Otherwise nobody could try the host until the probe's time is over, which is 40 seconds here."""
+    subscribe("unsent")
+    subscribe("good")
+    Customer.objects.create(name="a")
+    fail(3, pause=-1.0)
+
+    def answer(sent):
+        return Delivered() if sent.target.address.endswith("good") else Retry(error="Its key is away.", unsent=True)
+
+    def work(*_):
+        until(lambda: Subscription.objects.get(name="good").delivered == 1, limit=30)
+
+    run(work, RecordingTransport(answer), BREAKER_FAILURES=3)
+    assert not Host.objects.exists()
+    assert Subscription.objects.get(name="unsent").last_error == "Its key is away."
 
 
 def test_who_only_waits_for_its_host_for_too_long_is_disabled_too(subscribe):

@@ -35,11 +35,11 @@ def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(mo
 
     def work(_worker, sending):
         Customer.objects.create(name="a")
-        until(lambda: any("good" in one.url for one in sending.sent))
+        until(lambda: any("good" in one.target.address for one in sending.sent))
         until(lambda: Subscription.objects.get(name="bad").state == "failing")
         assert "RecursionError" in Subscription.objects.get(name="bad").last_error
         fails[0] = False
-        until(lambda: any("bad" in one.url for one in sending.sent))
+        until(lambda: any("bad" in one.target.address for one in sending.sent))
         until(lambda: Subscription.objects.get(name="bad").state == "active")
 
     run(work)

@@ -19,8 +19,9 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
+from pubsubpull.transports.base import Delivered
+from pubsubpull.transports.recording import RecordingTransport
 from tests.delivering import run, until
-from tests.exchanges import HttpRecorder, Response
 from tests.sessions import session
 from tests.shop.models import Customer, Order
 
@@ -177,7 +178,7 @@ def test_each_gets_what_it_wants_of_one_read(subscribe):
     def work(_, transport):
         Customer.objects.create(name="a").delete()
         Order.objects.create()
-        until(lambda: sum(sent.body.count(b'"version"') for sent in transport.sent) == 4)
+        until(lambda: sum(sent.message.body.count(b'"version"') for sent in transport.sent) == 4)
 
     run(work)
     assert list(Subscription.objects.order_by("name").values_list("name", "delivered")) == [
@@ -209,9 +210,9 @@ def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(su
 def test_a_backlog_larger_than_what_is_read_ahead_comes_whole_and_in_order(subscribe):
     made = subscribe(batch=90)
     Customer.objects.bulk_create([Customer(name=str(n)) for n in range(3500)])
-    transport = HttpRecorder()
+    transport = RecordingTransport()
     run(lambda *_: until(lambda: now(made).delivered == 3500), transport)
-    names = [part.split(b'"')[0] for sent in transport.sent for part in sent.body.split(b'"name": "')[1:]]
+    names = [part.split(b'"')[0] for sent in transport.sent for part in sent.message.body.split(b'"name": "')[1:]]
     assert [int(name) for name in names] == list(range(3500))
 
 
@@ -250,9 +251,9 @@ def test_what_a_consumer_is_no_longer_granted_is_sent_no_more(subscribe, consume
         Order.objects.create()
         until(lambda: transport.sent)
 
-    transport = HttpRecorder()
+    transport = RecordingTransport()
     run(work, transport, LEASE=0.6)
-    assert all(b"shop.customer" not in sent.body for sent in transport.sent)
+    assert all(b"shop.customer" not in sent.message.body for sent in transport.sent)
 
 
 def test_what_names_the_worker_without_its_knowing_is_let_go_and_taken_again(subscribe):
@@ -273,11 +274,11 @@ def test_an_error_of_the_transport_that_nobody_foresaw_is_a_failure_and_logged(s
     def answer(_):
         if errors:
             raise errors.pop()
-        return Response(status=200)
+        return Delivered()
 
     Customer.objects.create(name="before")
     made = subscribe(after="start")
-    run(lambda *_: until(lambda: now(made).delivered), HttpRecorder(answer))
+    run(lambda *_: until(lambda: now(made).delivered), RecordingTransport(answer))
     assert "broke off" in caplog.text
 
 

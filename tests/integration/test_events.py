@@ -191,12 +191,22 @@ def test_events_are_pushed_in_order_with_the_rows_and_only_to_their_consumers():
         with transaction.atomic():
             customer = Customer.objects.create(name="a")
             pubsubpull.emit(placed(customer.pk))
-        until(lambda: len([True for one in sending.sent if "events.example" in one.url]) >= 1)
-        until(lambda: any("others.example" in one.url for one in sending.sent))
-        got = [event for one in sending.sent if "events.example" in one.url for event in json.loads(one.body)]
+        until(lambda: len([True for one in sending.sent if "events.example" in one.target.address]) >= 1)
+        until(lambda: any("others.example" in one.target.address for one in sending.sent))
+        got = [
+            event
+            for one in sending.sent
+            if "events.example" in one.target.address
+            for event in json.loads(one.message.body)
+        ]
         assert [event["type"] for event in got] == ["shop.customer.insert", "shop.orderplaced"]
         assert (got[1]["subject"], got[1]["data"]["total"]) == (str(customer.pk), "12.50")
-        others = [event for one in sending.sent if "others.example" in one.url for event in json.loads(one.body)]
+        others = [
+            event
+            for one in sending.sent
+            if "others.example" in one.target.address
+            for event in json.loads(one.message.body)
+        ]
         assert [event["type"] for event in others] == ["shop.customer.insert"]
 
     run_worker(work)

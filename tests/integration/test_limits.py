@@ -17,9 +17,10 @@ from pubsubpull.log.cursor import Cursor
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers, limits, problems
 from pubsubpull.subscriptions import service
+from pubsubpull.transports.base import Delivered
+from pubsubpull.transports.recording import RecordingTransport
 from pubsubpull.wire.items import Row
 from tests import delivering
-from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -138,7 +139,7 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
 def test_a_subscription_is_sent_no_more_than_its_rate_smoothly(subscribe):
     made = subscribe(max_rate=20, batch=100)
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(50))
-    transport = HttpRecorder()
+    transport = RecordingTransport()
     done = threading.Event()
     began = time.monotonic()
 
@@ -148,7 +149,7 @@ def test_a_subscription_is_sent_no_more_than_its_rate_smoothly(subscribe):
 
     delivering.run(work, transport)
     assert done.is_set()
-    sent = [len(json.loads(request.body)["items"]) for request in transport.sent]
+    sent = [len(json.loads(request.message.body)["items"]) for request in transport.sent]
     assert sum(sent) == 50
     assert max(sent) <= 20, "no more than a second's worth at once"
     assert time.monotonic() - began >= 2.0, "40 changes at 20 a second go before the last 10 may"
@@ -163,7 +164,7 @@ def test_the_rate_survives_from_one_worker_to_the_next(subscribe):
         before = len(transport.sent)
         delivering.until(lambda: len(transport.sent) > before)
 
-    transport = HttpRecorder(lambda _: (times.append(time.monotonic()), Response(status=204))[-1])
+    transport = RecordingTransport(lambda _: (times.append(time.monotonic()), Delivered())[-1])
     for _ in range(2):
         transport.closed = False
         delivering.run(work, transport)

@@ -17,6 +17,7 @@ from pubsubpull.models import Counter, Subscription
 from pubsubpull.operate import maintenance, metrics
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import lag, service
+from pubsubpull.wire import items
 from tests import delivering
 from tests.exchanges import HttpRecorder, Response
 from tests.shop.models import Customer
@@ -227,8 +228,8 @@ def test_counts_that_could_not_be_written_are_written_later():
 
 def test_an_items_time_is_its_own_and_not_one_in_its_key():
     item = '{"key":"\\"at\\":\\"2000-01-01T00:00:00Z\\"","op":"insert","at":"1970-01-01T00:00:10.5Z","new":{"at":"no"}}'
-    assert meter.written_at(item) == 10.5
-    assert meter.written_at('{"key":"1"}') is None
+    assert items.written_at(item) == 10.5
+    assert items.written_at('{"key":"1"}') is None
 
 
 def test_a_histogram_is_cumulated_as_prometheus_wants_it():
