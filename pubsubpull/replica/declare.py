@@ -75,18 +75,7 @@ def declare(
 ) -> Replica:
     """Return the replica that is declared. Raises `ReplicaError`."""
     label = model._meta.label
-    if model._meta.abstract or model._meta.proxy or model._meta.parents:
-        raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
-    if source.count(".") != 1:
-        raise exceptions.ReplicaError(f"{label}: the source is app_label.modelname, not {source!r}.")
-    if isinstance(key, str):
-        raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
-    if where is not None and not callable(where) and not isinstance(where, Mapping):
-        raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
-    if write is not None and (not callable(write) or on_delete != removal.DELETE):
-        raise exceptions.ReplicaError(
-            f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
-        )
+    _check(model, source, where=where, key=key, on_delete=on_delete, write=write)
     named = {_field(model, name).name: value for name, value in fields.items()}
     mark = removal.mark(model, on_delete)
     if mark is not None and named.setdefault(mark.field.name, mark.source) is not mark.source:
@@ -111,6 +100,31 @@ def declare(
             "name the fields that do with key=[…]."
         )
     return replica
+
+
+def _check(
+    model: type[models.Model],
+    source: str,
+    *,
+    where: Where,
+    key: Iterable[str] | None,
+    on_delete: str,
+    write: Callable[[list[Write]], object] | None,
+) -> None:
+    """Raise `ReplicaError` if the model, the source or an option cannot be what it is declared to be."""
+    label = model._meta.label
+    if model._meta.abstract or model._meta.proxy or model._meta.parents:
+        raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
+    if source.count(".") != 1:
+        raise exceptions.ReplicaError(f"{label}: the source is app_label.modelname, not {source!r}.")
+    if isinstance(key, str):
+        raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
+    if where is not None and not callable(where) and not isinstance(where, Mapping):
+        raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
+    if write is not None and (not callable(write) or on_delete != removal.DELETE):
+        raise exceptions.ReplicaError(
+            f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
+        )
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:

@@ -76,11 +76,7 @@ def on_change(
     followed, from the moment when the handler is first seen; `on_failure="park"` is for these, and means what it means
     to `replicates`. Raises `ReplicaError`.
     """
-    wanted = [ops] if isinstance(ops, str) else list(ops)
-    if unknown := set(wanted) - set(NAMES):
-        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(NAMES)}, not {', '.join(sorted(unknown))}.")
-    if source.count(".") != 1:
-        raise exceptions.ReplicaError(f"The source is app_label.modelname, not {source!r}.")
+    wanted = _checked_ops(source, ops)
     if not task and (callback_kwargs or job_priority):
         raise exceptions.ReplicaError(f"{source}: callback_kwargs and job_priority are for task=True.")
     kwargs = tasks.checked_kwargs(callback_kwargs, taken={"change", "changes"})
@@ -90,7 +86,7 @@ def on_change(
         handler = Handler(
             source=source.lower(),
             service=service,
-            ops=frozenset(wanted),
+            ops=wanted,
             call=call,
             task=task,
             together=together,
@@ -104,6 +100,16 @@ def on_change(
         return call  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _checked_ops(source: str, ops: Iterable[Name]) -> frozenset[str]:
+    """Return the operations of a handler. Raises `ReplicaError` if one of them, or the source, is none."""
+    wanted = frozenset([ops] if isinstance(ops, str) else ops)
+    if unknown := wanted - set(NAMES):
+        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(NAMES)}, not {', '.join(sorted(unknown))}.")
+    if source.count(".") != 1:
+        raise exceptions.ReplicaError(f"The source is app_label.modelname, not {source!r}.")
+    return wanted
 
 
 def all_handlers() -> list[Handler]:
