@@ -16,10 +16,10 @@ class PubSubPullConfig(AppConfig):
         from django.db.backends.signals import connection_created
         from django.db.models.signals import post_migrate, pre_migrate
 
-        from pubsubpull import checks  # noqa: F401
         from pubsubpull.audit.context import announce, tasks
         from pubsubpull.capture import checks as capture_checks  # noqa: F401
         from pubsubpull.capture import unmigrated
+        from pubsubpull.checks import database, publications, serving, settings  # noqa: F401
         from pubsubpull.log import migrating
         from pubsubpull.replica import checks as replica_checks  # noqa: F401
 

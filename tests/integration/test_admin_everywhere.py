@@ -10,8 +10,9 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
-from pubsubpull import checks
 from pubsubpull.admin import HistoryMixin
+from pubsubpull.checks import serving as serving_checks
+from pubsubpull.checks import settings as settings_checks
 from tests.settings import MIDDLEWARE
 from tests.shop.models import Account, Customer, Place, Secret
 
@@ -173,4 +174,6 @@ class Guard:
 def test_a_check_says_what_is_missing_or_in_the_way(settings, change, found):
     for name, value in change.items():
         setattr(settings, name, value)
-    assert [one.id for check in (checks.check_settings, checks.check_admin_history) for one in check()] == found
+    assert [
+        one.id for check in (settings_checks.check_settings, serving_checks.check_admin_history) for one in check()
+    ] == found

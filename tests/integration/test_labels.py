@@ -10,9 +10,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import pubsubpull
-from pubsubpull import checks, conf, exceptions
+from pubsubpull import conf, exceptions
 from pubsubpull.audit.integrity import seals
 from pubsubpull.capture import registry, syncing
+from pubsubpull.checks import database as database_checks
+from pubsubpull.checks import publications as publications_checks
 from pubsubpull.log import feed
 from pubsubpull.models import Change, Subscription
 from pubsubpull.operate import health, labels
@@ -79,11 +81,11 @@ def test_a_model_published_under_its_old_label_goes_on_as_it_was(kept):
 
 def test_a_check_names_what_still_has_the_old_label(kept, capsys):
     analyze()
-    (warning,) = [one for one in checks.check_labels(databases=["default"]) if OLD in one.msg]
+    (warning,) = [one for one in database_checks.check_labels(databases=["default"]) if OLD in one.msg]
     assert warning.id == "pubsubpull.W014"
     assert "consumer billing, subscription billing/main, the log" in warning.msg
     assert f'label="{OLD}"' in warning.hint
-    assert checks.check_labels(databases=[]) == []
+    assert database_checks.check_labels(databases=[]) == []
     assert run("pubsubpull_rename", capsys=capsys) == f"{OLD}: consumer billing, subscription billing/main, the log"
 
 
@@ -162,7 +164,9 @@ def test_a_label_that_another_model_has_is_refused_or_an_error_of_the_checks(nam
     ):
         pubsubpull.publish(Place, label="shop.order")
     pubsubpull.publish(Place, label=registry.own_label(Secret))
-    assert [one.id for one in checks.check_publications() if one.id != "pubsubpull.W012"] == ["pubsubpull.E014"]
+    assert [one.id for one in publications_checks.check_publications() if one.id != "pubsubpull.W012"] == [
+        "pubsubpull.E014"
+    ]
 
 
 def test_a_place_in_the_rows_without_labels_stays_as_it_is():

@@ -16,7 +16,7 @@ import pubsubpull
 from pubsubpull import conf
 from pubsubpull.audit.integrity import erasure, protection, seals
 from pubsubpull.capture import planning, syncing
-from pubsubpull.checks import check_triggers
+from pubsubpull.checks.database import check_triggers
 from pubsubpull.log import feed, partitions
 from pubsubpull.models import Sample, Subscription
 from pubsubpull.operate import health, maintenance, maintenance_loop

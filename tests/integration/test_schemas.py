@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, connections, transaction
 
 from pubsubpull.capture import functions, planning, syncing
-from pubsubpull.checks import check_triggers
+from pubsubpull.checks.database import check_triggers
 from pubsubpull.models import Change
 from pubsubpull.operate import capture_health
 from tests.shop.models import Account, Customer, Order

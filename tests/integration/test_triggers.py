@@ -11,7 +11,7 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull.capture import planning, registry, syncing, tables, triggers
-from pubsubpull.checks import check_triggers
+from pubsubpull.checks.database import check_triggers
 from pubsubpull.log import migrating
 from pubsubpull.log.models import Change
 from tests.sessions import session

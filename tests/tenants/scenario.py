@@ -13,8 +13,8 @@ django.setup()
 
 from django_tenants.utils import schema_context  # noqa: E402  the apps come first
 
-from pubsubpull import checks  # noqa: E402
 from pubsubpull.capture import planning  # noqa: E402
+from pubsubpull.checks import publications as publications_checks  # noqa: E402
 from pubsubpull.log import feed  # noqa: E402
 from pubsubpull.log.models import Change  # noqa: E402
 from tests.tenants.goods.models import Item  # noqa: E402
@@ -50,7 +50,7 @@ def main() -> None:
     """Do it all."""
     call_command("check", fail_level="ERROR")
     with override_settings(TENANT_APPS=["tests.tenants.goods"]):
-        wrong = [f"{error.id} {error.obj._meta.label}" for error in checks.check_tenants()]
+        wrong = [f"{error.id} {error.obj._meta.label}" for error in publications_checks.check_tenants()]
     call_command("migrate_schemas", verbosity=0)
     Tenant.objects.create(schema_name="public", name="all")
     for name in ("ann", "bob"):

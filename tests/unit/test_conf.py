@@ -8,7 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.test import override_settings
 
-from pubsubpull import checks, conf, exceptions
+from pubsubpull import conf, exceptions
+from pubsubpull.checks import serving as serving_checks
+from pubsubpull.checks import settings as settings_checks
 
 
 def test_defaults_hold_where_nothing_is_set():
@@ -69,7 +71,7 @@ def test_the_settings_cannot_be_written():
 )
 def test_a_wrong_setting_is_a_check_that_names_it_and_stops_nothing_but_its_use(given, reason):
     with override_settings(PUBSUBPULL=given):
-        (error,) = checks.check_settings()
+        (error,) = settings_checks.check_settings()
         assert error.id == "pubsubpull.E001"
         assert reason in error.msg
         with pytest.raises(exceptions.SettingsError, match=reason.split(";")[0]):
@@ -78,12 +80,12 @@ def test_a_wrong_setting_is_a_check_that_names_it_and_stops_nothing_but_its_use(
 
 def test_a_whole_number_serves_where_seconds_are_wanted_and_zero_where_it_is_the_default():
     with override_settings(PUBSUBPULL={"LEASE": 10, "TRUSTED_PROXIES": 0}):
-        assert checks.check_settings() == []
+        assert settings_checks.check_settings() == []
 
 
 def test_lists_are_taken_and_cannot_be_changed_afterwards():
     with override_settings(PUBSUBPULL={"CALLBACK_ADDRESSES": ["10.1.0.0/16", "::1"], "CALLBACK_HOSTS": [".example"]}):
-        assert checks.check_settings() == []
+        assert settings_checks.check_settings() == []
         assert conf.get().CALLBACK_ADDRESSES == ("10.1.0.0/16", "::1")
         assert conf.get().CALLBACK_HOSTS == (".example",)
 
@@ -98,35 +100,35 @@ def test_a_database_that_is_not_postgresql_is_an_error():
     connections["second"] = Other()
     try:
         with override_settings(PUBSUBPULL={"DATABASE": "second"}):
-            (error,) = checks.check_settings()
+            (error,) = settings_checks.check_settings()
     finally:
         connections["second"] = real
     assert error.id == "pubsubpull.E002"
 
 
 def test_a_missing_middleware_is_a_warning():
-    assert checks.check_middleware() == []
+    assert serving_checks.check_middleware() == []
     with override_settings(MIDDLEWARE=[]):
-        (warning,) = checks.check_middleware()
+        (warning,) = serving_checks.check_middleware()
     assert warning.id == "pubsubpull.W001"
 
 
 def test_a_network_that_takes_in_a_clouds_metadata_service_is_a_warning():
-    assert checks.check_callbacks() == []
+    assert settings_checks.check_callbacks() == []
     with override_settings(PUBSUBPULL={"CALLBACK_ADDRESSES": ["10.0.0.0/8", "169.254.0.0/16", "::/0"]}):
-        assert [(one.id, "169.254.0.0/16" in one.msg) for one in checks.check_callbacks()] == [
+        assert [(one.id, "169.254.0.0/16" in one.msg) for one in settings_checks.check_callbacks()] == [
             ("pubsubpull.W007", True),
             ("pubsubpull.W007", False),
         ]
     with override_settings(PUBSUBPULL=[]):
-        assert checks.check_callbacks() == []
+        assert settings_checks.check_callbacks() == []
 
 
 def test_consent_that_is_asked_under_no_name_of_ones_own_is_a_warning():
     with override_settings(PUBSUBPULL={"VERIFY": "on"}):
-        assert [one.id for one in checks.check_callbacks()] == ["pubsubpull.W008"]
+        assert [one.id for one in settings_checks.check_callbacks()] == ["pubsubpull.W008"]
     with override_settings(PUBSUBPULL={"VERIFY": "on", "ORIGIN": "shop.example"}):
-        assert checks.check_callbacks() == []
+        assert settings_checks.check_callbacks() == []
 
 
 def test_the_test_project_passes_its_checks():

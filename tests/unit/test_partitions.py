@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pubsubpull import checks
+from pubsubpull.checks import settings as settings_checks
 from pubsubpull.log import expiry, partitions
 from pubsubpull.log.cursor import Cursor, Snapshot, Window
 
@@ -85,10 +85,10 @@ def test_a_cursor_lacks_what_is_gone_unless_it_has_seen_all_of_it(at, dropped_xi
 
 def test_keeping_changes_for_less_than_a_subscription_may_fail_is_warned_of(settings):
     settings.PUBSUBPULL = {"RETENTION": 3600, "DISABLE_AFTER": 7200}
-    assert [found.id for found in checks.check_retention()] == ["pubsubpull.W030"]
+    assert [found.id for found in settings_checks.check_retention()] == ["pubsubpull.W030"]
     settings.PUBSUBPULL = {"RETENTION": 7200, "DISABLE_AFTER": 7200}
-    assert checks.check_retention() == []
+    assert settings_checks.check_retention() == []
     settings.PUBSUBPULL = {}
-    assert checks.check_retention() == []
+    assert settings_checks.check_retention() == []
     settings.PUBSUBPULL = {"RETENTION": -1}
-    assert checks.check_retention() == []
+    assert settings_checks.check_retention() == []

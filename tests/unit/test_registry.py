@@ -7,9 +7,10 @@ from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
 import pubsubpull
-from pubsubpull import checks, exceptions
+from pubsubpull import exceptions
 from pubsubpull.audit.history import targets
 from pubsubpull.capture import registry
+from pubsubpull.checks import publications as publications_checks
 from pubsubpull.pull import consumers
 from tests.shop.models import Customer, Order, PaidOrder, Quoted, Restaurant, Secret, Stock
 
@@ -67,9 +68,9 @@ def test_two_models_that_would_be_called_the_same_are_refused():
 
 def test_a_model_that_is_published_twice_and_otherwise_is_told_of():
     pubsubpull.publish(Customer)
-    assert "pubsubpull.W012" not in [found.id for found in checks.check_publications()]
+    assert "pubsubpull.W012" not in [found.id for found in publications_checks.check_publications()]
     pubsubpull.publish(PaidOrder)
-    (told,) = [found for found in checks.check_publications() if found.id == "pubsubpull.W012"]
+    (told,) = [found for found in publications_checks.check_publications() if found.id == "pubsubpull.W012"]
     assert "shop.order is published more than once" in told.msg
     assert told.hint
     pubsubpull.unpublish(Order)
@@ -130,14 +131,14 @@ def test_what_cannot_be_published_is_refused_by_name_and_changes_nothing(model, 
 
 
 def test_a_child_without_its_parent_is_warned_of():
-    assert checks.check_publications() == []
+    assert publications_checks.check_publications() == []
     pubsubpull.unpublish(Restaurant.__base__)
-    (warning,) = checks.check_publications()
+    (warning,) = publications_checks.check_publications()
     assert (warning.id, warning.obj) == ("pubsubpull.W002", Restaurant)
 
 
 def test_an_unknown_database_is_an_error():
     pubsubpull.unpublish(Quoted)
     pubsubpull.publish(Quoted, using="nowhere")
-    (error,) = checks.check_publications()
+    (error,) = publications_checks.check_publications()
     assert (error.id, "'nowhere'" in error.msg) == ("pubsubpull.E003", True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pubsubpull import checks
+from pubsubpull.checks import serving as serving_checks
 from pubsubpull.pull import server
 
 
@@ -50,8 +50,8 @@ def test_they_are_found_in_its_file_which_is_not_run(tmp_path, text, expected):
 
 
 def test_the_check_names_both_times(monkeypatch):
-    assert checks.check_server() == []
+    assert serving_checks.check_server() == []
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--timeout 20")
-    (found,) = checks.check_server()
+    (found,) = serving_checks.check_server()
     assert found.id == "pubsubpull.W013"
     assert "timeout of 20 s; a call may wait for 60 s" in found.msg

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from django.test import override_settings
 
-from pubsubpull import checks, conf, exceptions
+from pubsubpull import conf, exceptions
+from pubsubpull.checks import settings as settings_checks
 from pubsubpull.transports import registry
 from pubsubpull.transports.base import ANSWER_KEPT, Delivered, Key, Message, Ready, Retry, Target, Transport, beginning
 from pubsubpull.transports.recording import RecordingTransport
@@ -92,7 +93,7 @@ def test_the_settings_add_transports_of_ones_own():
 )
 def test_a_class_that_is_no_transport_is_a_checks_error(name, reason):
     with override_settings(PUBSUBPULL={"TRANSPORTS": [OWN, name]}):
-        (message,) = checks.check_transports()
+        (message,) = settings_checks.check_transports()
     assert message.id == "pubsubpull.E010"
     assert repr(name) in message.msg
     assert reason in message.msg

@@ -1,0 +1,1 @@
+"""System checks of the settings, of published models and of the database, each with a remedy."""
