@@ -19,7 +19,7 @@ import tempfile
 import django
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SUMMARY = re.compile(r"^(?:Ran .*|OK.*|FAILED.*|\d+ changes .*)$", re.MULTILINE)
+SUMMARY = re.compile(r"^(?:Ran .*|OK.*|FAILED.*|\d+ changes .*|Replayed: .*)$", re.MULTILINE)
 FAILED = re.compile(r"^(?:FAIL|ERROR): (.+)$", re.MULTILINE)
 
 
@@ -33,6 +33,8 @@ def main(labels: list[str]) -> int:
     print(*SUMMARY.findall(text), sep="\n")
     print(f"Failed without pubsubpull: {len(base)}; only with it: {len(only)}.")
     print("\n".join(only))
+    if only:
+        print(text[-6000:])
     return 1 if only else 0
 
 
