@@ -50,7 +50,7 @@ def test_a_log_is_exported_as_a_file(open_browser):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_was_erased_and_what_was_recorded_at_first_is_accessible_too(open_browser, scheme):
+def test_erased_and_baseline_changes_are_accessible_too(open_browser, scheme):
     customer = Customer.objects.create(name="Miller")
     erasure.erase("default", "shop.customer", str(customer.pk), by="dpo", reason="asked")
     list(baseline.baseline("shop.customer", using="default", since=baseline.last_version("default")))

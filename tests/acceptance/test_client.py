@@ -27,7 +27,7 @@ def client(tmp_path, token):
         yield client
 
 
-def test_instances_then_changes_then_what_comes(client):
+def test_instances_then_changes_then_new_changes(client):
     Order.objects.bulk_create(Order(reference=str(n), total=Decimal("1.10")) for n in range(5))
     assert client.service()["service"] == "shop"
     instances = client.instances("shop.order", limit=2)
@@ -72,7 +72,7 @@ def test_the_trail_and_the_subscriptions_of_a_consumer(client):
     assert refused.value.status == 404
 
 
-def test_errors_say_what_is_wrong_and_hold_no_token(client, token):
+def test_errors_name_the_mistake_and_hold_no_token(client, token):
     with pytest.raises(exceptions.Refused, match="shop.nothing") as refused:
         client.changes(["shop.nothing"])
     assert refused.value.problem["field"] == "models"
@@ -86,7 +86,7 @@ def test_errors_say_what_is_wrong_and_hold_no_token(client, token):
     assert token not in repr(client) + str(refused.value)
 
 
-def test_a_server_that_is_away_is_waited_for_and_one_that_stays_away_is_unavailable(tmp_path, token):
+def test_the_client_waits_for_an_absent_server_and_then_raises_unavailable(tmp_path, token):
     port = processes.free_port()
     address = f"http://127.0.0.1:{port}/pubsubpull/"
     with Client(address, token) as client:
@@ -100,7 +100,7 @@ def test_a_server_that_is_away_is_waited_for_and_one_that_stays_away_is_unavaila
         assert found[0].items == ()
 
 
-def test_what_is_no_json_is_refused(tmp_path, token):
+def test_an_answer_that_is_not_json_is_refused(tmp_path, token):
     with (
         processes.gunicorn(tmp_path) as url,
         Client(f"{url}/read/", token) as client,

@@ -25,7 +25,7 @@ with pubsubpull.context(source="import", user="ann"):
 """
 
 
-def test_what_a_command_changes_names_the_command():
+def test_a_commands_changes_name_the_command():
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE pubsubpull_change, pubsubpull_request")
     environment = os.environ | {

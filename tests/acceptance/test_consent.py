@@ -173,7 +173,7 @@ def test_rows_that_are_there_already_wait_for_consent_too(workers, receiver, sub
     assert [item["op"] for page in receiver.came for item in page["items"]] == ["snapshot", "insert"]
 
 
-def test_the_rate_that_a_receiver_allows_is_kept_to_by_who_takes_over_too(workers, receiver, subscribe):
+def test_the_allowed_rate_binds_the_next_worker_too(workers, receiver, subscribe):
     receiver.consent = lambda headers: (200, {**consenting(headers)[1], "WebHook-Allowed-Rate": "30"}, b"")
     subscription = subscribe(batch=1)
     first = workers.start(**DIES)

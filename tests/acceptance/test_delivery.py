@@ -191,7 +191,7 @@ def test_a_page_that_has_grown_since_a_crash_has_another_id(workers, receiver, s
     assert receiver.came[0]["id"] != receiver.came[1]["id"]
 
 
-def test_two_workers_share_the_subscriptions_and_one_alone_sends_each(workers, receiver, subscribe):
+def test_two_workers_share_the_subscriptions_and_each_has_one_sender(workers, receiver, subscribe):
     made = [subscribe(f"s{n}", secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw") for n in range(4)]
     workers.start("--name", "one")
     workers.start("--name", "two")
@@ -350,7 +350,7 @@ def test_429_with_retry_after_holds(workers, receiver, subscribe):
     until(lambda: now(subscription).delivered == 1)
 
 
-def test_sigterm_finishes_what_is_on_its_way_records_it_and_lets_go(workers, receiver, subscribe):
+def test_sigterm_finishes_running_sends_records_them_and_releases_leases(workers, receiver, subscribe):
     subscription = subscribe(batch=1)
     taken, go_on = threading.Event(), threading.Event()
     receiver.answer = lambda _: (taken.set(), go_on.wait(60), (204, {}, b""))[-1]
@@ -382,7 +382,7 @@ def test_a_hanging_receiver_does_not_hold_up_the_end_beyond_the_limit(workers, r
     assert now(subscription).cursor == subscription.cursor
 
 
-def test_what_waits_for_its_time_when_a_worker_is_stopped_is_not_passed_by(workers, receiver, subscribe):
+def test_changes_waiting_when_a_worker_stops_are_not_skipped(workers, receiver, subscribe):
     subscription = subscribe(batch=1, max_rate=0.02)
     add("a", "b")
     first = workers.start()
@@ -427,7 +427,7 @@ def test_a_subscription_that_is_put_again_takes_effect_at_once(workers, receiver
     until(lambda: not Subscription.objects.exists())
 
 
-def test_once_delivers_what_there_is_and_ends(workers, receiver, subscribe):
+def test_once_delivers_all_pending_changes_and_ends(workers, receiver, subscribe):
     subscription = subscribe(batch=2)
     add("a", "b", "c")
     worker = workers.start("--once")

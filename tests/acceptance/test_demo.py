@@ -105,7 +105,7 @@ def databases():
         return {name for (name,) in connection.execute("select datname from pg_database where datname like '%demo%'")}
 
 
-def test_it_proves_that_all_arrived_and_leaves_nothing_on_a_server_of_somebody():
+def test_it_proves_that_all_arrived_and_leaves_nothing_on_a_given_server():
     with demo("--exit", "--break", url=settings.URL) as running:
         said = running.ends(0)
     assert "All of it held" in said
@@ -167,7 +167,7 @@ def assert_admin_shows_who_did_it(said):
         assert "ben" in page.text
 
 
-def test_told_to_stop_in_the_middle_it_ends_what_it_started():
+def test_a_stop_in_the_middle_ends_all_its_processes():
     with demo(url=settings.URL) as running:
         running.says("a delivery worker")
         running.process.terminate()
@@ -194,7 +194,7 @@ def test_killed_it_leaves_no_process():
         running.ends(-signal.SIGKILL)
 
 
-def test_a_server_that_cannot_be_reached_is_an_error_that_says_what_to_do():
+def test_an_unreachable_server_is_an_error_with_a_remedy():
     with demo(url="postgresql://nobody@127.0.0.1:1/none") as running:
         said = running.ends(1)
     assert "Traceback" not in said

@@ -61,7 +61,7 @@ def crash(server):
 
 
 @pytest.mark.parametrize("ids", [1, 40])
-def test_numbers_of_what_was_rolled_back_are_not_given_out_again_to_who_has_passed_them(server, ids):
+def test_readers_never_meet_reused_ids_of_rolled_back_changes(server, ids):
     """A rollback is not flushed: its transaction's number, and past 32 its ids, came again after a crash."""
     write(server, "before")
     with psycopg.connect(server.url()) as connection:
@@ -76,7 +76,7 @@ def test_numbers_of_what_was_rolled_back_are_not_given_out_again_to_who_has_pass
     assert read(server, cursor)["names"] == ["after 0", "after 1", "after 2"]
 
 
-def test_what_was_committed_without_waiting_for_the_disk_is_there_once_somebody_has_seen_it(server):
+def test_an_asynchronous_commit_is_durable_once_a_reader_has_seen_it(server):
     start = read(server)["cursor"]
     write(server, "in no hurry", commit="off")
     seen = read(server, start)
@@ -87,7 +87,7 @@ def test_what_was_committed_without_waiting_for_the_disk_is_there_once_somebody_
     assert read(server, start)["names"] == ["in no hurry", "after"]
 
 
-def test_a_transaction_that_was_open_at_the_cursor_and_dies_with_the_server_hides_nobody_elses(server):
+def test_a_transaction_lost_in_a_crash_hides_no_change_of_other_transactions(server):
     with contextlib.closing(psycopg.connect(server.url())) as running:
         add(running, "running")
         write(server, "quick")
@@ -114,7 +114,7 @@ def test_a_prepared_transaction_outlives_a_crash_and_comes_once(server):
     assert sorted(read(server, cursor)["names"]) == ["after", "prepared"]
 
 
-def test_an_ordinary_restart_and_a_crash_of_one_process_are_noticed_by_nobody(server):
+def test_readers_do_not_notice_a_restart_or_a_crash_of_one_process(server):
     cursor = read(server)["cursor"]
     write(server, "first")
     server.restart()
@@ -157,7 +157,7 @@ def test_a_database_made_from_this_one_as_its_template_is_another(server):
     assert read(server, cursor)["names"] == []
 
 
-def test_crashes_of_the_server_lose_nothing_and_nobody_is_told_anything():
+def test_crashes_of_the_server_lose_nothing_and_readers_notice_nothing():
     command = [sys.executable, "-m", "tests.disasters", "--only", "crashes", "--crashes", "12"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -180,7 +180,7 @@ def test_after_a_failover_each_reader_is_equal_or_told(way, late, tmp_path):
     assert found.faults == []
 
 
-def test_a_standby_serves_no_change_before_one_that_it_follows(tmp_path):
+def test_a_standby_serves_no_change_before_its_predecessor(tmp_path):
     found = standbys.run(writers=12, seconds=6, folder=tmp_path)
     assert found.well, str(found)
     assert found.changes > 1000

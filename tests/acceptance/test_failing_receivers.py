@@ -161,7 +161,7 @@ def test_a_host_that_one_worker_finds_sick_is_left_alone_by_all_and_all_go_on_wh
         assert not Host.objects.exists()
 
 
-def test_receivers_that_hang_hold_up_nobody_else(workers, receiver, subscribe):
+def test_hanging_receivers_delay_no_other_receiver(workers, receiver, subscribe):
     hanging = threading.Event()
     with contextlib.ExitStack() as stack:
         stack.callback(hanging.set)

@@ -41,7 +41,7 @@ def item(version, key="1", op="update"):
     return {"model": "m", "key": key, "version": version, "op": op, "new": {"id": key, "v": version}}
 
 
-def test_the_copy_sees_what_is_doubled_and_what_is_out_of_order():
+def test_the_copy_notices_doubled_and_disordered_changes():
     copy = receiving.Copy()
     copy.apply({"items": [item(1), item(3), item(9, "2")], "cursor": "a"})
     copy.apply({"items": [item(3), item(2), item(5, op="snapshot")], "cursor": "b"})
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_faults():
 
 
 @pytest.mark.parametrize("wrong", ["lost", "disorder", "set_aside", "differences", "expired"])
-def test_what_is_lost_or_out_of_order_fails_the_run(wrong):
+def test_lost_or_disordered_changes_fail_the_run(wrong):
     fine = {"lost": 0, "disorder": 0, "set_aside": 0, "differences": 0}
     outcome = {"name": "n", "changes": 1, "duplicates": 5, "stall": 1.0, **fine}
     assert suite.Outcome(**outcome).well

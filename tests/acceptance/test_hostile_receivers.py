@@ -90,7 +90,7 @@ def test_memory_stays_flat_and_the_others_are_served(workers, record_property):
     assert "Traceback" not in worker.log()
 
 
-def test_what_the_settings_no_longer_allow_gets_nothing_more(workers):
+def test_an_address_no_longer_allowed_gets_nothing_more(workers):
     consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
     with serving(Receiver()) as receiver:
         urls = [receiver.url, receiver.url.replace("127.0.0.1", "localhost")]

@@ -84,7 +84,7 @@ def check(server):
 
 @pytest.mark.parametrize("before", [without_triggers, with_other_texts])
 @pytest.mark.parametrize("command", [("pubsubpull_triggers", "--sync"), ("migrate",)])
-def test_no_writer_waits_while_triggers_are_made_and_what_is_left_is_said(server, before, command):
+def test_no_writer_waits_while_triggers_are_made_and_the_rest_is_reported(server, before, command):
     before(server)
     with open_transaction(server), writing(server) as writer:
         code, printed = readers.python(server, "manage.py", *command, **ENVIRONMENT)

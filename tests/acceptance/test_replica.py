@@ -126,7 +126,7 @@ def moved(before):
     return places() != before
 
 
-def test_whatever_is_killed_the_replica_ends_equal(tmp_path, token):
+def test_the_replica_ends_equal_after_any_kill(tmp_path, token):
     """The follower with -9 while it copies and while it follows, and all connections of both databases."""
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(3000))
     log = tmp_path / "follow.log"

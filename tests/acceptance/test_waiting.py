@@ -224,7 +224,7 @@ def narrow(consumer):
     Consumer.objects.filter(pk=consumer.pk).update(granted=["shop.order"])
 
 
-def test_a_consumer_of_one_model_waits_for_what_it_may_read(serve):
+def test_a_consumer_of_one_model_waits_only_for_that_model(serve):
     token = token_of("reader", ["shop.customer"])
     with serve() as url:
         call = Call(url, token, wait=2)

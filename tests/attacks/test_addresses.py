@@ -92,7 +92,7 @@ def test_a_public_address_is_not_refused(address):
 
 
 @given(st.ip_addresses())
-def test_what_python_knows_as_not_public_is_refused(address):
+def test_an_address_python_knows_as_not_public_is_refused(address):
     """The list is our own, as Python's has changed from release to release; it is at least as strict."""
     plain = addresses.carried(address)
     if not plain.is_global or plain.is_multicast:
@@ -100,7 +100,7 @@ def test_what_python_knows_as_not_public_is_refused(address):
 
 
 @given(st.data())
-def test_what_carries_a_refused_ipv4_address_is_refused_in_every_form(data):
+def test_an_ipv6_address_with_a_refused_ipv4_address_is_refused_in_every_form(data):
     inner = data.draw(st.ip_addresses(network=data.draw(st.sampled_from(PRIVATE))))
     number = int(inner)
     forms = (

@@ -172,7 +172,7 @@ VIEWING = ["view_customer", "view_change", "view_subscription", "view_failure", 
 
 
 @pytest.mark.parametrize("names", [[], VIEWING, ["change_order", "view_order"]])
-def test_who_may_not_change_changes_nothing(there, names):
+def test_a_user_without_the_change_permission_changes_nothing(there, names):
     client, before = Client(), state()
     client.force_login(staff(*names))
     for url, body in acts(*there):
@@ -189,7 +189,7 @@ def test_nothing_is_done_without_the_token_against_forged_requests(there):
         assert state() == before, url
 
 
-def test_who_may_not_view_sees_nothing(there):
+def test_a_user_without_the_view_permission_sees_nothing(there):
     client = Client()
     Order.objects.create(reference="secret-51f0")
     client.force_login(staff("view_customer"))

@@ -76,7 +76,7 @@ def test_a_page_of_a_trail_has_a_bound_in_bytes_and_all_of_it_comes(get):
     assert [item["version"] for item in found] == sorted((item["version"] for item in found), reverse=True)
 
 
-def test_what_a_request_changed_has_a_bound_in_bytes_and_all_of_it_comes(get):
+def test_a_requests_changes_have_a_bound_in_bytes_and_all_of_them_come(get):
     with pubsubpull.context(source="job") as context:
         for _ in range(ROWS):
             Customer.objects.create(name="x" * MEGABYTE)

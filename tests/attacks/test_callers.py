@@ -140,7 +140,7 @@ def exchange(operation, mode, token, checks):
         run()
 
 
-def test_whatever_fits_or_breaks_the_document_gets_an_answer_that_the_document_knows(rich):
+def test_every_call_gets_an_answer_that_the_document_knows(rich):
     load_all_checks()
     met = set()
     with override_settings(**{NAME: {**suite.PUBSUBPULL, "WAIT_LIMIT": 0.01}}):
@@ -202,7 +202,7 @@ QUERIES = {"hashes/": "?bounds=[null,null]", "rows/": "?wanted=[]", "bounds/": "
 WISH = json.dumps({"callback": "http://127.0.0.1:9/", "models": ["shop.customer"]})
 
 
-def test_every_route_is_in_the_table_of_whose_is_what():
+def test_every_route_is_in_the_table_of_owners():
     assert {path for _, path in routes()} == set(OTHERS)
 
 
@@ -223,7 +223,7 @@ def ask(call, method, path, token):
     return call(method, fill(path, failure) + query, WISH if method == "PUT" else None, token=token)
 
 
-def test_what_is_anothers_is_as_if_it_were_not_there(call, rich, stranger):
+def test_another_consumers_object_is_not_found(call, rich, stranger):
     before = Subscription.objects.values().get(), Failure.objects.values().get()
     for method, path in sorted(routes()):
         answer = ask(call, method, path, stranger)
@@ -239,7 +239,7 @@ def test_what_is_anothers_is_as_if_it_were_not_there(call, rich, stranger):
     assert (Subscription.objects.values().get(), Failure.objects.values().get()) == before
 
 
-def test_each_of_them_is_there_for_whose_it_is(call, rich, stranger):
+def test_each_object_is_found_by_its_owner(call, rich, stranger):
     for method, path in sorted(routes(), reverse=True):  # PUT, GET, and DELETE last
         if method != "DELETE":
             assert ask(call, method, path, rich).status_code < 300 or path in STATES, (method, path)
@@ -306,7 +306,7 @@ KINDS = [
 ]
 
 
-def test_what_is_no_subscription_is_refused_whatever_it_says_it_is(call):
+def test_an_invalid_subscription_is_refused_for_any_content_type(call):
     there = Subscription.objects.values().get()
     for kind, body in itertools.product(KINDS, BODIES):
         problem(call("PUT", "subscriptions/main/", body, kind))
@@ -354,7 +354,7 @@ WORST = {"deadline": None, "database": None, "suppress_health_check": list(Healt
 
 @settings(max_examples=80, **WORST)
 @given(cursor=cursors())
-def test_a_forged_cursor_never_fails_and_never_shows_what_is_not_granted(call, stranger, cursor):
+def test_a_forged_cursor_never_fails_and_never_shows_ungranted_models(call, stranger, cursor):
     answer = call("GET", f"changes/?after={cursor.encode()}&limit=10", token=stranger)
     assert answer.status_code in {200, 400, 410}, (cursor, answer.content)
     assert b"shop.customer" not in answer.content
@@ -376,7 +376,7 @@ def test_any_text_as_a_cursor_is_refused_wherever_one_is_taken(call, text):
 
 @settings(max_examples=40, **WORST)
 @given(flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=3))
-def test_a_cursor_with_changed_bytes_never_fails_and_never_shows_what_is_not_granted(call, stranger, flips):
+def test_a_cursor_with_changed_bytes_never_fails_and_never_shows_ungranted_models(call, stranger, flips):
     encoded = feed.present().cursor().encode()
     data = bytearray(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
     for place, change in flips:

@@ -95,7 +95,7 @@ def forgeries(body):
     }
 
 
-def test_what_is_not_signed_by_a_secret_of_the_service_does_nothing(page):
+def test_a_notification_without_a_valid_signature_does_nothing(page):
     body = text(page)
     for headers in forgeries(body):
         assert send(body, headers).status_code in {400, 401}, headers
@@ -160,7 +160,7 @@ def malformed(page):
         yield text(page).replace(b'"a"', number)
 
 
-def test_what_is_signed_and_is_no_page_is_refused_for_good_and_changes_nothing(page):
+def test_a_signed_invalid_page_is_refused_for_good_and_changes_nothing(page):
     count = 0
     for body in malformed(page):
         answer = send(body, signed(body))
@@ -189,7 +189,7 @@ def test_a_signed_page_reaches_no_other_table_column_or_row(page):
 
 
 @pytest.mark.parametrize("value", [10**30, "x" * 200, {"a": [1]}, "9" * 5000])
-def test_a_value_that_does_not_fit_stops_the_replica_it_is_for_and_is_told_to_nobody_else(page, value):
+def test_an_unfitting_value_stops_only_its_replica_and_is_shown_to_no_other_party(page, value):
     change = items(page, new={**page["items"][0]["new"], "id": value})
     body = text(page, items=change)
     assert send(body, signed(body)).status_code in {204, 409, 503}

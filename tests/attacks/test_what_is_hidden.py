@@ -93,7 +93,7 @@ def test_excluded_and_masked_values_are_in_no_answer(order):
     assert seen > 10, "what is neither is in many"
 
 
-def test_a_condition_or_a_column_tells_nothing_of_what_is_excluded(order):
+def test_conditions_and_columns_reveal_nothing_of_excluded_values(order):
     token = consumers.add("all", ["*"], **ALL)[1]
     for column, path in itertools.product(
         ("internal_note", "no_such", "INTERNAL_NOTE", "ctid", "xmin"), ("hashes/", "hashes/rows/")
@@ -137,7 +137,7 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
-def test_no_spelling_of_a_model_or_path_leads_to_one_that_was_not_granted(order):
+def test_no_spelling_of_a_model_or_path_leads_to_an_ungranted_model(order):
     token = consumers.add("other", ["shop.customer"], **ALL)[1]
     ends = ["", "instances/", "ranges/", "bounds/", "hashes/", "hashes/rows/", f"rows/?wanted=[%22{order.pk}%22]",
             f"instances/{order.pk}/", f"audit/{order.pk}/"]  # fmt: skip
@@ -173,7 +173,7 @@ def test_no_form_of_a_token_but_its_own_is_taken(order, head):
     assert client.get(f"{BASE}changes/?token={token}&access_token={token}").status_code == 401
 
 
-def test_health_tells_what_a_replica_could_not_take_to_those_only_who_may_monitor():
+def test_health_shows_a_replicas_refused_changes_only_to_monitoring_consumers():
     ReplicaState.objects.create(
         name="replicas.customer", service="shop", source="shop.customer", shape="x", attempts=1,
         failing_since=timezone.now(), last_error=f"invalid input syntax: {EXCLUDED}",

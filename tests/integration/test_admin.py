@@ -42,7 +42,7 @@ def history_of(row):
     return f"/admin/shop/{row._meta.model_name}/{row.pk}/history/"
 
 
-def test_an_objects_page_tells_who_changed_what_when_and_by_which_request(boss):
+def test_an_objects_page_shows_user_change_time_and_request(boss):
     order = Order.objects.create(customer=Customer.objects.create(name="Miller & Sons"), card="4711")
     with pubsubpull.context(user="ann") as made:
         Order.objects.filter(pk=order.pk).update(status="paid", customer=None)
@@ -100,7 +100,7 @@ def test_an_earlier_version_is_shown_first_and_restored_then(boss):
     assert (entry.user, entry.request["path"]) == ("boss", path)
 
 
-def test_what_has_changed_since_it_was_shown_is_not_restored(boss):
+def test_an_object_changed_since_it_was_shown_is_not_restored(boss):
     customer = Customer.objects.create(name="a")
     first = pubsubpull.history(customer)[0].version
     Customer.objects.filter(pk=customer.pk).update(name="b")
@@ -183,7 +183,7 @@ def test_a_page_takes_the_same_queries_however_long(boss, changes, django_assert
         page(boss, history_of(order))
 
 
-def test_a_long_text_is_shown_as_what_went_and_came():
+def test_a_long_text_is_shown_as_its_removed_and_added_parts():
     old = "a word " * 20
     kinds = [(piece.kind, piece.text) for piece in texts.pieces(old, old + "more", texts.Effort())]
     assert ("new", "more") in kinds

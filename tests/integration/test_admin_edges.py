@@ -105,7 +105,7 @@ def test_foreign_keys_have_their_names_where_restoring_is_shown(boss):
     )
 
 
-def test_what_the_log_does_not_know_of_a_deleted_object_is_asked_for(boss):
+def test_values_missing_in_the_log_of_a_deleted_object_are_asked_for(boss):
     order = Order.objects.create(reference="r", internal_note="secret", card="4711")
     pk, (version,) = order.pk, versions(order)
     url = history_of(order) + "restore/"
@@ -133,7 +133,7 @@ class OnlyReference:
 
 
 @pytest.mark.parametrize("part", [ReadOnlyStatus, OnlyReference])
-def test_what_a_user_may_not_write_stays_as_it_is(boss, part):
+def test_a_column_the_user_may_not_write_stays_unchanged(boss, part):
     order = Order.objects.create(reference="a", status="approved")
     first = versions(order)[0]
     Order.objects.update(reference="b", status="new")
@@ -147,7 +147,7 @@ def test_what_a_user_may_not_write_stays_as_it_is(boss, part):
     assert (found.reference, found.status) == ("a", "new")
 
 
-def test_what_a_user_may_not_write_comes_back_as_it_was_last(boss):
+def test_a_column_the_user_may_not_write_is_restored_with_its_last_value(boss):
     order = Order.objects.create(reference="a", status="approved")
     first = versions(order)[0]
     url = history_of(order) + "restore/"
@@ -180,7 +180,7 @@ class OnlyOwnButAll:
 @pytest.mark.parametrize(
     ("part", "status"), [(OnlyOwn, 404), (Annotated, 200), (OnlyOwnButAll, 200)], ids=["own", "annotated", "hook"]
 )
-def test_a_deleted_row_is_shown_to_whoever_sees_all_rows(clerk, part, status):
+def test_a_deleted_row_is_shown_to_users_who_see_all_rows(clerk, part, status):
     customer = Customer.objects.create(name="another's")
     version = versions(customer)[0]
     url, key = history_of(customer), customer.pk
@@ -263,7 +263,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_whatever_the_database_refuses_is_said_on_the_page(boss, refusal):
+def test_the_databases_refusal_is_shown_on_the_page(boss, refusal):
     customer = Customer.objects.create(name="a")
     first = versions(customer)[0]
     Customer.objects.update(name="b")
@@ -280,7 +280,7 @@ def test_whatever_the_database_refuses_is_said_on_the_page(boss, refusal):
     assert "not today" in answer.content.decode()
 
 
-def test_nothing_is_logged_of_what_was_refused(boss):
+def test_refused_values_are_not_logged(boss):
     customer = Customer.objects.create(name="a")
     before = Change.objects.filter(model="shop.customer").count()
     assert boss.post(history_of(customer) + "restore/", {"version": 999_999_999}).status_code == 409

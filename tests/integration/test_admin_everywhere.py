@@ -113,7 +113,7 @@ def test_sites_of_one_name_are_told_apart(boss, serve):
     assert OURS in history(boss, Account.objects.create(owner="o")).content.decode()
 
 
-def test_what_is_not_published_or_has_a_history_of_its_own_is_left_alone(boss, serve):
+def test_models_unpublished_or_with_their_own_history_are_left_alone(boss, serve):
     class OwnAdmin(ModelAdmin):
         def history_view(self, request, object_id, extra_context=None):
             return HttpResponse("mine")
@@ -171,7 +171,7 @@ class Guard:
         ({"PUBSUBPULL": {"ADMIN_HISTORY": False}, "MIDDLEWARE": []}, []),
     ],
 )
-def test_a_check_says_what_is_missing_or_in_the_way(settings, change, found):
+def test_a_check_names_missing_and_conflicting_objects(settings, change, found):
     for name, value in change.items():
         setattr(settings, name, value)
     assert [

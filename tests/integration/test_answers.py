@@ -77,7 +77,7 @@ def test_409_goes_on_from_the_receivers_cursor(subscribe):
     assert now(made).state == "active"
 
 
-def test_409_of_a_receiver_that_has_more_passes_what_it_has(subscribe):
+def test_409_of_a_receiver_that_has_more_skips_the_changes_it_has(subscribe):
     made = subscribe(batch=1)
     add("had", "had too")
     ahead = feed.present().cursor().encode()
@@ -208,7 +208,7 @@ def test_retry_after_puts_the_next_attempt_off(subscribe):
     assert len(transport.sent) == 1
 
 
-def test_what_waits_for_its_next_attempt_is_let_go_at_once_when_the_worker_stops(subscribe):
+def test_a_stopping_worker_releases_waiting_subscriptions_at_once(subscribe):
     made = subscribe()
     add("a")
     transport = HttpRecorder(lambda _: (_ for _ in ()).throw(exceptions.Unavailable("no connection")))

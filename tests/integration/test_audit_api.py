@@ -53,7 +53,7 @@ def test_a_trail_is_narrowed_by_person_time_and_column(get):
     assert changed(until=middle) == [["email", "id", "name"]]
 
 
-def test_a_page_without_a_change_that_fits_says_where_to_go_on_and_keeps_what_was_asked_for(get):
+def test_a_page_without_matches_links_to_the_next_and_keeps_the_filter(get):
     customer = Customer.objects.create(name="a")
     for name in "bcd":
         Customer.objects.filter(pk=customer.pk).update(name=name)

@@ -113,7 +113,7 @@ def test_composite_keys_quoted_names_and_hidden_columns():
     assert "0 of 2 rows" in record("shop.stock")
 
 
-def test_a_row_that_somebody_holds_is_left_to_the_end_and_then_recorded_as_it_is_by_then():
+def test_a_locked_row_is_left_to_the_end_and_recorded_in_its_state_then():
     held = Customer.objects.create(name="a")
     Customer.objects.create(name="b")
     forget()
@@ -179,7 +179,7 @@ def test_the_admins_page_tells_a_baseline_with_the_row_that_it_recorded(client):
     assert '<td class="psp-text">—</td><td class="psp-text">Miller</td>' in text
 
 
-def test_what_cannot_be_recorded_says_why():
+def test_an_impossible_baseline_gives_its_reason():
     with pytest.raises(CommandError, match=r"shop.secret is not published. Published are: .*shop.account"):
         record("shop.secret")
     run('DROP TRIGGER "00_pubsubpull_update" ON shop_customer')

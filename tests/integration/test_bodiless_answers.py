@@ -130,7 +130,7 @@ def test_where_a_body_was_announced_nothing_more_is_sent_on_the_connection(frami
     assert (server.bodies, server.connections) == ([b"1", b"2"], 2)
 
 
-def test_more_than_an_answer_can_be_is_cut_off_where_nobody_reads_it():
+def test_an_oversized_answer_is_cut_off_unread():
     """Chunk extensions are no body: what bounds the body does not bound them."""
     piece = b"x" * 65536
     server = Server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=", *[piece] * 40)

@@ -65,7 +65,7 @@ def waits_for_a_lock():
         return cursor.fetchone()
 
 
-def test_one_alone_gets_the_probe_even_if_two_ask_in_the_same_moment():
+def test_only_one_worker_gets_the_probe_if_two_ask_in_the_same_moment():
     fail(3, pause=-1.0)
     got = []
     with session() as other:
@@ -84,7 +84,7 @@ def test_one_alone_gets_the_probe_even_if_two_ask_in_the_same_moment():
     assert got == [False]
 
 
-def test_a_probe_that_nobody_ended_is_given_again_after_its_time():
+def test_an_unfinished_probe_is_given_again_after_its_time():
     fail(3, pause=-1.0)
     store = hosts.Store("default")
     assert store.probe(NAME, 60)
@@ -95,7 +95,7 @@ def test_a_probe_that_nobody_ended_is_given_again_after_its_time():
     assert not store.probe(NAME, 60)
 
 
-def test_a_host_that_nobody_has_tried_for_a_day_is_forgotten():
+def test_a_host_untried_for_a_day_is_forgotten():
     fail(3)
     Host.objects.update(began="2000-01-01T00:00Z")
     assert sick() is None
@@ -133,7 +133,7 @@ async def pause_is_over(one):
     await one.look()
 
 
-def test_what_one_worker_finds_the_others_know():
+def test_all_workers_know_a_sick_host_that_one_finds():
     async def main():
         one, other = make(), make()
         await failing(one, 2)
@@ -164,7 +164,7 @@ def test_a_failure_while_the_host_answered_another_is_not_the_hosts():
     asyncio.run(main())
 
 
-def test_who_has_had_an_answer_since_the_last_failure_began_says_that_the_host_is_well():
+def test_an_answer_since_the_last_failure_began_closes_the_breaker():
     async def main():
         one, other = make(), make()
         began = time.monotonic() - 1
@@ -178,7 +178,7 @@ def test_who_has_had_an_answer_since_the_last_failure_began_says_that_the_host_i
     asyncio.run(main())
 
 
-def test_when_the_pause_is_over_one_alone_tries_and_its_failure_makes_the_next_pause_longer():
+def test_after_the_pause_one_worker_probes_and_its_failure_lengthens_the_next():
     async def main():
         one, other = make(), make()
         await failing(one, 3)
@@ -194,7 +194,7 @@ def test_when_the_pause_is_over_one_alone_tries_and_its_failure_makes_the_next_p
     asyncio.run(main())
 
 
-def test_what_was_on_its_way_when_the_host_was_given_up_is_not_taken_for_the_probe():
+def test_a_send_begun_before_the_breaker_opened_does_not_count_as_the_probe():
     async def main():
         one = make()
         began = time.monotonic()
@@ -209,7 +209,7 @@ def test_what_was_on_its_way_when_the_host_was_given_up_is_not_taken_for_the_pro
     asyncio.run(main())
 
 
-def test_who_has_failed_itself_leaves_the_probe_to_who_has_not():
+def test_a_failing_subscription_leaves_the_probe_to_a_healthy_one():
     async def main():
         one = make()
         await failing(one, 3)
@@ -261,7 +261,7 @@ def test_while_the_database_is_away_nothing_breaks_and_a_host_that_is_given_up_i
     asyncio.run(main())
 
 
-def test_a_sick_host_is_tried_by_one_alone_and_when_it_is_back_all_get_everything(subscribe, caplog):
+def test_a_sick_host_gets_one_probe_and_then_all_subscriptions_catch_up(subscribe, caplog):
     caplog.set_level("INFO")
     for n in range(10):
         subscribe(f"s{n}")
@@ -322,7 +322,7 @@ def test_a_probe_with_which_nothing_was_sent_is_left_to_another(subscribe):
     assert Subscription.objects.get(name="unsent").last_error == "Its key is away."
 
 
-def test_who_only_waits_for_its_host_for_too_long_is_disabled_too(subscribe):
+def test_a_subscription_waiting_too_long_for_its_host_is_disabled_too(subscribe):
     made = subscribe("s")
     Subscription.objects.update(state="failing", failing_since="2000-01-01T00:00Z")
     fail(3)

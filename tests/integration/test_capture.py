@@ -184,7 +184,7 @@ def test_a_foreign_keys_cascade_is_captured():
     assert [op for op, _ in ops("shop.order")] == ["I", "I", "D", "D"]
 
 
-def test_a_rollback_leaves_nothing_and_a_savepoint_only_what_it_kept():
+def test_a_rollback_leaves_nothing_and_a_savepoint_only_its_own_changes():
     with transaction.atomic():
         Customer.objects.create(name="kept")
         with pytest.raises(ZeroDivisionError), transaction.atomic():

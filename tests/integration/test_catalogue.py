@@ -39,7 +39,7 @@ def test_the_document_has_a_channel_for_each_model_and_event_and_all_that_it_ref
     assert "event" not in schemas["shop.customer.change"]["properties"]["op"]["enum"]
 
 
-def test_a_consumer_gets_what_it_may_read_alone(client):
+def test_a_consumer_gets_only_models_it_may_read(client):
     _, token = consumers.add("events", ["shop.orderplaced"])
     answer = client.get("/pubsubpull/asyncapi.json", headers={"Authorization": f"Bearer {token}"})
     assert list(answer.json()["channels"]) == ["shop.orderplaced"]
@@ -67,7 +67,7 @@ def other(document):
         (other, ["shop.customer.name has another type"]),
     ],
 )
-def test_what_readers_would_miss_is_named_and_what_is_new_is_not(change, said):
+def test_columns_readers_would_miss_are_named_and_new_ones_are_not(change, said):
     before = catalogue.document(LABELS)
     after = copy.deepcopy(before)
     change(after)

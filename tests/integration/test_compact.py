@@ -66,7 +66,7 @@ def everything(get, path, told):
     return found
 
 
-def test_a_compact_page_tells_of_every_change_what_a_whole_one_tells(get):
+def test_a_compact_page_has_the_same_changes_as_a_whole_page(get):
     dice, start = random.Random(3), now()
     words = ["", "ä\n\t\"'\\", '],"items":[', "100% {}", "\x01", '"}},"cursor":"x","more":false}', "\u2028"]
     for n in range(100):

@@ -45,7 +45,7 @@ def log(using="default"):
 
 
 @pytest.mark.usefixtures("_binding")
-def test_autocommit_carries_the_context_and_returns_what_it_should():
+def test_autocommit_carries_the_context_and_returns_its_rows():
     with pubsubpull.context(user="ann"):
         customer = Customer.objects.create(name="a")
         assert Customer.objects.filter(pk=customer.pk).update(name="b") == 1
@@ -273,7 +273,7 @@ def test_text_that_postgresql_cannot_take_never_fails_a_write():
     assert len(request.metadata["long"]) == 2000
 
 
-def test_users_are_known_by_their_key_and_name_and_nobody_by_none():
+def test_a_user_is_recorded_by_key_and_name_and_an_anonymous_one_by_neither():
     user = User.objects.create(username="ann")
     with pubsubpull.context(user=user):
         Customer.objects.create(name="a")

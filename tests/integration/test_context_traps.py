@@ -134,7 +134,7 @@ def test_of_several_statements_in_autocommit_all_or_none_are_done():
     assert log() == [("b", None)]
 
 
-def test_what_must_come_before_the_first_query_of_a_transaction_may():
+def test_statements_that_must_precede_the_first_query_may_do_so():
     with pubsubpull.context(user="ann"), transaction.atomic():
         run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         run("LOCK TABLE shop_customer")
@@ -154,7 +154,7 @@ def test_executemany_gives_its_rows_back():
     assert log() == [("a", "ann"), ("b", "ann")]
 
 
-def test_a_transaction_opened_by_hand_in_a_pipeline_of_ones_own_stays_as_it_was():
+def test_a_hand_opened_transaction_in_an_own_pipeline_stays_unchanged():
     connection.ensure_connection()
     with pubsubpull.context(user="ann"), connection.connection.pipeline():
         cursor = connection.connection.cursor()

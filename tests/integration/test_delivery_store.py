@@ -97,7 +97,7 @@ def test_a_stale_workers_write_is_refused(subscribe):
     assert now(made).delivered == 2
 
 
-def test_what_a_worker_held_before_it_took_the_subscription_again_is_refused(subscribe):
+def test_an_old_lease_of_the_same_worker_is_refused(subscribe):
     made = subscribe()
     holder = live()
     (before,) = claim(holder)
@@ -122,7 +122,7 @@ def test_a_change_by_its_consumer_fences_the_worker(subscribe, consumer, change)
     assert not Subscription.objects.filter(pk=made.pk, worker=holder.worker).exists()
 
 
-def test_what_another_is_about_to_take_is_passed_by(subscribe):
+def test_a_subscription_that_another_worker_is_claiming_is_skipped(subscribe):
     first, second = sorted((subscribe("a"), subscribe("b")), key=lambda one: one.pk)
     taker = live()
     with session() as other:
@@ -133,7 +133,7 @@ def test_what_another_is_about_to_take_is_passed_by(subscribe):
     assert [lease.terms.id for lease in claim(taker)] == [first.pk]
 
 
-def test_only_what_may_be_delivered_is_taken(subscribe, consumer):
+def test_only_deliverable_subscriptions_are_claimed(subscribe, consumer):
     subscribe("paused", paused=True)
     subscribe("active")
     assert [lease.terms.name for lease in claim(live())] == ["active"]
@@ -170,7 +170,7 @@ def test_a_cursor_that_is_none_disables_the_subscription(subscribe):
     assert (now(made).state, now(made).worker) == ("disabled", None)
 
 
-def test_each_gets_what_it_wants_of_one_read(subscribe):
+def test_each_subscription_gets_its_part_of_one_read(subscribe):
     subscribe("customers")
     subscribe("orders", models=["shop.order"])
     subscribe("deletes", ops=["delete"])
@@ -188,7 +188,7 @@ def test_each_gets_what_it_wants_of_one_read(subscribe):
     ]
 
 
-def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(subscribe):
+def test_a_subscription_without_matching_changes_moves_too_and_is_recorded_at_the_end(subscribe):
     made = subscribe(models=["shop.order"])
     subscribe("other")
 
@@ -207,7 +207,7 @@ def test_the_cursor_of_who_wants_nothing_moves_too_and_is_recorded_at_the_end(su
     assert now(made).told == made.cursor
 
 
-def test_a_backlog_larger_than_what_is_read_ahead_comes_whole_and_in_order(subscribe):
+def test_a_backlog_larger_than_the_prefetch_comes_whole_and_in_order(subscribe):
     made = subscribe(batch=90)
     Customer.objects.bulk_create([Customer(name=str(n)) for n in range(3500)])
     transport = RecordingTransport()
@@ -216,7 +216,7 @@ def test_a_backlog_larger_than_what_is_read_ahead_comes_whole_and_in_order(subsc
     assert [int(name) for name in names] == list(range(3500))
 
 
-def test_an_expired_cursor_disables_with_what_to_do(subscribe):
+def test_an_expired_cursor_disables_the_subscription_with_a_remedy(subscribe):
     made = subscribe()
     cursor = Cursor.decode(made.cursor)
     Subscription.objects.update(cursor=dataclasses.replace(cursor, history=cursor.history + 1).encode())
@@ -238,7 +238,7 @@ def test_a_broken_cursor_disables_and_the_worker_goes_on(subscribe):
     run(work)
 
 
-def test_what_a_consumer_is_no_longer_granted_is_sent_no_more(subscribe, consumer):
+def test_a_model_no_longer_granted_is_no_longer_sent(subscribe, consumer):
     made = subscribe(models=["shop.customer", "shop.order"])
 
     def work(_, transport):
@@ -256,7 +256,7 @@ def test_what_a_consumer_is_no_longer_granted_is_sent_no_more(subscribe, consume
     assert all(b"shop.customer" not in sent.message.body for sent in transport.sent)
 
 
-def test_what_names_the_worker_without_its_knowing_is_let_go_and_taken_again(subscribe):
+def test_a_lease_unknown_to_its_worker_is_released_and_claimed_again(subscribe):
     made = subscribe()
 
     def work(one, _):
@@ -267,7 +267,7 @@ def test_what_names_the_worker_without_its_knowing_is_let_go_and_taken_again(sub
     run(work, LEASE=0.6)
 
 
-def test_an_error_of_the_transport_that_nobody_foresaw_is_a_failure_and_logged(subscribe, caplog):
+def test_an_unexpected_error_of_the_transport_is_a_logged_failure(subscribe, caplog):
     made = subscribe()
     errors = [RuntimeError("unforeseen")]
 
@@ -300,7 +300,7 @@ def test_a_worker_sends_nothing_while_its_lease_is_not_sure(subscribe):
     run(work, LEASE=0.5)
 
 
-def test_the_recorder_keeps_what_could_not_be_recorded(subscribe):
+def test_unwritten_checkpoints_are_kept(subscribe):
     subscribe()
     (lease,) = claim(live())
     answers = [OperationalError("away")]
@@ -329,7 +329,7 @@ def test_the_recorder_keeps_what_could_not_be_recorded(subscribe):
     assert not one.signals.told, "what was refused was not recorded"
 
 
-def test_a_write_that_goes_on_when_who_asked_for_it_is_cancelled_is_counted_once(subscribe):
+def test_a_write_that_outlives_its_cancelled_caller_is_counted_once(subscribe):
     subscribe()
     (lease,) = claim(live())
     written = []

@@ -208,7 +208,7 @@ def effect(request, only):
             handlers.forget(declared.call)
 
 
-def test_it_has_what_the_protocol_says(effect):
+def test_it_has_the_members_of_the_protocol(effect):
     cohort = cohorts.Cohort(service="shop", cursor="", members=(effect.member,))
     for each in cohort.effects:
         assert isinstance(each, Effect)
@@ -249,7 +249,7 @@ def test_it_has_each_page_once(effect, follower):
     assert effect.is_right()
 
 
-def test_what_it_does_is_taken_back_with_the_position(effect, follower):
+def test_its_writes_are_rolled_back_with_the_position(effect, follower):
     follower.run_once()
     effect.add("a")
     cohort = pulled.cohort()

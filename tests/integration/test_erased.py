@@ -42,7 +42,7 @@ def customer():
     return made
 
 
-def test_a_history_has_erased_changes_with_who_and_when_and_not_what(customer):
+def test_a_history_shows_user_and_time_but_no_values_of_erased_changes(customer):
     erase(customer)
     Customer.objects.filter(pk=customer.pk).update(name="c")
     later, erased, first = pubsubpull.history(customer)
@@ -74,7 +74,7 @@ def test_a_state_that_was_erased_is_known_where_the_next_change_found_it_so(cust
     assert (found.version, found.data["name"]) == (version, "b")
 
 
-def test_what_was_deleted_and_erased_is_not_there_after_and_unknown_before(customer):
+def test_a_deleted_and_erased_object_is_absent_afterwards_and_unknown_before(customer):
     moment, key = now(), customer.pk
     customer.delete()
     customer.pk = key

@@ -164,7 +164,7 @@ def aside():
     return key
 
 
-def test_what_is_set_aside_of_it_keeps_the_delete_with_its_key_alone(aside):
+def test_a_dead_letter_of_an_erased_object_keeps_the_delete_with_its_key_only(aside):
     assert "2 set aside for subscriptions: the rows of these too" in erase("shop.customer", aside)
     assert "2 changes of" in erase("shop.customer", aside, "--yes")
     left = [json.loads(failure.item) for failure in Failure.objects.order_by("version")]
@@ -176,7 +176,7 @@ def test_what_is_set_aside_of_it_keeps_the_delete_with_its_key_alone(aside):
     assert [one["op"] for sent in receiver.sent for one in json.loads(sent.body)["items"]] == ["insert", "delete"]
 
 
-def test_what_is_set_aside_goes_though_retention_has_taken_its_changes(aside):
+def test_dead_letters_are_sent_though_retention_has_deleted_their_changes(aside):
     run("TRUNCATE pubsubpull_change")
     assert "0 changes of" in erase("shop.customer", aside, "--yes")
     assert SECRET not in "".join(failure.item for failure in Failure.objects.all())
@@ -260,7 +260,7 @@ def test_models_of_the_same_object_are_named_and_requests_that_stay():
     assert "shop.restaurant has rows of the same object" in erase("shop.place", key)
 
 
-def test_what_an_interrupted_import_has_written_down_goes_and_does_not_come_back():
+def test_changes_staged_by_an_interrupted_import_are_erased_for_good():
     run(
         "INSERT INTO pubsubpull_import (model, at, place, nth, op, key, new, request) VALUES "
         "('shop.customer', now() - interval '1 day', 1, 1, 'I', '17', %s, '{}')",
@@ -271,7 +271,7 @@ def test_what_an_interrupted_import_has_written_down_goes_and_does_not_come_back
     assert run("SELECT count(*) FROM pubsubpull_import") == [(0,)]
 
 
-def test_what_an_import_wrote_down_while_it_was_erased_is_passed_by():
+def test_staged_changes_of_an_object_erased_meanwhile_are_skipped():
     """The import had begun, and so did not see that it was erased."""
     key = gone(person())
     run(

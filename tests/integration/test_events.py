@@ -62,7 +62,7 @@ def test_an_event_alone_names_its_request_too():
     assert event["request"] is not None
 
 
-def test_what_is_rolled_back_is_not_emitted():
+def test_a_rolled_back_event_is_not_emitted():
     start = now()
     with transaction.atomic():
         pubsubpull.emit(placed(1))

@@ -98,7 +98,7 @@ def test_a_trail_as_ndjson_has_an_object_for_each_change_as_the_log_has_it(get):
         ("text/html", "application/json"),
     ],
 )
-def test_the_caller_may_say_what_it_accepts(get, accept, kind):
+def test_the_caller_may_name_accepted_formats(get, accept, kind):
     assert get(Customer.objects.create(name="a"), accept=accept).headers["Content-Type"] == kind
 
 
@@ -122,7 +122,7 @@ def get_request(client):
     return call
 
 
-def test_what_a_request_changed_is_exported_as_far_as_it_may_be_read(get_request):
+def test_the_readable_changes_of_a_request_are_exported(get_request):
     with pubsubpull.context(user="ann") as at_hand:
         for name in "abc":
             Customer.objects.create(name=name)
@@ -138,7 +138,7 @@ def test_what_a_request_changed_is_exported_as_far_as_it_may_be_read(get_request
     assert {item["request"]["id"] for item in made} == {str(at_hand.id)}
 
 
-def test_an_export_of_a_request_is_of_one_that_is_there_and_has_no_pages(get_request):
+def test_an_export_of_a_request_needs_an_existing_one_and_has_no_pages(get_request):
     with pubsubpull.context(user="ann") as at_hand:
         Order.objects.create(reference="not granted")
         Customer.objects.create(name="a")
@@ -217,7 +217,7 @@ def clerk(client):
     return client
 
 
-def test_the_admins_pages_link_to_exports_of_what_is_chosen(clerk):
+def test_the_admins_pages_link_to_exports_of_the_chosen_changes(clerk):
     customer = Customer.objects.create(name="Köln")
     with pubsubpull.context(user="ann"):
         Customer.objects.filter(pk=customer.pk).update(name="b")
@@ -240,5 +240,5 @@ def test_an_export_of_the_log_has_only_models_that_may_be_viewed(clerk):
     assert clerk.get(f"/admin/shop/customer/{customer.pk}/history/", {"format": "csv"}).status_code == 200
 
 
-def test_what_is_not_clear_is_said_and_not_exported(clerk):
+def test_an_unclear_export_request_is_reported_and_not_exported(clerk):
     assert "since: it is a date" in clerk.get(LOG, {"format": "csv", "since": "soon"}).content.decode()

@@ -89,7 +89,7 @@ def test_a_transaction_left_open_holds_back_nothing():
     assert drain(cursor)[0] == ["open"]
 
 
-def test_who_goes_back_to_a_version_gets_what_is_after_it_and_what_was_on_its_way_then():
+def test_a_cursor_from_a_version_gets_later_changes_and_those_uncommitted_then():
     with session() as slow, session() as quick:
         slow.execute("BEGIN")
         add(slow, "on its way")
@@ -107,7 +107,7 @@ def test_who_goes_back_to_a_version_gets_what_is_after_it_and_what_was_on_its_wa
     assert drain(back)[0] == ["c", "on its way"]
 
 
-def test_who_goes_back_to_the_last_version_or_beyond_is_up_to_date():
+def test_a_cursor_from_the_last_version_or_beyond_is_up_to_date():
     Customer.objects.create(name="a")
     present = feed.present()
     assert present.after(present.top) == present.cursor()
@@ -127,7 +127,7 @@ def test_a_transaction_is_never_split_between_two_reads():
     assert drain(cursor)[0] == ["a", "b"]
 
 
-def test_what_a_rollback_took_back_never_appears():
+def test_a_rolled_back_change_never_appears():
     cursor = now()
     with session() as writer:
         writer.execute("BEGIN")
@@ -209,7 +209,7 @@ def test_more_gaps_than_a_page_goes_beyond_are_several_pages_and_no_error(monkey
     assert names(page) == ["beyond"]
 
 
-def test_more_is_said_of_what_was_committed_after_the_pages_window_began():
+def test_a_page_reports_more_if_changes_committed_after_its_window_began():
     cursor = now()
     Customer.objects.create(name="a")
     Customer.objects.create(name="b")
@@ -352,7 +352,7 @@ def quiet():
     return found[-1]
 
 
-def test_while_nobody_writes_the_cursor_is_settled():
+def test_without_writers_the_cursor_is_settled():
     Customer.objects.create(name="a")
     cursor = quiet().cursor()
     assert cursor.settled
@@ -370,7 +370,7 @@ def test_while_nobody_writes_the_cursor_is_settled():
     assert drain(cursor)[0] == ["running", "other", "again"]
 
 
-def test_a_transaction_that_writes_is_not_told_that_nobody_does():
+def test_a_writing_transaction_is_not_told_that_there_are_no_writers():
     """In one message the statement's time is the transaction's, as in a first statement."""
     quiet()
     Customer.objects.create(name="other")
@@ -383,7 +383,7 @@ def test_a_transaction_that_writes_is_not_told_that_nobody_does():
     assert floor < seq
 
 
-def test_only_the_first_present_of_a_transaction_tells_that_nobody_writes():
+def test_only_the_first_present_of_a_transaction_reports_no_writers():
     """Later it is told the count of the first, also within one statement."""
     quiet()
     with session() as reader, session() as writer:
@@ -410,7 +410,7 @@ def test_only_the_first_present_of_a_transaction_tells_that_nobody_writes():
     assert floor < seq
 
 
-def test_what_is_made_dear_is_not_compiled():
+def test_a_statement_made_expensive_is_not_compiled():
     """Before PostgreSQL 18 a plan that is advised against costs so much that it is worth a compiler's time."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -423,7 +423,7 @@ def test_what_is_made_dear_is_not_compiled():
     assert [name for name, options in advised.items() if "jit=off" not in options] == []
 
 
-def test_whoever_takes_an_id_has_its_transaction_before():
+def test_a_writer_has_its_transaction_id_before_a_change_id():
     """Between the two, the present would take the id for settled."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -439,7 +439,7 @@ def test_whoever_takes_an_id_has_its_transaction_before():
         assert of_rows_here or imported or "pg_current_xact_id()" in source[:takes], name
 
 
-def test_what_a_transaction_knew_of_others_at_its_beginning_settles_nothing():
+def test_a_transactions_first_snapshot_settles_nothing():
     """It has counted the transactions once and is told the same ever after."""
     quiet()
     with session() as reader, session() as writer:
@@ -454,7 +454,7 @@ def test_what_a_transaction_knew_of_others_at_its_beginning_settles_nothing():
     assert floor < seq
 
 
-def test_what_is_found_with_the_present_is_the_page():
+def test_changes_found_with_the_present_are_the_page():
     cursor = quiet().cursor()
     kept = Customer.objects.create(name="kept")
     Order.objects.create()
@@ -469,7 +469,7 @@ def test_what_is_found_with_the_present_is_the_page():
             assert page.count == sum({"shop.customer": 4, "shop.order": 1}.get(model, 0) for model in models)
 
 
-def test_what_was_committed_between_the_cursors_id_and_its_snapshot_is_not_found_again():
+def test_changes_between_the_cursors_id_and_its_snapshot_are_not_read_again():
     """Its id is above the cursor's, which it has seen."""
     before = quiet()
     Customer.objects.create(name="seen")
@@ -480,7 +480,7 @@ def test_what_was_committed_between_the_cursors_id_and_its_snapshot_is_not_found
     assert b'"new"' in page.items
 
 
-def test_with_the_present_only_what_is_soon_said_is_found():
+def test_with_the_present_only_quickly_read_changes_are_found():
     cursor = quiet().cursor()
     given = {"models": ["shop.customer"], "limit": 2}
     assert feed.poll(cursor, **given)[1] is None, "there is nothing"

@@ -76,7 +76,7 @@ def test_without_yes_it_only_says_how_many_there_are(customers):
     assert list(Change.objects.values()) == before
 
 
-def test_what_is_hidden_by_now_is_gone_and_nothing_else(customers):
+def test_values_hidden_by_now_are_gone_and_nothing_else(customers):
     out = call("shop.customer", "email", "name", "--yes", "--batch", "3")
     assert "10 changes are without email, name of shop.customer now" in out
     images = [i for c in Change.objects.filter(model="shop.customer") for i in (c.old, c.new) if i]
@@ -87,7 +87,7 @@ def test_what_is_hidden_by_now_is_gone_and_nothing_else(customers):
     assert "0 changes are without" in call("shop.customer", "email", "name", "--yes"), "a mask says nothing"
 
 
-def test_seals_verify_still_and_tell_of_what_is_altered_afterwards(customers):
+def test_seals_still_verify_and_detect_later_alterations(customers):
     seal()
     call("shop.customer", "email", "--yes", "--by", "dpo", "--reason", "asked")
     assert verified() == ""
@@ -102,7 +102,7 @@ def test_seals_verify_still_and_tell_of_what_is_altered_afterwards(customers):
     assert f"{change.id} altered" in verified()
 
 
-def test_what_was_forgotten_may_be_erased_too_and_what_was_erased_is_left(customers):
+def test_forgotten_values_may_be_erased_and_erased_ones_are_left(customers):
     seal()
     key = str(customers[0].pk)
     erasure.erase("default", "shop.customer", str(customers[1].pk), by="dpo", reason="asked")

@@ -60,7 +60,7 @@ def test_a_name_that_leads_elsewhere_once_it_is_registered_is_not_connected_to(r
 
 
 @pytest.mark.parametrize("method", ["put", "options"])
-def test_without_a_guard_of_ones_own_only_public_addresses_are_reached(receiver, method):
+def test_without_a_custom_guard_only_public_addresses_are_reached(receiver, method):
     for url in (receiver.url, named(receiver, "localhost"), named(receiver, "[::ffff:127.0.0.1]")):
         with pytest.raises(exceptions.Unavailable, match="refused"):
             send(None, url, method=method)
@@ -70,7 +70,7 @@ def test_without_a_guard_of_ones_own_only_public_addresses_are_reached(receiver,
     assert not receiver.came
 
 
-def test_the_address_of_the_socket_is_checked_whoever_has_looked_it_up(receiver):
+def test_the_address_of_the_socket_is_checked_after_any_lookup(receiver):
     """Neither the check of the URL nor the one of the look-up is in its way here."""
 
     async def main():
@@ -101,7 +101,7 @@ def test_a_name_is_looked_up_for_new_connections_only(receiver):
     assert send(once, *[named(receiver)] * 3) == [204] * 3
 
 
-def test_names_that_nobody_answers_for_keep_none_waiting_that_have_been_found_before(receiver):
+def test_unresolvable_names_do_not_delay_names_resolved_before(receiver):
     over, asked = threading.Event(), threading.Semaphore(0)
 
     def resolve(host, _port):
@@ -148,7 +148,7 @@ def test_proxies_of_the_environment_are_not_used(receiver, monkeypatch):
         assert not proxy.came
 
 
-def test_what_an_operator_reads_names_the_setting_and_not_the_address(receiver):
+def test_the_operators_message_names_the_setting_and_not_the_address(receiver):
     with pytest.raises(exceptions.Unavailable) as caught:
         send(Guard(resolve=lambda *_: ["10.9.8.7"]), named(receiver) + "?token=hidden")
     assert "CALLBACK_ADDRESSES" in str(caught.value)

@@ -100,7 +100,7 @@ def test_keys_to_split_at_are_in_the_order_of_hashes(get):
     get("shop.stock/bounds/", 400, each=0)
 
 
-def test_what_is_no_key_column_or_bound_is_named(get):
+def test_an_unknown_key_column_or_bound_is_named(get):
     for bounds in ("1", "[]", "[null]", "[1, 2]", '[null, null, "3"]', "x", json.dumps([None] + ["1"] * 200)):
         assert get("shop.customer/hashes/", 400, bounds=bounds)["field"] == "bounds"
     assert get("shop.customer/hashes/", 400, bounds='["x", null]')["field"] == "bounds"
@@ -114,7 +114,7 @@ def test_what_is_no_key_column_or_bound_is_named(get):
 
 
 @pytest.mark.parametrize("path", ["bounds/", "hashes/", "hashes/rows/", "rows/"])
-def test_only_who_was_granted_a_model_gets_its_hashes(get, path, client):
+def test_only_a_consumer_granted_a_model_gets_its_hashes(get, path, client):
     other = consumers.add("customers", ["shop.customer"])[1]
     params = {"wanted": "[]"} if path == "rows/" else {}
     get(f"shop.customer/{path}", token=other, **params)

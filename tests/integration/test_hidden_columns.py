@@ -97,7 +97,7 @@ ALTERED = {
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(("steps", "columns"), ALTERED.values(), ids=ALTERED)
-def test_what_is_hidden_stays_so_whatever_is_renamed_dropped_or_added(level, steps, columns):
+def test_hidden_columns_stay_hidden_after_renames_drops_and_additions(level, steps, columns):
     publish(Order, level, **HIDDEN)
     alter(*steps)
     images = write(*columns)
@@ -163,7 +163,7 @@ def test_partitions_whose_columns_have_other_numbers_hide_the_same():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_migrate_hides_what_the_new_code_does_before_its_migrations_write(level):
+def test_migrate_hides_newly_excluded_columns_before_data_migrations_write(level):
     publish(Customer, level)
     pubsubpull.publish(Customer, level=level, exclude=["email"])
     migrating.before(using="default", plan=[(None, False)])
@@ -185,7 +185,7 @@ def test_a_migrate_shows_a_column_that_it_adds_as_soon_as_it_is_there(level):
     assert all(SECRET in image["status"] and image["card"] == "***" for image in images)
 
 
-def test_what_is_no_longer_hidden_is_shown_after_the_migrations_and_not_before():
+def test_a_column_no_longer_hidden_is_shown_only_after_the_migrations():
     publish(Order, **HIDDEN)
     pubsubpull.publish(Order)
     migrating.before(using="default", plan=[(None, False)])
@@ -195,7 +195,7 @@ def test_what_is_no_longer_hidden_is_shown_after_the_migrations_and_not_before()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_migrated_while_what_is_to_be_hidden_cannot_be(settings):
+def test_nothing_is_migrated_while_a_column_cannot_be_hidden(settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "LOCK_WAIT": 0.2}
     pubsubpull.publish(Customer, exclude=["email"])
     with session() as other, pytest.raises(CommandError, match=r"excluded or masked of public\.shop_customer"):

@@ -104,7 +104,7 @@ def test_trails_moments_and_requests_are_without_it(customer, get):
     assert state.data == {"id": customer.pk, "name": "***"}
 
 
-def test_histories_and_what_they_are_searched_for_tell_nothing_of_it(customer):
+def test_histories_and_their_searches_reveal_nothing_of_a_hidden_column(customer):
     entries = pubsubpull.history(customer).entries
     assert [entry.op for entry in entries] == ["update", "insert"]
     assert all(hides(str(entry)) for entry in entries)

@@ -36,7 +36,7 @@ def now():
     return run("SELECT clock_timestamp()")[0][0]
 
 
-def test_the_history_of_an_object_is_newest_first_with_what_changed_and_who_did_it():
+def test_the_history_of_an_object_is_newest_first_with_values_and_users():
     customer = Customer.objects.create(name="a")
     with pubsubpull.context(user="ann") as made:
         Customer.objects.filter(pk=customer.pk).update(name="b")
@@ -212,7 +212,7 @@ def test_without_time_zones_the_times_of_histories_are_those_of_the_project(sett
     connection.close()
 
 
-def test_what_cannot_be_asked_for_is_refused_by_its_name():
+def test_an_unknown_filter_is_refused_by_name():
     for asked, words in [
         ({"since": now().replace(tzinfo=None)}, "since: give a datetime with a time zone"),
         ({"request": "x"}, "request: give a UUID"),
@@ -237,7 +237,7 @@ def test_an_object_as_it_was_at_a_moment():
     assert pubsubpull.as_of(Customer, key, now()) is None
 
 
-def test_as_of_a_moment_before_an_objects_first_change_is_what_that_found():
+def test_as_of_before_the_first_change_is_the_row_before_that_change():
     customer = Customer.objects.create(name="a")
     run("TRUNCATE pubsubpull_change")
     before = now()
@@ -257,7 +257,7 @@ def test_as_of_after_a_truncate_nothing_is_there():
     assert pubsubpull.as_of(Customer, customer.pk, there).data["name"] == "a"
 
 
-def test_restoring_writes_an_earlier_state_back_as_an_ordinary_change_of_whoever_does_it():
+def test_restoring_writes_an_earlier_state_as_an_ordinary_change_of_its_user():
     order = Order.objects.create(reference="a", total="1.10", placed=now(), internal_note="n", card="4711")
     placed = order.placed
     first = pubsubpull.history(order)[0].version
@@ -412,7 +412,7 @@ def test_each_history_is_read_by_an_index_and_no_more_of_it_than_a_page_needs(ki
         assert not (node["Node Type"] == "Sort" and node["Actual Rows"] > 40), node
 
 
-def test_a_page_of_a_span_is_not_taken_up_by_what_was_made_right_after_it():
+def test_a_page_of_a_span_is_not_filled_by_changes_made_right_after_it():
     effort = histories.Effort(seconds=0)
     moment = now()
     run(
@@ -506,7 +506,7 @@ def test_truncates_are_looked_for_by_the_index_of_keys_and_not_along_the_log(fil
         assert node.get("Rows Removed by Filter", 0) < 1000, node
 
 
-def test_what_was_imported_has_versions_below_0_and_tells_states_too():
+def test_imported_changes_have_versions_below_0_and_give_states_too():
     customer = Customer.objects.create(name="b")
     moment = now()
     run(

@@ -295,7 +295,7 @@ def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(s
     assert subscribe().failures.count() == 0, "rows sent anew tell of what was set aside"
 
 
-def test_what_waits_for_rows_that_are_refused_is_behind(subscribe):
+def test_a_replica_waiting_for_refused_rows_is_behind(subscribe):
     add("a")
     there = subscribe()
     run(lambda *_: until(lambda: now(there).attempts >= 3), HttpRecorder(Response(status=500)))

@@ -94,13 +94,13 @@ def test_a_key_that_ends_as_an_address_does_is_a_key_over_http(row, client):
 
 
 @pytest.mark.parametrize("row", ["bool", "span", "moment"], indirect=True)
-def test_what_is_no_key_is_refused(row):
+def test_an_invalid_key_is_refused(row):
     with pytest.raises(exceptions.HistoryError, match="is no key of shop.keyed"):
         pubsubpull.history(type(row), "certainly not")
 
 
 @pytest.mark.parametrize("row", ["bool"], indirect=True)
-def test_the_log_page_finds_a_key_as_people_write_it_and_says_what_is_none(row, admin_client):
+def test_the_log_page_finds_a_typed_key_and_reports_an_invalid_key(row, admin_client):
     def page(key):
         return admin_client.get("/admin/pubsubpull/change/", {"model": "shop.keyed", "key": key}).content.decode()
 

@@ -79,7 +79,7 @@ def test_a_model_published_under_its_old_label_goes_on_as_it_was(kept):
     assert Change.objects.latest("id").model == OLD
 
 
-def test_a_check_names_what_still_has_the_old_label(kept, capsys):
+def test_a_check_names_changes_that_still_have_the_old_label(kept, capsys):
     analyze()
     (warning,) = [one for one in database_checks.check_labels(databases=["default"]) if OLD in one.msg]
     assert warning.id == "pubsubpull.W014"
@@ -97,7 +97,7 @@ def test_health_and_the_lists_tell_of_it(kept, capsys):
     assert said["unpublished"] == [OLD]
 
 
-def test_carrying_over_says_first_what_it_would_do(kept, capsys):
+def test_carrying_over_reports_its_plan_first(kept, capsys):
     said = run("pubsubpull_rename", OLD, "shop.place", capsys=capsys)
     assert said.startswith(
         "2 changes, the grants of 1 consumers, 1 subscriptions and 0 changes that are set aside would"

@@ -130,7 +130,7 @@ def test_a_database_is_created_once_whatever_its_name(server):
     assert server.create_database(name) == server.url(name)
 
 
-def test_nobody_gets_in_without_the_password(server):
+def test_a_connection_without_the_password_is_refused(server):
     url = server.start()
     password = url.split(":")[2].split("@")[0]
     with pytest.raises(psycopg.OperationalError, match="password"):
@@ -233,7 +233,7 @@ def test_the_data_of_another_major_version_is_left_alone(place):
     assert versions[0] == versions[2] != versions[1]
 
 
-def test_a_server_that_cannot_start_says_why_and_what_to_do(place):
+def test_a_server_that_cannot_start_gives_reason_and_remedy(place):
     server = Server("wrong", {"shared_buffers": "a lot"}, base=place)
     with pytest.raises(local_postgres.PostgresError, match=r"to begin anew delete (?s:.*)shared_buffers"):
         server.start()
@@ -301,7 +301,7 @@ def test_a_run_that_is_killed_leaves_no_server(place):
         os.kill(pid, signal.SIGTERM)  # the command is nobody's child now, and has our pipe
 
 
-def test_what_a_killed_holder_left_is_removed_by_the_next(place):
+def test_the_leftovers_of_a_killed_holder_are_removed_by_the_next(place):
     first = local_postgres.ensure("left")
     holder = local_postgres._held["left"].holder
     holder.kill()

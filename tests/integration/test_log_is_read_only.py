@@ -49,7 +49,7 @@ def change():
         lambda _: History.objects.all().delete(),
     ],
 )
-def test_whatever_writes_is_refused_and_changes_nothing(change, write):
+def test_every_writing_statement_is_refused_and_changes_nothing(change, write):
     before = [list(model.objects.order_by("pk").values()) for model in (Change, Request, Log, History)]
     with pytest.raises(exceptions.LogIsReadOnly, match=r"pubsubpull\.\w+ is written by .*pubsubpull_erase"):
         write(change)

@@ -150,7 +150,7 @@ def failing():
     return dict(ReplicaState.objects.exclude(last_error="").values_list("name", "last_error"))
 
 
-def test_what_a_replicas_database_cannot_read_is_named_and_stops_one_replica_only(follower, shallow):
+def test_an_unreadable_value_is_named_and_stops_one_replica_only(follower, shallow):
     follower.run_once()
     made = KindsSource.objects.create(text="a")
     shop_models.Customer.objects.create(name="before")

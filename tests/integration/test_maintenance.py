@@ -105,7 +105,7 @@ def test_two_partitions_are_ahead_and_nothing_lands_in_the_default_one(start):
     assert all(before[1] == after[0] for before, after in itertools.pairwise(ranges)), "no gap between them"
 
 
-def test_what_landed_in_the_default_partition_becomes_a_partition_without_being_moved(start, caplog):
+def test_rows_of_the_default_partition_become_a_partition_without_being_moved(start, caplog):
     go_to(partitions.end(there()))
     cursor = feed.present().cursor()
     write(5)
@@ -203,7 +203,7 @@ def test_a_quiet_log_is_trimmed_row_by_row(start):
     assert feed.page(None, limit=10).count == 2
 
 
-def test_a_cursor_that_is_older_than_what_is_kept_gets_410_and_one_that_has_had_it_goes_on(start, client):
+def test_a_cursor_older_than_retention_gets_410_unless_it_had_all_deleted_changes(start, client):
     _, token = consumers.add("reader", ["shop.customer"])
     old = feed.present().cursor().encode()
     write(10)
@@ -333,7 +333,7 @@ def test_a_writer_waits_no_longer_than_the_lock_time_out(start):
     assert run(RETENTION=DAY).dropped
 
 
-def test_the_lock_time_out_is_what_ends_an_attempt(start):
+def test_the_lock_time_out_ends_an_attempt(start):
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):
@@ -358,7 +358,7 @@ def test_one_session_at_a_time_does_it(start):
         assert partitions.trim(cut, "default") == 0
 
 
-def test_a_subscription_that_has_not_had_what_is_dropped_is_marked_and_told_of(start, subscribe, caplog):
+def test_a_subscription_that_lacks_dropped_changes_is_marked_and_reported(start, subscribe, caplog):
     lagging, keen = subscribe("lagging", paused=True), subscribe("keen")
     told = []
     receive = lambda subscription, error, **_: error and told.append(subscription.name)  # noqa: E731
@@ -520,7 +520,7 @@ async def twice(**given):
         await one.close()
 
 
-def test_the_command_warns_of_what_is_lapsing_and_tells_what_it_deleted(start, subscribe, settings):
+def test_the_command_warns_of_lapsing_subscriptions_and_reports_deletions(start, subscribe, settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "PARTITION_SIZE": SIZE, "RETENTION": DAY}
     subscribe("lagging", paused=True)
     with pubsubpull.context(source="command", user=None):
@@ -545,7 +545,7 @@ def test_the_command_warns_of_what_is_lapsing_and_tells_what_it_deleted(start, s
     assert "deleted: 3 changes, 1 requests" in out.getvalue()
 
 
-def test_the_command_says_what_the_database_says(settings):
+def test_the_command_shows_the_databases_message(settings):
     execute("ALTER FUNCTION pubsubpull_settle() RENAME TO pubsubpull_settle_away")
     try:
         with pytest.raises(CommandError, match="pubsubpull_settle"):
@@ -554,7 +554,7 @@ def test_the_command_says_what_the_database_says(settings):
         execute("ALTER FUNCTION pubsubpull_settle_away() RENAME TO pubsubpull_settle")
 
 
-def test_a_pass_leaves_to_another_what_that_one_is_at(start):
+def test_a_pass_skips_work_that_another_pass_is_doing(start):
     """Another session holds the lock that makes them take turns: nothing is done, and nobody waits."""
     write(20)
     age(start + 9, 2 * DAY)

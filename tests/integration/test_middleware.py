@@ -62,7 +62,7 @@ def test_a_request_that_changes_nothing_writes_nothing(client):
     assert not Request.objects.exists()
 
 
-def test_a_view_that_fails_is_recorded_with_what_it_had_committed(client):
+def test_a_failing_view_is_recorded_with_its_committed_changes(client):
     client.raise_request_exception = False
     assert client.get("/fail/a/").status_code == 500
     assert one_request().status == 500
@@ -125,7 +125,7 @@ def test_wrong_settings_fail_no_write_and_lose_no_request(client, given):
         ("wrong", "203.0.113.5", "127.0.0.1"),
     ],
 )
-def test_the_address_is_the_one_that_ones_own_outermost_proxy_saw(proxies, forwarded, expected):
+def test_the_client_address_is_the_one_seen_by_the_outermost_trusted_proxy(proxies, forwarded, expected):
     request = RequestFactory().get("/", headers={"X-Forwarded-For": forwarded})
     with override_settings(PUBSUBPULL={"TRUSTED_PROXIES": proxies}):
         assert requests.ip(request) == expected

@@ -56,7 +56,7 @@ HOLDERS = {
 
 
 @pytest.mark.parametrize(("kind", "value"), HOLDERS.values(), ids=HOLDERS)
-def test_json_however_deep_in_a_type_may_hold_what_jsonb_cannot(publish, kind, value):
+def test_nested_json_may_hold_values_that_jsonb_cannot(publish, kind, value):
     run("CREATE TYPE has_json AS (n int, j json); CREATE TYPE outer_ AS (inner_ has_json)")
     run("CREATE DOMAIN own AS json; CREATE DOMAIN again AS own; CREATE DOMAIN listed AS json[]")
     run("CREATE DOMAIN boxed AS has_json; CREATE TABLE holder (n int, j json)")
@@ -126,7 +126,7 @@ def test_columns_that_postgresql_makes_are_left_to_it(publish):
     assert run("SELECT text, size, n FROM odd") == [("abc", 3, 1)]
 
 
-def test_what_postgresql_refuses_is_a_restore_error(publish):
+def test_a_value_postgresql_refuses_is_a_restore_error(publish):
     run("CREATE TABLE odd (id bigserial PRIMARY KEY, text text, gone text)")
     model = publish(text=models.TextField(null=True), gone=models.TextField(null=True))
     run("INSERT INTO odd (text) VALUES ('a')")

@@ -129,7 +129,7 @@ def test_health_tells_of_subscriptions_without_a_worker(call, subscribe):
     delivering.run(lambda *_: delivering.until(lambda: own(call, 200, 503)["delivery"] == "ok"))
 
 
-def test_health_tells_of_an_active_subscription_that_is_far_behind_but_not_of_a_failing_one(call, subscribe):
+def test_health_reports_a_lagging_active_subscription_but_not_a_failing_one(call, subscribe):
     made = subscribe()
     Customer.objects.create(name="a")
     execute("UPDATE pubsubpull_change SET at = at - interval '1 hour'")
@@ -155,7 +155,7 @@ def test_without_a_token_there_is_no_health_unless_the_settings_let_it_and_then_
     assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
 
 
-def test_metrics_are_for_those_who_may_monitor(client):
+def test_metrics_need_the_monitoring_permission(client):
     assert client.get("/pubsubpull/metrics/").status_code == 401
     _, token = consumers.add("reader", ["shop.customer"])
     answer = client.get("/pubsubpull/metrics/", headers={"Authorization": f"Bearer {token}"})
@@ -182,7 +182,7 @@ def test_metrics_tell_of_the_log_and_of_each_subscription(call, subscribe):
     assert found["pubsubpull_workers",] == 0
 
 
-def test_what_workers_count_is_in_the_metrics_and_only_grows(call, subscribe):
+def test_the_workers_counters_are_in_the_metrics_and_only_grow(call, subscribe):
     subscribe()
     answers = iter([Response(status=500, headers={}, body_start=b""), Response(status=204, headers={}, body_start=b"")])
     transport = HttpRecorder(lambda *_: next(answers))
@@ -245,7 +245,7 @@ def test_a_histogram_is_cumulated_as_prometheus_wants_it():
     ]
 
 
-def test_metrics_without_their_package_say_what_to_install(call, monkeypatch):
+def test_metrics_without_their_package_name_the_package(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     answer = call("metrics/", 501)
     assert answer.json()["type"] == "urn:pubsubpull:problem:not-installed"

@@ -78,7 +78,7 @@ def test_list_tells_state_lag_and_the_last_error(made):
     assert service.secret_of(made) not in command("list") + json.dumps(found)
 
 
-def test_one_that_is_paused_gets_nothing_until_it_is_resumed(made):
+def test_a_paused_subscription_gets_nothing_until_it_is_resumed(made):
     other = put(made.consumer, "other")
 
     def work(one, _):
@@ -96,7 +96,7 @@ def test_one_that_is_paused_gets_nothing_until_it_is_resumed(made):
 
 
 @pytest.mark.parametrize("state", ["disabled", "unsubscribed"])
-def test_one_that_is_enabled_catches_up_from_where_it_was(made, state):
+def test_an_enabled_subscription_catches_up_from_its_cursor(made, state):
     Customer.objects.create(name="a")
     Subscription.objects.update(
         state=state, attempts=9, failing_since="2020-01-01T00:00Z", last_error="Disabled after failing for too long."
@@ -120,7 +120,7 @@ def test_enabling_asks_a_receiver_that_has_not_consented(made):
     assert now(made).state == "unverified"
 
 
-def test_one_that_is_failing_is_tried_at_once_and_its_host_too(made):
+def test_a_failing_subscription_and_its_host_are_tried_at_once(made):
     Customer.objects.create(name="a")
     Host.objects.create(
         host="127.0.0.1:9", failures=9, began="2030-01-01T00:00Z", retry_at="2030-01-01T00:00Z", error="no"
@@ -137,7 +137,7 @@ def test_one_that_is_failing_is_tried_at_once_and_its_host_too(made):
     assert not Host.objects.exists()
 
 
-def test_one_that_is_rewound_goes_on_from_there(made):
+def test_a_rewound_subscription_goes_on_from_its_new_cursor(made):
     Customer.objects.create(name="a")
     later = feed.present().cursor().encode()
     Customer.objects.create(name="b")
@@ -160,7 +160,7 @@ def test_one_that_is_rewound_goes_on_from_there(made):
 
 
 @pytest.mark.parametrize("action", ["resume", "enable", "retry"])
-def test_what_does_not_fit_the_state_is_refused_and_says_which_it_is(made, action):
+def test_an_action_that_does_not_fit_the_state_is_refused_with_the_state(made, action):
     with pytest.raises(CommandError, match="main is not .* it is active"):
         command(action, "billing/main")
     command("pause", "billing/main")
@@ -169,12 +169,12 @@ def test_what_does_not_fit_the_state_is_refused_and_says_which_it_is(made, actio
 
 
 @pytest.mark.parametrize("name", ["main", "other/main", "billing/none", ""])
-def test_a_name_that_is_none_is_refused_with_what_to_do(made, name):
+def test_an_invalid_name_is_refused_with_a_remedy(made, name):
     with pytest.raises(CommandError, match="`list` shows those there are"):
         command("pause", name)
 
 
-def test_what_is_set_aside_is_listed_sent_again_and_dropped(made):
+def test_dead_letters_are_listed_sent_again_and_dropped(made):
     first, second, third = set_aside(made, 1, 2, 3)
     lines = command("failures", "billing/main").splitlines()
     assert lines[0] == f"{first.pk}: I shop.customer, version 1, tried 8 times. The receiver answered 500."

@@ -153,7 +153,7 @@ def test_they_are_found_by_name_and_state(boss, consumer):
     assert "billing/<wbr>orders<br>" in page(boss, state="nonsense", page="x")
 
 
-def test_one_is_paused_and_resumed_where_the_page_was(boss, made):
+def test_a_subscription_is_paused_and_resumed_from_the_same_page(boss, made):
     text = press(boss, made, "pause")
     assert "billing/main is paused." in text
     assert made.state == "paused"
@@ -167,7 +167,7 @@ def test_one_is_paused_and_resumed_where_the_page_was(boss, made):
     ]
 
 
-def test_one_that_fails_is_tried_at_once_and_its_host_with_it(boss, made):
+def test_retrying_a_failing_subscription_tries_its_host_at_once(boss, made):
     Subscription.objects.update(state="failing", next_attempt="2030-01-01T00:00Z")
     Host.objects.create(host="127.0.0.1:9", failures=9, began=timezone.now(), retry_at=timezone.now(), error="refused")
     assert "127.0.0.1:9: 9 failures in a row" in plain(page(boss))
@@ -176,13 +176,13 @@ def test_one_that_fails_is_tried_at_once_and_its_host_with_it(boss, made):
     assert not Host.objects.exists()
 
 
-def test_one_that_was_disabled_is_enabled(boss, made):
+def test_a_disabled_subscription_is_enabled(boss, made):
     Subscription.objects.update(state="disabled", last_error="gone")
     press(boss, made, "enable")
     assert (made.state, made.last_error) == ("active", "")
 
 
-def test_what_a_state_does_not_allow_is_not_offered_and_is_refused(boss, made):
+def test_an_action_the_state_forbids_is_not_offered_and_is_refused(boss, made):
     assert f"{made.pk}/resume/" not in page(boss)
     assert "main is not paused: it is active." in press(boss, made, "resume")
     assert not LogEntry.objects.exists()
@@ -204,7 +204,7 @@ def test_each_state_has_its_buttons(given, expected):
     assert state.actions(given) == expected
 
 
-def test_rewinding_says_first_what_it_does(boss, made):
+def test_rewinding_explains_itself_first(boss, made):
     Customer.objects.create(name="a")
     text = plain(page(boss, path=f"{PAGE}{made.pk}/rewind/"))
     assert "Rewind billing/main" in text
@@ -212,7 +212,7 @@ def test_rewinding_says_first_what_it_does(boss, made):
     assert "the log begins at" in text
 
 
-def test_one_is_rewound_to_the_start_to_now_and_to_a_cursor(boss, made):
+def test_a_subscription_is_rewound_to_the_start_to_now_and_to_a_cursor(boss, made):
     Customer.objects.create(name="a")
     there = made.cursor
     assert "goes on from there" in press(boss, made, "rewind", place="start")
@@ -225,7 +225,7 @@ def test_one_is_rewound_to_the_start_to_now_and_to_a_cursor(boss, made):
     assert LogEntry.objects.count() == 3
 
 
-def test_one_is_rewound_to_a_moment_and_has_everything_since_again(boss, made):
+def test_a_subscription_rewound_to_a_moment_gets_everything_since_again(boss, made):
     for name in "abc":
         Customer.objects.create(name=name)
     with connection.cursor() as cursor:
@@ -312,7 +312,7 @@ def test_a_subscription_that_is_gone_is_not_found_and_none_is_made_or_deleted(bo
         page(boss, 404, path=PAGE + path)
 
 
-def test_captured_tables_are_shown_with_what_is_wrong_with_their_triggers(boss):
+def test_captured_tables_are_shown_with_the_faults_of_their_triggers(boss):
     before = plain(page(boss))
     assert re.search(r"shop\.customer public\.shop_customer in place statement [\d.]+ kB", before)
     with connection.cursor() as cursor:
@@ -395,7 +395,7 @@ def set_aside(one, version=1, **given):
     )
 
 
-def test_what_is_set_aside_is_listed_without_what_was_in_the_rows(boss, made, consumer):
+def test_dead_letters_are_listed_without_the_rows_values(boss, made, consumer):
     set_aside(made)
     set_aside(put(consumer, "other"), version=2)
     assert f'href="{made.pk}/failures/"' in page(boss)
@@ -407,7 +407,7 @@ def test_what_is_set_aside_is_listed_without_what_was_in_the_rows(boss, made, co
     assert "version 2" not in text
 
 
-def test_what_is_set_aside_comes_by_pages_the_oldest_first(boss, made):
+def test_dead_letters_come_in_pages_oldest_first(boss, made):
     for version in range(dead_letters.DEAD_LETTERS_A_PAGE + 1, 0, -1):
         set_aside(made, version=version)
     path = f"{PAGE}{made.pk}/failures/"
@@ -439,7 +439,7 @@ def test_a_change_that_is_set_aside_is_dropped_once_that_is_confirmed(boss, made
     assert LogEntry.objects.get().change_message == f"drop change {one.pk}"
 
 
-def test_what_is_set_aside_takes_the_permissions_of_the_page_and_a_token_against_forgery(clerk, made):
+def test_dead_letter_actions_need_the_pages_permissions_and_a_csrf_token(clerk, made):
     one = set_aside(made)
     path = f"{PAGE}{made.pk}/failures/"
     page(clerk, 403, path=path)

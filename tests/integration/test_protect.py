@@ -124,7 +124,7 @@ def assert_append_only(partition=None):
         assert isinstance(caught.value.__cause__, psycopg.errors.InsufficientPrivilege), statement
 
 
-def test_the_role_writes_to_its_tables_and_cannot_change_what_was_captured():
+def test_the_role_writes_to_its_tables_and_cannot_alter_captured_changes():
     assert f"The log is append-only for {APP}." in protect()
     with application():
         with pubsubpull.context(user="ann"):
@@ -178,7 +178,7 @@ EVERYBODY = [
 """What everybody may call: with their own rights, so that it does no more than they can do by themselves."""
 
 
-def test_everybody_may_call_only_what_runs_with_their_own_rights():
+def test_public_may_call_only_functions_with_invoker_rights():
     run("CREATE ROLE psp_low", "GRANT USAGE ON SCHEMA public TO psp_low")
     try:
         found = run(
@@ -277,7 +277,7 @@ def due(retention):
     return dataclasses.replace(conf.get(), RETENTION=retention)
 
 
-def test_what_drops_the_past_takes_the_owners_role_and_the_rest_of_the_pass_is_done(me):
+def test_dropping_the_past_needs_the_owners_role_and_the_rest_of_the_pass_is_done(me):
     protect()
     settings = due(86400.0)
     Sample.objects.all().delete()
@@ -292,7 +292,7 @@ def test_what_drops_the_past_takes_the_owners_role_and_the_rest_of_the_pass_is_d
     assert done.left == []
 
 
-def test_a_worker_with_the_role_says_once_what_is_left_to_the_owner(me, caplog):
+def test_a_worker_with_the_role_reports_the_owners_part_once(me, caplog):
     protect()
     settings = due(86400.0)
     with application():
@@ -320,7 +320,7 @@ def test_the_command_run_with_the_role_fails_and_names_the_owner(me, settings):
     call_command("pubsubpull_maintain", stdout=io.StringIO())
 
 
-def test_health_tells_of_what_the_owner_has_not_dropped(me):
+def test_health_reports_partitions_the_owner_has_not_dropped(me):
     protect()
     settings = due(86400.0)
     with application():
@@ -370,7 +370,7 @@ def test_where_the_role_owns_the_log_it_is_told_to_name_another_owner():
     assert f"or may become, {LOG}, which owns pubsubpull_" in "".join(holes())
 
 
-def test_a_role_that_is_a_member_of_the_owner_and_of_the_application_does_what_takes_the_owner():
+def test_a_member_of_owner_and_application_does_the_owners_part():
     """The owner itself logs in nowhere, and has no right on the tables that are the application's."""
     protect("--owner", LOG)
     settings = due(86400.0)
@@ -397,7 +397,7 @@ def test_where_the_owner_is_a_superuser_it_says_how_to_have_another():
     assert "superuser" not in protect("--owner", LOG)
 
 
-def test_with_retention_it_says_what_to_run_as_the_owner(settings):
+def test_with_retention_it_names_the_command_for_the_owner(settings):
     assert "RETENTION" not in protect()
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "RETENTION": 86400.0}
     assert f"RETENTION is set: run pubsubpull_maintain by cron as {LOG}" in protect("--owner", LOG)
@@ -428,7 +428,7 @@ def test_undoing_gives_the_rights_back():
         (f"GRANT pg_write_all_data TO {APP}", f"{APP} is a member of pg_write_all_data"),
     ],
 )
-def test_a_role_that_no_revoking_holds_is_said_to_be_one(statement, hole):
+def test_a_role_beyond_revoking_is_reported(statement, hole):
     run(statement)
     found = protect()
     assert "append-only for psp_app." not in found
@@ -444,7 +444,7 @@ def test_a_role_that_owns_the_schema_could_drop_the_log_and_is_told_so():
         run(f"ALTER SCHEMA public OWNER TO {owner}")
 
 
-def test_rights_of_a_group_and_of_everybody_are_taken_too():
+def test_rights_of_a_group_and_of_public_are_revoked_too():
     run(f"REVOKE ALL ON pubsubpull_change FROM {APP}", "CREATE ROLE psp_group", f"GRANT psp_group TO {APP}")
     try:
         run("GRANT UPDATE, SELECT ON pubsubpull_change TO psp_group", "GRANT DELETE ON pubsubpull_change TO PUBLIC")
@@ -455,7 +455,7 @@ def test_rights_of_a_group_and_of_everybody_are_taken_too():
         run("DROP OWNED BY psp_group", "DROP ROLE psp_group")
 
 
-def test_what_cannot_be_done_is_said():
+def test_an_impossible_action_is_reported():
     out = io.StringIO()
     with pytest.raises(CommandError, match="The role nobody does not exist"):
         call_command("pubsubpull_protect", "--role", "nobody", stdout=out)
@@ -476,7 +476,7 @@ def _group():
 @pytest.mark.usefixtures("_group")
 @pytest.mark.parametrize("grantee", ["psp_group", "PUBLIC"])
 @pytest.mark.parametrize("inherits", ["INHERIT", "NOINHERIT"])
-def test_what_a_group_or_everybody_may_do_with_the_functions_and_the_sequence_is_taken_too(grantee, inherits):
+def test_rights_of_groups_and_public_on_functions_and_the_sequence_are_revoked_too(grantee, inherits):
     run(f"ALTER ROLE {APP} {inherits}")
     with_the_owners_rights = run(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE proname ~ '^pubsubpull_' AND prosecdef"
@@ -604,7 +604,7 @@ def test_each_way_round_the_rights_is_named_and_fails_the_command(statement, und
 
 
 @pytest.mark.usefixtures("_group")
-def test_who_may_keep_triggers_from_firing_is_named():
+def test_a_role_that_may_disable_triggers_is_named():
     if connection.pg_version < 150000:
         pytest.skip("PostgreSQL 15 and newer have rights on settings")
     run("GRANT SET ON PARAMETER session_replication_role TO psp_group")
@@ -612,7 +612,7 @@ def test_who_may_keep_triggers_from_firing_is_named():
 
 
 @pytest.mark.usefixtures("_group")
-def test_before_postgresql_16_who_may_create_roles_may_become_any(me):
+def test_before_postgresql_16_a_role_with_createrole_may_become_any_role(me):
     run("ALTER ROLE psp_group CREATEROLE")
     assert ("psp_group may create roles" in protect()) == (connection.pg_version < 160000)
     if connection.pg_version < 160000:
@@ -691,7 +691,7 @@ def test_an_overload_in_the_logs_schema_does_not_run_with_the_owners_rights():
         run(*(f"DROP FUNCTION public.{head.split(' RETURNS')[0]}" for head in bodies))
 
 
-def test_what_the_documentation_gives_a_role_that_owned_everything_holds_against_it(me):
+def test_the_documented_steps_protect_the_log_from_its_former_owner(me):
     """As docs/audit.md has it."""
     protect("--undo", "--owner", APP)
     tables = [

@@ -63,7 +63,7 @@ def now():
     return feed.present().cursor().encode()
 
 
-def test_the_root_names_the_service_and_what_the_consumer_may_read(get, customers_only):
+def test_the_root_names_the_service_and_the_consumers_models(get, customers_only):
     body = get("").json()
     assert (body["service"], body["history"]) == ("shop", feed.present().history)
     assert "shop.order_tags" in [model["model"] for model in body["models"]]
@@ -85,7 +85,7 @@ def test_a_model_tells_its_key_and_its_columns_without_the_excluded(get):
     assert set(get("models/shop.restaurant/").json()["columns"]["properties"]) == {"place_ptr_id", "seats"}
 
 
-def test_all_instances_come_by_key_in_pages_and_the_cursor_leads_to_what_comes_after(get):
+def test_all_instances_come_by_key_in_pages_and_the_cursor_leads_to_later_changes(get):
     Customer.objects.bulk_create(Customer(name=str(n)) for n in range(7))
     page = get("models/shop.customer/instances/?limit=3").json()
     Customer.objects.create(name="late")
@@ -122,7 +122,7 @@ def test_an_instances_version_is_its_latest_change_or_up_to_where_changes_are_go
     assert get(url).json()["version"] > last
 
 
-def test_instances_hide_what_the_log_hides(get):
+def test_instances_hide_the_columns_the_log_hides(get):
     order = Order.objects.create(internal_note="hidden", card="4111")
     data = get(f"models/shop.order/instances/{order.pk}/").json()["data"]
     assert ("internal_note" in data, data["card"]) == (False, "***")
@@ -173,7 +173,7 @@ def test_changes_are_paged_from_the_start_from_now_and_after_a_cursor(get):
     assert first["at"].endswith("Z")
 
 
-def test_who_does_not_need_the_row_before_an_update_gets_none(get):
+def test_a_consumer_may_leave_out_the_row_before_an_update(get):
     start = get("changes/?after=now").json()["cursor"]
     customer = Customer.objects.create(name="a")
     Customer.objects.update(name="b")
@@ -218,7 +218,7 @@ def test_a_call_that_waits_answers_as_soon_as_there_is_something():
 
 
 @pytest.mark.parametrize("few", [True, False], ids=["few", "more than a page"])
-def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few):
+def test_a_waiting_call_resumes_from_a_moment_without_writers(few):
     """Another writes while it looks: what that one commits is found with the look itself, if it is little."""
     looked, pauses = [], []
     until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
@@ -248,7 +248,7 @@ def test_a_call_that_waits_goes_on_from_a_moment_at_which_nobody_wrote(few):
     assert (found is not None) is few
 
 
-def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote():
+def test_a_waiting_call_moves_to_the_next_moment_without_writers():
     """Of a quiet model: what others have written by then it does not read again."""
     start, afters, pauses = feed.present().cursor(), [], []
 
@@ -267,7 +267,7 @@ def test_a_call_that_waits_moves_on_to_the_next_moment_at_which_nobody_wrote():
     assert page.count == 1
 
 
-def test_while_a_transaction_is_open_for_long_a_call_that_waits_reads_once_what_another_saw(monkeypatch):
+def test_waiting_calls_share_one_read_during_a_long_transaction(monkeypatch):
     """From the moment before it, there is something above at each look; from the latest look on there is not."""
     looked, reads, read, passed = [], [], Selection.read, itertools.count()
     until(lambda: looked.append(feed.present().cursor()) or looked[-1].settled)
@@ -347,7 +347,7 @@ def waited(start, sleep):
     return changes.page(start, **wished, sleep=sleep, clock=lambda: next(clock))
 
 
-def test_the_trail_tells_who_changed_what_newest_first(get, client):
+def test_the_trail_shows_users_and_changes_newest_first(get, client):
     client.force_login(User.objects.create(username="ann"))
     client.get("/write/a/")
     customer = Customer.objects.get()
@@ -389,7 +389,7 @@ def test_the_trail_needs_its_grant_and_shows_only_granted_models(get, client, cu
     assert problem(get(f"requests/{uuid.uuid4()}/", 404))[0] == "not-found"
 
 
-def test_a_consumer_sees_only_what_it_was_granted(get, customers_only):
+def test_a_consumer_sees_only_granted_models(get, customers_only):
     Customer.objects.create(name="a")
     Order.objects.create()
     Customer.objects.create(name="b")
@@ -562,7 +562,7 @@ def test_a_database_that_does_not_answer_is_a_503(get):
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_the_documentation_is_for_those_whom_the_setting_names(client, get):
+def test_the_documentation_is_shown_to_users_the_setting_names(client, get):
     schema = get("openapi.json").json()
     assert schema["openapi"].startswith("3.1")
     assert "swagger" in get("docs").content.decode().lower()

@@ -62,7 +62,7 @@ def test_every_notification_is_as_the_document_has_it(form, callback):
         assert {name for name, required in headers.items() if required} <= said <= headers.keys()
 
 
-def test_what_is_no_notification_is_not_as_the_document_has_it():
+def test_an_invalid_notification_does_not_match_the_document():
     schema = json.loads(json.dumps(api.get_openapi_schema(), default=str))
     body = operation()["requestBody"]["content"]["application/json"]["schema"]
     check = jsonschema_rs.Draft202012Validator({**body, "components": schema["components"]})

@@ -67,7 +67,7 @@ def test_a_request_that_writes_within_a_transaction_costs_no_query_that_is_count
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_that_writes_only_what_is_not_published_is_not_noted(client, monkeypatch):
+def test_a_request_that_writes_only_unpublished_models_is_not_recorded(client, monkeypatch):
     sent = []
     monkeypatch.setattr(psycopg.ClientCursor, "execute", spy(sent, psycopg.ClientCursor.execute))
     assert client.get("/write-other/").status_code == 200
@@ -109,7 +109,7 @@ def test_a_cursor_holds_the_results_of_its_own_statements_alone():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connections_settings_say_what_it_uses():
+def test_a_connection_is_bound_by_its_own_settings():
     connection.ensure_connection()
     assert connection.execute_wrappers == []
     assert connection.connection.cursor_factory is connection.get_connection_params()["cursor_factory"]
@@ -132,7 +132,7 @@ def test_the_first_statement_may_be_a_select_of_a_function_that_writes():
 @pytest.mark.usefixtures("_binding")
 @pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "atomic"])
 @pytest.mark.parametrize("way", ["explain", "execute", "stream", "copy", "raw", "several"])
-def test_whatever_writes_names_its_request(way, atomic):
+def test_every_writing_statement_names_its_request(way, atomic):
     def copied(cursor):
         with cursor.copy("COPY shop_customer (name, email) FROM STDIN") as copy:
             copy.write_row(("a", ""))
@@ -155,7 +155,7 @@ def test_whatever_writes_names_its_request(way, atomic):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stream_that_is_left_early_keeps_what_it_wrote():
+def test_a_stream_left_early_keeps_the_changes_it_wrote():
     with pubsubpull.context(user="ann"), connection.cursor() as cursor:
         stream = cursor.cursor.stream(f"{INSERT.format('a')} RETURNING id")
         next(stream)
@@ -198,7 +198,7 @@ def test_an_end_that_cannot_be_noted_leaves_the_transaction_of_a_test_usable(cli
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_context_within_a_request_inherits_what_it_does_not_set(client):
+def test_a_context_within_a_request_inherits_fields_it_does_not_set(client):
     client.force_login(User.objects.create(username="ann"))
     client.get("/write-reason/a/", headers={"User-Agent": "browser"}, REMOTE_ADDR="192.0.2.7")
     (found,) = Request.objects.all()
@@ -229,7 +229,7 @@ def test_a_context_within_a_context_may_set_each_part():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_binding")
 @pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "atomic"])
-def test_what_is_annotated_is_of_all_that_the_context_changes(atomic):
+def test_an_annotation_belongs_to_all_changes_of_the_context(atomic):
     around = transaction.atomic() if atomic else contextlib.nullcontext()
     with pubsubpull.context(user="ann", file="x"), around:
         pubsubpull.annotate(before="the first")
@@ -241,7 +241,7 @@ def test_what_is_annotated_is_of_all_that_the_context_changes(atomic):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_annotated_holds_though_what_was_written_before_is_rolled_back():
+def test_an_annotation_holds_though_earlier_writes_are_rolled_back():
     with pubsubpull.context(user="ann"), transaction.atomic():
         with contextlib.suppress(ZeroDivisionError), transaction.atomic():
             Customer.objects.create(name="lost")

@@ -91,7 +91,7 @@ def test_backlogs_leave_each_replica_equal_whatever_is_in_them(follower, outcome
     assert compact_outcomes(outcomes).count("applied") > 20
 
 
-def test_of_each_row_the_last_change_counts_and_what_went_makes_room(follower, outcomes):
+def test_the_last_change_of_a_row_counts_and_deleted_rows_make_room(follower, outcomes):
     there.Stock.objects.create(warehouse="w", article=0)
     follower.run_once()
     there.Stock.objects.update(amount=1)
@@ -153,7 +153,7 @@ def test_rows_of_other_columns_are_pulled_whole(follower, outcomes):
     assert compact_outcomes(outcomes) == ["applied"]
 
 
-def test_what_a_replica_needs_and_is_not_sent_is_seen_and_written_as_with_whole_pages(follower, outcomes):
+def test_columns_missing_in_compact_pages_are_handled_as_with_whole_pages(follower, outcomes):
     there.Stock.objects.create(warehouse="w", article=0, amount=1)
     follower.run_once()
     with altered(("ALTER TABLE shop_stock RENAME amount TO number", "ALTER TABLE shop_stock RENAME number TO amount")):
@@ -227,7 +227,7 @@ def test_a_page_that_fails_leaves_nothing_behind(follower):
 
 
 @pytest.mark.parametrize("sizes", [{"compact_page": 1}], indirect=True)
-def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes):
+def test_a_row_may_come_a_page_before_the_row_it_refers_to(follower, outcomes):
     follower.run_once()
     for _ in range(2):
         with transaction.atomic():
@@ -247,7 +247,7 @@ def test_a_row_may_come_a_page_before_what_it_refers_to(follower, outcomes):
 
 
 @pytest.mark.parametrize("sizes", [{"compact_page": 1}], indirect=True)
-def test_one_that_needs_many_more_pages_is_pulled_whole(follower, outcomes):
+def test_a_page_that_needs_many_more_pages_is_pulled_whole(follower, outcomes):
     there.Customer.objects.create(name="before")
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=99)
@@ -398,7 +398,7 @@ def test_more_columns_than_a_function_takes_arguments(follower, outcomes, only):
     assert compact_outcomes(outcomes) == ["applied"]
 
 
-def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follow, outcomes, only):
+def test_a_page_that_takes_too_long_is_split_into_smaller_pages(follow, outcomes, only):
     columns = {"id": "int", "x": "int"}
     follower = follow(sizes=Sizes(page=100))
     with pair(only, columns, columns) as run:
@@ -434,7 +434,7 @@ def test_what_takes_too_long_at_once_is_done_by_smaller_pages(follow, outcomes, 
         "[",
     ],
 )
-def test_what_no_service_should_send_is_never_applied(follower, only, items):
+def test_a_malformed_page_is_never_applied(follower, only, items):
     columns = {"id": "int", "x": "int"}
     with pair(only, columns, columns) as run:
         follower.run_once()

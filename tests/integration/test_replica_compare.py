@@ -155,7 +155,7 @@ def test_many_ranges_cover_every_row_once(follower):
         assert compared(model, **few).suspects == 0
 
 
-def test_the_command_says_what_differs_and_ends_with_a_status(follower):
+def test_the_command_reports_differences_and_ends_with_a_status(follower):
     write(3)
     follower.run_once()
     out = io.StringIO()
@@ -178,7 +178,7 @@ def test_the_command_says_what_differs_and_ends_with_a_status(follower):
     assert "3 rows have changes that the replica has not applied" in out.getvalue()
 
 
-def test_what_cannot_be_compared_says_why(follower):
+def test_an_impossible_comparison_gives_its_reason(follower):
     with pytest.raises(CommandError, match=r"shop\.customer is not a replica"):
         call_command("pubsubpull_compare", "shop.customer")
     with pytest.raises(exceptions.ReplicaError, match="has not been copied yet"):

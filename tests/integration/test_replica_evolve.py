@@ -122,7 +122,7 @@ def test_a_column_that_is_dropped_takes_nothing_else_along(follower, first):
 
 
 @pytest.mark.parametrize("first", ["source", "replica"])
-def test_a_column_that_is_renamed_keeps_what_was_written_under_either_name(follower, first):
+def test_a_renamed_column_keeps_the_values_written_under_either_name(follower, first):
     declare(a=text)
     write(a="before")
     follower.run_once()
@@ -190,7 +190,7 @@ def test_code_that_is_ahead_of_its_table_waits_for_the_migration(follower):
     assert equal()
 
 
-def test_without_the_key_or_what_the_filter_asks_for_nothing_is_applied(follower):
+def test_without_the_key_or_the_filters_columns_nothing_is_applied(follower):
     """A filter on a column that is gone would empty the replica."""
     declaration._replicas.pop(NAME, None)
     made = model("Evolving", a=models.TextField())

@@ -131,7 +131,7 @@ def test_a_foreign_a_damaged_and_a_cut_file_get_a_clear_error(data, message):
     assert not here.Customer.objects.exists()
 
 
-def test_what_follows_already_is_not_set_back_unless_told(follower):
+def test_a_following_replica_is_not_reset_unless_told(follower):
     write(3)
     data = dumped()
     follower.run_once()

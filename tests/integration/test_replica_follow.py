@@ -85,7 +85,7 @@ def test_all_rows_are_copied_and_then_their_changes_follow(follower):
     assert {state.state for state in ReplicaState.objects.all()} == {"following"}
 
 
-def test_what_was_laid_out_before_in_a_transaction_costs_no_later_scan():
+def test_rows_staged_earlier_in_a_transaction_cost_no_later_scan():
     size = "SELECT pg_relation_size('pg_temp.pubsubpull_page')"
     row = "INSERT INTO pg_temp.pubsubpull_page SELECT n, n, 'm', '', 'insert' FROM generate_series(1, 1000) n"
     with transaction.atomic(), connection.cursor() as cursor:
@@ -166,7 +166,7 @@ def test_a_row_whose_parent_comes_in_a_later_page_waits_for_it(follower):
     assert not here.Order.objects.exists()
 
 
-def test_what_a_cursor_that_has_expired_left_out_is_copied_again_and_nobody_sees_an_empty_table(follow, caplog):
+def test_an_expired_cursor_leads_to_a_new_copy_without_an_empty_table(follow, caplog):
     write()
     follow().run_once()
     with connection.cursor() as run, session() as other:
@@ -227,7 +227,7 @@ def test_a_replica_that_is_added_later_is_copied_and_joins_the_others(follower):
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
 
 
-def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
+def test_a_replica_copied_later_has_the_rows_it_refers_to(follower):
     """Its rows refer to rows that the others have not been told of: all come to one state in one transaction."""
     follower.run_once()
     ReplicaState.objects.filter(name="replicas.order").delete()
@@ -238,7 +238,7 @@ def test_a_replica_that_is_copied_later_takes_along_what_it_refers_to(follower):
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
 
 
-def test_one_that_is_behind_meets_the_others_where_it_refers_to_what_they_alone_know(follower, follow):
+def test_a_lagging_replica_catches_up_if_it_refers_to_rows_of_the_others(follower, follow):
     """Page by page it would refer to a customer that is gone here already, and to one that is to come."""
     write()
     follower.run_once()
@@ -262,7 +262,7 @@ def take_a_page(cohort, limit):
     assert pulled.apply(cohort, page) == Applied.up_to(page)
 
 
-def test_one_that_is_in_the_midst_of_an_old_backlog_misses_nothing_that_came_since(follower):
+def test_a_replica_amid_an_old_backlog_misses_no_later_change(follower):
     """The rest of its backlog ends before what the others take in the meeting."""
     follower.run_once()
     stock = pulled.cohort_of("replicas.stock")
@@ -327,7 +327,7 @@ def let_wait(name, until):
 @pytest.mark.parametrize(
     ("waits", "stops"), [("replicas.customer", "replicas.order"), ("replicas.order", "replicas.customer")]
 )
-def test_while_one_waits_another_goes_on_until_a_row_needs_what_that_one_does_not_have(follower, waits, stops):
+def test_a_replica_goes_on_until_it_needs_a_row_of_a_waiting_replica(follower, waits, stops):
     """An order would come without its customer, or a customer would go while their orders are here."""
     write()
     follower.run_once()
@@ -397,7 +397,7 @@ def test_a_replica_that_needs_another_joins_nothing_while_that_other_waits(follo
     equal()
 
 
-def test_one_that_needs_another_does_not_look_through_its_backlog_for_what_only_that_one_has(follower):
+def test_a_replica_skips_its_own_backlog_if_only_another_replica_has_the_row(follower):
     follower.run_once()
     let_wait("replicas.customer", timezone.now() + timedelta(days=1))
     there.Order.objects.create(reference="new", customer=there.Customer.objects.create(name="new"))
@@ -437,7 +437,7 @@ def tries():
             run.execute("DROP FUNCTION try CASCADE; DROP SEQUENCE tries")
 
 
-def test_what_is_missing_is_looked_for_in_twice_as_many_pages_each_time(follower):
+def test_the_search_for_a_missing_row_doubles_its_pages_each_time(follower):
     """Page by page, a transaction of n pages would be applied n times."""
     follower.run_once()
     with transaction.atomic(), connection.cursor() as run:
@@ -471,7 +471,7 @@ def remarks():
         cursor.execute("DROP TABLE remarks")
 
 
-def test_where_a_table_of_ones_own_holds_a_row_the_replica_of_that_row_waits_and_says_why(follower, remarks):
+def test_a_replica_waits_with_a_reason_while_a_local_table_refers_to_its_row(follower, remarks):
     write()
     follower.run_once()
     remarks.execute("INSERT INTO remarks SELECT 1, id FROM replicas_order WHERE quantity = 1")
@@ -519,7 +519,7 @@ def test_three_at_other_cursors_that_refer_to_each_other_catch_up(follower, foll
     equal()
 
 
-def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
+def test_replicas_wait_for_a_recopied_replica_they_refer_to(follower):
     """The orders' old rows would refer to customers that are gone."""
     write()
     follower.run_once()
@@ -535,7 +535,7 @@ def test_those_that_refer_to_one_that_is_copied_anew_wait_for_it(follower):
     equal()
 
 
-def test_a_copy_is_kept_where_one_that_it_meets_with_fails(follower):
+def test_a_copy_is_kept_if_a_replica_caught_up_with_it_fails(follower):
     """It took long to make, and nothing is wrong with it."""
     write()
     follower.run_once()
@@ -556,7 +556,7 @@ def test_a_copy_is_kept_where_one_that_it_meets_with_fails(follower):
     assert not Copy.objects.exists()
 
 
-def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower):
+def test_a_replica_to_be_copied_again_is_not_moved_by_a_stale_follower(follower):
     """The copy goes on from where it stands."""
     write()
     follower.run_once()
@@ -569,7 +569,7 @@ def test_what_is_to_be_copied_anew_is_not_moved_by_who_saw_it_following(follower
     equal()
 
 
-def test_a_copy_that_is_to_meet_with_ones_whose_cursor_has_expired_takes_them_along(follower):
+def test_a_copy_includes_replicas_with_an_expired_cursor(follower):
     write()
     follower.run_once()
     positions.copy_again([declaration.get("replicas.order")], "default")
@@ -629,7 +629,7 @@ def test_two_that_follow_apply_each_page_once(follower):
     equal()
 
 
-def test_whoever_applies_a_page_holds_the_positions_until_it_is_committed(follower):
+def test_applying_a_page_locks_the_positions_until_it_is_committed(follower):
     """A second one waits for the lock, and then stands elsewhere: with two connections, in the worst order."""
     write()
     follower.run_once()

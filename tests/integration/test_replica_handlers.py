@@ -62,7 +62,7 @@ def test_a_handler_is_called_for_each_change_in_order_and_for_the_ops_it_wants(f
     assert isinstance(came[0], Change)
 
 
-def test_what_a_handler_writes_is_written_with_the_page_or_not_at_all(follower, handling):
+def test_a_handlers_writes_commit_with_the_page_or_not_at_all(follower, handling):
     """It raises after it has written: nothing stays, its replica waits; then all is applied, and written once."""
     wrong = {"b"}
 
@@ -124,7 +124,7 @@ def test_a_handler_without_a_replica_follows_the_changes_alone(follower, handlin
     assert health.checks("default")["replica on_change shop shop.place"] == "ok"
 
 
-def test_a_copy_again_tells_handlers_what_changed_meanwhile_and_once(follower, handling):
+def test_a_second_copy_calls_handlers_once_for_changes_made_meanwhile(follower, handling):
     came = []
     handling(came.append)
     follower.run_once()

@@ -110,7 +110,7 @@ def test_a_callback_that_is_no_task_is_refused():
         jobs.pull("shop.customer", print, service="shop")
 
 
-def test_the_callback_is_given_what_the_job_was_given_for_it():
+def test_the_callback_gets_the_jobs_arguments():
     make("a")
     name = jobs.pull("shop.customer", handled.welcome, service="shop", callback_kwargs={"greeting": "Hello"})
     jobs.run(name)

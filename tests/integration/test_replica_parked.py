@@ -111,7 +111,7 @@ def test_a_person_has_it_pass_one_change_and_other_keys_go_on(follower, refusing
     assert health.checks("default")[f"replica {NAME}"] == "ok"
 
 
-def test_what_is_dropped_is_passed_for_good_and_the_keys_next_change_applies(follower, refusing, command):
+def test_a_dropped_change_is_skipped_for_good_and_the_keys_next_change_applies(follower, refusing, command):
     one = there.Customer.objects.create(name="one")
     follower.run_once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
@@ -196,7 +196,7 @@ def test_a_truncate_and_a_new_copy_leave_nothing_set_aside(follower, refusing):
     assert rows() == names()
 
 
-def test_what_waits_for_another_replica_is_not_parked_and_no_more_than_a_limit_is(follower, refusing, settings):
+def test_changes_waiting_for_another_replica_are_not_parked_and_parking_has_a_limit(follower, refusing, settings):
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SET_ASIDE_LIMIT": 1}
     one, two = there.Customer.objects.create(name="one"), there.Customer.objects.create(name="two")
     follower.run_once()
@@ -211,7 +211,7 @@ def test_what_waits_for_another_replica_is_not_parked_and_no_more_than_a_limit_i
             actions.park("replicas.nothing", client, using="default")
 
 
-def test_somebody_who_retries_and_a_follower_never_apply_one_change_twice(follower, refusing):
+def test_a_retrying_operator_and_a_follower_never_apply_one_change_twice(follower, refusing):
     """Who retries holds the service's places; who comes second finds nothing left."""
     one = there.Customer.objects.create(name="one")
     follower.run_once()
@@ -226,7 +226,7 @@ def test_somebody_who_retries_and_a_follower_never_apply_one_change_twice(follow
     assert rows() == names()
 
 
-def test_what_is_retried_before_its_page_has_passed_is_told_to_handlers_once(follower):
+def test_a_change_retried_before_its_page_has_passed_calls_handlers_once(follower):
     came, fails = [], {"poison"}
 
     def take(change):

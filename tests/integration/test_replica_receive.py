@@ -68,7 +68,7 @@ def test_a_gap_is_answered_with_our_cursor(follower):
     assert not here.Customer.objects.exists()
 
 
-def test_a_replica_whose_row_a_table_of_ones_own_holds_fails_alone(follower):
+def test_a_replica_with_a_row_that_a_local_table_refers_to_fails_alone(follower):
     """It is not taken for one that waits for rows of others, which stand elsewhere."""
     order = there.Order.objects.create(reference="held")
     there.Stock.objects.create(warehouse="w", article=1)
@@ -92,7 +92,7 @@ def test_a_replica_whose_row_a_table_of_ones_own_holds_fails_alone(follower):
     assert here.Shout.objects.filter(shout="B").exists(), "the others go on"
 
 
-def test_only_what_is_signed_by_one_of_the_secrets_and_of_now_is_applied(follower):
+def test_only_a_fresh_notification_signed_by_a_known_secret_is_applied(follower):
     follower.run_once()
     there.Customer.objects.create(name="a")
     given = page()
@@ -105,7 +105,7 @@ def test_only_what_is_signed_by_one_of_the_secrets_and_of_now_is_applied(followe
     assert put(given, secret=SECRETS[1]).status_code == 204
 
 
-def test_what_is_no_page_is_refused_and_what_is_too_long_not_read(follower, settings):
+def test_an_invalid_page_is_refused_and_an_oversized_one_not_read(follower, settings):
     follower.run_once()
     given = page()
     assert put(given, items=3).status_code == 400
@@ -172,7 +172,7 @@ def test_consent_is_given_for_services_that_push(follower):
     assert allowed("shop", "/receive/other/") is None
 
 
-def test_subscribing_needs_a_secret_and_rows_and_removes_what_an_earlier_declaration_subscribed(follower, shop):
+def test_subscribing_needs_a_secret_and_rows_and_removes_earlier_subscriptions(follower, shop):
     service = services.get("shop")
     with pytest.raises(exceptions.ReplicaError, match="no rows yet"):
         receive.subscribe(service, "http://127.0.0.1:9/receive/shop/", using="default")

@@ -105,7 +105,7 @@ def test_a_row_that_goes_is_marked_or_kept_and_comes_back_as_it_is_then(follower
 
 
 @pytest.mark.parametrize("options", [*MARKED, KEPT])
-def test_a_row_that_went_while_nobody_was_told_is_found_by_a_copy_and_by_comparing(follower, declare, options):
+def test_a_row_deleted_without_a_change_is_found_by_copying_and_comparing(follower, declare, options):
     declare(**options)
     Place.objects.bulk_create([Place(name=name) for name in "abc"])
     follower.run_once()
@@ -170,7 +170,7 @@ def test_to_declare_it_otherwise_has_all_rows_copied_again(follower, declare):
         ({"write": print, "on_delete": "keep"}, "no on_delete"),
     ],
 )
-def test_what_cannot_be_declared_is_refused(declare, options, said):
+def test_an_impossible_declaration_is_refused(declare, options, said):
     with pytest.raises(exceptions.ReplicaError, match=said):
         declare(**options)
     assert declaration.get(Spot) is None
@@ -228,7 +228,7 @@ def test_a_function_writes_the_rows_of_a_copy_and_of_changes(follower, written):
     assert there() == {"c": True, "d": False}
 
 
-def test_what_a_copy_does_not_have_is_handed_over_as_deleted(follower, written):
+def test_rows_missing_in_a_copy_are_passed_on_as_deleted(follower, written):
     came, _ = written
     Place.objects.bulk_create([Place(name=name) for name in "ab"])
     follower.run_once()
@@ -244,7 +244,7 @@ def test_what_a_copy_does_not_have_is_handed_over_as_deleted(follower, written):
     assert there() == {"a": True, "b": False}
 
 
-def test_what_it_raises_takes_all_of_the_page_back_and_is_parked_as_elsewhere(follower, written, settings):
+def test_its_error_rolls_the_page_back_and_parks_the_change(follower, written, settings):
     _, wrong = written
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "SET_ASIDE_AFTER": 2}
     follower.run_once()

@@ -94,7 +94,7 @@ def test_a_replica_at_another_cursor_is_not_moved_and_neither_is_its_cohort(foll
     assert stock() == {("w", 1, 0)}
 
 
-def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
+def test_a_replica_lacking_a_column_is_only_moved_by_an_unrelated_page(follower):
     follower.run_once()
     ReplicaState.objects.filter(name="replicas.customer").update(absent=["email"])
     there.Stock.objects.create(warehouse="w", article=1)
@@ -105,7 +105,7 @@ def test_one_that_lacks_a_column_and_is_not_concerned_is_only_moved(follower):
 
 
 @pytest.mark.parametrize("change", [{"shape": ""}, {"absent": ["amount"]}])
-def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(follower, change):
+def test_a_replica_to_be_copied_or_lacking_a_column_takes_no_single_message(follower, change):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
@@ -114,7 +114,7 @@ def test_who_is_to_be_copied_again_or_lacks_a_column_is_left_to_the_careful_way(
     assert stock() == set()
 
 
-def test_what_somebody_must_look_at_is_left_to_the_careful_way(follower):
+def test_a_page_that_needs_inspection_is_not_applied_as_a_single_message(follower):
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)
     cohort, page = next_page()
@@ -178,7 +178,7 @@ def test_a_table_that_was_altered_meanwhile_gets_each_value_exactly(follower, on
             editor.delete_model(Priced)
 
 
-def test_a_page_that_fails_says_whose_fault_it_is_and_is_tried_by_one_message_once(follower, outcomes, only):
+def test_a_failing_page_names_its_replica_and_is_tried_as_a_single_message_once(follower, outcomes, only):
     only("replicas.stock")
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=1)

@@ -214,7 +214,7 @@ EVERYTHING = """
         ("positive", "-7", "violates check"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_never_cut(tables, by_compact_pages, outcomes, given):
+def test_an_unfitting_value_is_refused_and_never_cut(tables, by_compact_pages, outcomes, given):
     """A cast cuts a text that is too long, and says nothing."""
     kind, value, error = given
     by_compact_pages.run_once()
@@ -272,7 +272,7 @@ def tables():
             run.execute("DROP TYPE bag, pair; DROP DOMAIN positive, even_labels, labels; DROP EXTENSION hstore")
 
 
-def test_what_jsonb_does_not_keep_comes_over_equal_but_not_the_same(tables, follower):
+def test_values_that_jsonb_normalises_arrive_equal_but_not_identical(tables, follower):
     """The order of a `json`'s keys, the bounds of an array, the sign of a float's zero, and JSON's null."""
     by_kind = {kind: name for name, kind in tables.items()}
     kinds = {"json": '{"b": 1, "a": 2}', "int[]": "[5:6]={1,2}", "double precision": "-0", "jsonb": "null"}

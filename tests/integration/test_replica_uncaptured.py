@@ -75,7 +75,7 @@ def test_only_the_replicas_of_the_model_are_copied_again(follower):
     equal()
 
 
-def test_what_is_switched_off_while_rows_are_copied_is_copied_once_more(shop):
+def test_rows_are_copied_again_if_capture_is_switched_off_meanwhile(shop):
     write()
     done = []
 

@@ -164,7 +164,7 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follow, only, seed):
     assert ReplicaState.objects.values("cursor").distinct().count() == 1
 
 
-def test_one_that_refers_to_a_new_replica_waits_until_that_has_been_copied(follower, only):
+def test_a_replica_waits_for_the_copy_of_a_new_replica_it_refers_to(follower, only):
     """Its name comes first, so it is copied first, and fails; what it needs never had a row."""
     only()
     pubsubpull.replicates("shop.order", service="shop", fields={"customer": None})(Area)

@@ -21,7 +21,7 @@ def since(before):
     return [(one.model, one.op, one.old == one.new) for one in Change.objects.filter(id__gt=before).order_by("id")]
 
 
-def test_an_instance_is_in_the_log_once_more_as_it_is_with_who_sent_it():
+def test_a_resent_instance_is_logged_again_with_the_user_who_resent_it():
     customer = Customer.objects.create(name="a")
     Customer.objects.update(name="b")
     before = Change.objects.latest("id").id
@@ -32,7 +32,7 @@ def test_an_instance_is_in_the_log_once_more_as_it_is_with_who_sent_it():
     assert Request.objects.get(id=change.request_id).user_name == "ann"
 
 
-def test_what_is_excluded_or_masked_stays_so():
+def test_excluded_and_masked_columns_stay_so():
     order = Order.objects.create(internal_note="hidden", card="4711")
     assert pubsubpull.resend(order) == 1
     new = Change.objects.latest("id").new
@@ -75,7 +75,7 @@ def test_a_subscriber_or_puller_gets_it():
         (lambda: Customer, "an instance or a queryset"),
     ],
 )
-def test_what_cannot_be_sent_is_refused(target, said):
+def test_an_unsendable_message_is_refused(target, said):
     with pytest.raises(exceptions.PublicationError, match=said):
         pubsubpull.resend(target())
 
@@ -86,7 +86,7 @@ def test_a_row_that_is_gone_is_passed_by():
     assert pubsubpull.resend(customer) == 0
 
 
-def test_a_role_that_may_not_write_to_the_log_is_told_what_may():
+def test_a_role_without_write_access_to_the_log_gets_a_remedy():
     customer = Customer.objects.create(name="a")
     role = roles.own("psp_resender")
     with connection.cursor() as cursor:
@@ -117,7 +117,7 @@ def test_the_admin_sends_chosen_rows_again():
     assert Request.objects.get(id=change.request_id).user_name == "boss"
 
 
-def test_only_for_whoever_may_change_the_rows():
+def test_the_button_needs_the_permission_to_change_the_rows():
     customer, clerk = Customer.objects.create(name="a"), User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_customer", content_type__app_label="shop"))
     before = Change.objects.latest("id").id

@@ -73,6 +73,6 @@ def test_a_call_that_is_refused_leaves_no_request(post):
     assert not Request.objects.exists()
 
 
-def test_a_caller_whom_nobody_knows_is_recorded_as_nobody(post):
+def test_an_unauthenticated_caller_is_recorded_without_a_user(post):
     assert post().status_code == 201
     assert Request.objects.get().user_name is None

@@ -41,7 +41,7 @@ def put(at, **given):
     return Sample.objects.create(at=at, **{"captured": 1, "delivered": 1, "bytes": 1, "details": {}, **given})
 
 
-def test_a_sample_has_what_was_captured_delivered_and_written(made):
+def test_a_sample_counts_captured_delivered_and_written_rows(made):
     Customer.objects.create(name="a")
     Subscription.objects.update(delivered=7)
     Counter.objects.create(name=meter.CHANGES, label=meter.DELIVERED, value=5)
@@ -59,7 +59,7 @@ def test_a_sample_has_what_was_captured_delivered_and_written(made):
     assert one.at.timestamp() % samples.SAMPLE_INTERVAL == 0
 
 
-def test_there_is_one_sample_of_a_time_whoever_takes_it():
+def test_there_is_one_sample_of_a_time_from_any_worker():
     """Of two processes that both have found none, the second waits for the first, and takes none."""
     hundred_years = 3_155_760_000  # no other time begins within the test
     with session() as other:
@@ -119,7 +119,7 @@ def test_a_worker_and_the_maintenance_pass_take_samples():
     assert Sample.objects.count() == 1
 
 
-def test_what_a_worker_may_not_do_is_said_once_and_delivery_goes_on(caplog):
+def test_a_missing_permission_of_a_worker_is_reported_once_and_delivery_goes_on(caplog):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE pubsubpull_sample RENAME TO pubsubpull_elsewhere")
 

@@ -160,7 +160,7 @@ def test_a_function_that_was_altered_is_told_and_made_anew():
 
 
 @pytest.mark.parametrize(("schema", "path"), [("it's", '"it\'s"'), ("100%", '"100%"'), ("a$$b", '"a$$b"')])
-def test_a_schema_whose_name_functions_cannot_name_is_refused(schema, path):
+def test_a_schema_name_that_functions_cannot_use_is_refused(schema, path):
     from pubsubpull.capture import schema as files
 
     with pytest.raises(CommandError, match="its name must not contain"):

@@ -60,7 +60,7 @@ def changes():
     return list(Change.objects.order_by("id"))
 
 
-def test_what_was_sealed_verifies_and_later_seals_go_on_from_it():
+def test_sealed_changes_verify_and_later_seals_extend_the_chain():
     first = seal()
     assert "7 changes are as they were sealed, by 3 seals" in command("verify", "--expect", first)
     assert seal() == first, "there is nothing more to seal"
@@ -159,7 +159,7 @@ def test_a_past_that_was_changed_is_found_and_the_place_named(statement, place):
 
 
 @pytest.mark.parametrize("column", ["dropped", "restored", "settled"])
-def test_what_the_log_says_of_itself_neither_hides_nor_feigns_anything(column):
+def test_tampered_log_state_neither_hides_nor_feigns_changes(column):
     expected = seal()
     run(f"UPDATE pubsubpull_log SET {column} = {column} + 1000000")
     assert "7 changes are as they were" in command("verify", "--expect", expected)
@@ -224,7 +224,7 @@ def test_a_change_that_was_put_in_is_found():
     assert f"change {gap} put in" in command("verify")
 
 
-def test_who_seals_anew_what_was_altered_is_found_by_the_hash_that_was_kept():
+def test_sealing_altered_changes_again_is_found_by_a_kept_hash():
     expected = seal()
     run("UPDATE pubsubpull_change SET key = '0' WHERE id = %s", [changes()[0].id])
     run("TRUNCATE pubsubpull_seal")
@@ -274,7 +274,7 @@ def drop(upto):
 
 
 @pytest.mark.parametrize(("place", "rest"), [(1, 5), (2, 4), (3, 3)])
-def test_what_went_by_retention_is_said_and_the_rest_verifies(old, place, rest):
+def test_changes_deleted_by_retention_are_reported_and_the_rest_verifies(old, place, rest):
     expected, there = old
     drop(there[place])
     with keeping(9):
@@ -285,7 +285,7 @@ def test_what_went_by_retention_is_said_and_the_rest_verifies(old, place, rest):
         assert f"change {there[place + 1].id} altered" in command("verify", "--expect", expected)
 
 
-def test_what_is_younger_than_retention_has_not_gone_by_it(old):
+def test_changes_younger_than_retention_were_not_deleted_by_it(old):
     expected, there = old
     drop(there[5])
     for days in (9, 11, 0):
@@ -295,14 +295,14 @@ def test_what_is_younger_than_retention_has_not_gone_by_it(old):
         assert (f"change {there[4].id} missing" in found) is (days != 9)
 
 
-def test_what_is_taken_from_the_middle_has_not_gone_by_retention(old):
+def test_changes_missing_in_the_middle_were_not_deleted_by_retention(old):
     expected, there = old
     run("DELETE FROM pubsubpull_change WHERE id = %s", [there[1].id])
     with keeping(9):
         assert f"change {there[1].id} missing" in command("verify", "--expect", expected)
 
 
-def test_what_had_gone_is_sealed_and_explained_though_the_setting_is_another_one_now(old):
+def test_changes_deleted_by_retention_are_explained_though_the_setting_has_changed(old):
     expected, there = old
     drop(there[3])
     with keeping(9):
@@ -387,7 +387,7 @@ def test_an_erased_object_leaves_a_record_and_the_seals_hold(erased):
         ("UPDATE pubsubpull_erasure SET id = 9 WHERE id = 1", "erasure 1 missing"),
     ],
 )
-def test_what_is_altered_of_an_erased_change_or_of_its_record_is_found(erased, statement, place):
+def test_an_altered_erased_change_or_record_is_found(erased, statement, place):
     expected = seal()
     assert "8 changes are as they were" in command("verify", "--expect", expected)
     id_ = Change.objects.get(op="E").id
@@ -407,7 +407,7 @@ def test_an_erasure_that_was_made_to_hide_an_alteration_is_named(erased):
     assert f"change {other.id} altered" in command("verify", "--expect", expected)
 
 
-def test_what_was_erased_cannot_be_tried_by_its_digests(erased):
+def test_erased_values_cannot_be_guessed_from_their_digests(erased):
     """No salt is left of it: neither with the seal nor with the record of the erasure."""
     key, _ = erased
     gone = Change.objects.get(op="E")
@@ -430,7 +430,7 @@ def test_each_change_has_a_salt_of_its_own():
     assert len({salts[place : place + 16] for place in range(0, len(salts), 16)}) == 7
 
 
-def test_what_was_erased_before_it_was_sealed_is_sealed_as_that():
+def test_a_change_erased_before_sealing_is_sealed_as_erased():
     customer = Customer.objects.get(name="b")
     key = str(customer.pk)
     customer.delete()
@@ -473,7 +473,7 @@ def test_an_alteration_that_is_called_a_forgotten_column_is_named():
         assert f"change {there.id} altered" in command("verify", "--expect", hash_)
 
 
-def test_what_an_erased_delete_keeps_is_its_key_and_nothing_that_was_put_there(erased):
+def test_an_erased_delete_keeps_only_its_key(erased):
     key, expected = erased
     change = Change.objects.get(op="X")
     forged = json.dumps({"id": int(key), "name": "z"})
@@ -485,7 +485,7 @@ def test_what_an_erased_delete_keeps_is_its_key_and_nothing_that_was_put_there(e
     assert f"change {change.id} altered" in command("verify", "--expect", expected)
 
 
-def test_what_cannot_be_erased_says_why():
+def test_an_impossible_erasure_gives_its_reason():
     assert "is not published" in command("erase", "shop.nothing", "1")
     assert "has no changes" in command("erase", "shop.customer", "99999999")
 
@@ -542,7 +542,7 @@ def test_of_a_request_that_began_long_ago_nothing_is_noted_any_more():
     assert Request.objects.get().status is None
 
 
-def test_only_whom_it_is_granted_to_may_note_how_a_request_ended():
+def test_only_a_granted_role_may_record_the_end_of_a_request():
     run("CREATE ROLE psp_nobody")
     try:
         may = run(
@@ -554,7 +554,7 @@ def test_only_whom_it_is_granted_to_may_note_how_a_request_ended():
         run("DROP ROLE psp_nobody")
 
 
-def test_who_made_a_sealed_change_cannot_be_said_afterwards():
+def test_the_user_of_a_sealed_change_cannot_be_set_afterwards():
     """The application may say that the request is written; where it was not, the seal says that nobody knows."""
     request = "01234567-89ab-cdef-0123-456789abcdef"
     with transaction.atomic():

@@ -82,7 +82,7 @@ def command(*arguments):
     return out.getvalue()
 
 
-def test_a_secret_is_nowhere_in_the_database_the_logs_or_what_is_shown(put, call, caplog):
+def test_a_secret_is_nowhere_in_the_database_the_logs_or_the_pages(put, call, caplog):
     caplog.set_level(logging.DEBUG)
     secret = signing.new_secret()
     made = put(secret=secret)
@@ -255,7 +255,7 @@ def test_an_overlap_below_nothing_is_refused():
         command("--new-key", "--overlap", "-1")
 
 
-def test_who_changes_to_a_secret_gives_one(put):
+def test_changing_to_signed_delivery_needs_a_secret(put):
     put(signature="v1a")
     with pytest.raises(exceptions.SubscriptionError) as caught:
         put()

@@ -131,7 +131,7 @@ def test_by_default_the_page_is_sent_again_and_nothing_is_set_aside(subscribe):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_who_is_away_or_busy_has_nothing_set_aside(subscribe, status):
+def test_an_absent_or_busy_receiver_has_nothing_set_aside(subscribe, status):
     made = subscribe()
     add("a", "bad")
     receiver = Receiver(status)
@@ -205,7 +205,7 @@ def test_the_change_and_the_cursor_are_written_together_or_not_at_all(subscribe)
     assert Cursor.decode(now(made).cursor).window is not None
 
 
-def test_what_had_been_set_aside_before_a_crash_is_set_aside_once(subscribe):
+def test_a_change_set_aside_before_a_crash_is_set_aside_once(subscribe):
     subscribe()
     add("bad")
     mine, lease, page = hold()
@@ -256,7 +256,7 @@ def failed(subscribe):
     return made
 
 
-def test_the_consumer_sees_what_is_set_aside_in_pages_with_what_the_receiver_said(call, failed):
+def test_the_consumer_sees_pages_of_dead_letters_with_the_receivers_answers(call, failed):
     first = call("GET", "main/failures/?limit=2").json()
     assert [item["change"]["new"]["name"] for item in first["items"]] == ["bad 1", "bad 2"]
     second = call("GET", "main/failures/?" + first["next"].split("?")[1]).json()
@@ -274,7 +274,7 @@ def test_the_consumer_sees_what_is_set_aside_in_pages_with_what_the_receiver_sai
     assert call("GET", f"main/failures/?after={10**30}").json()["items"] == []
 
 
-def test_one_that_is_retried_goes_alone_between_two_pages_and_is_gone_once_it_is_taken(call, failed):
+def test_a_redelivery_goes_alone_between_two_pages_and_is_deleted_once_taken(call, failed):
     first, second, _ = call("GET", "main/failures/").json()["items"]
     answer = call("PUT", f"main/failures/{first['id']}/")
     assert answer.status_code == 202
@@ -299,7 +299,7 @@ def test_one_that_is_retried_goes_alone_between_two_pages_and_is_gone_once_it_is
 
 
 @pytest.mark.parametrize("status", [500, 409, 503])
-def test_one_that_is_refused_again_stays_and_the_subscription_fares_as_before(call, failed, status):
+def test_a_dead_letter_refused_again_stays_without_harm_to_the_subscription(call, failed, status):
     (first, *_) = call("GET", "main/failures/").json()["items"]
     call("PUT", f"main/failures/{first['id']}/")
     before = now(failed)
@@ -315,14 +315,14 @@ def test_one_that_is_refused_again_stays_and_the_subscription_fares_as_before(ca
     assert (after.state, after.attempts, after.told) == (before.state, before.attempts, before.told)
 
 
-def test_a_410_to_one_that_is_retried_unsubscribes(call, failed):
+def test_a_410_to_a_redelivery_unsubscribes(call, failed):
     (first, *_) = call("GET", "main/failures/").json()["items"]
     call("PUT", f"main/failures/{first['id']}/")
     run(lambda *_: until(lambda: now(failed).state == "unsubscribed"), HttpRecorder(Response(status=410)))
     assert Failure.objects.count() == 3
 
 
-def test_one_that_is_dropped_is_gone(call, failed):
+def test_a_dropped_dead_letter_is_gone(call, failed):
     (first, *rest) = call("GET", "main/failures/").json()["items"]
     assert call("DELETE", f"main/failures/{first['id']}/").status_code == 204
     assert call("DELETE", f"main/failures/{first['id']}/").status_code == 404
@@ -330,7 +330,7 @@ def test_one_that_is_dropped_is_gone(call, failed):
     assert call("GET", "main/failures/").json()["items"] == rest
 
 
-def test_nobody_else_sees_retries_or_drops_them(call, failed):
+def test_other_consumers_cannot_see_retry_or_drop_dead_letters(call, failed):
     _, other = consumers.add("other", ["*"], may_subscribe=True)
     _, reader = consumers.add("reader", ["*"])
     (first, *_) = call("GET", "main/failures/").json()["items"]
@@ -352,7 +352,7 @@ def test_nobody_else_sees_retries_or_drops_them(call, failed):
     assert Failure.objects.count() == 3
 
 
-def test_what_is_no_longer_granted_is_neither_shown_nor_sent(call, failed, consumer, subscribe):
+def test_a_model_no_longer_granted_is_neither_shown_nor_sent(call, failed, consumer, subscribe):
     (first, *_) = call("GET", "main/failures/").json()["items"]
     call("PUT", f"main/failures/{first['id']}/")
     subscribe(models=["shop.order"])
@@ -377,6 +377,6 @@ def test_what_is_no_longer_granted_is_neither_shown_nor_sent(call, failed, consu
     assert all(b"shop.customer" not in sent.body for sent in transport.sent)
 
 
-def test_a_subscription_is_deleted_with_what_is_set_aside(call, failed):
+def test_a_subscription_is_deleted_with_its_dead_letters(call, failed):
     assert call("DELETE", "main/").status_code == 204
     assert not Failure.objects.exists()

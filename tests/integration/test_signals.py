@@ -59,7 +59,7 @@ def names(heard):
     return [name for name, *_ in heard]
 
 
-def test_one_when_it_begins_to_fail_and_one_when_it_recovers(subscribe, heard):
+def test_a_signal_is_sent_when_it_begins_to_fail_and_when_it_recovers(subscribe, heard):
     subscribe()
     Customer.objects.create(name="a")
     subscribe(after="start")
@@ -79,7 +79,7 @@ def test_one_when_it_begins_to_fail_and_one_when_it_recovers(subscribe, heard):
 @pytest.mark.parametrize(
     ("status", "state", "error"), [(500, "disabled", "failing for too long"), (410, "unsubscribed", "410")]
 )
-def test_one_when_it_ends(subscribe, heard, status, state, error):
+def test_a_signal_is_sent_when_it_ends(subscribe, heard, status, state, error):
     subscribe()
     Customer.objects.create(name="a")
     run(
@@ -91,14 +91,14 @@ def test_one_when_it_ends(subscribe, heard, status, state, error):
     assert error in heard[-1][3]
 
 
-def test_one_when_what_is_stored_of_it_is_no_cursor(subscribe, heard):
+def test_a_signal_is_sent_when_its_stored_cursor_is_invalid(subscribe, heard):
     subscribe()
     Subscription.objects.update(cursor="broken")
     run(lambda *_: until(lambda: names(heard) == ["subscription_disabled"]))
     assert "no cursor" in heard[0][3]
 
 
-def test_one_when_a_change_is_set_aside(subscribe, heard):
+def test_a_signal_is_sent_when_a_change_is_set_aside(subscribe, heard):
     subscribe(on_failure="set-aside")
     Customer.objects.create(name="a")
     run(

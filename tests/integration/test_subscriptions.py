@@ -303,7 +303,7 @@ def test_a_deleted_subscription_is_gone(call):
     problem(call("GET", "main/"), 404)
 
 
-def test_the_lag_is_what_the_log_has_gone_on_since_the_cursor(call):
+def test_the_lag_is_the_distance_from_the_cursor_to_the_logs_end(call):
     call("PUT", "main/", GOOD)
     for name in "abc":
         Customer.objects.create(name=name)
@@ -323,7 +323,7 @@ def test_the_lag_within_a_read_counts_from_the_last_change_seen(call):
     assert call("GET", "main/").json()["lag"] == {"changes": 0, "seconds": 0.0}
 
 
-def test_a_callback_at_a_refused_address_is_told_why_and_what_an_operator_can_do(call):
+def test_a_callback_at_a_refused_address_gets_the_reason_and_the_remedy(call):
     found = problem(call("PUT", "main/", {**GOOD, "callback": "http://192.168.1.1:8080/"}), 400)
     assert found["field"] == "callback"
     assert "(private)" in found["detail"]
@@ -347,7 +347,7 @@ def test_a_subscription_whose_receiver_must_consent_begins_unverified(call):
         assert call("PUT", "main/", {**GOOD, "verify": False}).json()["state"] == "active"
 
 
-def test_an_operator_can_have_every_receiver_asked_whatever_the_consumer_says(call):
+def test_an_operator_can_require_consent_of_every_receiver(call):
     with override_settings(PUBSUBPULL={"VERIFY": "always", "CALLBACK_HOSTS": [".example"]}):
         assert problem(call("PUT", "main/", {**GOOD, "verify": False}), 400)["field"] == "verify"
         assert not Subscription.objects.exists()

@@ -72,7 +72,7 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("kind", UNSEEN)
-def test_what_no_trigger_sees_is_named_and_all_others_are_captured(model, kind, caplog):
+def test_columns_no_trigger_sees_are_named_and_all_others_are_captured(model, kind, caplog):
     run(UNSEEN[kind])
     run('DROP TRIGGER "00_pubsubpull_insert" ON shop_place')
     caplog.set_level(logging.WARNING)
@@ -92,7 +92,7 @@ def test_what_no_trigger_sees_is_named_and_all_others_are_captured(model, kind, 
     assert [op for op, *_ in log("shop.customer")] == ["I"]
 
 
-def test_of_two_models_with_one_table_one_is_captured_and_the_other_named(model):
+def test_of_two_models_with_one_table_only_the_first_is_captured_and_the_other_reported(model):
     run("CREATE TABLE odd (id int PRIMARY KEY, text text)")
     publish(model("Odd"))
     publish(model("Other"))
@@ -161,7 +161,7 @@ def test_keys_that_may_not_be_unique_and_unlogged_tables_are_named(model):
     assert ids(checks.check_tables(databases=["default"])) == ["pubsubpull.W043"]
 
 
-def test_what_is_to_be_hidden_and_is_not_yet_is_named():
+def test_a_column_not_yet_hidden_is_named():
     before = dict(registry._publications)
     try:
         pubsubpull.publish(Customer, exclude=["email"])
@@ -204,7 +204,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_what_row_level_security_would_filter_is_refused(secured, read):
+def test_a_table_filtered_by_row_level_security_is_refused(secured, read):
     with pytest.raises(exceptions.RowsHidden, match="BYPASSRLS"), transaction.atomic():
         read(secured)
 

@@ -75,7 +75,7 @@ def test_a_transaction_that_is_open_makes_ticks_only_where_others_have_committed
     assert come(seen.cursor())[0] == 1
 
 
-def test_what_was_rolled_back_makes_one_tick_at_most():
+def test_rolled_back_changes_make_one_tick_at_most():
     quiet()
     with session() as other:
         other.execute("BEGIN")
@@ -100,7 +100,7 @@ def test_a_transaction_that_cannot_make_a_tick_serves_the_newest_that_it_sees(be
     assert feed.present().tick > before.tick
 
 
-def test_a_log_that_has_no_tick_says_what_to_do_where_none_can_be_made():
+def test_a_log_without_a_tick_gives_a_remedy_on_a_standby():
     run("TRUNCATE pubsubpull_tick, pubsubpull_history")
     with session() as reader:
         reader.execute("BEGIN READ ONLY")
@@ -110,7 +110,7 @@ def test_a_log_that_has_no_tick_says_what_to_do_where_none_can_be_made():
     feed.present()
 
 
-def test_what_a_transaction_has_written_itself_comes_once_it_is_committed():
+def test_a_transactions_own_changes_come_once_it_is_committed():
     start = quiet().cursor()
     with transaction.atomic():
         Customer.objects.create(name="own")
@@ -212,7 +212,7 @@ def test_a_history_that_is_begun_within_a_savepoint_lasts():
     assert feed.present().history == begun, "what was taken back is no history"
 
 
-def test_ticks_that_nobody_needs_are_deleted_and_the_newest_stays():
+def test_unneeded_ticks_are_deleted_and_the_newest_stays():
     cursor = quiet().cursor()
     Customer.objects.create(name="a")
     newest = quiet()
@@ -222,7 +222,7 @@ def test_ticks_that_nobody_needs_are_deleted_and_the_newest_stays():
     assert come(cursor)[0] == 1, "a cursor carries its own snapshot"
 
 
-def test_on_a_standby_what_may_still_come_is_waited_for_and_what_is_lost_is_told():
+def test_a_standby_waits_for_late_changes_and_reports_lost_ones():
     """A cursor of a history that the standby has not replayed yet; one that it has passed; one of a lost end."""
     now = quiet()
     standby = dataclasses.replace(now, standby=True, past={5: now.tick - 10})

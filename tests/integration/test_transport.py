@@ -87,7 +87,7 @@ def test_an_answer_that_does_not_come_is_unavailable(receiver):
     done.set()
 
 
-def test_who_is_not_there_is_unavailable():
+def test_an_absent_service_is_unavailable():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(exceptions.Unavailable, match=r"no connection: [A-Za-z ]+$"):
@@ -131,7 +131,7 @@ def test_an_exchange_that_breaks_off_is_unavailable_and_the_url_is_not_told(said
     assert "hidden" not in str(caught.value)
 
 
-def test_what_is_no_url_is_unavailable():
+def test_an_invalid_url_is_unavailable():
     with pytest.raises(exceptions.Unavailable, match="must be an http or https URL"):
         put("http:///x")
 
@@ -141,7 +141,7 @@ def test_a_server_that_does_not_speak_tls_is_unavailable(receiver):
         put(receiver.url.replace("http:", "https:"))
 
 
-def test_the_recording_transport_keeps_what_it_is_given_and_answers_as_told():
+def test_the_recording_transport_keeps_messages_and_answers_as_told():
     async def later(_):
         return Retry(error="later")
 
@@ -209,7 +209,7 @@ def test_an_answer_without_end_is_given_up_early(way, reason):
 
 
 @pytest.mark.parametrize("way", ["bomb", "bomb-with-a-cursor"])
-def test_what_is_compressed_stays_so(way):
+def test_a_compressed_response_stays_compressed(way):
     with hostile.hostile(hostile.WAYS[way]) as server:
         answer = put(f"http://127.0.0.1:{server.port}/")
     assert answer.body_start == hostile.BOMB

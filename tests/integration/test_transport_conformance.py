@@ -96,7 +96,7 @@ def is_fit(outcome):
     return True
 
 
-def test_what_is_taken_is_delivered_and_comes_whole_and_signed(rig):
+def test_an_accepted_message_is_delivered_and_comes_whole_and_signed(rig):
     assert send(rig) == [Delivered()]
     ((id_, body, attributes),) = rig.received()
     assert (id_, body) == ("msg_1", page().body)
@@ -301,7 +301,7 @@ def test_a_bad_address_is_refused_by_an_error_that_names_the_field(rig):
 
 @hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture], max_examples=200)
 @hypothesis.given(strategies.text(max_size=50), strategies.booleans())
-def test_whatever_an_address_is_it_is_refused_or_has_an_endpoint(rig, text, is_rest):
+def test_every_address_is_refused_or_has_an_endpoint(rig, text, is_rest):
     transport = rig.transport()
     address = f"{rig.elsewhere}{text}" if is_rest else text
     with contextlib.suppress(exceptions.SubscriptionError):
@@ -309,6 +309,6 @@ def test_whatever_an_address_is_it_is_refused_or_has_an_endpoint(rig, text, is_r
         assert transport.endpoint(address)
 
 
-def test_what_holds_the_keys_does_not_show_them(rig):
+def test_objects_that_hold_keys_do_not_show_them(rig):
     assert KEY not in repr(target(rig.address))
     assert KEY not in repr(target(rig.address).keys)

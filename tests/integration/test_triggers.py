@@ -206,7 +206,7 @@ def test_a_published_model_without_a_table_is_said_and_harms_nothing(caplog):
         run("ALTER TABLE shop_gone RENAME TO shop_secret")
 
 
-def test_a_check_names_what_is_to_do():
+def test_a_check_names_the_steps_to_take():
     run('DROP TRIGGER "00_pubsubpull_insert" ON shop_customer')
     (warning,) = check_triggers(databases=["default"])
     assert (warning.id, "create 00_pubsubpull_insert" in warning.msg) == ("pubsubpull.W004", True)

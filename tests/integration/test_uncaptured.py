@@ -28,7 +28,7 @@ def ops(*models):
     return "".join(Change.objects.filter(model__in=models).values_list("op", flat=True))
 
 
-def test_a_block_leaves_one_record_of_each_model_with_who_and_why():
+def test_a_block_leaves_one_record_of_each_model_with_user_and_reason():
     with pubsubpull.context(source="import", user="ann"), pubsubpull.uncaptured(Customer, "shop.quoted", reason="load"):
         Customer.objects.bulk_create([Customer(name="a"), Customer(name="b")])
         Customer.objects.update(name="c")
@@ -172,7 +172,7 @@ def test_by_sql_alone_the_record_says_which_role_it_was_and_why():
 
 
 @pytest.mark.parametrize("models", [("shop.nothing",), ("shop.customer", "auth.user"), ()])
-def test_what_is_not_published_is_refused(models):
+def test_an_unpublished_model_is_refused(models):
     with pytest.raises(exceptions.PublicationError), pubsubpull.uncaptured(*models, reason="load"):
         pass
     with pytest.raises(DatabaseError, match="models: "), transaction.atomic():
@@ -188,7 +188,7 @@ def test_a_reason_is_asked_for(reason):
         run("SELECT pubsubpull_uncapture('{shop.customer}', %s)", [reason])
 
 
-def test_the_history_of_an_object_shows_who_switched_it_off_and_why():
+def test_the_history_of_an_object_shows_user_and_reason_of_switching_off():
     customer = Customer.objects.create(name="a")
     with pubsubpull.context(user="ann"), pubsubpull.uncaptured(Customer, reason="load"):
         Customer.objects.update(name="b")
@@ -196,7 +196,7 @@ def test_the_history_of_an_object_shows_who_switched_it_off_and_why():
     assert (entry.op, entry.user, entry.request["metadata"]["reason"]) == ("uncaptured", "ann", "load")
 
 
-def test_as_of_is_what_the_next_change_found_and_unknown_before_there_is_one():
+def test_as_of_is_the_row_before_the_next_change_and_unknown_without_one():
     customer = Customer.objects.create(name="a")
     known = timezone.now()
     with pubsubpull.uncaptured(Customer, reason="load"):
@@ -232,7 +232,7 @@ def test_a_composite_key_is_left_out_too():
     assert ops("shop.stock") == "O"
 
 
-def test_the_trail_shows_it_and_what_is_not_known_of_a_moment_is_a_problem(client):
+def test_the_trail_shows_it_and_an_unknown_moment_is_a_problem(client):
     token = consumers.add("auditor", ["*"], may_audit=True)[1]
 
     def get(path, **query):

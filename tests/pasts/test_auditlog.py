@@ -76,7 +76,7 @@ def test_rebuilt_rows_are_as_captured_ones():
     assert imported == {name: value for name, value in captured.items() if name != "card"}
 
 
-def test_the_rows_before_capture_began_are_what_is_gone_back_from():
+def test_rebuilding_starts_from_the_rows_before_capture_began():
     with uncaptured(Logged):
         one = write(count=1)
         Logged.objects.update(count=2)  # without an entry
@@ -135,7 +135,7 @@ def test_a_composite_key_that_cannot_be_read_is_told_of():
 
 
 @pytest.mark.parametrize("package", ["simple-history", "pghistory"])
-def test_a_package_without_composite_keys_is_said_to_be_one(package):
+def test_a_package_without_composite_keys_is_reported(package):
     assert "pasts.shelf has a composite primary key" in command("import", package, "pasts.shelf")
 
 

@@ -123,7 +123,7 @@ def test_the_feed_and_its_cursors_never_see_an_imported_change(old):
         assert [item["new"]["name"] for item in read_all(cursor)[0]] == ["captured"]
 
 
-def test_an_import_holds_nobody_up_who_writes(old):
+def test_an_import_delays_no_writer(old):
     """The partition of the past is made beside a transaction that has written and is still open."""
     run("DROP TABLE pubsubpull_change_past")
     with session() as other:
@@ -227,7 +227,7 @@ def settings(**given):
     return override_settings(PUBSUBPULL={"SERVICE_NAME": "pasts", **given})
 
 
-def test_what_retention_would_not_keep_is_not_imported(old):
+def test_changes_older_than_retention_are_not_imported(old):
     run("TRUNCATE pubsubpull_change")
     with settings(RETENTION=2.5 * DAY.total_seconds()):
         said = command("import", "simple-history")
@@ -314,7 +314,7 @@ def test_changes_of_one_moment_get_versions_of_their_own_in_their_order():
     assert pubsubpull.history()[0].new["name"] == "d"
 
 
-def test_what_was_captured_too_is_not_imported(old):
+def test_captured_changes_are_not_imported(old):
     """Both wrote it down, when pubsubpull was there already; the package's clock may have been a little behind."""
     run("TRUNCATE pubsubpull_change")
     old.name = "both"
@@ -330,7 +330,7 @@ def test_what_was_captured_too_is_not_imported(old):
     assert [entry.new["name"] for entry in pubsubpull.history(old)] == ["both again", "both", "1", "2", "3", "0"]
 
 
-def test_a_dry_run_says_what_would_come_and_changes_nothing(old):
+def test_a_dry_run_reports_the_import_and_changes_nothing(old):
     run("TRUNCATE pubsubpull_change")
     said = command("import", "simple-history", "pasts.Kept", "--dry-run")
     assert "pasts.kept: 4 changes would be imported, from " in said
@@ -351,7 +351,7 @@ def test_a_model_without_a_past_is_an_error_that_says_so(arguments, error):
     assert error in command("import", *arguments)
 
 
-def test_a_package_that_is_not_installed_is_an_error_that_says_what_to_do():
+def test_a_missing_package_is_an_error_with_a_remedy():
     from django.conf import settings as given
 
     with override_settings(INSTALLED_APPS=[app for app in given.INSTALLED_APPS if app != "auditlog"]):

@@ -59,7 +59,7 @@ def test_changes_of_one_transaction_stay_in_their_order_and_come_once():
         assert [entry.new["name"] for entry in pubsubpull.history(one)] == list("ababa")
 
 
-def test_rows_before_the_changes_are_put_together_with_what_came_after():
+def test_rows_before_the_changes_are_rebuilt_from_later_changes():
     with uncaptured(Before):
         one, other, gone = (Before.objects.create(name=name) for name in ("one", "other", "gone"))
         for name in ("uno", "un"):
@@ -79,7 +79,7 @@ def test_rows_before_the_changes_are_put_together_with_what_came_after():
     assert names(key) == [("ido", None), ("gone", "ido")]
 
 
-def test_an_event_without_a_context_is_of_nobody():
+def test_an_event_without_a_context_has_no_user():
     with uncaptured(Tracked):
         one = Tracked.objects.create(name="one")
         pghistory.create_event(one, label="insert")
@@ -89,7 +89,7 @@ def test_an_event_without_a_context_is_of_nobody():
     assert isinstance(entry.request_id, uuid.UUID)
 
 
-def test_what_was_captured_in_the_same_transaction_is_not_imported():
+def test_an_event_captured_in_the_same_transaction_is_not_imported():
     """An event has the time at which its transaction began, which is before that of the captured change."""
     with transaction.atomic():
         Tracked.objects.create(name="both")

@@ -89,7 +89,7 @@ def test_a_child_and_its_parent_have_each_their_own_past():
     assert updated.changed == {"stools": (1, 2)}
 
 
-def test_histories_of_another_make_are_read_and_what_they_lack_is_said():
+def test_customised_histories_are_read_and_their_missing_fields_reported():
     with uncaptured(Odd):
         one = Odd.objects.create(name="one", note="n")
         one.groups.add(Group.objects.create(name="g"))

@@ -93,12 +93,12 @@ def test_an_answer_in_pieces_is_the_answer(drawn, cuts):
 
 
 @given(st.binary(max_size=300) | BODY.map(lambda body: b"HTTP/1.1 200 OK\r\n" + body), CUTS)
-def test_of_any_bytes_it_makes_what_aiohttp_makes_of_them(data, cuts):
+def test_any_bytes_are_parsed_as_aiohttp_parses_them(data, cuts):
     assert understood(Answers, data, cuts) == understood(ResponseHandler, data, cuts)
 
 
 @given(INTERIM, st.sampled_from([b"204 No", b"304 No"]), END, BODY, CUTS)
-def test_whatever_follows_an_answer_without_a_body_does_not_matter(interim, status, end, body, cuts):
+def test_bytes_after_an_answer_without_a_body_do_not_matter(interim, status, end, body, cuts):
     data = b"".join(interim) + b"HTTP/1.1 " + status + end + b"X: y" + end * 2
     assert understood(Answers, data + body, cuts) == (int(status[:3]), b"")
 

@@ -46,7 +46,7 @@ def test_before_a_migration_a_renamed_field_may_be_shown_under_both_names():
     assert {"note", "internal_note"} <= set(ahead.excluded)
 
 
-def test_before_a_migration_what_was_hidden_is_not_shown_under_any_name_that_it_has_by_now():
+def test_before_a_migration_a_hidden_column_stays_hidden_under_its_new_name():
     before = told("id", "status", "note", shown=["id", "status"], excluded=("note",))
     ahead = migrating.ahead(before, Publication(model=Order), ("id", "x", "status"))
     assert "status" in ahead.excluded

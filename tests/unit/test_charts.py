@@ -46,7 +46,7 @@ def test_a_line_is_broken_where_nothing_is_known_and_one_value_alone_is_seen():
     assert line.last == "5"
 
 
-def test_a_picture_says_in_words_and_in_a_table_what_it_shows():
+def test_a_chart_has_its_content_as_text_and_as_a_table():
     found = made([1.0, 2.0, None, 4.0], rows=2)
     assert found.words == "captured 4 last, 4 at most"
     assert found.scale == ("5", "2.5", "0")

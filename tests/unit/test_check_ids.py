@@ -12,7 +12,7 @@ FILES = sorted(pathlib.Path(pubsubpull.__file__).parent.rglob("*.py"))
 GIVEN = re.compile(r"""["']pubsubpull\.([EWI]\d{3})["']""")
 
 
-def test_no_two_checks_have_one_id_and_a_docstring_says_what_each_is():
+def test_each_check_has_its_own_id_and_a_docstring():
     texts = [path.read_text() for path in FILES]
     ids = collections.Counter(one for text in texts for one in GIVEN.findall(text))
     assert ids

@@ -124,7 +124,7 @@ def test_a_network_that_takes_in_a_clouds_metadata_service_is_a_warning():
         assert settings_checks.check_callbacks() == []
 
 
-def test_consent_that_is_asked_under_no_name_of_ones_own_is_a_warning():
+def test_asking_for_consent_without_an_own_origin_is_a_warning():
     with override_settings(PUBSUBPULL={"VERIFY": "on"}):
         assert [one.id for one in settings_checks.check_callbacks()] == ["pubsubpull.W008"]
     with override_settings(PUBSUBPULL={"VERIFY": "on", "ORIGIN": "shop.example"}):

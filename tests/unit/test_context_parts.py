@@ -32,7 +32,7 @@ from pubsubpull.middleware import streams
         ((), None),
     ],
 )
-def test_a_management_command_is_known_by_what_was_started(argv, command):
+def test_a_management_command_is_recognised_by_its_program(argv, command):
     made = contexts._command_context(argv)
     assert (made and made.metadata["command"]) == command
     assert made is None or (made.source, made.actor()) == ("command", None)
@@ -104,7 +104,7 @@ NOTHING, READS, MAY_WRITE, WRITES = statements.Effect
         ("/**/" * 5000 + "1", NOTHING),
     ],
 )
-def test_what_a_statement_may_do_is_told_by_its_text(text, effect):
+def test_the_effects_of_a_statement_are_told_by_its_text(text, effect):
     assert statements.effect(text) is effect
 
 
@@ -149,7 +149,7 @@ def sees():
     return [made.source, made.metadata["task"]]
 
 
-def test_a_file_that_the_server_can_send_by_itself_stays_one():
+def test_a_file_response_keeps_the_servers_sendfile():
     file = io.BytesIO(b"x")
     answer = FileResponse(file)
     streams.keep(answer, None)

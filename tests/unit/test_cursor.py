@@ -137,6 +137,6 @@ def test_how_far_a_cursor_has_come_is_told_without_reading_all_of_it(cursor):
 
 
 @pytest.mark.parametrize("text", ["", "nonsense!", "AQ", "AQEBAQ", "ü"])
-def test_what_is_no_cursor_has_come_nowhere(text):
+def test_an_invalid_cursor_has_no_position(text):
     with pytest.raises(exceptions.CursorInvalid):
         reached(text)

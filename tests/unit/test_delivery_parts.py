@@ -43,7 +43,7 @@ def test_the_official_package_verifies_a_signature_of_each_of_two_secrets():
         Webhook(signing.new_secret()).verify(b'{"a":1}', headers)
 
 
-def test_verify_takes_what_was_signed_and_nothing_else():
+def test_verify_accepts_only_the_signed_message():
     one, other = signing.new_secret(), signing.new_secret()
     headers = signed([one, other], b"body")
     assert signing.verify([other], headers=headers, body=b"body", now=NOW)
@@ -81,7 +81,7 @@ def test_verify_refuses_a_timestamp_that_is_no_number(timestamp):
         "whsec_" + base64.b64encode(b"x" * 65).decode(),
     ],
 )
-def test_what_is_no_secret_is_refused_without_being_shown(secret):
+def test_an_invalid_secret_is_refused_without_being_shown(secret):
     with pytest.raises(exceptions.SubscriptionError) as caught:
         signing.key(secret)
     assert caught.value.field == "secret"
@@ -214,7 +214,7 @@ def test_several_reads_fill_one_notification():
     assert cut(waiting, 4).count == 1
 
 
-def test_who_wanted_only_some_of_a_read_is_past_all_of_it():
+def test_a_subscription_with_few_matches_is_past_the_whole_read():
     one = read(11, 12, 13)
     waiting = notification.Pending()
     waiting.add(one, [one.rows[0]])
@@ -227,7 +227,7 @@ def test_a_notification_is_bounded_in_size_but_for_a_single_large_change():
     assert [cut(waiting, 100).count for _ in range(4)] == [1, 1, 1, 2]
 
 
-def test_what_was_cleared_is_not_sent():
+def test_cleared_changes_are_not_sent():
     waiting = pending(read(11, 12))
     waiting.clear()
     assert waiting.count == 0

@@ -230,7 +230,7 @@ def test_an_answer_about_more_than_one_change_ends_it(answer):
     assert receiver.taken == []
 
 
-def test_what_is_broken_off_says_so_unless_all_was_taken():
+def test_a_broken_off_answer_says_so_unless_all_was_taken():
     receiver = Receiver()
     rows = [row(n, key=str(n)) for n in (1, 2)]
     assert receiver.spread(rows, over=lambda: bool(receiver.taken), width=1) is None

@@ -42,5 +42,5 @@ def test_a_key_of_one_column_is_its_text(text):
         "(" * 1000,
     ],
 )
-def test_what_is_no_key_of_two_columns_is_none(text):
+def test_an_invalid_key_of_two_columns_is_none(text):
     assert keys.read(text, ["a", "b"]) is None

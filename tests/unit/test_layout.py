@@ -143,7 +143,7 @@ def test_the_package_never_imports_its_two_outer_folders():
         assert not any(n.startswith(("pubsubpull.sql", "pubsubpull.middleware")) for n in imports(path)), path
 
 
-def test_whatever_is_sent_on_somebodys_word_goes_through_the_guarded_transport():
+def test_every_request_to_a_given_address_uses_the_guarded_transport():
     """The client asks services that the settings name; nothing else of the package sends requests by other means."""
     senders = {
         path.relative_to(ROOT / "pubsubpull").as_posix()

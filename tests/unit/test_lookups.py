@@ -48,7 +48,7 @@ def test_a_worker_is_told_why_a_name_is_not_found():
     assert asyncio.run(main()) == ["a.test", "80"]
 
 
-def test_who_gives_up_waiting_leaves_the_room_taken_until_the_thread_is_done():
+def test_an_abandoned_lookup_keeps_its_place_until_its_thread_is_done():
     over, started = threading.Event(), threading.Semaphore(0)
 
     def resolve(host, _port):

@@ -36,7 +36,7 @@ def log(*parts):
         ([], 0, [(1, 101), (101, 201)]),
     ],
 )
-def test_two_partitions_are_ahead_of_what_is_written_without_a_gap(there, seq, expected):
+def test_two_partitions_are_ahead_of_the_newest_change_without_a_gap(there, seq, expected):
     assert partitions.missing(log(*(part(*one) for one in there)), seq=seq, size=100) == expected
 
 
@@ -78,7 +78,7 @@ def cursor(seq, *, floor=0, xmin=50, last=None):
         (cursor(200, last=99), 60, True),
     ],
 )
-def test_a_cursor_lacks_what_is_gone_unless_it_has_seen_all_of_it(at, dropped_xid, expected):
+def test_a_cursor_lacks_deleted_changes_unless_it_has_seen_them_all(at, dropped_xid, expected):
     """With all up to 100 dropped. A transaction that ran when the cursor was taken may have written below its ids."""
     assert expiry.lacks(at, 100, dropped_xid) is expected
 

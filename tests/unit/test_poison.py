@@ -29,7 +29,7 @@ def step(**given):
         ({"sets_aside": False}, Step.WAIT),
     ],
 )
-def test_what_follows_on_a_failure(given, follows):
+def test_the_next_step_after_a_failure(given, follows):
     assert step(**given) is follows
 
 
@@ -60,14 +60,14 @@ def test_a_search_ends_where_everything_is_taken_after_all():
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])
-def test_an_answer_that_refuses_is_told_from_one_that_is_busy_away_or_elsewhere(status):
+def test_a_refusing_answer_is_distinguished_from_busy_away_or_moved(status):
     result = outcome(Response(status=status, body_start=b"no"), now=0)
     assert isinstance(result, Retry)
     assert (result.refused, result.code, result.answer) == (True, status, "no")
 
 
 @pytest.mark.parametrize("status", [301, 308, 408, 409, 425, 429, 502, 503, 504])
-def test_what_may_be_taken_another_time_is_no_refusal(status):
+def test_an_answer_that_allows_a_later_attempt_is_no_refusal(status):
     result = outcome(Response(status=status), now=0)
     assert isinstance(result, Retry)
     assert not result.refused

@@ -23,7 +23,7 @@ def raised(kind, text):
         (errors.InsufficientPrivilege, "permission denied for function pubsubpull_present", "check"),
     ],
 )
-def test_a_log_that_cannot_be_read_is_unavailable_and_says_what_its_operator_does(kind, text, advice):
+def test_an_unreadable_log_is_unavailable_with_a_remedy_for_the_operator(kind, text, advice):
     problem = problems.from_error(raised(kind, text))
     assert problem.status == 503
     assert f"manage.py {advice}" in problem.detail

@@ -35,16 +35,16 @@ def test_rows_are_rebuilt_as_they_were(states, known_at_the_end, lost):
     assert rebuild(steps[kept], end, COLUMNS) == pairs[kept]
 
 
-def test_what_an_insert_does_not_name_was_null():
+def test_a_column_missing_in_an_insert_was_null():
     assert rebuild([Step(op="I", old={}, new={"a": 1})], None, COLUMNS) == [(None, {"a": 1, "b": None, "c": None})]
 
 
-def test_what_nothing_tells_of_is_left_out():
+def test_a_column_without_any_record_is_left_out():
     steps = [Step(op="U", old={"a": 1}, new={"a": 2})]
     assert rebuild(steps, None, COLUMNS) == [({"a": 1}, {"a": 2})]
 
 
-def test_what_changed_without_an_entry_is_part_of_no_change():
+def test_a_value_changed_without_an_entry_is_part_of_no_change():
     steps = [Step(op="I", old={}, new={"a": 1, "b": 1}), Step(op="U", old={"a": 1}, new={"a": 2})]
     made = rebuild(steps, {"a": 2, "b": 7}, ("a", "b"))
     assert made == [(None, {"a": 1, "b": 1}), ({"a": 1, "b": 7}, {"a": 2, "b": 7})]

@@ -29,7 +29,7 @@ def test_a_database_that_does_not_answer_is_named_with_the_settings_to_look_at()
     assert "\n" not in told
 
 
-def test_a_right_that_is_missing_is_said_with_who_has_it():
+def test_a_missing_permission_is_reported_with_the_role_that_has_it():
     cause = errors.InsufficientPrivilege("permission denied for table pubsubpull_seal")
     told = command_errors.advice(caused(ProgrammingError(str(cause)), cause), "default")
     assert told.startswith("permission denied for table pubsubpull_seal. Run it with the role that owns the log")
@@ -42,13 +42,13 @@ def test_another_error_of_the_database_is_said_in_its_own_first_line():
 
 
 @pytest.mark.parametrize("url", ["shop.example/pubsubpull/", "ftp://shop.example/", "", "http://", "http://[", None])
-def test_the_client_refuses_what_is_no_address_at_once(url):
+def test_the_client_refuses_an_invalid_address_at_once(url):
     with pytest.raises(exceptions.ServiceError, match="url: must be as https://"):
         Client(url, "psp_x")
 
 
 @pytest.mark.parametrize("token", [None, "", " ", "psp_x\npsp_y", "psp_é"])
-def test_the_client_refuses_what_is_no_token_and_does_not_show_it(token):
+def test_the_client_refuses_an_invalid_token_and_does_not_show_it(token):
     with pytest.raises(exceptions.ServiceError, match="token: must be the text") as refused:
         Client("https://shop.example/", token)
     assert "psp_" not in str(refused.value)

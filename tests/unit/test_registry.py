@@ -123,7 +123,7 @@ class Abstract(models.Model):
         (Customer, {"mask": ["order"]}, "no column for a field 'order'"),
     ],
 )
-def test_what_cannot_be_published_is_refused_by_name_and_changes_nothing(model, options, reason):
+def test_an_unpublishable_model_is_refused_by_name_and_changes_nothing(model, options, reason):
     before = registry.all_publications()
     with pytest.raises(exceptions.PublicationError, match=reason):
         pubsubpull.publish(model, **options)

@@ -47,7 +47,7 @@ def declare():
         ({"where": 3}, "where is a dict or a function"),
     ],
 )
-def test_a_wrong_declaration_says_what_is_wrong(declare, options, reason):
+def test_a_wrong_declaration_names_the_mistake(declare, options, reason):
     with pytest.raises(exceptions.ReplicaError, match=reason):
         declare(name=models.TextField(), options=options)
 
@@ -106,7 +106,7 @@ def test_a_key_that_is_not_unique_is_an_error(declare):
         ({"shop": {"url": "https://x", "token": "t", "secrets": "sesame"}}, "must have a list of texts"),
     ],
 )
-def test_a_wrong_service_is_told_of_without_what_is_secret(value, reason):
+def test_a_wrong_service_is_reported_without_its_secrets(value, reason):
     ((name, found),) = conf.problems({"SERVICES": value})
     assert name == "SERVICES"
     assert reason in found
@@ -213,7 +213,7 @@ def test_a_spool_gives_its_pages_as_often_as_they_are_asked_for(room):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"items":[]}'])
-def test_what_is_no_page_is_an_error_of_the_service(text):
+def test_an_invalid_page_is_an_error_of_the_service(text):
     with pytest.raises(exceptions.ServiceError, match="no page of changes"):
         pages.changes(Texts(text), ["shop.order"], "a")
     with pytest.raises(exceptions.ServiceError, match="no page of rows"):

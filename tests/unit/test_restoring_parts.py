@@ -28,11 +28,11 @@ def model():
     return Dated
 
 
-def test_what_saving_sets_to_its_moment_is_what_restoring_sets(model):
+def test_restoring_sets_the_same_automatic_times_as_saving(model):
     assert restoring.titles(restoring.touched_fields(model)) == "updated, last day, hour"
 
 
-def test_what_a_new_row_would_have_is_offered(model):
+def test_the_values_of_a_new_row_are_offered(model):
     fields = [model._meta.get_field(name) for name in ("note", "count", "scan")]
     form = restoring.unknown_form(fields, None)
     assert {name: field.initial for name, field in form.fields.items()} == {"note": "", "count": 7, "scan": ""}

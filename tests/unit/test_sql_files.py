@@ -20,7 +20,7 @@ def sql_files():
 
 
 @pytest.mark.parametrize("name", sql_files())
-def test_each_sql_file_begins_with_what_it_is_for(name):
+def test_each_sql_file_begins_with_its_purpose(name):
     assert sql.read(name).startswith("-- ")
 
 
@@ -51,7 +51,7 @@ PER_CENT = re.compile(r"%\([a-z_]+\)s|%%")
 
 
 @pytest.mark.parametrize("name", sql_files())
-def test_what_is_filled_in_is_a_name_in_braces_and_any_other_brace_is_doubled(name):
+def test_a_placeholder_is_a_name_in_braces_and_any_other_brace_is_doubled(name):
     for _, field, form, conversion in string.Formatter().parse(sql.read(name)):
         assert field is None or (BRACES.fullmatch(field) and not form and not conversion)
 
@@ -79,7 +79,7 @@ def test_no_python_file_holds_sql_beyond_the_orm():
             assert not (found and found[1].isupper()), f"{path}:{number}"
 
 
-def test_functions_with_their_owners_rights_pin_what_they_search():
+def test_security_definer_functions_pin_their_search_path():
     for path in (ROOT / "sql" / "schema").glob("*.sql"):
         text = path.read_text()
         if "SECURITY DEFINER" in text:

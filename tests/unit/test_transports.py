@@ -51,7 +51,7 @@ def test_a_transport_has_to_say_its_schemes_and_endpoints_and_to_send():
     asyncio.run(main())
 
 
-def test_an_address_is_of_the_transport_that_its_scheme_names_of_two_the_later_one():
+def test_the_scheme_names_the_transport_and_a_later_transport_wins():
     pigeons, crows = Pigeons(), Crows()
     both = registry.Transports([pigeons, crows])
     assert both.schemes == {"pigeon", "crow", "dove"}
@@ -61,7 +61,7 @@ def test_an_address_is_of_the_transport_that_its_scheme_names_of_two_the_later_o
     assert registry.Transports([pigeons]).connections is None
 
 
-def test_what_no_transport_is_for_is_refused_and_what_was_accepted_before_waits():
+def test_an_address_without_a_transport_is_refused_and_an_accepted_one_waits():
     both = registry.Transports([Crows()])
     with pytest.raises(exceptions.SubscriptionError, match=r"callback: must begin with crow: or dove:\."):
         both.check("pigeon:loft")
@@ -75,7 +75,7 @@ def test_what_no_transport_is_for_is_refused_and_what_was_accepted_before_waits(
     asyncio.run(main())
 
 
-def test_the_settings_add_transports_of_ones_own():
+def test_the_settings_add_transports():
     transports = registry.of(conf.Settings(TRANSPORTS=(OWN,)))
     assert transports.schemes == {"http", "https", "recording"}
     assert isinstance(transports.chosen("recording:x"), RecordingTransport)
