@@ -13,6 +13,7 @@ Their tree::
     ├── ContextError            the metadata of a context is not JSON
     ├── MetricsUnavailable      the package that writes metrics is not installed
     ├── RowsHidden              row level security hides rows of a table from the reader
+    ├── Unreadable              PostgreSQL cannot give a row of a published table; names the model and the key
     ├── InvalidKey              a key does not fit the model's primary key
     ├── InvalidColumn           a column is not one that readers get
     ├── TooLarge                an answer would have more than is allowed
@@ -85,6 +86,19 @@ class MetricsUnavailable(PubSubPullError):
 
 class RowsHidden(PubSubPullError):
     """Row level security hides rows of a table from the database's role, so that it cannot be read whole."""
+
+
+class Unreadable(PubSubPullError):
+    """PostgreSQL cannot give a row of a published table as JSON.
+
+    `label` is the model, `key` that of the row, or None if it was not found in time.
+    """
+
+    def __init__(self, label: str, key: str | None, reason: str) -> None:
+        row = f"{label} {key}" if key is not None else f"A row of {label}"
+        super().__init__(f"{row} cannot be read: PostgreSQL fails to write it as JSON ({reason}).")
+        self.label = label
+        self.key = key
 
 
 class InvalidKey(PubSubPullError):

@@ -1,1 +1,1 @@
-"""The base: threads, back-off and times. It knows nothing of the domain, and imports no other part of the package."""
+"""The base: threads, back-off, times, kinds of errors. It knows nothing of the domain, and imports nothing of it."""

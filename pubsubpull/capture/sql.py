@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import psycopg.abc
 import psycopg.adapt
-from django.db import ProgrammingError, connections
+from django.db import ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -140,6 +140,13 @@ def run_within(using: str, query: sql.SQL | sql.Composed) -> list[tuple[Any, ...
     Raises `OperationalError`, caused by psycopg's `QueryCanceled`, if the query takes longer. It takes one round trip.
     """
     return run(using, query, within=True)
+
+
+@contextlib.contextmanager
+def savepoint(using: str) -> Iterator[None]:
+    """Keep a transaction that is open usable if the block fails; do nothing outside of one."""
+    with transaction.atomic(using) if connections[using].in_atomic_block else contextlib.nullcontext():
+        yield
 
 
 def _limit() -> sql.Composed:

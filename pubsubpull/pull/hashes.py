@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import DataError
+from django.db import DatabaseError, DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.capture import sql
 from pubsubpull.log import sizes
 from pubsubpull.pull import instances
@@ -44,14 +45,25 @@ class Table:
     def ranges(self, ends: Sequence[tuple[Key, Key]], *, where: str = "{}", using: str) -> list[Range]:
         """Return the hash of each range of keys, which is after its first end and up to its second."""
         query = sql.compose("queries/hashes/ranges", bounds=json.dumps(ends), filter=where, **self._parts())
-        return [Range(*row) for row in _run(query, using)]
+        with sql.savepoint(using):
+            return [Range(*row) for row in sql.run_within(using, query)]
 
     def rows(
         self, after: Key, until: Key, *, where: str = "{}", limit: int | None = None, using: str
     ) -> list[tuple[str, int]]:
         """Return the key and the hash of each row of a range, at most `limit`, by key."""
         query = sql.compose("queries/hashes/rows", filter=where, past=after, until=until, limit=limit, **self._parts())
-        return [(key, found) for key, found in _run(query, using)]
+        with sql.savepoint(using):
+            return [(key, hash_) for key, hash_ in sql.run_within(using, query)]
+
+    def fit(self, ends: Sequence[tuple[Key, Key]], *, where: str = "{}", using: str) -> bool:
+        """Return True if the ends of ranges, and the condition, are of the columns' types: no row is read."""
+        try:
+            for after, until in ends:
+                self.rows(after, until, where=where, limit=0, using=using)
+        except (DataError, UnicodeEncodeError):
+            return False
+        return True
 
     def _parts(self) -> dict[str, object]:
         return {"relation": self.relation, "keys": self.keys, "columns": self.columns, "masked": self.masked}
@@ -105,7 +117,7 @@ def bounds(publication: Publication, *, each: int, most: int, using: str) -> lis
 def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
     """Return the items of the rows with these keys, all of one snapshot, as JSON text.
 
-    Raises `InvalidKey`, and `TooLarge` where the rows of several keys come to more than a page may have.
+    Raises `InvalidKey`, `Unreadable`, and `TooLarge` where the rows of several keys come to more than a page may have.
     """
     query = sql.compose(
         "queries/instances/by_key",
@@ -118,19 +130,20 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
         masked=publication.masked_columns,
         size=sizes.PAGE,
     )
-    ((items,),) = _run(query, using)
+    try:
+        with sql.savepoint(using):
+            ((items,),) = sql.run_within(using, query)
+    except (DatabaseError, UnicodeEncodeError) as error:
+        if is_away(error):
+            raise
+        for key in keys:  # the one that fails raises its own error
+            instances.one(publication, key, using=using)
+        raise
     if items is None:
         raise exceptions.TooLarge(
             f"The rows of these {len(keys)} keys have more than {sizes.PAGE} bytes: ask for fewer."
         )
     return str(items)
-
-
-def _run(query: psql.Composed, using: str) -> list[tuple[Any, ...]]:
-    try:
-        return sql.run_within(using, query)
-    except (DataError, UnicodeEncodeError) as error:
-        raise exceptions.InvalidKey("A key does not fit the table's primary key.") from error
 
 
 def _sent(publication: Publication, using: str) -> dict[str, bool]:

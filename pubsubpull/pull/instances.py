@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
-from django.db import DataError
+from django.db import DatabaseError, DataError
 from psycopg import sql as psql
 
 from pubsubpull import exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.capture import keys, sql, tables
 from pubsubpull.log import sizes
+from pubsubpull.pull import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pubsubpull.capture.registry import Publication
 
 parts = keys.parts
+PAGE = 1000
+"""How many rows are read at a time where one of a whole table is looked for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,9 @@ def page(
     until: str | None = None,
     newest: bool = False,
 ) -> Instances:
-    """Return at most `limit` rows by primary key, after the key `after`, up to `until`. Raises `InvalidKey`.
+    """Return at most `limit` rows by primary key, after the key `after`, up to `until`.
+
+    Raises `InvalidKey`, and `Unreadable` for the first row that PostgreSQL cannot give.
 
     With `newest` the highest keys come first, and `after` is a key to go on below.
     """
@@ -75,7 +82,7 @@ def split(
 
 
 def one(publication: Publication, key: str, *, using: str) -> str | None:
-    """Return one row's item, None where there is no such row. Raises `InvalidKey`."""
+    """Return one row's item, None where there is no such row. Raises `InvalidKey` and `Unreadable`."""
     found = _read(publication, past=None, until=None, only=key, limit=1, using=using)
     return found.items if found.count else None
 
@@ -120,9 +127,52 @@ def _read(
     using: str,
     newest: bool = False,
 ) -> Instances:
-    rows = query(publication, past=past, until=until, only=only, limit=limit, newest=newest)
+    def read(past: str | None, limit: int) -> Instances:
+        return _fetch(publication, past=past, until=until, only=only, limit=limit, using=using, newest=newest)
+
     try:
+        return read(past, limit)
+    except UnicodeEncodeError as error:
+        raise _no_key(publication) from error
+    except DatabaseError as error:
+        if is_away(error):
+            raise
+        _check_key(publication, functools.partial(read, past), error)
+        key = only
+        if only is None:
+            key = unreadable.first(publication, read, past=past, most=limit, newest=newest, using=using)
+        raise unreadable.error_of(publication, key, error) from error
+
+
+def _fetch(publication: Publication, *, limit: int, using: str, **bounds: Any) -> Instances:
+    rows = query(publication, limit=limit, **bounds)
+    with sql.savepoint(using):
         ((items, count, last, cut),) = sql.run_within(using, rows)
-    except (DataError, UnicodeEncodeError) as error:
-        raise exceptions.InvalidKey(f"The key does not fit {', '.join(publication.key_columns)}.") from error
     return Instances(items=items, count=count, last=last, full=cut or count == limit)
+
+
+def unreadable_row(publication: Publication, cause: BaseException, *, using: str) -> exceptions.Unreadable:
+    """Return the error that names the first row of the table that PostgreSQL cannot give; the model if none is found.
+
+    `cause` is the error of a call that has read many rows.
+    """
+    read = functools.partial(_after, publication, using=using)
+    return unreadable.of_table(publication, read, cause, most=PAGE, using=using)
+
+
+def _after(publication: Publication, past: str | None, limit: int, *, using: str) -> Instances:
+    return _fetch(publication, past=past, limit=limit, using=using)
+
+
+def _check_key(publication: Publication, read: Callable[[int], object], error: DatabaseError) -> None:
+    """Raise what the error is if it comes without reading any row, too."""
+    try:
+        read(0)
+    except DatabaseError:
+        if isinstance(error, DataError):
+            raise _no_key(publication) from error
+        raise error from None
+
+
+def _no_key(publication: Publication) -> exceptions.InvalidKey:
+    return exceptions.InvalidKey(f"The key does not fit {', '.join(publication.key_columns)}.")

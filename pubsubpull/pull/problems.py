@@ -114,6 +114,9 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return erased(error)
         case exceptions.HistoryUncaptured():
             return uncaptured(error)
+        case exceptions.Unreadable():
+            # Not 503, which is tried again: until somebody mends the row, each try fails.
+            return Problem(status=500, type="unreadable", title="A row cannot be read", detail=str(error))
         case exceptions.TooLarge():
             return Problem(status=413, type="too-large", title="Too large", detail=str(error))
         case exceptions.SubscriptionError():
@@ -167,6 +170,7 @@ def install(api: NinjaAPI) -> None:
         exceptions.CursorError,
         exceptions.HistoryErased,
         exceptions.HistoryUncaptured,
+        exceptions.Unreadable,
         exceptions.TooLarge,
         exceptions.SubscriptionError,
         exceptions.MetricsUnavailable,

@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pubsubpull import exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.base.threads import first_line
 from pubsubpull.pull.client import Change
 from pubsubpull.replica import declaration, tasks
-from pubsubpull.replica.errors.database_errors import is_away
 from pubsubpull.wire.ops import NAMES
 
 if TYPE_CHECKING:

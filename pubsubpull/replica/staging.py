@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError
 
 from pubsubpull import exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.base.threads import first_line
 from pubsubpull.capture import sql
 from pubsubpull.replica.effects import Changes, Staged, Summary
-from pubsubpull.replica.errors.database_errors import is_away
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -93,6 +93,7 @@ def me():
 def _roles(me):
     """Make a role that may do all with all tables, as many an application's, and one to own the log."""
     run("TRUNCATE pubsubpull_change, pubsubpull_request, pubsubpull_seal, pubsubpull_erasure")
+    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")  # as newer databases have it: until PostgreSQL 14 everybody may
     run(f"CREATE ROLE {APP}", f'CREATE ROLE "{LOG}"', 'GRANT USAGE ON SCHEMA public, "Other Schema" TO psp_app')
     for what in ("TABLES", "SEQUENCES", "FUNCTIONS"):
         run(f"GRANT ALL ON ALL {what} IN SCHEMA public TO {APP}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads the annotations
 from ninja import Router
 
 from pubsubpull import exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 from pubsubpull.pull import hashes, instances, problems
@@ -17,10 +20,12 @@ from pubsubpull.pull.api import calls, schemas
 from pubsubpull.wire import pages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pubsubpull.capture.registry import Publication
 
 router = Router()
-HASH_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 503), schemas.Problem)
+HASH_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 500, 503), schemas.Problem)
 MOST_RANGES = 1000
 """The most ranges that a table is split into; one call gives at most a tenth of them."""
 
@@ -57,7 +62,8 @@ def ranges(
     publication = calls.publication(request, model)
     table, where = _table(publication, columns, where)
     ends = _bounds(publication, bounds)
-    hashed = _checked("bounds", lambda: table.ranges(ends, where=where, using=calls.using()))
+    with _named(publication, table, "bounds", ends, where):
+        hashed = table.ranges(ends, where=where, using=calls.using())
     return calls.answer(
         {
             "model": publication.label,
@@ -88,7 +94,8 @@ def rows(  # noqa: PLR0917  each is a part of the query
     if not 1 <= limit <= 10_000:
         raise problems.invalid("limit", "is a number from 1 to 10000.")
     begin, end = _parts(publication, "after", after), _parts(publication, "until", until)
-    hashed = _checked("after", lambda: table.rows(begin, end, where=where, limit=limit, using=calls.using()))
+    with _named(publication, table, "after", [(begin, end)], where):
+        hashed = table.rows(begin, end, where=where, limit=limit, using=calls.using())
     return calls.answer(
         {"model": publication.label, "items": [{"key": key, "hash": _hex(number)} for key, number in hashed]}
     )
@@ -164,6 +171,21 @@ def _table(publication: Publication, columns: str | None, where: str) -> tuple[h
     names = None if columns is None else [name for name in columns.split(",") if name]
     table = _checked("columns", lambda: hashes.of(publication, names, using=calls.using()))
     return table, _checked("where", lambda: hashes.checked_where(publication, where, using=calls.using()))
+
+
+@contextlib.contextmanager
+def _named(
+    publication: Publication, table: hashes.Table, field: str, ends: list[tuple[hashes.Key, hashes.Key]], where: str
+) -> Iterator[None]:
+    """Name what the database cannot hash: a key of the call, or a row of the table."""
+    try:
+        yield
+    except (DatabaseError, UnicodeEncodeError) as error:
+        if is_away(error):
+            raise
+        if not table.fit(ends, where=where, using=calls.using()):
+            raise problems.invalid(field, "A key does not fit the table's primary key.") from error
+        raise instances.unreadable_row(publication, error, using=calls.using()) from error
 
 
 def _checked(field: str, read: Any) -> Any:

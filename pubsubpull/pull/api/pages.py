@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COMPACT = 5
 """A compact page has so many times as many changes as another."""
 router = Router()
-PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
+PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 500, 503), schemas.Problem)
 
 
 @router.get(

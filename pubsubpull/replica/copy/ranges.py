@@ -28,7 +28,7 @@ from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.cohorts import Cohort
@@ -73,6 +73,7 @@ def copy(
                 with make_client() as own:
                     _fetch_ranges(
                         made,
+                        cohort,
                         number=number,
                         workers=workers,
                         client=own,
@@ -125,6 +126,7 @@ def _ranges(client: Client, source: str, parts: int) -> list[CopyRange]:
 
 def _fetch_ranges(
     made: Copy,
+    cohort: Cohort,
     *,
     number: int,
     workers: int,
@@ -139,12 +141,25 @@ def _fetch_ranges(
         while not current.done:
             if stopping():
                 raise Stopped
-            page = pages.rows(
-                client, current.source, at=current.at, until=current.until, cursor=made.cursor, limit=limit
-            )
+            with _naming(cohort, current.source):
+                page = pages.rows(
+                    client, current.source, at=current.at, until=current.until, cursor=made.cursor, limit=limit
+                )
             _keep(current, page, using)
             current.refresh_from_db(using=using)
             progress(_progress(made, using))
+
+
+@contextlib.contextmanager
+def _naming(cohort: Cohort, source: str) -> Iterator[None]:
+    """Let a row that its own service cannot read be the failure of its replica alone: the others are copied."""
+    try:
+        yield
+    except exceptions.Refused as error:
+        if not str(error.problem.get("type")).endswith(":unreadable"):
+            raise
+        name = next(effect.name for effect in cohort.members if effect.table and effect.source == source)
+        raise exceptions.ReplicaFailed(name, f"{cohort.service} cannot give a row: {error}") from error
 
 
 def _keep(current: CopyRange, page: pages.Rows, using: str) -> None:

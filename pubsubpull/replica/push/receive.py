@@ -13,12 +13,12 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.capture import clock
 from pubsubpull.replica import cohorts, handlers, pages, positions, prefetch, services, staging
 from pubsubpull.replica.appliers import choose
 from pubsubpull.replica.appliers.base import Applied
 from pubsubpull.replica.errors import constraint_errors
-from pubsubpull.replica.errors.database_errors import is_away
 from pubsubpull.replica.push import body as notification
 from pubsubpull.replica.steps import Steps
 from pubsubpull.wire import signing

@@ -1,12 +1,12 @@
-"""Whether an error is the database's, which is waited for, or that of a value, which is one replica's alone."""
+"""Whether an error is the database's, which is waited for, or that of a value, which comes again with it."""
 
 from __future__ import annotations
 
 from django.db import InterfaceError, OperationalError
 
 LIMITS = "54"
-"""PostgreSQL's errors of what is too large or nested too deep for it: Django has them among those of a database that is
-away, but they are a value's fault, and come again with it."""
+"""PostgreSQL's class of errors of what is too large or nested too deep for it. Django has them among the errors of a
+database that is away."""
 
 
 def is_away(error: Exception) -> bool:
