@@ -1,7 +1,7 @@
-"""Effects: what the changes of another service do here, in the transaction that moves the position.
+"""Effects: the protocol of everything that applies the changes of another service.
 
-A table that is filled, handlers that are called, and whatever else follows a source, have this protocol. An effect
-has a name, under which its position is kept, and it never commits: it and the position hold together.
+A replica's table is an effect, and so are the handlers of a source. The position of an effect is stored under its
+name. An effect never commits: its writes and the move of its position are one transaction.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Effect(Protocol):
-    """What follows a source."""
+    """Applies the changes of one source, in the caller's transaction."""
 
     @property
     def name(self) -> str:
-        """The name of its position."""
+        """The name of the effect's position."""
 
     @property
     def source(self) -> str:
-        """The model that it follows, as app_label.modelname."""
+        """The model that the effect follows, as app_label.modelname."""
 
     @property
     def service(self) -> str:
-        """The service that has the source."""
+        """The service of the source."""
 
     @property
     def on_failure(self) -> OnFailure:
-        """Whether it waits when it cannot take a change, or parks that change after some tries."""
+        """The reaction to a change that fails: `wait` for ever, or `park` the change after some attempts."""
 
     @property
     def shape(self) -> str:
-        """A digest of the declaration. If it differs from what was copied, the rows must be copied again."""
+        """A digest of the declaration. If it differs from the stored digest, the rows must be copied again."""
 
     @property
     def table(self) -> Replica | None:
-        """The declared table that it fills; None if it fills none."""
+        """The declaration of the table that the effect fills; None if it fills no table."""
 
     def reads(self) -> frozenset[str]:
-        """Return the source's columns that it takes from each row."""
+        """Return the names of the source's columns that the effect reads."""
 
     def plain(self) -> bool:
-        """Return True if PostgreSQL applies it by a statement alone, and no function has to look at a row or change."""
+        """Return True if SQL statements alone apply a change, and no Python function looks at a row or change."""
 
     def copies(self) -> bool:
-        """Return True if all that it writes is a copy, which a crash may lose along with the position."""
+        """Return True if a crash may lose the effect's last writes along with its position: it only writes a copy."""
 
     def apply(self, staged: Staged, *, using: str) -> None:
-        """Apply what is staged of its source. Raises `ReplicaFailed`, and what the database does."""
+        """Apply the staged changes of the source. Raises `ReplicaFailed` and the errors of the database."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is staged of a source."""
+    """A summary of the staged changes of one source."""
 
     truncated: int = 0
-    """The ordinal of its last truncate; 0 if there is none."""
+    """The ordinal of the last truncate; 0 without a truncate."""
     rows: int = 0
-    """How many rows were inserted or updated."""
+    """The number of inserts and updates."""
     whole: bool = True
-    """True if each of these rows has all columns that its effects read."""
+    """True if each inserted or updated row has all columns that the effects read."""
     uncaptured: bool = False
-    """True if rows may have changed at the source without changes in its log."""
+    """True if rows may have changed at the source without an entry in the log."""
 
     def then(self, truncated: int, rows: int, whole: bool, uncaptured: bool) -> Summary:
         """Return the summary after another page."""
@@ -83,7 +83,7 @@ class Summary:
 
 
 class Changes:
-    """The changes in pages, as Python reads them, for effects that look at each."""
+    """The changes of some pages, decoded for effects that look at each change."""
 
     def __init__(self, pages: Iterable[Page] = (), *, left_out: Collection[int] = ()) -> None:
         self._pages = pages
@@ -91,12 +91,12 @@ class Changes:
         self._last: tuple[int, list[dict[str, Any]]] | None = None
 
     def of(self, source: str) -> Iterator[list[dict[str, Any]]]:
-        """Give, page by page, the changes of a source in order."""
+        """Yield for each page the list of its changes of a source, in order."""
         for number, page in enumerate(self._pages):
             yield [item for item in self._read(number, page) if item["model"] == source]
 
     def _read(self, number: int, page: Page) -> list[dict[str, Any]]:
-        # The last page is kept: mostly there is one, and each effect asks for it. More may not fit into memory.
+        # Keep only the last decoded page: each effect asks for it, and more pages may not fit into memory.
         if self._last is None or self._last[0] != number:
             items = [] if page.empty else jsontext.row(page.body)["items"]
             self._last = (number, [item for item in items if item["version"] not in self._left_out])
@@ -105,15 +105,15 @@ class Changes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Staged:
-    """What effects apply: changes of one or more pages, staged in a temporary table of the session."""
+    """The input of effects: changes of one or more pages, staged in a temporary table of the session."""
 
     summaries: Mapping[str, Summary]
-    """What is staged, by source. An effect is applied only if its source is among them."""
+    """A summary for each staged source. Effects of other sources are not applied."""
     changes: Changes = dataclasses.field(default_factory=Changes)
-    """The changes as Python reads them. The rows of a copy are no changes."""
+    """The decoded changes; empty when the rows of a copy are staged."""
     one_by_one: bool = False
-    """True if changes are to be applied one by one, since a unique value moves from row to row."""
+    """True if changes must be applied one by one, since a unique value moves from row to row."""
     types: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
-    """The types of tables' columns, by effect, where they are known already."""
+    """The types of the tables' columns, by effect and column, as far as they were read already."""
     absent: dict[str, frozenset[str]] = dataclasses.field(default_factory=dict)
-    """The columns that sources were seen not to send, by effect. Effects add what they see."""
+    """The columns that the source was seen not to send, by effect. Effects update this dict."""

@@ -1,4 +1,4 @@
-"""Following a service: the loop that takes step after step until it is told to stop."""
+"""Following a service: the loop that takes steps until it is told to stop."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ TIMEOUTS = tuple(
     for name in ("QueryCanceled", "LockNotAvailable", "IdleInTransactionSessionTimeout", "TransactionTimeout")
     if hasattr(errors, name)
 )
-"""The errors by which PostgreSQL ends what takes longer than a role's time-outs allow."""
+"""The errors by which PostgreSQL enforces a role's time-outs."""
 IDLE = 1.0
-"""The seconds between two looks for replicas to copy, or to try again, if nothing else is to be done."""
+"""The seconds between two checks for replicas to copy or to try again."""
 
 
 class Follower:
-    """Follows one service with all its replicas here. Any number may, on any machines: each page is applied once."""
+    """Follows one service with all its local replicas.
+
+    Any number of followers may run, on any machines: the lock on the positions lets each page be applied once.
+    """
 
     def __init__(
         self,
@@ -54,10 +57,11 @@ class Follower:
     ) -> None:
         """Prepare to follow a service.
 
-        `workers` is how many copy rows at once, `wait` the seconds for which the service may hold a call until there
-        is something. With `spare`, pushes do the work: only what they left for so many seconds is pulled. `sizes` is
-        how much is taken at once. `progress` is called while rows are copied, `observe` with each applier's name and
-        the outcome of a page, and `ready` once, when the first replicas follow.
+        `workers` is the number of threads that copy rows. `wait` is the number of seconds for which the service may
+        hold a call until it has changes. `spare` is for a follower beside pushes: it pulls only after that many
+        seconds without an applied page. `sizes` limits the pages. `progress` is called while rows are copied.
+        `observe` is called with each applier's name and outcome. `ready` is called once, when the first replicas
+        follow.
         """
         self.service = service
         self.stopping = threading.Event()
@@ -79,7 +83,8 @@ class Follower:
         )
 
     def run(self) -> None:
-        """Follow until told to stop. While some replicas are copied, the others go on."""
+        """Follow until told to stop."""
+        # A thread of its own: a copy may take hours, and the replicas that are copied already go on meanwhile.
         copier = threading.Thread(target=self._loop, args=(self._copy_turn,), daemon=True)
         copier.start()
         with self._prefetching():
@@ -87,7 +92,7 @@ class Follower:
         copier.join()
 
     def run_once(self) -> None:
-        """Follow until there is no more now. Raises the first failure, once the replicas that do not fail are done."""
+        """Follow until there are no more changes. Raises the first `ReplicaFailed`, once the others are done."""
         failed: list[exceptions.ReplicaFailed] = []
         cohorts.enter(self.service, self._using)
         with self._known.client() as client, self._prefetching():
@@ -98,7 +103,7 @@ class Follower:
             raise failed[0]
 
     def _patiently(self, act: Callable[[], bool]) -> bool:
-        """Act; if that takes longer than the role's time-outs allow, go on with smaller pages."""
+        """Return the result of `act`; after a time-out of the database, ask for smaller pages and return True."""
         try:
             return act()
         except OperationalError as error:
@@ -107,11 +112,11 @@ class Follower:
             return True
 
     def _lower_limit(self, error: Exception) -> bool:
-        """Ask for smaller pages after a time-out of the database; return True if there are smaller ones."""
+        """Ask for smaller pages after a time-out of the database; return False if the error or the limit forbids it."""
         if not isinstance(error.__cause__, TIMEOUTS) or not self.steps.limit.lower():
             return False
-        connections[self._using].close()  # a time-out of the session has ended it
-        text = "%s: a time-out of the database ended a page; the next have %s changes"
+        connections[self._using].close()  # Some time-outs end the session, not only the statement.
+        text = "%s: a time-out of the database ended a page; the next pages have at most %s changes"
         logger.warning(text, self.service, self.steps.limit.value)
         return True
 
@@ -125,7 +130,7 @@ class Follower:
                 self.steps.prefetcher = None
 
     def _loop(self, act: Callable[[Client], None]) -> None:
-        """Act again and again until told to stop. While the service or the database is away, wait."""
+        """Call `act` until told to stop. While the service or the database is unavailable, back off."""
         failures = 0
         while not self.stopping.is_set():
             try:
@@ -139,7 +144,7 @@ class Follower:
             except Exception as error:
                 if self._lower_limit(error):
                     continue
-                # Swallowed: a follower goes on whatever happens, and tells a person about it.
+                # Swallowed: a follower must survive every error. It logs the error and backs off.
                 failures += 1
                 pause = backoff.delay(failures, first=1.0, limit=60.0, random=random.random)
                 unknown = None if isinstance(error, exceptions.PubSubPullError | Error) else error
@@ -147,7 +152,7 @@ class Follower:
                 logger.warning("%s; again in %.1f s", told, pause, exc_info=unknown)
                 connections[self._using].close()
                 self.stopping.wait(pause)
-        connections[self._using].close()
+        connections[self._using].close()  # Django closes connections only at the end of requests, not of threads.
 
     def _call_ready(self) -> None:
         if self._ready and self.steps.snapshot().cohorts():
@@ -159,13 +164,13 @@ class Follower:
             self.stopping.wait(IDLE)
 
     def _turn(self, client: Client) -> None:
-        """Take one step; if all is done, wait for changes, but not longer than until a replica is to be tried again."""
+        """Take one step. If there is nothing to do, wait for changes or for the next attempt of a failed replica."""
         self._call_ready()
         snapshot = self.steps.snapshot()
         due = snapshot.next_attempt()
         wait = self._wait if due is None else max(0.05, min(self._wait, due))
         if snapshot.to_copy():
-            wait = min(wait, IDLE)  # the replicas that are being copied are to join soon
+            wait = min(wait, IDLE)  # Replicas that are being copied need a turn soon to join the others.
         if self._spare and not snapshot.is_quiet(self._spare):
             self.stopping.wait(min(wait, IDLE))
             return

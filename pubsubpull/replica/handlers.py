@@ -1,4 +1,7 @@
-"""Handlers: the user's own code, called for each change in the page's transaction, or enqueued there as a task."""
+"""Handlers: the user's functions, called for each change in the transaction that applies its page.
+
+A handler that is a task is enqueued in that transaction instead.
+"""
 
 from __future__ import annotations
 
@@ -26,27 +29,27 @@ class Handler:
     """A function that is called for the changes of a source, or a task that is enqueued for them."""
 
     source: str
-    """The model whose changes it is called for."""
+    """The model that the handler follows, as app_label.modelname in lower case."""
     service: str | None
-    """The service that has the source; None for that of the source's replica."""
+    """The service of the source; None if it is the service of the source's replica."""
     ops: frozenset[str]
-    """The operations that it is called for."""
+    """The names of the operations that the handler is called for."""
     call: Any
     """The function, or the task."""
     task: bool
-    """True if it is enqueued, and not called."""
+    """True if `call` is a task, to be enqueued."""
     together: bool = False
-    """True if it takes all changes of a page at once."""
+    """True if the handler takes a list of all changes of a page."""
     on_failure: declaration.OnFailure = "wait"
-    """What becomes of a change that it cannot take, if it follows the source without a replica."""
+    """The reaction to a change on which the handler fails, if its source has no replica here."""
     callback_kwargs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The further arguments of a task."""
+    """Further keyword arguments of a task."""
     job_priority: int = 0
     """The priority of a task."""
 
     @property
     def name(self) -> str:
-        """The function's name, with its module's."""
+        """The dotted path of the function."""
         function = getattr(self.call, "func", self.call)
         return f"{function.__module__}.{function.__qualname__}"
 
@@ -65,16 +68,20 @@ def on_change(
     callback_kwargs: Mapping[str, Any] | None = None,
     job_priority: int = 0,
 ) -> Callable[[F], F]:
-    """Call the decorated function for each change of another service's model, in the order of the changes.
+    """Call the decorated function for each change of the model `source` (app_label.modelname), in order.
 
-    It is given a `Change`, in the transaction that applies the change and moves the cursor: what it writes is written
-    once, whatever is killed when. If it raises, its replica waits and tries again. With `task`, the function becomes
-    a task of Django's, which is enqueued in that transaction with the change as a dict, and with `callback_kwargs`, of
-    `job_priority`: once for each change.
-    With `together` it is given a list of all changes of a page, for one statement to write what they come to.
-    `service` may be left out where only one has the source. Without a replica of the source only the changes are
-    followed, from the moment when the handler is first seen; `on_failure="park"` is for these, and means what it means
-    to `replicates`. Raises `ReplicaError`.
+    The function takes one `Change`. It runs in the transaction that applies the change and moves the cursor, so its
+    writes to that database happen exactly once. If the function raises, its replica waits and tries again.
+
+    `service` is a name in PUBSUBPULL["SERVICES"]. It may be omitted if the source has a replica here. `ops` limits the
+    operations: a list of their names. With `together`, the function takes a list of all changes of a page, and can
+    write them by one statement.
+
+    With `task`, the function becomes a Django task. The transaction enqueues it once for each change, with the
+    arguments `change` (a dict; with `together`, `changes`, a list of dicts) and `callback_kwargs`, at `job_priority`.
+
+    Without a replica of the source, the handler follows changes only, from the moment of its first start. There,
+    `on_failure` has the meaning that it has for `replicates`. Raises `ReplicaError` for a wrong argument.
     """
     wanted = _checked_ops(source, ops)
     if not task and (callback_kwargs or job_priority):
@@ -103,7 +110,7 @@ def on_change(
 
 
 def _checked_ops(source: str, ops: Iterable[Name]) -> frozenset[str]:
-    """Return the operations of a handler. Raises `ReplicaError` if one of them, or the source, is none."""
+    """Return the operations as a set. Raises `ReplicaError` for an unknown operation or a malformed source."""
     wanted = frozenset([ops] if isinstance(ops, str) else ops)
     if unknown := wanted - set(NAMES):
         raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(NAMES)}, not {', '.join(sorted(unknown))}.")
@@ -118,48 +125,48 @@ def all_handlers() -> list[Handler]:
 
 
 def forget(call: Any) -> None:
-    """Take a handler back."""
+    """Remove a handler, given its function or task."""
     _handlers[:] = [handler for handler in _handlers if handler.call != call]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Handlers:
-    """An effect: the handlers of a source are called for its changes."""
+    """An effect: calls the handlers of a source for its changes."""
 
     source: str
-    """The model that they follow."""
+    """The model that the handlers follow."""
     service: str
-    """The service that has the source."""
+    """The service of the source."""
     handlers: tuple[Handler, ...]
     """The handlers, in the order in which they were declared."""
     replica: str = ""
-    """The replica of the source, whose position is theirs; empty if they have a position of their own."""
+    """The replica that shares its position with the handlers; empty if they have a position of their own."""
     on_failure: declaration.OnFailure = "wait"
-    """What becomes of a change that one of them cannot take."""
+    """The reaction to a change on which a handler fails."""
     shape: str = "none"
-    """Nothing is copied for handlers, and so nothing is to be copied again."""
+    """A constant, since handlers have no copied rows that a changed declaration could make stale."""
     table: None = None
     """Handlers fill no table of a declaration."""
 
     @property
     def name(self) -> str:
-        """Return the name of their position."""
+        """Return the name of the handlers' position."""
         return self.replica or f"on_change {self.service} {self.source}"
 
     def reads(self) -> frozenset[str]:
-        """Return no column: handlers are given the changes as they came."""
+        """Return no column: handlers take the changes unread."""
         return frozenset()
 
     def plain(self) -> bool:
-        """Return False: a handler looks at each change."""
+        """Return False: a Python function looks at each change."""
         return False
 
     def copies(self) -> bool:
-        """Return False: the user's code may write more than a copy."""
+        """Return False: a handler may write anything."""
         return False
 
     def apply(self, staged: Staged, *, using: str) -> None:  # noqa: ARG002  handlers know their database
-        """Call the handlers page by page: in the order of the changes, and then those that take a page's together."""
+        """Call the handlers page by page: those for single changes first, those with `together` after them."""
         for items in staged.changes.of(self.source):
             for item in items:
                 for handler in self.handlers:
@@ -174,7 +181,7 @@ class Handlers:
             _call(handler, items)
         except Exception as error:
             if is_away(error):
-                raise
+                raise  # no failure of a handler: the database has gone, and the page is tried again
             versions = f"version {items[0]['version']}" + (f" to {items[-1]['version']}" if items[1:] else "")
             reason = f"{handler.name} failed on {versions}: {type(error).__name__}: {first_line(error)}"
             raise exceptions.ReplicaFailed(self.name, reason) from error
@@ -186,12 +193,12 @@ def _call(handler: Handler, items: Sequence[dict[str, Any]]) -> None:
         handler.call(changes if handler.together else changes[0])
         return
     arguments = [tasks.argument(item) for item in items]
-    given = {"changes": arguments} if handler.together else {"change": arguments[0]}
-    tasks.prioritized(handler.call, handler.job_priority).enqueue(**given, **handler.callback_kwargs)
+    changed = {"changes": arguments} if handler.together else {"change": arguments[0]}
+    tasks.prioritized(handler.call, handler.job_priority).enqueue(**changed, **handler.callback_kwargs)
 
 
 def along(effect: Effect) -> Handlers | None:
-    """Return the handlers that are called with a table's pages: those of its source, if it is the source's first."""
+    """Return the handlers that move with a table: the handlers of its source, if it is the source's first replica."""
     own = tuple(handler for handler in _handlers if _replica(handler) == effect.name)
     if not own:
         return None
@@ -199,7 +206,7 @@ def along(effect: Effect) -> Handlers | None:
 
 
 def on_their_own(service: str) -> list[Handlers]:
-    """Return the handlers of a service's models that have no replica here, by source."""
+    """Return the handlers of a service that follow a model without a replica here, grouped by source."""
     by_source: dict[str, list[Handler]] = {}
     for handler in _handlers:
         if handler.service == service and _replica(handler) is None:
@@ -216,17 +223,17 @@ def on_their_own(service: str) -> list[Handlers]:
 
 
 def any_of(service: str) -> bool:
-    """Return True if a service's models have handlers: those are told of the row before a change, too."""
+    """Return True if a service has handlers. Pages for handlers must have the row before each change, too."""
     return any(handler.service == service for handler in _handlers)
 
 
 def homeless() -> list[Handler]:
-    """Return the handlers that have neither a replica of their source nor a service: they would never be called."""
+    """Return the handlers that can never be called: without a service, and without a replica of the source."""
     return [handler for handler in _handlers if handler.service is None and _replica(handler) is None]
 
 
 def _replica(handler: Handler) -> str | None:
-    """Return the first replica of a handler's source; None if it has none."""
+    """Return the name of the first replica of a handler's source; None without a replica."""
     return next(
         (
             replica.name

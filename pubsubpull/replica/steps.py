@@ -1,4 +1,4 @@
-"""The steps of following a service: what is to be done next with its replicas, and doing it."""
+"""The steps of following a service: choose the next work of its replicas, and do it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 AT_A_TIME = 1.0
-"""The seconds after which one cohort's pages make way for what else is to be done."""
+"""The seconds for which one cohort may apply pages before other work gets a turn."""
 
 
 class Steps:
-    """Takes steps for the replicas of one service. A replica that fails waits by itself, and the others go on."""
+    """Takes steps for the replicas of one service. A failing replica waits alone, and the others go on."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Steps:
         return cohorts.snapshot(self._service.name, self._using, clock.moment(self._using))
 
     def copy(self, failed: list[exceptions.ReplicaFailed]) -> bool:
-        """Copy what has no rows yet, or must have them anew; return True if there was anything."""
+        """Copy the rows of replicas that have none or must be copied again; return True if there were such replicas."""
         cohort = self.snapshot().to_copy(without=[error.name for error in failed])
         if cohort is None:
             return False
@@ -84,7 +84,10 @@ class Steps:
         failed: list[exceptions.ReplicaFailed] | None = None,
         snapshot: Snapshot | None = None,
     ) -> bool:
-        """Take one step after the changes; return True if there may be more to do at once."""
+        """Apply the next changes; return True if there may be more to do at once.
+
+        `wait` is the number of seconds for which the service may hold a call. Failures are appended to `failed`.
+        """
         failed = [] if failed is None else failed
         following = (snapshot or self.snapshot()).cohorts(without=[error.name for error in failed])
         laggards = [cohort for cohort in following[1:] if cohort.cursor != following[0].cursor]
@@ -96,10 +99,10 @@ class Steps:
         return self._guard(functools.partial(self.advance, following[0], client, 0.0 if laggards else wait), failed)
 
     def catch_up(self, following: Sequence[Cohort], laggard: Cohort, client: Client) -> bool:
-        """Bring a laggard to the cursor of the largest cohort; return True if there is more to do for it.
+        """Bring a laggard to the cursor of the largest cohort; return True if the laggard needs a further step.
 
-        Far behind, it goes page by page, unless its rows refer to rows that only others have: then all catch up
-        together.
+        A laggard that is far behind applies page by page. If its rows refer to rows that another cohort still has to
+        apply, all cohorts catch up together.
         """
         page = self._pull(laggard, client)
         if page is None:
@@ -116,14 +119,14 @@ class Steps:
         return self._catch_up_together(following[0], following[1:], client)
 
     def advance(self, cohort: Cohort, client: Client, wait: float = 0.0) -> bool:
-        """Apply page after page, for a while, as long as some come; return True if there may be more."""
+        """Apply page after page for at most `AT_A_TIME` seconds; return True if there may be more."""
         end, came = time.monotonic() + AT_A_TIME, False
         while True:
             page = self._next_page(cohort, client, wait)
             if page is None or page.cursor == page.previous:
                 return page is None or page.more or came
             if page.empty and self._spare:
-                return page.more or came  # the cursor stays: pushes go on from there
+                return page.more or came  # The cursor stays: the next push is accepted only at this cursor.
             outcome = self._apply_next(cohort, page, client)
             came = came or not page.empty
             if not isinstance(outcome, Applied):
@@ -143,11 +146,11 @@ class Steps:
             with catch_up.gather(leaders, late, pull) as gathered:
                 catch_up.catch_up_together(gathered, using=self._using)
         except exceptions.CursorExpired:
-            return False  # swallowed: the cohort whose cursor it is finds out in its own turn
+            return False  # Swallowed: the cohort with the expired cursor handles this when it pulls for itself.
         return True
 
     def _guard(self, act: Callable[[], bool], failed: list[exceptions.ReplicaFailed]) -> bool:
-        """Act; a replica that fails waits by itself, and the others go on."""
+        """Return the result of `act`. If a replica fails, record its failure and return True: the others go on."""
         try:
             return act()
         except exceptions.ReplicaFailed as error:
@@ -159,12 +162,12 @@ class Steps:
             return True
 
     def _park(self, name: str) -> bool:
-        """Set aside the change that a replica cannot take, as its declaration says; return True if it goes on."""
+        """Park the change on which a replica fails; return True if the replica can go on."""
         try:
             with self._service.client() as client:
                 return actions.park(name, client, using=self._using, sizes=self._sizes) is not None
         except exceptions.ReplicaError as error:
-            logger.warning("%s", error)
+            logger.warning("%s", error)  # Swallowed: a change that cannot be parked keeps its replica waiting.
             return False
 
     def _copy(self, cohort: Cohort) -> bool:
@@ -186,11 +189,14 @@ class Steps:
 
     def _observe(self, applier: str, outcome: Outcome) -> None:
         if self.prefetcher and applier == CompactPages.name and not isinstance(outcome, Applied) and not outcome.moved:
-            self.prefetcher.prefer_whole()  # the pages that come next may be like it
+            self.prefetcher.prefer_whole()  # The next pages are likely to be declined for the same reason.
         self._tell(applier, outcome)
 
     def _apply_next(self, cohort: Cohort, page: Page | Compact, client: Client) -> Outcome | None:
-        """Apply a page; return None if a page that it needs besides is in the log no more, and all is copied again."""
+        """Return the outcome of a page; None if the log no longer has a further page that it needs.
+
+        Then all rows of the cohort are copied again.
+        """
         try:
             return self._apply(cohort, page, self._puller(client, cohort.sources))
         except exceptions.CursorExpired as error:
@@ -202,7 +208,7 @@ class Steps:
         return prefetch.Puller(client=client, sources=tuple(sources), old=old, sizes=self._sizes)
 
     def _pull(self, cohort: Cohort, client: Client, wait: float = 0.0) -> Page | None:
-        """Pull the page after a cohort's cursor; if the log does not reach back so far, let it be copied anew."""
+        """Return the page after a cohort's cursor; None if the log no longer has it and all rows are copied again."""
         try:
             return self._puller(client, cohort.sources).whole(cohort.cursor, wait=wait, limit=self.limit.value)
         except exceptions.CursorExpired as error:
@@ -210,7 +216,7 @@ class Steps:
             return None
 
     def _next_page(self, cohort: Cohort, client: Client, wait: float) -> Page | Compact | None:
-        """Pull as `_pull` does, but prefetch the page behind it, in the compact form if that will do."""
+        """Return the page as `_pull` does, in the compact form if possible, and prefetch its successor."""
         if self.prefetcher is None:
             return self._pull(cohort, client, wait)
         puller, compact = self._puller(client, cohort.sources), choose.takes_compact(cohort)
@@ -221,16 +227,16 @@ class Steps:
             return None
 
     def _begin_anew(self, cohort: Cohort) -> None:
-        """Forget a copy: its changes, or those of the replicas that it was to join, are in the log no more."""
+        """Forget a copy after the log has dropped changes that the copy, or a cohort to join, still needs."""
         Copy.objects.using(self._using).filter(service=self._service.name).delete()
         others = self.snapshot().to_join([effect.name for effect in cohort.members])
         with self._service.client() as client:
             for each in [cohort] * bool(cohort.cursor) + others:
-                self._pull(each, client)  # it finds out whose cursor has expired
+                self._pull(each, client)  # Pulling shows which of the cohorts has the expired cursor.
 
     def _expire(self, cohort: Cohort, error: exceptions.CursorExpired) -> None:
-        why = str(error).removesuffix(expiry.EXPIRED).strip()  # that advice is for a person who pulls by hand
+        why = str(error).removesuffix(expiry.EXPIRED).strip()  # This advice is for pulling by hand.
         names = ", ".join(effect.name for effect in cohort.members)
-        text = "%s: %s All rows of %s are copied again, without a word to handlers."
+        text = "%s: %s All rows of %s are copied again. Handlers are not called for these rows."
         logger.warning(text, self._service.name, why, names)
         positions.copy_again(cohort.members, self._using, expired=True)
