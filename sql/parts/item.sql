@@ -1,7 +1,8 @@
--- A change as the JSON text of a page's item. The row data goes through as PostgreSQL's own text.
--- One concat(): with || each part would copy what comes before it, row data too. {old} is the row
--- before, or what a reader wants of it. pubsubpull_poll() has this text, too: where it changes,
--- that is made anew.
+-- Return a change as the JSON text of a page's item. Row data goes through as PostgreSQL's own
+-- text: parsing it would round numbers.
+-- A single concat(): a chain of || would copy everything before each part again, row data too.
+-- {old} is the row before the change, or the part of it that a reader asked for.
+-- pubsubpull_poll() contains this text. An edit here needs a new version of that function.
 concat(
     '{{"version":', id, ',"transaction":"', xid, '","model":', to_json(model),
     ',"key":', coalesce(to_json(key)::text, 'null'), {op},

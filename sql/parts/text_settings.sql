@@ -1,5 +1,5 @@
--- The settings of a function that writes or reads a value's text: whatever the session's are, a
--- value has the same text in each change, page and hash. Readers compare these texts.
+-- Pin the settings that decide the text of a value. Readers compare these texts, so each change,
+-- page and hash must give a value the same text in every session.
 SET "TimeZone" = 'UTC'
 SET "DateStyle" = 'ISO, YMD'
 SET "IntervalStyle" = 'postgres'

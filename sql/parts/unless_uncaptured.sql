@@ -1,6 +1,6 @@
--- The beginning of a capture function: nothing is written where capture of the model is switched
--- off.
--- The setting is read here, since a call costs each statement more than the look at an empty text.
+-- Begin a capture function: return at once if capture of the model is switched off.
+-- The setting is read inline. A function call would cost every captured statement more than the
+-- comparison with an empty text.
     IF current_setting('pubsubpull.uncaptured', true) <> '' THEN
         IF {schema}.pubsubpull_is_uncaptured(tg_argv[0]) THEN
             RETURN NULL;

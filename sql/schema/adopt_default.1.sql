@@ -1,6 +1,5 @@
--- Makes the default partition, once it is bound and validated, the partition of the ids up to the
--- bound, and begins an empty default partition.
--- No row is read or moved.
+-- Turn the bounded and validated default partition into the partition of the ids up to its bound,
+-- and begin an empty default partition. No row is read or moved.
 CREATE FUNCTION {schema}.pubsubpull_adopt_default(below bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -10,8 +9,8 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1) THEN
         RETURN false;
     END IF;
-    -- Before the partitions are read, and to the end: between DETACH and ATTACH the ids of the
-    -- default partition have no home, and a writer would fail.
+    -- Take the lock before the partitions are read, and hold it to the end. Between DETACH and
+    -- ATTACH the ids of the default partition belong to no partition, so a writer would fail.
     LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;
     start := (SELECT p.low FROM {schema}.pubsubpull_partitions() p WHERE p.spare);
     name := 'pubsubpull_change_p' || start;

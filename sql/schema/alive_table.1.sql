@@ -1,7 +1,8 @@
--- The marker of the history that goes on; one row. It is unlogged: recovery empties it, be it from
--- a crash, of a standby that is promoted, of a base backup. It names the start of the server, for a
--- copy of files that were at rest; the database, for one made from it as a template; the log's
--- table, and the transaction that wrote the row, for a dump that is restored.
+-- The marker of the current history; a single row. The table is unlogged, so that every recovery
+-- empties it: after a crash, on the promotion of a standby, from a base backup.
+-- The row also names the start of the server (to notice copied files), the database (to notice a
+-- copy made by CREATE DATABASE ... TEMPLATE), the log's table and the writing transaction (to
+-- notice a restored dump).
 CREATE UNLOGGED TABLE {schema}.pubsubpull_alive (
     history bigint NOT NULL,
     started timestamptz NOT NULL,

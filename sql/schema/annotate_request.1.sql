@@ -1,6 +1,6 @@
--- Adds to the metadata of a request that has not ended. Touches nothing for a request that changed
--- nothing, that a seal stands for already, or that began a day ago. The application's role alone
--- needs it: pubsubpull_protect grants it.
+-- Add to the metadata of a request that has not ended. A request without changes, a sealed one, and
+-- one that began more than a day ago stay unchanged.
+-- Only the application's role needs this function: pubsubpull_protect grants it.
 CREATE FUNCTION {schema}.pubsubpull_annotate_request(request uuid, added jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

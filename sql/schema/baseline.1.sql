@@ -1,9 +1,10 @@
--- Writes those of some rows into the log that have no change above the id `since` there, as updates
--- from themselves to themselves; gives how many, and the keys of those that somebody else holds a
--- lock on: unless `patient`, nothing is waited for while other rows are held. keys: an array of
--- arrays of the key columns' texts. Each row is locked first, and looked for in the log then:
--- whoever changes it next writes a higher id, and what was committed before the lock was had is
--- seen.
+-- Write the given rows into the log, as updates without a difference, unless the log has a change
+-- of the row above the id `since`. Return how many were written, and the keys of the rows that
+-- other sessions have locked.
+-- Unless `patient`, never wait for a lock while other rows are locked. keys: an array of arrays of
+-- the key columns' texts.
+-- Lock each row first, and only then look for it in the log. A later writer of the row gets a
+-- higher id, and every change committed before the lock is visible.
 CREATE FUNCTION {schema}.pubsubpull_baseline(
     relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb, since bigint,
     patient boolean,
@@ -25,7 +26,7 @@ DECLARE
         WHEN cardinality(columns) = 1 THEN format('to_jsonb(%s) #>> ''{{}}''', names)
         ELSE format('jsonb_build_array(%s)::text', names)
     END;
-    unknown text := format(  -- with LIMIT, so that it stays a look by the index for each row
+    unknown text := format(  -- LIMIT keeps this a lookup by the index for each row
         '(SELECT c.id FROM {schema}.pubsubpull_change c
           WHERE c.model = %1$L AND c.key::varchar(255) = (%2$s)::varchar(255) AND c.key = %2$s AND c.id > %3$s
           LIMIT 1) IS NULL',
@@ -36,7 +37,7 @@ DECLARE
         WHEN guarded = '{{}}' THEN 'to_jsonb(t.*)'
         ELSE format('{schema}.pubsubpull_guarded(t, %L::oid, %L::text[])', relation::oid, guarded)
     END;
-    -- Of each array of texts, a row of literals, which PostgreSQL reads as the columns' types.
+    -- Each array of texts becomes a row of literals, which PostgreSQL reads as the columns' types.
     listed text := 'SELECT string_agg(''('' || (
             SELECT string_agg(quote_literal(v), '', '' ORDER BY i)
             FROM jsonb_array_elements_text(k) WITH ORDINALITY AS p(v, i)
@@ -56,7 +57,7 @@ BEGIN
     IF chosen IS NULL THEN
         RETURN;
     END IF;
-    -- In the order of the keys, so that two of these calls never wait for each other.
+    -- Lock in the order of the keys, so that two concurrent calls never wait for each other.
     EXECUTE format(
         'SELECT jsonb_agg(k)
          FROM (
@@ -87,8 +88,8 @@ BEGIN
         USING label, excluded, masked, {schema}.pubsubpull_request_id();
         GET DIAGNOSTICS written = ROW_COUNT;
     END IF;
-    -- One that is gone by now, or has a new key, is among these too: it will not be there when it
-    -- is looked for again.
+    -- Deleted rows and rows with a new key are among these too. The next lookup of the caller does
+    -- not find them.
     skipped := (
         SELECT jsonb_agg(k)
         FROM jsonb_array_elements(keys) AS k

@@ -1,9 +1,8 @@
--- Begins a new history of the log after the newest tick that is there. Where that tick, or the
--- history before, is not of this very log, it came with a dump or a copy: the transaction ids of
--- the rows at hand mean nothing here, so all of them count as visible, and no cursor holds any
--- more.
--- The locks make sure that only one begins, and that none of these rows is still being written;
--- they are waited for a moment, and had or not.
+-- Begin a new history of the log after its newest tick. If that tick or the previous history
+-- belongs to another log, a dump or a copy brought it. Its transaction ids mean nothing here, so
+-- all its changes count as visible and no old cursor is valid.
+-- The locks let a single session begin the history, and wait until no row of the log is being
+-- written. A lock that is not free soon is an error.
 CREATE FUNCTION {schema}.pubsubpull_begin_history() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE
@@ -19,7 +18,8 @@ DECLARE
     new_token bigint := ('x' || left(replace(gen_random_uuid()::text, '-', ''), 12))::bit(48)::bigint;
     writer bigint;
 BEGIN
-    -- Before the look at what is there: of two sessions the second finds the history of the first.
+    -- Take this lock before reading the present state: the second of two sessions then finds the
+    -- history of the first.
     LOCK TABLE {schema}.pubsubpull_alive IN EXCLUSIVE MODE;
     IF {schema}.pubsubpull_is_alive() THEN
         RETURN;  -- another session was first
@@ -27,8 +27,8 @@ BEGIN
     SELECT * INTO last FROM {schema}.pubsubpull_tick ORDER BY n DESC, xid DESC LIMIT 1;
     reached := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     taken := pg_current_snapshot();
-    -- A server whose numbers have gone back without a recovery (pg_resetwal, setval) has another
-    -- past, too.
+    -- The numbers of a server may also go back without a recovery (pg_resetwal, setval): this is
+    -- another past, too.
     goes_on := EXISTS (
         SELECT FROM {schema}.pubsubpull_history h
         WHERE h.token = last.history AND h.written = h.xmin::text::bigint
@@ -39,8 +39,8 @@ BEGIN
     AND last.top <= reached
     AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(taken);
     IF NOT goes_on THEN
-        -- No writer has an id now that it has not committed; read again, since some did before the
-        -- lock was had.
+        -- Under this lock every writer that has an id has ended. Read the id again: some ids were
+        -- taken before the lock was granted.
         LOCK TABLE {schema}.pubsubpull_change IN SHARE ROW EXCLUSIVE MODE;
         reached := (
             SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq
@@ -51,7 +51,7 @@ BEGIN
         DELETE FROM {schema}.pubsubpull_log;
         INSERT INTO {schema}.pubsubpull_log (restored, settled) VALUES (reached, reached);
     END IF;
-    -- After the snapshot: no transaction in it holds an id above this one.
+    -- Read this after the snapshot, so that no transaction of the snapshot has an id above it.
     top := (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq);
     INSERT INTO {schema}.pubsubpull_history (token, after, system_identifier, database, log)
     VALUES (new_token, CASE WHEN goes_on THEN last.n ELSE 0 END, identifier, db, table_oid)

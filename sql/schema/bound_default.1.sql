@@ -1,9 +1,10 @@
--- Promises that the default partition has ids below an id only, which has not been given out for
--- long: so it can become a partition of a range without being read under a lock. The promise is
--- kept or taken back by pubsubpull_adopt_default; NULL takes it back.
+-- Add a constraint to the default partition: its ids are below an id that is long from being given
+-- out. The default partition can then become a partition of a range without a scan under a lock.
+-- pubsubpull_adopt_default keeps or drops the constraint. NULL drops it.
 CREATE FUNCTION {schema}.pubsubpull_bound_default(below bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 BEGIN
+    -- Only one session at a time may change partitions: see pubsubpull_adopt_default.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 1);
     ALTER TABLE {schema}.pubsubpull_change_default DROP CONSTRAINT IF EXISTS pubsubpull_change_bound;
     IF below IS NOT NULL THEN

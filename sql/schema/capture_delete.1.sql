@@ -16,7 +16,7 @@ BEGIN
         RETURN NULL;
     END IF;
     request := {schema}.pubsubpull_request_id();
-    -- Once a statement: what is volatile would be asked for each row.
+    -- Call these once a statement: a volatile function in the INSERT would run for each row.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
     IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN

@@ -1,8 +1,9 @@
--- AFTER INSERT, once a statement. Arguments: model, key columns, excluded columns, masked columns;
--- then, as far as needed: for pubsubpull_guarded, columns with json; the table's columns, where its
--- key has several or any is hidden; for pubsubpull_left_out, those that may be shown, where any is
--- hidden. All but the model are array literals.
--- The settings are pinned so that a value has the same text whatever session wrote it.
+-- AFTER INSERT, once a statement. Arguments, of which all but the model are array literals: model,
+-- key columns, excluded columns, masked columns.
+-- Further arguments, as far as needed: columns with json (for pubsubpull_guarded); the table's
+-- columns (if the key has several or any is hidden); columns that may be shown (for
+-- pubsubpull_left_out, if any is hidden).
+-- The settings are pinned so that every session writes the same text for a value.
 CREATE FUNCTION {schema}.pubsubpull_capture_insert() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -20,7 +21,8 @@ BEGIN
         RETURN NULL;
     END IF;
     request := {schema}.pubsubpull_request_id();
-    -- Once a statement: what is volatile would be asked for each row.
+    -- Call these once a statement: a volatile function in the INSERT would run for each row. The
+    -- transaction id comes before the ids of the changes: see change_table.1.sql.
     transaction := pg_current_xact_id();
     moment := clock_timestamp();
     IF excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN

@@ -1,7 +1,7 @@
 -- AFTER INSERT OR UPDATE OR DELETE, once a row, for tables on which a statement's trigger would
 -- fire too late.
--- Arguments as for pubsubpull_capture_insert, the fifth of which is the columns that jsonb may not
--- hold.
+-- Arguments as for pubsubpull_capture_insert. The fifth argument names the columns that jsonb may
+-- be unable to hold.
 CREATE FUNCTION {schema}.pubsubpull_capture_row() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -11,8 +11,8 @@ AS $$
 DECLARE
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];
-    -- Nothing is guarded where there are more functions of the name: another could fit a row's type
-    -- better, and would run with the owner's rights.
+    -- Guard nothing if the function has overloads: another one could fit the row's type better, and
+    -- would run with the owner's rights.
     guarded text[] := CASE
         WHEN tg_nargs < 5 OR tg_argv[4] = '{{}}' THEN '{{}}'
         WHEN to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
@@ -34,8 +34,8 @@ DECLARE
     END;
     old_key text;
     new_key text;
-    -- From which id on the changes of this transaction may be out of order; the empty text where
-    -- none can be.
+    -- The id from which on the changes of this transaction may be out of order; empty if all are in
+    -- order.
     marker text := current_setting('pubsubpull.nested', true);
 BEGIN
 {unless_uncaptured}
@@ -53,7 +53,7 @@ BEGIN
     END IF;
     PERFORM {schema}.pubsubpull_log_row(tg_argv[0], columns, excluded, tg_argv[3]::text[], before, after);
     IF marker <> '' THEN
-        -- A row that has an xmax by now was written, or locked, since the statement wrote it.
+        -- xmax is set if the row was written again or locked after the statement wrote it.
         PERFORM {schema}.pubsubpull_put_in_order(
             tg_argv[0], key, marker::bigint, CASE WHEN tg_op = 'DELETE' THEN false ELSE new.xmax <> '0' END
         )

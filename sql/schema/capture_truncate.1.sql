@@ -1,4 +1,4 @@
--- AFTER TRUNCATE: one change for the table, without a key.
+-- AFTER TRUNCATE: write a single change for the table, without a key.
 CREATE FUNCTION {schema}.pubsubpull_capture_truncate() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -7,6 +7,7 @@ SET jit = off
 AS $$
 BEGIN
 {unless_uncaptured}
+    -- Assign the transaction id before the change takes its id: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     INSERT INTO {schema}.pubsubpull_change (model, op, request_id)
     VALUES (tg_argv[0], 'T', {schema}.pubsubpull_request_id());

@@ -1,5 +1,5 @@
--- BEFORE TRUNCATE of one partition: the rest of the table stays, so each of the partition's rows is
--- a delete.
+-- BEFORE TRUNCATE of a partition: write a delete for each of its rows, since the rest of the table
+-- stays.
 CREATE FUNCTION {schema}.pubsubpull_capture_truncate_partition() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -8,7 +8,7 @@ SET jit = off
 AS $$
 DECLARE
     columns text[] := {schema}.pubsubpull_key_columns(tg_relid, tg_argv[1]::text[], tg_argv[5]::text[]);
-    -- As in pubsubpull_capture_row.
+    -- Guard nothing if the function has overloads: see pubsubpull_capture_row.
     guarded text[] := CASE
         WHEN tg_nargs < 5 OR tg_argv[4] = '{{}}' THEN '{{}}'
         WHEN to_regproc('{schema}.pubsubpull_guarded') IS NULL THEN '{{}}'
@@ -20,6 +20,7 @@ DECLARE
     END;
 BEGIN
 {unless_uncaptured}
+    -- Assign the transaction id before the changes take their ids: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     EXECUTE format(
         'INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, old)

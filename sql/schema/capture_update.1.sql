@@ -1,10 +1,10 @@
 -- AFTER UPDATE, once a statement. Arguments as for pubsubpull_capture_insert. Old and new rows are
--- paired by key; what is left over has moved its key. One row takes a path without a join: a
--- session caches the join's plan with its first statement's size.
--- The commonest case of all, one row whose key stays, is written here; what is left of one row's
--- cases is pubsubpull_log_row's.
--- The join's hash table holds one side of the rows; with the default's memory it would go to disk
--- from 10,000 rows on.
+-- paired by key; an unpaired row has moved its key.
+-- A single row takes a path without a join, since a session caches the join's plan with the size of
+-- its first statement. The most common case, a single row with the same key, is written here.
+-- pubsubpull_log_row writes the other cases of a single row.
+-- hash_mem_multiplier is raised for the join's hash table, which holds one side of the rows. With
+-- the default it would go to disk from 10,000 rows on.
 CREATE FUNCTION {schema}.pubsubpull_capture_update() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -49,7 +49,7 @@ BEGIN
         END IF;
     ELSIF affected > 1 AND excluded = '{{}}' AND masked = '{{}}' AND cardinality(columns) = 1 THEN
         request := {schema}.pubsubpull_request_id();
-        -- Once a statement: what is volatile would be asked for each row.
+        -- Call these once a statement: a volatile function in the INSERT would run for each row.
         transaction := pg_current_xact_id();
         moment := clock_timestamp();
         INSERT INTO {schema}.pubsubpull_change (xid, at, model, op, key, request_id, old, new)

@@ -1,3 +1,3 @@
--- Gives every change its version. CACHE 1: for one key, a later change must have the higher number,
--- whichever session makes it.
+-- The version of every change. CACHE 1: a later change of a key must have the higher number, in
+-- whichever session it is made.
 CREATE SEQUENCE {schema}.pubsubpull_change_id_seq AS bigint CACHE 1;

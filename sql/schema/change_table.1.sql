@@ -1,12 +1,13 @@
--- The change log. Whoever writes to it has its transaction id before it takes an id, so that the
--- present never takes an id for settled whose transaction it does not know of yet: each function
--- that writes asks for it first. The primary key orders the log; (xid, id) finds what a transaction
--- wrote, in order; (key, model, id) is the trail of one object. An index row holds 2,704 bytes, so
--- of the key it has the first 255 characters, and a query by key compares these and the key:
--- a longer key is then no reason for a write to fail. The key comes first: it tells two entries
--- apart sooner than the model does, and an index that began with the model would tempt the planner
--- to read a page of the feed by it, and sort. No foreign keys: a write must never wait for, or fail
--- because of, another table.
+-- The change log.
+-- Every function that writes here calls pg_current_xact_id() before it takes an id. The present
+-- then never counts an id as settled while its transaction is still unknown.
+-- The primary key orders the log; (xid, id) finds the changes of a transaction in order; (key,
+-- model, id) is the trail of an object. An index row holds 2,704 bytes, so the index has the first
+-- 255 characters of the key: a longer key must not make a write fail. A query by key compares both
+-- the prefix and the key.
+-- The key comes before the model: it distinguishes entries sooner, and an index that begins with
+-- the model would tempt the planner to read a page of the feed by it and sort.
+-- No foreign keys: a write must never wait for another table or fail because of it.
 CREATE TABLE {schema}.pubsubpull_change (
     id bigint NOT NULL DEFAULT nextval('{schema}.pubsubpull_change_id_seq'),
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),

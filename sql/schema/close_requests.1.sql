@@ -1,6 +1,6 @@
--- Closes the requests of some changes, before a seal stands for them: nothing is noted of them any
--- more. One that a change names and that is not there gets its row now, so that nobody can say
--- afterwards who it was.
+-- Close the requests of some changes before a seal covers them: nothing can be added to them
+-- afterwards.
+-- A missing request gets its row now, so that its user cannot be set afterwards.
 CREATE FUNCTION {schema}.pubsubpull_close_requests(changes bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -1,7 +1,8 @@
--- Takes the oldest partition off the log, once every transaction that holds an id of it has ended;
--- says whether it did. In the same transaction the log notes what is gone, so that a reader has
--- either the rows or the note. Writers wait for at most the lock's time-out and for this change of
--- the catalogue; no row is read or deleted. The table stays, for pubsubpull_drop_detached.
+-- Detach the oldest partition from the log once every transaction with an id of it has ended.
+-- Return true if it did.
+-- The log records in the same transaction which changes are gone, so that a reader sees either the
+-- rows or the record. Writers wait at most for the lock's time-out and this change of the
+-- catalogue; no row is read or deleted. The table stays for pubsubpull_drop_detached.
 CREATE FUNCTION {schema}.pubsubpull_detach_partition(upto bigint, newest xid8) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -17,7 +18,7 @@ BEGIN
     THEN
         RETURN false;
     END IF;
-    -- Before the log's row is written: while this lock is waited for, nothing else is held.
+    -- Take this lock before the log's row is written: while waiting for it, hold nothing else.
     LOCK TABLE {schema}.pubsubpull_change IN ACCESS EXCLUSIVE MODE;
     UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;

@@ -1,4 +1,4 @@
--- Takes the log away again, with every trigger that writes to it.
+-- Remove the log again, with every trigger that writes to it.
 DROP FUNCTION {schema}.pubsubpull_capture_insert(), {schema}.pubsubpull_capture_update(),
     {schema}.pubsubpull_capture_delete(), {schema}.pubsubpull_capture_row(),
     {schema}.pubsubpull_capture_truncate(), {schema}.pubsubpull_capture_truncate_partition() CASCADE;

@@ -1,5 +1,5 @@
--- Drops a partition that is no longer one, which nobody reads or writes; gives its name, NULL where
--- there is none.
+-- Drop a detached partition, which no session reads or writes. Return its name, NULL if there is
+-- none.
 CREATE FUNCTION {schema}.pubsubpull_drop_detached() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE

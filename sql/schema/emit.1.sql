@@ -1,7 +1,7 @@
--- Writes an event into the log and returns its version: the outbox, in the transaction that causes
--- it. Applications, their SQL and their own triggers call it. It runs with the rights of the log's
--- owner, as a role that may emit need not be able to write to the log otherwise; it runs no code of
--- any other role.
+-- Write an event into the log and return its version: the outbox, in the transaction that causes
+-- the event. Applications, their SQL and their own triggers call it.
+-- It runs with the rights of the log's owner, since a role that emits events may be unable to write
+-- to the log otherwise. It runs no code of any other role.
 CREATE FUNCTION {schema}.pubsubpull_emit(label text, key text, data jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -20,7 +20,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     request := {schema}.pubsubpull_request_id();
-    -- Before the id is taken: the present must know of the transaction that holds it.
+    -- Assign the transaction id before the change takes its id: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, new)
     VALUES (label, 'V', key, request, data)

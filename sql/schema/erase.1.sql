@@ -1,14 +1,16 @@
--- Erases the rows of an object's changes, of those that are settled and of those that are not, and
--- records each. What is left of a change is that there was one; of a delete also its key, so that a
--- reader that was behind still hears of it. What an import has written down of the object, and has
--- not brought into the log yet, goes as well. Gives how many changes were erased.
+-- Erase the rows of an object's changes, settled or not, and record each erasure. Return how many
+-- changes were erased.
+-- An erased change only says that it happened. An erased delete keeps its key, so that a reader
+-- behind it still learns of it. Changes of the object that an import has staged are deleted as
+-- well.
 CREATE FUNCTION {schema}.pubsubpull_erase(
     label text, row_key text, key_columns text[], by_whom text, why text
 )
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    -- No seal is to be made, and no import to be half-way through bringing in what is erased here.
+    -- Lock out seals, and then imports: neither may be half-way through a change that is erased
+    -- here.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 2);
     DELETE FROM {schema}.pubsubpull_import WHERE model = label AND key = row_key;

@@ -1,8 +1,9 @@
--- What was erased from the log on somebody's request, in order: of which change, which `op` it was,
--- which columns (NULL: all of the row), when, why and by whom. `digest` is that of the rows as they
--- were, `remains` that of what is left of them, by `salt`; NULL where nothing is. Rows are added
--- only, and `salt` goes when what it is of is erased too: so the seals over a change and over its
--- erasures go on proving what is left.
+-- The erasures from the log, in order: the change, its original `op`, the columns (NULL: the whole
+-- row), the time, the reason and the user.
+-- `digest` is of the rows before the erasure. `remains` is the digest of the remaining values with
+-- `salt`; NULL if nothing remains. Rows are only added. `salt` is removed when the remaining values
+-- are erased, too. The seals over a change and over its erasures therefore go on proving what
+-- remains.
 CREATE TABLE {schema}.pubsubpull_erasure (
     id bigint PRIMARY KEY,
     change_id bigint NOT NULL,

@@ -1,6 +1,6 @@
--- The columns of a relation that readers do not get: those that are excluded, and where `known` is
--- given, all that are not in it, as the triggers leave out what the model has no field for, or has
--- it under another name.
+-- Return the columns of a relation that readers do not get: the excluded ones and, if `known` is
+-- given, all columns outside `known`. The triggers leave out columns that the model has no field
+-- for, or has under another name.
 CREATE FUNCTION {schema}.pubsubpull_excluded(relation regclass, excluded text[], known text[])
 RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$

@@ -1,7 +1,7 @@
--- What is known only after the answer has gone: its status, how long it took (seconds), and who it
--- was, where no one was known yet.
--- Touches nothing for a request that changed nothing, that a seal stands for already, or that began
--- a day ago. The application's role alone needs it: pubsubpull_protect grants it.
+-- Record the end of a request, known only after the response: its status, its duration in seconds,
+-- and its user if none was known.
+-- A request without changes, a sealed one, and one that began more than a day ago stay unchanged.
+-- Only the application's role needs this function: pubsubpull_protect grants it.
 CREATE FUNCTION {schema}.pubsubpull_finish_request(
     request uuid, answer integer, seconds double precision, by_id text, by_name text
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,9 +1,9 @@
--- Takes columns out of the rows of some changes, all of them where `gone` is NULL, and records it:
--- the digest that the rows had, so that seals over a change still prove its other parts, and that
--- of what is left. The salts go with the rows. Of a row that goes whole nothing is left, and the
--- change becomes 'E'; but a delete becomes 'X', with its key, by `key_columns`. What no seal stands
--- for yet has no digest: a random one takes its place.
--- Gives how many changes there were.
+-- Remove columns from the rows of some changes (all columns if `gone` is NULL) and record it.
+-- Return how many changes there were.
+-- The record keeps the digest of the former rows and the digest of the remaining values, so that
+-- seals over a change still prove its other parts. The salts are removed with the rows. A change
+-- without remaining values becomes 'E'; a delete becomes 'X' and keeps its key, by `key_columns`.
+-- An unsealed change has no digest: a random one takes its place.
 CREATE FUNCTION {schema}.pubsubpull_forget(
     changes bigint[], gone text[], key_columns text[], by_whom text, why text
 )
@@ -16,8 +16,8 @@ DECLARE
     kept bytea;
     n bigint;
 BEGIN
-    -- Before any change is read: a seal that is being made would stand for rows that are gone when
-    -- it is done.
+    -- Take the lock before any change is read: a concurrent seal would cover rows that are gone
+    -- when it is done.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
     base := (SELECT coalesce(max(id), 0) FROM {schema}.pubsubpull_erasure);
     INSERT INTO {schema}.pubsubpull_erasure (

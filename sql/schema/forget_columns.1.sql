@@ -1,6 +1,5 @@
--- Takes columns out of a model's changes between two ids, those that are `masked` where they hold
--- more than the mask, with a record of each change.
--- Gives how many changes there were.
+-- Remove columns from a model's changes between two ids, and record it for each change. A `masked`
+-- column is only removed where it holds more than the mask. Return how many changes there were.
 CREATE FUNCTION {schema}.pubsubpull_forget_columns(
     label text, columns text[], masked text[], low bigint, high bigint, by_whom text, why text
 ) RETURNS bigint
@@ -9,6 +8,7 @@ DECLARE
     found bigint[];
     unmasked bigint[];
 BEGIN
+    -- Lock out seals before any change is read: a concurrent seal would cover removed values.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_seal'::regclass::oid::integer, 1);
     found := ARRAY(
         SELECT c.id

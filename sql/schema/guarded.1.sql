@@ -1,6 +1,6 @@
--- A row as jsonb, where its columns with json in them may hold what jsonb cannot: \u0000, half a
--- surrogate pair, a number beyond all bounds. The value of such a column is then an object whose
--- one key, pubsubpull:json, has its text, so that the write goes through and nothing is lost.
+-- Return a row as jsonb if its json columns may hold values that jsonb cannot: \u0000, half a
+-- surrogate pair, a number beyond all bounds. Such a column becomes an object with the single key
+-- pubsubpull:json and the text as its value. The write succeeds and nothing is lost.
 CREATE FUNCTION {schema}.pubsubpull_guarded(data anyelement, relation oid, guarded text[])
 RETURNS jsonb
 LANGUAGE plpgsql AS $$
@@ -13,8 +13,8 @@ DECLARE
 BEGIN
     RETURN to_jsonb(data);
 EXCEPTION WHEN data_exception THEN
-    -- Asked anew: one of them may have been renamed, added or dropped since the trigger was told of
-    -- them.
+    -- Read the columns again: a column may have been renamed, added or dropped since the trigger
+    -- was made.
     guarded := {schema}.pubsubpull_guarded_columns(relation);
     SELECT string_agg(format('($1).%I', attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
     WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname <> ALL (guarded);

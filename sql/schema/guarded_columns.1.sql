@@ -1,5 +1,5 @@
--- The columns of a relation that hold json, however deep in their type: in an array, a domain, or a
--- composite. It holds what jsonb cannot.
+-- Return the columns of a relation that hold json at any depth of their type: in an array, a
+-- domain, or a composite. json may hold values that jsonb cannot.
 CREATE FUNCTION {schema}.pubsubpull_guarded_columns(relation oid) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN ARRAY(

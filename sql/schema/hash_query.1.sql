@@ -1,11 +1,11 @@
--- The query for the hashes of a table's rows, in a range of keys: each row's key columns k1, k2, …
--- and h, a hash of the text of its key and chosen columns.
--- columns and masked: their names in the order that both sides agree on; a masked one takes part as
--- the constant that readers get.
--- filter: the values that columns must have, an object of arrays, each of which becomes a constant
--- that PostgreSQL looks up by its hash; past, until: the key columns at the ends, as text, or NULL.
--- Texts are ordered byte by byte, so that both sides give a range the same rows whatever their
--- databases' collations.
+-- Return the query for the hashes of a table's rows in a range of keys: each row's key columns k1,
+-- k2, … and h, a hash of the text of its key and chosen columns.
+-- columns and masked: their names in the order that both sides agree on; a masked column
+-- contributes the constant that readers get.
+-- filter: the values that columns must have, an object of arrays. Each value becomes a constant
+-- that PostgreSQL looks up by its hash. past, until: the key columns at the ends, as text, or NULL.
+-- COLLATE "C" orders texts byte by byte, so that a range has the same rows on both sides under any
+-- collation of their databases.
 CREATE FUNCTION {schema}.pubsubpull_hash_query(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[]
 ) RETURNS text LANGUAGE sql STABLE AS $$
@@ -19,7 +19,7 @@ CREATE FUNCTION {schema}.pubsubpull_hash_query(
         FROM unnest(keys) WITH ORDINALITY AS u(c, i)
         JOIN pg_attribute a ON a.attrelid = relation AND a.attname = u.c
     ),
-    -- those with json in them take part as readers get them: jsonb cannot hold all that json can
+    -- json columns take part in the form that readers get: jsonb cannot hold every json value
     guarded AS (
         SELECT ARRAY(SELECT c FROM unnest({schema}.pubsubpull_guarded_columns(relation)) AS g(c)
                      WHERE c <> ALL (masked) AND (c = ANY (columns) OR filter ? c)) AS names

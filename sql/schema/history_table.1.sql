@@ -1,8 +1,8 @@
--- The histories of the log: one begins with each start of the server, since nobody can tell a start
--- that lost commits from one that lost none.
--- after is the newest tick that was there then, and so the last one of the history before. Rows are
--- only added, with the transaction that wrote them in written: what a dump brings back has that of
--- another, and is no history of this log.
+-- The histories of the log. A history begins with each start of the server, since a start that lost
+-- commits looks the same as a start that lost none.
+-- after is the newest tick at that time, which is the last tick of the previous history. Rows are
+-- only added. written is the transaction that wrote the row: a row from a restored dump has a
+-- foreign transaction id and is no history of this log.
 CREATE TABLE {schema}.pubsubpull_history (
     token bigint PRIMARY KEY,
     after bigint NOT NULL,

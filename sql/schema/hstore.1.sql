@@ -1,5 +1,6 @@
--- A value of the log as PostgreSQL reads it into `type`: hstore, which is an object there, as the
--- text that hstore reads, however deep in arrays, domains and composites; all else as it is.
+-- Return a value of the log in the form that PostgreSQL reads into `type`. The log has hstore as an
+-- object; hstore reads a text. This holds at any depth of arrays, domains and composites. All other
+-- values stay unchanged.
 CREATE FUNCTION {schema}.pubsubpull_hstore(value jsonb, type oid)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
@@ -14,7 +15,7 @@ BEGIN
     IF known.typtype = 'd' THEN
         RETURN {schema}.pubsubpull_hstore(value, known.typbasetype);
     ELSIF kind = 'array' AND known.typcategory = 'A' THEN
-        -- An array within an array is of the same type: it has more dimensions.
+        -- An array within an array has the same type: it has more dimensions.
         RETURN (
             SELECT coalesce(jsonb_agg(
                 CASE

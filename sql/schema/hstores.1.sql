@@ -1,5 +1,5 @@
--- Those columns, of the types `kinds` in their order, that hold hstore, however deep in arrays,
--- domains and composites: an object with the type's number by the column's name.
+-- Return the columns that hold hstore at any depth of arrays, domains and composites, out of
+-- columns with the types `kinds`: an object with the type's number by the column's name.
 CREATE FUNCTION {schema}.pubsubpull_hstores(columns text[], kinds text[])
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$

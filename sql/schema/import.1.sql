@@ -1,10 +1,12 @@
--- Brings the next changes of a model from pubsubpull_import into the log, with their requests: at
--- most `at_most`, after the place (after_at, after_place), the last of which got the id `after_id`.
--- Each gets the first free id from its moment on, so that ids go with time and no two are one.
--- Changes that are in the log already are passed by, and those of objects that were erased since
--- the import wrote them down. xid is 0: no transaction of the log wrote them, and the feed, which
--- begins above 0, never reads them. Nothing is known of the sizes of what was just written, so no
--- plan is to take it for small.
+-- Move the next staged changes of a model from pubsubpull_import into the log, with their requests:
+-- at most `at_most`, after the position (after_at, after_place), whose last change got the id
+-- `after_id`.
+-- Each change gets the first free id from its time on, so that ids are unique and ascend with time.
+-- Changes that the log has already are skipped, and so are changes of objects erased since they
+-- were staged. xid is 0, since no transaction of the log wrote them: the feed, which begins above
+-- 0, never reads them.
+-- enable_nestloop is off, since the planner has no statistics of rows staged a moment ago and would
+-- take them for few.
 CREATE FUNCTION {schema}.pubsubpull_import(
     label text, after_at timestamptz, after_place bigint, after_id bigint, at_most integer,
     OUT looked bigint, OUT written bigint, OUT last_at timestamptz, OUT last_place bigint, OUT last_id bigint
@@ -25,6 +27,7 @@ DECLARE
     places bigint[] := '{{}}';
     ids bigint[] := '{{}}';
 BEGIN
+    -- Lock out erasures: an object erased meanwhile must not come back.
     PERFORM pg_advisory_xact_lock('{schema}.pubsubpull_change'::regclass::oid::integer, 2);
     looked := 0;
     SELECT {schema}.pubsubpull_past_id(min(b.at)),
@@ -38,6 +41,7 @@ BEGIN
         LIMIT at_most
     ) AS b;
     FOR one IN
+        -- MATERIALIZED: count the log's changes once, and not once for each staged change.
         WITH there AS MATERIALIZED (
             SELECT c.key, c.at, c.op, count(*) AS n FROM {schema}.pubsubpull_change c
             WHERE c.id >= first AND c.id < beyond AND c.model = label GROUP BY c.key, c.at, c.op
@@ -63,8 +67,8 @@ BEGIN
         slot := greatest(slot + 1, {schema}.pubsubpull_past_id(one.at));
         WHILE coalesce(taken <= slot, true) LOOP
             IF taken = slot THEN
-                -- Past all that follow each other without a gap: many, where a statement wrote down
-                -- many at one time.
+                -- Skip all ids that follow each other without a gap. There are many if a statement
+                -- wrote many changes with the same time.
                 run := (SELECT count(*) FROM (
                     SELECT id, row_number() OVER (ORDER BY id) AS n
                     FROM {schema}.pubsubpull_change

@@ -1,7 +1,7 @@
--- What an import has found in another package's tables and is still to bring into the log, one row
--- a change; empty between imports. `place` is the order, `nth` tells changes apart that one object
--- had at the same time, and `why` says why one is not brought in. It has no secrets: what is
--- excluded or masked is so here already.
+-- The changes that an import has staged and not moved into the log yet, a row each; empty between
+-- imports.
+-- `place` is their order, `nth` distinguishes changes of an object with the same time, and `why` is
+-- the reason for leaving a change out. Excluded and masked values are already absent here.
 CREATE UNLOGGED TABLE {schema}.pubsubpull_import (
     model text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,

@@ -1,14 +1,15 @@
--- A page of a table's rows by primary key, each with its key, its version and its data, as JSON
--- text. The version is that of the row's latest change; where the log has none, the id up to which
--- changes are gone: no change that a reader may hold of the row is above it, and each that is to
--- come is.
--- Row and version are of one snapshot. The settings are those of the capture functions, so that
--- both give a value the same text.
--- past: the key columns of the last row of the page before, as text, or NULL; until: those of the
--- last row wanted, or NULL; only: the key columns of the one row wanted, or NULL.
--- size: about how many bytes they come to at most, so that the one that goes beyond is the last;
--- cut: whether more of at_most would have followed.
--- newest: the highest keys first; then past is a key to go on below.
+-- Return a page of a table's rows by primary key as JSON text, each with its key, its version and
+-- its data.
+-- The version is the id of the row's latest change. If the log has none, it is the id up to which
+-- changes have been deleted: every known change of the row is at or below it, and every later one
+-- above it.
+-- Row and version are of the same snapshot. The settings are those of the capture functions, so
+-- that both give a value the same text.
+-- past: the key columns of the previous page's last row, as text, or NULL. until: those of the last
+-- wanted row, or NULL. only: the key columns of a single wanted row, or NULL.
+-- size: about the most bytes of a page; the row that exceeds it is the last. cut: true if more of
+-- at_most would have followed.
+-- newest: the highest keys first; past is then the key to go on below.
 CREATE FUNCTION {schema}.pubsubpull_instances(
     relation regclass, label text, columns text[], excluded text[], masked text[], past text[], until text[],
     only_key text[], at_most integer, size bigint, newest boolean DEFAULT false,

@@ -1,5 +1,5 @@
--- Says whether the newest history goes on: nothing has happened since that may have taken the
--- database back to an earlier state, or emptied the log.
+-- Return true if the newest history goes on: no event since may have taken the database back to an
+-- earlier state or emptied the log.
 CREATE FUNCTION {schema}.pubsubpull_is_alive() RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

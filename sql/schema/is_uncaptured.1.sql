@@ -1,6 +1,6 @@
--- Whether capture of a model is off in this transaction: the setting names changes, and one of them
--- is this transaction's record of it. A setting alone, or one that names what another transaction
--- wrote, or what was rolled back, hides nothing.
+-- Return true if capture of a model is off in this transaction. The setting names changes, of which
+-- one must be this transaction's record of the model. A setting without such a record, as after a
+-- rollback or with a record of another transaction, hides nothing.
 CREATE FUNCTION {schema}.pubsubpull_is_uncaptured(label text)
 RETURNS boolean
 LANGUAGE plpgsql

@@ -1,6 +1,6 @@
--- Takes every right on a table from all but its owner. A partition is reached through the log:
--- rights of its own, which default privileges may give it when it is made, would be a way around
--- those on the log.
+-- Revoke every right on a table from all roles but its owner. A partition is read and written
+-- through the log. Rights of its own, as default privileges may grant them, would bypass the rights
+-- on the log.
 CREATE FUNCTION {schema}.pubsubpull_keep_to_owner(part regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     grantee text;

@@ -1,4 +1,5 @@
--- A row's key as text: the column's own text, or for a composite key a JSON array of the columns.
+-- Return a row's key as text: the column's own text, or for a composite key a JSON array of the
+-- columns.
 CREATE FUNCTION {schema}.pubsubpull_key(data jsonb, columns text[]) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN cardinality(columns) = 1 THEN data ->> columns[1]

@@ -1,9 +1,9 @@
--- The key columns of a row of a relation, of which `known` are the columns that it had when its
--- trigger was made, as pubsubpull_left_out has them, or NULL. A key column that was renamed since
--- has the number that it had; its parts keep their places, whatever names they have changed. Where
--- numbers do not tell (`known` is NULL, a dump brought the table back, the column was dropped), the
--- columns of the primary key, or else of an index that makes as many columns a key, take the places
--- of those that are not there, in their order. Where there is none, they stay as they are.
+-- Return the key columns of a row of a relation. `known` are the columns that the table had when
+-- its trigger was made, as pubsubpull_left_out has them, or NULL.
+-- A renamed key column is found by its number; the parts of a key keep their order under any names.
+-- Numbers may not help: `known` is NULL, a dump restored the table, the column was dropped. Then
+-- the columns of the primary key, or else of a unique index with as many columns, replace the
+-- missing ones in their order. Without such an index the names stay as they are.
 CREATE FUNCTION {schema}.pubsubpull_key_columns(relation oid, columns text[], known text[]) RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -21,7 +21,7 @@ BEGIN
         IF numbered = columns THEN
             RETURN columns;
         END IF;
-        -- A dump leaves dropped columns out, so later columns change numbers.
+        -- A dump leaves dropped columns out, so that later columns change numbers.
         IF array_position(numbered, NULL) IS NULL AND NOT EXISTS (
             SELECT FROM unnest(known) WITH ORDINALITY AS u(name, number)
                 LEFT JOIN pg_attribute a ON a.attrelid = root AND a.attnum = u.number

@@ -1,6 +1,6 @@
--- The keys of the next rows of a table, by primary key, as an array of arrays of the key columns'
--- texts; NULL where there are no more.
--- past: the texts of the last one of the page before, or NULL.
+-- Return the keys of the next rows of a table by primary key, as an array of arrays of the key
+-- columns' texts; NULL if there are no more.
+-- past: the texts of the previous page's last key, or NULL.
 CREATE FUNCTION {schema}.pubsubpull_keys_after(
     relation regclass, columns text[], past text[], at_most integer
 )

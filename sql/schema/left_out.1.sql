@@ -1,11 +1,10 @@
--- Which columns of a table that hides any are left out of the log. arguments: those of the trigger,
--- of which the sixth is the columns that the table had when it was made, each in the place of its
--- number, '' for one that was dropped, and the seventh those that may be shown. Where the table is
--- no longer so, a column is shown by its name, unless it has the number of a hidden one: neither a
--- renamed nor an added column is ever shown by mistake.
--- A table that a dump brought back has the same names in the same order, numbered from 1 without
--- gaps. Of a partition, its root is looked at: columns have one name there, and may have other
--- numbers.
+-- Return the columns that the log leaves out of a table with hidden columns.
+-- arguments: the trigger's. The sixth is the table's columns when the trigger was made, each at the
+-- index of its number, '' for a dropped column. The seventh is the columns that may be shown.
+-- If the table has changed since, a column is shown by its name unless it has the number of a
+-- hidden column. Neither a renamed nor an added column is ever shown by mistake.
+-- A table restored from a dump has the same names in the same order, numbered from 1 without gaps.
+-- For a partition its root decides: columns have the same names there, and may have other numbers.
 CREATE FUNCTION {schema}.pubsubpull_left_out(relation oid, arguments text[])
 RETURNS text[]
 LANGUAGE plpgsql STABLE AS $$

@@ -1,6 +1,6 @@
--- Writes the change or changes of one row. An update that changes nothing writes nothing; one that
--- moves the key is a delete of the old key and an insert of the new one. Compared is what is
--- stored, so that 1.0 and 1.00 differ.
+-- Write the change or changes of a single row. An update without a difference writes nothing. An
+-- update of the key is a delete of the old key and an insert of the new one.
+-- The stored values are compared, so that 1.0 and 1.00 differ.
 CREATE FUNCTION {schema}.pubsubpull_log_row(
     label text, columns text[], excluded text[], masked text[], before jsonb, after jsonb
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -10,7 +10,8 @@ DECLARE
     new_key text;
     hides boolean := masked <> '{{}}';
 BEGIN
-    -- Before anything is left out: a column of the key may have the name of an excluded one by now.
+    -- Read the keys before any column is left out: a key column may have the name of an excluded
+    -- column by now.
     old_key := CASE
         WHEN cardinality(columns) = 1 THEN before ->> columns[1]
         ELSE {schema}.pubsubpull_key(before, columns)
@@ -31,6 +32,7 @@ BEGIN
         before := {schema}.pubsubpull_mask(before, masked);
         after := {schema}.pubsubpull_mask(after, masked);
     END IF;
+    -- Assign the transaction id before the change takes its id: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     IF before IS NULL THEN
         INSERT INTO {schema}.pubsubpull_change (model, op, key, request_id, new)

@@ -1,9 +1,10 @@
--- What is known of the log as a whole; one row.
--- Changes at or below restored came from another database, or from an earlier state of this one, so
--- their transaction ids mean nothing here.
--- Every transaction that holds an id at or below settled has ended. All changes at or below dropped
--- are gone, and the newest transaction that wrote one of them is dropped_xid. (next_settled,
--- next_xid): the next settled id, and the transaction that must be past before it holds.
+-- The state of the log as a whole; a single row.
+-- restored: changes at or below it came from another database, or from an earlier state of this
+-- one. Their transaction ids mean nothing here.
+-- settled: every transaction with an id at or below it has ended. dropped: all changes at or below
+-- it are gone; dropped_xid is the newest transaction that wrote one of them.
+-- (next_settled, next_xid): the next settled id, and the transaction that must have ended before it
+-- holds.
 CREATE TABLE {schema}.pubsubpull_log (
     restored bigint NOT NULL,
     settled bigint NOT NULL,

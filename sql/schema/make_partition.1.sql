@@ -1,8 +1,8 @@
--- Makes a partition for ids not yet given out; says whether it did, or another session is at it. It
--- is made by itself and then attached, which waits for no writer: only whoever reads the default
--- partition, which is empty, may be in the way, and then for a moment.
--- A role from which the log is protected may call this, so it makes the next partition only, of a
--- size that is one, and not more ahead than help.
+-- Make a partition for future ids. Return false if another session is doing so.
+-- The table is made separately and then attached, which waits for no writer. Only a reader of the
+-- default partition, which is empty, can delay it, and then for a moment.
+-- A role from which the log is protected may call this. So the function only makes the next
+-- partition, of an allowed size, and only a few ahead.
 CREATE FUNCTION {schema}.pubsubpull_make_partition(low bigint, high bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -21,8 +21,8 @@ BEGIN
         THEN
         RETURN false;
     END IF;
-    -- By itself, and not as PARTITION OF, which would lock the log against writers while its
-    -- indexes are made.
+    -- Not CREATE TABLE ... PARTITION OF: this would lock the log against writers while the indexes
+    -- are made.
     EXECUTE format('CREATE TABLE %s (LIKE {schema}.pubsubpull_change INCLUDING ALL)', part);
     PERFORM {schema}.pubsubpull_keep_to_owner(part::regclass);
     EXECUTE format(

@@ -1,5 +1,5 @@
--- Makes the partition of the imported past, of all ids below 1, where it is not there; says whether
--- it is. It waits for no writer, as pubsubpull_make_partition.
+-- Make the partition of the imported past, of all ids below 1, if it is missing. Return true if it
+-- exists. It waits for no writer, as pubsubpull_make_partition.
 CREATE FUNCTION {schema}.pubsubpull_make_past() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 BEGIN

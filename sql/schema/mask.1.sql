@@ -1,4 +1,4 @@
--- The row with each masked column's value replaced by a constant.
+-- Return the row with each masked column's value replaced by a constant.
 CREATE FUNCTION {schema}.pubsubpull_mask(data jsonb, masked text[]) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE

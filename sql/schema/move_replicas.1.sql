@@ -1,4 +1,4 @@
--- Moves replicas to the cursor after what has been applied: they follow.
+-- Move replicas to the cursor after the applied changes: their status becomes following.
 CREATE FUNCTION {schema}.pubsubpull_move_replicas(moved text[], upto text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE pubsubpull_replica

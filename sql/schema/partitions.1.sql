@@ -1,7 +1,7 @@
--- The log's partitions in the order of their ids, from low up to, but without, high; the default
--- one comes last and begins where they end.
--- That of the imported past is not among them: it is no part of what is captured, followed and
--- dropped as a whole.
+-- Return the log's partitions in the order of their ids, from low up to, but without, high. The
+-- default partition comes last and begins at the end of the others.
+-- The partition of the imported past is left out: it is not captured, followed or dropped as a
+-- whole.
 CREATE FUNCTION {schema}.pubsubpull_partitions(
     OUT name text, OUT low bigint, OUT high bigint, OUT spare boolean, OUT relation regclass
 ) RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

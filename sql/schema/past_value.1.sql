@@ -1,6 +1,6 @@
--- A text that another package wrote down for a value of a column, as the log has such values; NULL
--- where it is no value of the column's type. That is taken without its length, which may have been
--- another one then.
+-- Return the log's form of a column's value that another package wrote as text; NULL if it is no
+-- value of the column's type. The type is taken without its length, which may have been different
+-- at that time.
 CREATE FUNCTION {schema}.pubsubpull_past_value(value text, type text) RETURNS text LANGUAGE plpgsql STABLE
 {text_settings}
 AS $$

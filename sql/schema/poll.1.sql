@@ -1,13 +1,14 @@
--- What is new for a reader that waits at the end of the log: the changes above `low`, up to `top`,
--- that the snapshot `seen` had not seen and `upto` has, at most `at_most` of them. It gives how
--- many, the id of the last, their items, and the id up to which the log was gone then. Nothing is
--- given where that takes more than one look: where `restored`, `standby` or the number of ids
--- speaks against it, where a value is large, and where a row has a column that is `excluded` by
--- now, or is masked by now and does not hold what `stars` says. The reader knows that no
--- transaction it has not seen holds an id at or below `low`. A function, since it keeps its
--- statement's plan: to plan the page takes several times as long as to read it. As nothing is known
--- of the values then, it is told to read by the index, whatever the table holds; to PostgreSQL
--- before 18 that makes a statement without an index so dear that it would be compiled.
+-- Return the new changes for a reader that waits at the end of the log: those above `low` up to
+-- `top` that the snapshot `seen` lacks and `upto` has, at most `at_most`. The columns are their
+-- number, the id of the last, their items, and the id up to which the log had been deleted.
+-- Return nothing if a single look does not suffice: because of `restored`, `standby` or the number
+-- of ids, for a large value, or for a row with a column that is `excluded` by now, or masked by now
+-- and different from `stars`. The caller knows that no transaction outside its snapshot has an id
+-- at or below `low`.
+-- This is a function because it keeps its statement's plan: planning the page takes several times
+-- as long as reading it. A plan without known values needs to be told to read by the index. Before
+-- PostgreSQL 18 this makes a statement without an index so expensive that it would be compiled,
+-- hence jit is off.
 CREATE FUNCTION {schema}.pubsubpull_poll(
     wanted text[], low bigint, top bigint, seen pg_snapshot, upto pg_snapshot, restored bigint,
     standby boolean, at_most bigint, whole boolean, excluded text[], stars jsonb,

@@ -1,5 +1,5 @@
--- Deletes some of the requests that began before a moment and that no change refers to any more;
--- gives how many.
+-- Delete some of the requests that began before a moment and have no change any more. Return how
+-- many.
 CREATE FUNCTION {schema}.pubsubpull_prune_requests(before timestamptz, at_most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -9,7 +9,8 @@ BEGIN
         SELECT o.id, o.xid FROM {schema}.pubsubpull_request o
         WHERE o.started < before
             AND NOT EXISTS (SELECT FROM {schema}.pubsubpull_change c WHERE c.request_id = o.id)
-        -- Passed by: a row that another session deletes, or whose request is being written to.
+        -- SKIP LOCKED: skip rows that another session deletes, and requests that are being written
+        -- to.
         LIMIT at_most FOR UPDATE SKIP LOCKED
     ) AS old WHERE r.id = old.id AND r.xid = old.xid;
     GET DIAGNOSTICS n = ROW_COUNT;

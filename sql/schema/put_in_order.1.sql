@@ -1,9 +1,9 @@
--- Puts the latest change of a key where it belongs among those of this transaction above the id
--- `marker`. The triggers of one statement fire after all its rows were written: where one of them
--- wrote a row again, or where keys were moved onto each other, the log has the later state first.
--- A change belongs right before the one that begins with the state that it ends with. Where that
--- may be either order, as for a row deleted and inserted as it was, `superseded` tells. Nobody else
--- has seen any of them.
+-- Move the latest change of a key to its position among this transaction's changes above the id
+-- `marker`.
+-- All rows of a statement are written before its triggers fire. If a trigger writes a row again, or
+-- if keys are moved onto each other, the log has the later state first. A change belongs right
+-- before the change that begins with its final state. If both orders fit, as for a row deleted and
+-- inserted unchanged, `superseded` decides. No other session has seen these changes yet.
 CREATE FUNCTION {schema}.pubsubpull_put_in_order(label text, row_key text, marker bigint, superseded boolean)
 RETURNS void
 LANGUAGE plpgsql AS $$
@@ -54,8 +54,8 @@ BEGIN
             )
         ORDER BY c.id DESC
     );
-    -- The contents change places, and the ids stay: all of one transaction, so nothing else about
-    -- the changes differs.
+    -- Rotate the contents and keep the ids. All changes are of the same transaction, so no other
+    -- column differs.
     UPDATE {schema}.pubsubpull_change c
     SET at = s.at, op = s.op, request_id = s.request_id, old = s.old, new = s.new
     FROM unnest(ids, ids[2:] || ids[1]) AS moves (place, source)

@@ -1,5 +1,5 @@
--- How many rows a range of keys has, and one hash of them all, whatever their order. The settings
--- are those of the capture functions.
+-- Return how many rows a range of keys has, and a hash of them all that does not depend on their
+-- order. The settings are those of the capture functions.
 CREATE FUNCTION {schema}.pubsubpull_range_hash(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[],
     OUT n bigint, OUT hash bigint

@@ -1,5 +1,5 @@
--- A row of the log as PostgreSQL reads it into a table whose columns `hstores` hold that type, as
--- pubsubpull_hstores has them.
+-- Return a row of the log in the form that PostgreSQL reads into a table. `hstores` names its
+-- hstore columns, as returned by pubsubpull_hstores.
 CREATE FUNCTION {schema}.pubsubpull_readable(data jsonb, hstores jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$

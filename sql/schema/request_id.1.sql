@@ -1,8 +1,8 @@
--- The id of the request that the transaction-local setting names, and NULL where there is none. The
--- first call of a transaction writes the request's row, so that who and what commit together; a
--- rollback to a savepoint undoes both the row and the note of it.
--- The setting is the id's 36 characters followed by a JSON object, which is read only where the row
--- is still to be written.
+-- Return the id of the request that the transaction-local setting names; NULL without a setting.
+-- The first call of a transaction writes the request's row, so that the request and its changes
+-- commit together. A rollback to a savepoint undoes both the row and the note of it.
+-- The setting is the id's 36 characters followed by a JSON object. The object is only read if the
+-- row is still to be written.
 CREATE FUNCTION {schema}.pubsubpull_request_id() RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     setting text := current_setting('pubsubpull.request', true);
@@ -20,11 +20,11 @@ BEGIN
         RETURN NULL;
     END IF;
     request := left(setting, 36)::uuid;
-    -- Not ON CONFLICT: that would wait for another transaction of the same request to end.
+    -- Not ON CONFLICT: it would wait for another transaction of the same request to end.
     IF NOT EXISTS (SELECT FROM {schema}.pubsubpull_request r WHERE r.id = request) THEN
         BEGIN
             data := substr(setting, 37)::jsonb;
-            -- it is told as a transaction begins
+            -- the setting is set at the beginning of the transaction
             began := transaction_timestamp() - make_interval(secs => (data ->> 'elapsed')::double precision);
         EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
             RAISE WARNING USING MESSAGE = 'pubsubpull: the setting pubsubpull.request is not a request; '
@@ -41,8 +41,8 @@ BEGIN
             data ->> 'traceparent', data ->> 'tracestate', coalesce(data ->> 'source', 'unknown'),
             coalesce(began, clock_timestamp()), coalesce(data -> 'metadata', '{{}}')
         );
-        -- So that the session notes how the request ends only where there is a row to note it in.
-        -- Of all levels this one always arrives.
+        -- The session records the end of the request only if this message arrives, since only then
+        -- is there a row. INFO is the level that always arrives.
         RAISE INFO 'pubsubpull: the request of this transaction is written'
             USING ERRCODE = 'PSP01', DETAIL = request;
     END IF;

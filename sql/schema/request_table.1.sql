@@ -1,7 +1,7 @@
--- One row a request and writing transaction, made by the first change of each. The transaction is
--- part of the key so that two transactions of one request that run at the same time never wait for
--- each other; readers take the first row.
--- It is closed by a seal over a change of it, where its end had not been noted before.
+-- The requests, a row for each pair of request and writing transaction, made by its first change.
+-- The transaction is part of the key so that two concurrent transactions of a request never wait
+-- for each other. Readers take the first row.
+-- A seal over a change closes the request if its end was not recorded before.
 CREATE TABLE {schema}.pubsubpull_request (
     id uuid NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -25,10 +25,9 @@ CREATE TABLE {schema}.pubsubpull_request (
 );
 
 CREATE INDEX pubsubpull_request_started ON {schema}.pubsubpull_request (started);
--- The first of the user's characters, as of the log's keys: what one index row cannot hold must not
--- stop a write.
+-- Index the first characters of the user only, as for the log's keys: a long value must not make a
+-- write fail.
 CREATE INDEX pubsubpull_request_user ON {schema}.pubsubpull_request ((user_id::varchar(255)), started)
 WHERE user_id IS NOT NULL;
--- Of each change that is sent the trace is looked up: where requests have none, that is an empty
--- index.
+-- The trace is looked up for each change that is sent. If requests have none, the index is empty.
 CREATE INDEX pubsubpull_request_trace ON {schema}.pubsubpull_request (id, xid) WHERE traceparent IS NOT NULL;

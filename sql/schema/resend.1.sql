@@ -1,7 +1,7 @@
--- Writes rows into the log once more, as updates from themselves to themselves; returns how many.
--- keys: an array of arrays of the key columns' texts.
--- Each row is locked before its change has an id: whoever changes it next writes a higher one, and
--- whoever did before has ended.
+-- Write rows into the log once more, as updates without a difference. Return how many. keys: an
+-- array of arrays of the key columns' texts.
+-- Each row is locked before its change gets an id. A later writer of the row then gets a higher id,
+-- and an earlier writer has ended.
 CREATE FUNCTION {schema}.pubsubpull_resend(
     relation regclass, label text, columns text[], excluded text[], masked text[], keys jsonb
 )
@@ -27,10 +27,10 @@ BEGIN
     IF chosen IS NULL THEN
         RETURN 0;
     END IF;
+    -- Assign the transaction id before the changes take their ids: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     EXECUTE format(
-        -- MATERIALIZED: all rows are locked, in the order of their keys, before the first id is
-        -- taken.
+        -- MATERIALIZED: lock all rows, in the order of their keys, before the first id is taken.
         'WITH locked AS MATERIALIZED (
              SELECT {schema}.pubsubpull_key(to_jsonb(t.*), $2) AS key,
                  {schema}.pubsubpull_mask(to_jsonb(t.*) - $3, $4) AS j

@@ -1,4 +1,5 @@
--- The key and the hash of each row of a range of keys, at most so many, in the order of the keys.
+-- Return the key and the hash of each row of a range of keys, in the order of the keys, up to a
+-- limit.
 CREATE FUNCTION {schema}.pubsubpull_row_hashes(
     relation regclass, keys text[], columns text[], masked text[], filter jsonb, past text[], until text[],
     at_most integer

@@ -1,15 +1,16 @@
--- Moves the settled id on. In two steps, on two calls: an id q and then a transaction x are taken;
--- once every transaction up to x has ended, all that hold an id at or below q have ended too, since
--- each of them had its transaction before q was read.
--- Ticks that are a minute old go: a standby serves the newest that it has replayed, and a cursor
+-- Move the settled id on, in two steps on two calls. The first step takes an id q and then a
+-- transaction x. Once every transaction up to x has ended, all transactions with an id at or below
+-- q have ended too, since each of them began before q was read.
+-- Delete ticks older than a minute: a standby serves the newest tick it has replayed, and a cursor
 -- carries its own snapshots.
 CREATE FUNCTION {schema}.pubsubpull_settle() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     reached bigint;
 BEGIN
-    -- Before anything is written: an update gives this transaction its own id, x, and another one
-    -- could begin after that and take an id up to q. Where the caller has written, none is noted.
+    -- Read q before anything is written: an update assigns x to this transaction, and another
+    -- transaction could begin after x and take an id up to q. If the caller has written already, x
+    -- is too old: take no q.
     IF pg_current_xact_id_if_assigned() IS NULL THEN
         reached := (
             SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.pubsubpull_change_id_seq

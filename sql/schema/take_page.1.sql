@@ -1,11 +1,13 @@
--- Moves replicas to the cursor after a small page and sets the page, for the statements that follow
--- in the same message, provided that all stand before it and follow, and that those whom it
--- concerns lack no column and have the tables that these statements were made for: by name, each
--- with its columns and their types. If not, it sets an empty page, moves none and says so. Whoever
--- comes second waits for the lock, and sees where they stand then. The commit does not wait for the
--- disk: should a crash take it back, it takes the cursor back too, and the page comes again. A
--- function, since it keeps its statements' plans. It runs with the rights and the search path of
--- its caller, whose tables `tables` names.
+-- Move replicas to the cursor after a small page, and set the page for the following statements of
+-- the same message.
+-- This needs all replicas at the position before the page, with status following. The replicas
+-- concerned must lack no column, and their tables must be those that the statements were made for:
+-- by name, each with its columns and types. Otherwise set an empty page, move no replica and return
+-- so. The second of two callers waits for the lock and sees the moved positions.
+-- The commit does not wait for the disk. A crash that takes it back takes the cursor back too, and
+-- the page comes again.
+-- This is a function because it keeps its statements' plans. It runs with the rights and the search
+-- path of its caller, whose tables `tables` names.
 CREATE FUNCTION {schema}.pubsubpull_take_page(
     of_service text, moved text[], concerned text[], before text, upto text, tables jsonb, page text
 )
@@ -14,9 +16,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     here boolean;
 BEGIN
-    -- Locked before the cursors are read: the second of two that apply the same page sees that the
-    -- first has moved them. By name, as all do that lock several, so that no two wait for each
-    -- other.
+    -- Lock before the cursors are read: the second of two callers with the same page sees that the
+    -- first has moved them. Lock by name, as all callers that lock several replicas do, so that no
+    -- two wait for each other.
     PERFORM FROM pubsubpull_replica WHERE service = of_service ORDER BY name FOR UPDATE;
     here := cardinality(moved) = (
         SELECT count(*)

@@ -1,6 +1,5 @@
--- Writes a tick of a snapshot that has just been taken, which counts once the transaction has been
--- committed, and waits for the disk then, whatever the session's synchronous_commit is; gives its
--- number.
+-- Write a tick of a fresh snapshot and return its number. The tick counts once its transaction has
+-- committed. The commit waits for the disk under any synchronous_commit of the session.
 CREATE FUNCTION {schema}.pubsubpull_tick(
     history bigint, taken pg_snapshot, seq bigint, floor bigint, top bigint
 )
@@ -9,7 +8,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     place bigint := pg_current_wal_insert_lsn() - '0/0'::pg_lsn;
 BEGIN
-    -- A cursor of a tick that a crash took back would name transactions whose ids are given out again.
+    -- Without this, a crash could take a tick back, and the transactions in its cursors would share
+    -- their ids with later ones.
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;

@@ -1,12 +1,14 @@
--- The snapshots that were given out: each is committed, and so flushed, before anybody holds a
--- cursor of it, and with it whatever it had seen end, a rollback too. No number of a transaction
--- and no id below it is given out twice after a crash. Rows are only added, and the old ones
--- deleted; the newest is read by the end of the primary key, however long vacuum is held back.
--- n is the place in the write-ahead log, in bytes, after the snapshot was taken: all that it has
--- seen end is in the log before. So where a tick has survived a failover, all that ticks of a lower
--- number had seen has, too; however many are made at once, none waits for another.
--- top is an id that no transaction of the snapshot goes beyond, seq one that the sequence had
--- reached before it, and at or below floor all had ended.
+-- The snapshots that cursors are made of. A tick is committed and flushed before a reader gets a
+-- cursor of it. So is every end of a transaction that it has seen, a rollback too: no transaction
+-- number and no id below it is given out twice after a crash.
+-- Rows are only added, and the old ones deleted. The newest is read from the end of the primary
+-- key, so that delayed vacuum does not slow it down.
+-- n is the position in the write-ahead log, in bytes, after the snapshot was taken. Every
+-- transaction that the snapshot has seen end is in the log before it. If a failover keeps a tick,
+-- it keeps everything seen by ticks with lower numbers, too. Concurrent ticks do not wait for each
+-- other.
+-- top is an id that no transaction of the snapshot exceeds. seq is an id that the sequence had
+-- reached before the snapshot. All transactions with ids at or below floor had ended.
 CREATE TABLE {schema}.pubsubpull_tick (
     n bigint NOT NULL,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),

@@ -1,5 +1,5 @@
--- Deletes the changes up to an id, once every transaction that holds one of these ids has ended;
--- gives how many. For a log so quiet that its partition fills too slowly to be dropped in time.
+-- Delete the changes up to an id once every transaction with one of these ids has ended. Return how
+-- many. It serves a quiet log, whose partitions fill too slowly to be dropped in time.
 CREATE FUNCTION {schema}.pubsubpull_trim(upto bigint, newest xid8) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '50ms' AS $$
 DECLARE
@@ -12,7 +12,7 @@ BEGIN
     -- The note and the deletion commit together: a reader that misses the rows sees the note.
     UPDATE {schema}.pubsubpull_log SET dropped = greatest(dropped, upto),
         dropped_xid = CASE WHEN newest > dropped_xid THEN newest ELSE dropped_xid END;
-    -- with its number in it, so that no other partition is opened
+    -- The id is a literal, so that the planner opens no other partition.
     EXECUTE format('DELETE FROM {schema}.pubsubpull_change WHERE id > 0 AND id <= %s', upto);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;

@@ -1,4 +1,4 @@
--- Deletes imported changes of before a moment, at most so many; gives how many. Their ids tell
+-- Delete imported changes older than a moment, up to a limit. Return how many. Their ids encode
 -- their time.
 CREATE FUNCTION {schema}.pubsubpull_trim_past(before timestamptz, at_most integer) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,7 +1,7 @@
--- Switches capture of models off until the transaction or the savepoint ends, or the setting is
--- reset to what this returns, which is what it was.
--- For each model a record in the log says so: without it the setting has no effect. Its request has
--- the reason in its metadata.
+-- Switch capture of models off until the transaction or the savepoint ends, or until the setting is
+-- reset to the returned former value.
+-- The log has a record for each model: without it the setting has no effect. The request of the
+-- record has the reason in its metadata.
 CREATE FUNCTION {schema}.pubsubpull_uncapture(labels text[], reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -14,7 +14,7 @@ BEGIN
         RAISE EXCEPTION 'pubsubpull: reason: a text of up to 2,000 characters'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- The first of a trigger's arguments is its model's label, and ends with a zero.
+    -- A trigger's first argument is its model's label, terminated by a zero byte.
     SELECT l INTO refused
     FROM unnest(labels) AS l
     WHERE NOT EXISTS (
@@ -30,6 +30,7 @@ BEGIN
             coalesce(left(refused, 200) || ' is not captured here', 'name at least one')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    -- Assign the transaction id before the records take their ids: see change_table.1.sql.
     PERFORM pg_current_xact_id();
     request := {schema}.pubsubpull_request_id();
     IF NOT EXISTS (
