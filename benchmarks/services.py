@@ -107,4 +107,4 @@ def subscribe(consumer_: Consumer, name: str, callback: str, *, batch: int, afte
     """Make a subscription."""
     from pubsubpull.subscriptions import service
 
-    service.put(consumer_, name, service.Wish(callback=callback, models=[MODEL], batch=batch, after=after))
+    service.put(consumer_, name, service.SubscriptionSpec(callback=callback, models=[MODEL], batch=batch, after=after))

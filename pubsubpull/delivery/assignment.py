@@ -1,4 +1,4 @@
-"""A worker's share of the subscriptions: taken, kept by renewal, and released."""
+"""A worker's share of the subscriptions: claimed, kept by renewing its leases, and released."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.store import Store, Unreadable
 
 SETTLE_INTERVAL = 60.0
-"""How often the log's settled id is moved on, in seconds."""
+"""How often a worker moves the log's settled id forward, in seconds."""
 HURRY = 0.2
 """The shortest time between two attempts to take subscriptions, in seconds."""
-UNREADABLE = "What is stored is no cursor. PUT the subscription again with after."
+UNREADABLE_CURSOR = "The stored cursor cannot be read. PUT the subscription again with after."
+"""The error of a subscription that is disabled because no worker can read its cursor."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -35,7 +36,7 @@ def share(*, subscriptions: int, workers: int) -> int:
 
 
 class Assignment(loops.Service):
-    """Keeps the worker's leases, and its share of the subscriptions fair. Setting `hurry` has it look soon."""
+    """Renews the worker's leases, and keeps its share of the subscriptions fair."""
 
     def __init__(
         self,
@@ -58,14 +59,17 @@ class Assignment(loops.Service):
         self.recorder = recorder
         self.signals = signals
         self.hurry = asyncio.Event()
+        """Set to have the next pass run soon."""
         self.alive_until = 0.0
+        """When the leases end unless they are renewed, by the monotonic clock."""
         self._writes = writes
         self._alive = asyncio.Event()
         self._settled_at = 0.0
 
     async def run_once(self) -> None:
-        """Renew the leases, drop those that are lost, and take or release what makes a fair share."""
-        # Before the renewal: the lease ends so long after the worker asked for it, not after it was answered.
+        """Renew the leases, drop the lost ones, and claim or release subscriptions until the share is fair."""
+        # Taken before the renewal: the database counts the lease from a moment before its answer arrives here. Counted
+        # from the answer, a slow network would let this worker believe in a lease that others may already claim.
         asked = time.monotonic()
         await self._writes(self.store.renew, name=self.name, lease=self.settings.LEASE)
         await self._compare(asked)
@@ -80,37 +84,40 @@ class Assignment(loops.Service):
             await self._writes(self.store.settle)
 
     async def pause(self) -> None:
-        """Wait for a third of a lease, or for a reason to hurry."""
+        """Wait for a third of a lease, or until `hurry` is set."""
+        # Cleared before the first sleep: a reason that arrives during it still ends the wait below.
         self.hurry.clear()
         await asyncio.sleep(min(HURRY, self.settings.LEASE / 3))
         await threads.set_within(self.hurry, max(self.settings.LEASE / 3 - HURRY, 0.0))
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no further pass."""
         super().stop()
         self.hurry.set()
 
     def alive(self) -> asyncio.Event:
-        """Return the event of a lease that is sure; it is taken back where the lease has not been renewed in time."""
+        """Return the event that is set while the leases are sure, cleared first if they were not renewed in time."""
+        # Decided by this process's own clock: a worker cut off from the database must stop sending without asking it.
         if time.monotonic() >= self.alive_until:
             self._alive.clear()
         return self._alive
 
     async def _compare(self, renewed: float) -> None:
-        """Drop what others have changed or taken, and release what its consumer may no longer have."""
+        """Drop the leases that others changed or claimed; release those whose consumers' grants have changed."""
         mine = await self._writes(self.store.mine)
         for lease in list(self.leases.held.values()):
             if mine.get(lease.terms.id) != lease.terms.lease:
                 self.leases.drop(lease)
-        # Only now are the leases sure: a worker that was cut off for a while may have lost some before it renewed.
+        # Only after the comparison: a worker that was cut off may have lost leases before it renewed the others.
         self.alive_until = renewed + self.settings.LEASE
         self._alive.set()
+        # Claimed in a call whose answer was lost: another worker can have them only after a release.
         if unknown := [id_ for id_ in mine if id_ not in self.leases.held]:
             await self._writes(self.store.release, unknown)
         if self.leases.held:
             grants = await self._writes(self.store.grants)
             held = self.leases.held.values()
-            await self._release([one for one in held if grants.get(one.terms.consumer_id) != one.terms.granted])
+            await self._release([lease for lease in held if grants.get(lease.terms.consumer_id) != lease.terms.granted])
 
     async def _take(self, at_most: int) -> None:
         leases, unreadable = await self._writes(self.store.claim, at_most)
@@ -121,15 +128,15 @@ class Assignment(loops.Service):
 
     async def _disable(self, unreadable: list[Unreadable]) -> None:
         for subscription in unreadable:
-            logger.error("pubsubpull: subscription %s is disabled: %s", subscription.id, UNREADABLE)
-        await self._writes(self.store.disable, unreadable, error=UNREADABLE)
+            logger.error("pubsubpull: subscription %s is disabled: %s", subscription.id, UNREADABLE_CURSOR)
+        await self._writes(self.store.disable, unreadable, error=UNREADABLE_CURSOR)
         for subscription in unreadable:
             self.signals.recorded(
-                subscription.id, subscription.state, Subscription.State.DISABLED.value, error=UNREADABLE
+                subscription.id, subscription.state, Subscription.State.DISABLED.value, error=UNREADABLE_CURSOR
             )
 
     async def _release(self, surplus: list[Lease]) -> None:
-        """Finish what is on its way for these, and let them go."""
+        """Finish the sends under way for these leases, and release them."""
         if not surplus:
             return
         for lease in surplus:
@@ -137,7 +144,7 @@ class Assignment(loops.Service):
             self.groups.leave(lease)
         if tasks := [lease.task for lease in surplus if lease.task]:
             await asyncio.wait(tasks, timeout=self.settings.LEASE / 3)
-        # Before the release: what has been delivered until now would be refused after it, and be sent again.
+        # Before the release: afterwards the checkpoints would be refused, and their changes be sent again.
         await self.recorder.flush()
         for lease in surplus:
             self.leases.drop(lease)

@@ -1,4 +1,4 @@
-"""The rows that are there when a subscription begins: sent before the changes, in pages by primary key."""
+"""The backfill: the rows that exist when a subscription begins, sent before the changes, in pages by primary key."""
 
 from __future__ import annotations
 
@@ -23,19 +23,24 @@ if TYPE_CHECKING:
 
 
 class Read(NamedTuple):
-    """A row that was read, and the item that tells of it."""
+    """A row of the backfill."""
 
     key: str
+    """The row's key."""
     version: int
+    """The version of the row's last change."""
     item: str
+    """The item that a receiver is sent for the row."""
     cut: bool = False
+    """True if the read ended after this row, because the page was large enough."""
 
 
 class Backfill:
-    """Reads rows for a worker, in a thread of its own: a page may take long, and the log's reader goes on."""
+    """Reads rows for a worker, with a thread and a connection of its own."""
 
     def __init__(self, *, using: str) -> None:
         self.using = using
+        # A page of rows may take long; meanwhile the log's reader and the checkpoints need their own threads.
         self.database = threads.Database(using, "rows")
 
     async def next_page(self, lease: Lease) -> Notification | None:
@@ -44,62 +49,64 @@ class Backfill:
 
 
 def _page(lease: Lease, *, using: str) -> Notification | None:
-    """Read the next page of rows for a subscription; None where there are no more.
+    """Read the next page of rows for a subscription; return None if no rows are left.
 
-    All rows are read after its cursor was taken: what has changed since comes again, as changes.
+    All rows are read after the subscription's cursor was taken. A row that changes later comes again, as a change.
     """
-    place = lease.checkpoint.initial
-    while place is not None:
-        publication = registry.get(place.models[0])
+    position = lease.checkpoint.backfill
+    while position is not None:
+        publication = registry.get(position.models[0])
         if publication is not None and publication.label in lease.terms.models:
-            return _next(lease, publication, place, using)
-        place = place.rest()
+            return _next(lease, publication, position, using)
+        # A model that is no longer published or granted is passed over: the models after it still follow.
+        position = position.rest()
     return None
 
 
-def _next(lease: Lease, publication: Publication, place: BackfillPosition, using: str) -> Notification:
-    """Return the next page of a model. One that has no rows, or none any more, ends with a page without any."""
+def _next(lease: Lease, publication: Publication, position: BackfillPosition, using: str) -> Notification:
+    """Return the next page of a model's rows. After the last row, return an empty page that ends the model."""
     size = lease.batch_limit
-    rows = _read(publication, place, limit=size + 1, using=using)
+    # One row more than is sent tells whether this page is the last.
+    rows = _read(publication, position, limit=size + 1, using=using)
     kept = _fitting(rows[:size])
     is_last = len(kept) == len(rows) and not any(row.cut for row in rows)
-    snapshot = formats.Snapshot(id=place.run, model=place.models[0], first=not place.begun, last=is_last)
-    made = notification.page(
-        [_row(place, read) for read in kept] or _nothing(lease, place),
+    snapshot = formats.Snapshot(id=position.run, model=position.models[0], first=not position.begun, last=is_last)
+    page = notification.page(
+        [_row(position, read) for read in kept] or _no_rows(lease, position),
         style=lease.terms.style,
         cursor=lease.checkpoint.cursor,
-        text=lease.checkpoint.told,
+        text=lease.checkpoint.last_sent_cursor,
         count=len(kept),
         snapshot=snapshot,
-        said={"cursor": lease.checkpoint.told},
+        said={"cursor": lease.checkpoint.last_sent_cursor},
     )
     last = kept[-1].key if kept else None
     return dataclasses.replace(
-        made,
-        following=place.rest() if is_last or last is None else place.past(last, taken=True),
-        beyond=None if last is None else place.past(last, taken=False),
+        page,
+        following=position.rest() if is_last or last is None else position.past(last, taken=True),
+        beyond=None if last is None else position.past(last, taken=False),
     )
 
 
-def _nothing(lease: Lease, place: BackfillPosition) -> list[Row]:
-    """Return what tells that there are no rows: where each is a message of its own, an item that has no key."""
+def _no_rows(lease: Lease, position: BackfillPosition) -> list[Row]:
+    """Return the items of an empty page: one without a key if each item is a message of its own, else none."""
     if not lease.terms.one_by_one:
         return []
-    item = items.snapshot(place.models[0], None, key=None, version=0, at=_began(place))
-    return [_row(place, Read(key="", version=-1, item=item))]
+    item = items.snapshot(position.models[0], None, key=None, version=0, at=_began(position))
+    return [_row(position, Read(key="", version=-1, item=item))]
 
 
-def _row(place: BackfillPosition, read: Read) -> Row:
-    return Row(_number(place, read), place.models[0], ops.SNAPSHOT.letter, read.item)
+def _row(position: BackfillPosition, read: Read) -> Row:
+    return Row(_number(position, read), position.models[0], ops.SNAPSHOT.letter, read.item)
 
 
-def _began(place: BackfillPosition) -> str:
-    return str(times.text(dt.datetime.fromtimestamp(place.at, dt.UTC)))
+def _began(position: BackfillPosition) -> str:
+    return str(times.text(dt.datetime.fromtimestamp(position.at, dt.UTC)))
 
 
-def _read(publication: Publication, place: BackfillPosition, *, limit: int, using: str) -> list[Read]:
-    rows = instances.query(publication, past=place.after, limit=limit)
-    at = _began(place)
+def _read(publication: Publication, position: BackfillPosition, *, limit: int, using: str) -> list[Read]:
+    rows = instances.query(publication, past=position.after, limit=limit)
+    at = _began(position)
     return [
         Read(key, version, items.snapshot(publication.label, data, key=key, version=version, at=at), cut)
         for key, version, data, cut in sql.run(using, sql.compose("queries/delivery/backfill", rows=rows))
@@ -107,20 +114,20 @@ def _read(publication: Publication, place: BackfillPosition, *, limit: int, usin
 
 
 def _fitting(rows: list[Read]) -> list[Read]:
-    """Return as many of the first rows as a notification may hold; one may be larger by itself."""
+    """Return the first rows that fit into one notification, always at least one."""
     size = 0
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         size += len(row.item)
-        if place and size > notification.SIZE:
-            return rows[:place]
+        if index and size > notification.NOTIFICATION_SIZE:
+            return rows[:index]
     return rows
 
 
-def _number(place: BackfillPosition, row: Read) -> int:
-    """Return a number for a row in its present state, below 0 so that it is no change's.
+def _number(position: BackfillPosition, row: Read) -> int:
+    """Return a negative number that identifies a row in its present state within one run.
 
-    It takes the place of a change's version where one is told from another: many rows may be of one version, or of
-    none. The same row has another one when all begins anew, since its receiver is to take it again.
+    It stands in for a change's version, since many rows may share a version or have none. Another run gives the same
+    row another number, so that the receiver takes the row again.
     """
-    what = [place.run, place.models[0], row.key, row.version]
-    return ~(int.from_bytes(hashlib.sha256(json.dumps(what).encode()).digest()[:8]) >> 1)
+    identity = [position.run, position.models[0], row.key, row.version]
+    return ~(int.from_bytes(hashlib.sha256(json.dumps(identity).encode()).digest()[:8]) >> 1)

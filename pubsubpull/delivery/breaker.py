@@ -1,4 +1,4 @@
-"""A circuit breaker for each callback's host, shared by all workers: who does not answer is tried by one alone."""
+"""A circuit breaker for each callback's host, shared by all workers: one probe at a time tries a failing host."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from pubsubpull.conf import Settings
 
 WATCH_INTERVAL = 1.0
-"""How often a worker looks at what the others know of hosts, in seconds."""
+"""How often a worker reads the shared state of failing hosts, in seconds."""
 PROBE_MARGIN = 5.0
-"""How much longer than its time-outs a probe keeps the others off, in seconds."""
+"""How much longer than its time-outs a probe keeps other workers off, in seconds."""
 YIELD = 0.2
-"""How long who has failed itself leaves the probe to who has not, in seconds."""
+"""How long a failing subscription leaves the probe to others, in seconds."""
+ANSWERS_REMEMBERED = 10_000
+"""How many hosts' last answers are remembered; then all are forgotten."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 def pause(failures: int, settings: Settings) -> float:
-    """Return how long nobody tries a host after so many failures in a row, in seconds.
+    """Return how long the circuit of a host stays open after so many failures in a row, in seconds.
 
-    With 5 failures until it is given up, 1 s at first and a limit of 60 s: at most 1, 2, 4, … 60 s from the fifth on.
-    Half of it is fixed, so that a host is left alone, the other half is drawn, so that hosts do not come back together.
+    With BREAKER_FAILURES of 5, 1 s at first and a limit of 60 s: at most 1, 2, 4, … 60 s from the fifth failure on.
+    Half of the pause is fixed, so that the host gets rest. The other half is random, so that hosts do not come back
+    together.
     """
     return backoff.delay(
         failures - settings.BREAKER_FAILURES + 1,
@@ -42,11 +45,11 @@ def pause(failures: int, settings: Settings) -> float:
 
 
 class Breaker(loops.Service):
-    """What a worker knows of hosts that do not answer.
+    """A worker's view of the hosts that do not answer.
 
-    A host is sick from its first failure, and given up after BREAKER_FAILURES in a row: then nobody sends to it until
-    a pause is over, and then one alone, of all workers' subscriptions. An exchange that fails while the host answers
-    another says nothing of the host: it is a matter of that callback.
+    A host's circuit opens after BREAKER_FAILURES failures in a row. While the circuit is open, no worker sends to the
+    host, except for one probe after each pause. An exchange that fails while the host answers another one does not
+    count: the cause is that callback, not the host.
     """
 
     def __init__(self, *, settings: Settings, writes: threads.Database) -> None:
@@ -54,87 +57,90 @@ class Breaker(loops.Service):
         self.settings = settings
         self.store = hosts.Store(settings.DATABASE)
         self._writes = writes
-        self._sick: dict[str, tuple[hosts.Sick, float]] = {}
-        self._news: dict[str, asyncio.Event] = {}
+        self._failing: dict[str, tuple[hosts.FailingHost, float]] = {}
+        self._changed: dict[str, asyncio.Event] = {}
         self._answered: dict[str, float] = {}
         self._probes: dict[str, float] = {}
-        self._one = asyncio.Lock()
+        self._probing = asyncio.Lock()
 
     async def run_once(self) -> None:
-        """Look at what the others know."""
-        await self.look()
+        """Poll the shared state."""
+        await self.poll()
 
     async def pause(self) -> None:
-        """Wait for the next look."""
+        """Wait for the next poll."""
         await asyncio.sleep(WATCH_INTERVAL)
 
-    async def look(self) -> None:
-        """Look at what the others know; who has had an answer since the last failure says so."""
-        sick = await self._writes(self.store.sick)
+    async def poll(self) -> None:
+        """Read the failing hosts that all workers share, and close the circuits of hosts that have answered here."""
+        failing = await self._writes(self.store.failing)
         now = time.monotonic()
-        for name, found in list(sick.items()):
-            if self._answered.get(name, 0.0) > now - found.began:
+        for name, host in list(failing.items()):
+            # Ages are compared, not times: the database's clock and this process's may differ.
+            if self._answered.get(name, 0.0) > now - host.began:
                 await self._recovered(name)
-                del sick[name]
-        before, self._sick = self._sick, {name: (found, now + found.wait) for name, found in sick.items()}
-        for name in list(self._news):
-            if name not in sick or name not in before or before[name][0].failures != sick[name].failures:
-                self._tell(name)
+                del failing[name]
+        before, self._failing = self._failing, {name: (host, now + host.wait) for name, host in failing.items()}
+        for name in list(self._changed):
+            if name not in failing or name not in before or before[name][0].failures != failing[name].failures:
+                self._notify(name)
 
-    def given_up(self, name: str) -> hosts.Sick | None:
-        """Return what is known of a host that is given up, None for any other."""
-        found, _ = self._sick.get(name, (None, 0.0))
-        return found if found is not None and found.failures >= self.settings.BREAKER_FAILURES else None
+    def open_circuit(self, name: str) -> hosts.FailingHost | None:
+        """Return the host if its circuit is open, else None."""
+        host, _ = self._failing.get(name, (None, 0.0))
+        return host if host is not None and host.failures >= self.settings.BREAKER_FAILURES else None
 
     async def wait(self, name: str, *, failing: bool) -> float:
-        """Return how long not to send to the host, in seconds; 0 gives leave to send, to one alone if it is given up.
+        """Return how long to send nothing to the host, in seconds; 0 permits a send or the probe.
 
-        Who has not failed itself goes first: it can tell a sick host from a sick callback.
+        A subscription that has not failed itself goes first: its probe tells a failing host from a failing callback.
         """
-        if (left := self._left(name, failing=failing)) > 0 or not self.given_up(name):
+        if (left := self._left(name, failing=failing)) > 0 or not self.open_circuit(name):
             return left
-        async with self._one:
-            # Whoever had the lock before may have taken the probe.
-            if (left := self._left(name, failing=failing)) > 0 or not self.given_up(name):
+        async with self._probing:
+            # Asked again under the lock: the task that had it before may have taken the probe.
+            if (left := self._left(name, failing=failing)) > 0 or not self.open_circuit(name):
                 return left
             try:
                 return await self._probe(name)
             except DatabaseError as away:
+                # Without the database no probe is exclusive, so none is sent.
                 logger.warning("pubsubpull: the database is away (%s); %s is not tried", threads.first_line(away), name)
                 return WATCH_INTERVAL
 
-    def news(self, name: str) -> asyncio.Event:
-        """Return an event that comes when the host is well, or has been tried again."""
-        return self._news.setdefault(name, asyncio.Event())
+    def changed(self, name: str) -> asyncio.Event:
+        """Return an event that is set when the host's circuit closes, or a probe of it has failed."""
+        return self._changed.setdefault(name, asyncio.Event())
 
     async def give_back(self, name: str) -> None:
-        """Let another have the probe that was not made."""
+        """Give back a probe that was not sent."""
         if self._probes.pop(name, None):
-            with contextlib.suppress(DatabaseError):
+            with contextlib.suppress(DatabaseError):  # the probe is free again anyway once its hold is over
                 await self._writes(self.store.hold, name, 0.0)
-                await self.look()
-            # The failures are as many as before, so the look has woken nobody that waits for the probe.
-            self._tell(name)
+                await self.poll()
+            # Explicitly: the failures are as many as before, so the poll wakes no delivery that waits for the probe.
+            self._notify(name)
 
     async def answered(self, name: str) -> None:
         """Note that the host has answered."""
-        if len(self._answered) > 10_000:
+        if len(self._answered) > ANSWERS_REMEMBERED:
             self._answered.clear()
         self._answered[name] = time.monotonic()
         self._probes.pop(name, None)
-        if name in self._sick:
+        if name in self._failing:
             try:
                 await self._recovered(name)
             except DatabaseError:
-                return  # The next look finds the row, and that the host has answered since.
+                return  # the next poll finds the row, and that the host has answered since
 
     async def failed(self, name: str, *, began: float, error: str) -> None:
-        """Note that an exchange with the host, begun at `began` of the monotonic clock, failed."""
+        """Note that an exchange with the host failed; it began at `began` by the monotonic clock."""
+        # The host has answered another exchange since this one began, so the host itself is well.
         if self._answered.get(name, 0.0) > began:
             return
-        # What was on its way before the host was given up says nothing new.
+        # A send that was under way before the circuit opened is no probe, and says nothing new.
         probe = name in self._probes and began >= self._probes[name]
-        if self.given_up(name) and not probe:
+        if self.open_circuit(name) and not probe:
             return
         self._probes.pop(name, None)
         try:
@@ -147,38 +153,41 @@ class Breaker(loops.Service):
                 probe=probe,
                 pause=lambda failures: pause(failures, self.settings),
             )
-            await self.look()
+            await self.poll()
         except DatabaseError as away:
             logger.warning("pubsubpull: the database is away (%s); a failure is not counted", threads.first_line(away))
             return
         if failures == self.settings.BREAKER_FAILURES:
-            logger.warning("pubsubpull: %s does not answer (%s); from now on one alone tries it", name, error)
+            logger.warning(
+                "pubsubpull: %s does not answer (%s); its circuit is open: one probe at a time tries it", name, error
+            )
 
     def _left(self, name: str, *, failing: bool) -> float:
-        if self.given_up(name) is None:
+        if self.open_circuit(name) is None:
             return 0.0
-        return max(self._sick[name][1] + (YIELD if failing else 0.0) - time.monotonic(), 0.0)
+        return max(self._failing[name][1] + (YIELD if failing else 0.0) - time.monotonic(), 0.0)
 
     async def _probe(self, name: str) -> float:
-        """Take the probe if it is to be had; return how long to wait otherwise, in seconds."""
+        """Take the probe if it is free and return 0; else return how long to wait, in seconds."""
         settings = self.settings
         hold = settings.CONNECT_TIMEOUT + settings.READ_TIMEOUT + PROBE_MARGIN
         taken = await self._writes(self.store.probe, name, hold)
-        await self.look()
+        await self.poll()
         if taken:
             self._probes[name] = time.monotonic()
             return 0.0
-        # Where the two clocks differ by a little, it is not yet time for the database.
-        return max(self._left(name, failing=False), 0.05) if self.given_up(name) else 0.0
+        # The two clocks may differ a little: for the database the pause may not be over yet.
+        return max(self._left(name, failing=False), 0.05) if self.open_circuit(name) else 0.0
 
     async def _recovered(self, name: str) -> None:
-        given_up = self.given_up(name)
-        await self._writes(self.store.well, name)
-        self._sick.pop(name, None)
-        self._tell(name)
-        if given_up:
+        was_open = self.open_circuit(name)
+        # The row goes first: if that fails, this worker still knows the host as failing, and tries again.
+        await self._writes(self.store.close, name)
+        self._failing.pop(name, None)
+        self._notify(name)
+        if was_open:
             logger.info("pubsubpull: %s answers again", name)
 
-    def _tell(self, name: str) -> None:
-        if name in self._news:
-            self._news.pop(name).set()
+    def _notify(self, name: str) -> None:
+        if name in self._changed:
+            self._changed.pop(name).set()

@@ -1,4 +1,4 @@
-"""Dead letters: changes that a receiver does not take, set aside, and tried again when their consumer asks."""
+"""Dead letters: changes that a receiver refuses, set aside, and sent again when their consumer asks for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from pubsubpull.base import loops, threads
 from pubsubpull.capture import sql
 from pubsubpull.delivery import bisect, notification, signals
-from pubsubpull.delivery.lease import Redelivery
+from pubsubpull.delivery.notification import Redelivery
 from pubsubpull.delivery.store import recording
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Delivered, Gone, Retry, Rewind
@@ -29,22 +29,25 @@ if TYPE_CHECKING:
     from pubsubpull.transports.base import Outcome
 
 WATCH_INTERVAL = 1.0
-"""How often a worker looks for dead letters that are to be tried again, in seconds."""
+"""How often a worker looks for dead letters to send again, in seconds."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """A dead letter to be tried again, and the lease under which it was read."""
+class LeasedRedelivery:
+    """A dead letter to be sent again, and the lease under which it was read."""
 
     subscription: uuid.UUID
+    """The id of its subscription."""
     lease: int
+    """The subscription's fencing token when the dead letter was read."""
     redelivery: Redelivery
+    """The dead letter."""
 
 
 class Store:
-    """What the worker of this id reads and writes of dead letters, in the database `using`."""
+    """The dead letters in the database `using`, for the worker of this id."""
 
     def __init__(self, *, using: str, worker: uuid.UUID) -> None:
         self.using = using
@@ -53,6 +56,7 @@ class Store:
     def put(self, lease: Lease, page: Notification, refusal: Retry, *, then: Checkpoint) -> bool:
         """Make the page's one change a dead letter and write the checkpoint after it; False if the lease is lost."""
         (row,) = page.rows
+        # One statement: a crash between the two would lose the change, or set it aside twice.
         return bool(
             self._run(
                 "queries/dead_letters/put",
@@ -73,11 +77,11 @@ class Store:
         ((count,),) = self._run("queries/dead_letters/count", id=id_)
         return int(count)
 
-    def wanted(self) -> list[Wanted]:
-        """Return what is to be tried again for the subscriptions that the worker holds, oldest first."""
-        rows = sql.run_named(self.using, sql.compose("queries/dead_letters/wanted", worker=self.worker))
+    def redeliveries(self) -> list[LeasedRedelivery]:
+        """Return the dead letters to send again for the worker's subscriptions, oldest first."""
+        rows = sql.run_named(self.using, sql.compose("queries/dead_letters/redeliveries", worker=self.worker))
         return [
-            Wanted(
+            LeasedRedelivery(
                 subscription=row["subscription"],
                 lease=row["lease"],
                 redelivery=Redelivery(
@@ -88,7 +92,7 @@ class Store:
         ]
 
     def taken(self, lease: Lease, id_: int) -> bool:
-        """Delete a dead letter that was taken at last; False if the lease is lost."""
+        """Delete a dead letter that the receiver has taken; return False if the lease is lost."""
         return bool(self._run("queries/dead_letters/taken", failure=id_, lease=lease.terms.lease))
 
     def refused(self, lease: Lease, id_: int, refusal: Retry) -> None:
@@ -107,7 +111,7 @@ class Store:
 
 
 class DeadLetters:
-    """What a worker does with changes that are not taken."""
+    """Sets refused changes aside, and records the answers to redeliveries."""
 
     def __init__(
         self, *, settings: Settings, worker: uuid.UUID, writes: threads.Database, signals: signals.Signals
@@ -118,7 +122,7 @@ class DeadLetters:
         self._writes = writes
 
     def step(self, lease: Lease, page: Notification, result: Retry) -> bisect.Step:
-        """Return what follows on a failure that has been counted."""
+        """Return the next step after a failure that has been counted."""
         return bisect.step(
             sets_aside=lease.terms.on_failure == Subscription.OnFailure.SET_ASIDE,
             refused=result.refused,
@@ -129,7 +133,7 @@ class DeadLetters:
         )
 
     async def full(self, lease: Lease) -> str | None:
-        """Return why a subscription may have no more dead letters, None if it may."""
+        """Return the reason why a subscription may have no more dead letters; None if it may."""
         if await self._writes(self.store.count, lease.terms.id) < self.settings.SET_ASIDE_LIMIT:
             return None
         return f"{self.settings.SET_ASIDE_LIMIT} changes are set aside: retry or drop some, then PUT it again to go on."
@@ -148,23 +152,26 @@ class DeadLetters:
         return put
 
     async def tried(self, lease: Lease, redelivery: Redelivery, result: Outcome) -> bool:
-        """Record the answer to a dead letter that was tried again; return True if it was taken.
+        """Record the answer to a redelivery; return True if the dead letter was taken.
 
-        If that cannot be recorded, it is tried once more.
+        If the answer cannot be recorded, the dead letter is sent once more.
         """
         try:
             if isinstance(result, Delivered):
                 return await self._writes(self.store.taken, lease, redelivery.id)
             await self._writes(self.store.refused, lease, redelivery.id, _refusal(result))
         except DatabaseError as error:
-            logger.warning("pubsubpull: the database is away (%s); a change comes again", threads.first_line(error))
+            # Swallowed: the row still asks for a redelivery, and delivery is at least once.
+            logger.warning(
+                "pubsubpull: the database is away (%s); a dead letter is sent again", threads.first_line(error)
+            )
         finally:
             lease.redeliveries.pop(redelivery.id, None)
         return False
 
 
 class Redeliveries(loops.Service):
-    """Looks for the dead letters that are to be tried again, and has them sent."""
+    """Polls for dead letters that their consumers want sent again, and starts their redelivery."""
 
     def __init__(
         self, *, store: Store, writes: threads.Database, leases: Leases, start: Callable[[Lease], None]
@@ -176,24 +183,24 @@ class Redeliveries(loops.Service):
         self._start = start
 
     async def run_once(self) -> None:
-        """Hand what is to be tried again to the leases that it belongs to."""
-        for wanted in await self._writes(self.store.wanted):
-            lease = self.leases.held.get(wanted.subscription)
-            redelivery = wanted.redelivery
-            if lease and lease.terms.lease == wanted.lease and lease.terms.may_have(redelivery.row.model):
+        """Hand each dead letter to send again to its lease."""
+        for leased in await self._writes(self.store.redeliveries):
+            lease = self.leases.held.get(leased.subscription)
+            redelivery = leased.redelivery
+            # The fencing token is compared: a dead letter read under an earlier lease may have other terms.
+            if lease and lease.terms.lease == leased.lease and lease.terms.may_have(redelivery.row.model):
                 lease.redeliveries.setdefault(redelivery.id, redelivery)
                 self._start(lease)
 
     async def pause(self) -> None:
-        """Wait for the next look."""
+        """Wait for the next poll."""
         await asyncio.sleep(WATCH_INTERVAL)
 
 
 def alone(lease: Lease, redelivery: Redelivery) -> Notification:
-    """Return a page of the one change. It names no cursor, so that it fits between any two others."""
-    return notification.page(
-        [redelivery.row], style=lease.terms.style, cursor=lease.checkpoint.cursor, text=lease.checkpoint.told
-    )
+    """Return a page of the one change. It names no cursor, so it fits between any two other pages."""
+    at = lease.checkpoint
+    return notification.page([redelivery.row], style=lease.terms.style, cursor=at.cursor, text=at.last_sent_cursor)
 
 
 def _refusal(result: Retry | Rewind | Gone) -> Retry:

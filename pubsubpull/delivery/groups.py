@@ -1,4 +1,4 @@
-"""The leases of a worker that read the log together: those that have read up to the same cursor."""
+"""Groups of leases that have read the log up to the same cursor, and so read on together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Group:
-    """Leases that have read the log up to the same cursor."""
+    """The leases at one cursor."""
 
     def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
@@ -24,13 +24,13 @@ class Group:
         self.by_model: dict[str, set[Lease]] = {}
 
     def add(self, lease: Lease) -> None:
-        """Let a lease join."""
+        """Add a lease."""
         self.members.add(lease)
         for model in lease.terms.models:
             self.by_model.setdefault(model, set()).add(lease)
 
     def remove(self, lease: Lease) -> None:
-        """Let a lease go."""
+        """Remove a lease."""
         self.members.remove(lease)
         for model in lease.terms.models:
             self.by_model[model].remove(lease)
@@ -38,36 +38,36 @@ class Group:
                 del self.by_model[model]
 
     def hand_out(self, read: Rows) -> list[Lease]:
-        """Give each member its part of what was read; return those that got any."""
+        """Give each member its part of the rows that were read; return the members with a part."""
         parts: dict[Lease, list[Row]] = {}
         for row in read.rows:
             for lease in self.by_model.get(row.model, ()):
                 if row.op in lease.terms.letters:
                     parts.setdefault(lease, []).append(row)
         for lease, rows in parts.items():
-            lease.add(read, rows)
+            lease.pending.add(read, rows)
         return list(parts)
 
 
 class Groups:
-    """All groups, by cursor; the one that was read longest ago comes first.
+    """All groups by cursor, in the order in which they were last read.
 
-    A lease is in one group, or paused at the cursor from which it will read on. `wake` is set where there is more to
-    read for.
+    A lease is in one group, or paused at the cursor from which it will read on.
     """
 
     def __init__(self) -> None:
         self.wake = asyncio.Event()
+        """Set when the reader has something to do at once."""
         self._groups: dict[Cursor, Group] = {}
         self._of: dict[Lease, Group] = {}
         self._paused: dict[Lease, Cursor] = {}
 
     def of(self, lease: Lease) -> Group | None:
-        """Return the group that a lease is in, None while it reads no further."""
+        """Return the group of a lease; None while the lease is paused."""
         return self._of.get(lease)
 
     def join(self, lease: Lease, cursor: Cursor) -> None:
-        """Let a lease read on from the cursor, with those that are there already."""
+        """Let a lease read on from a cursor, together with the leases already at it."""
         self._paused.pop(lease, None)
         if cursor not in self._groups:
             self._groups[cursor] = Group(cursor)
@@ -75,18 +75,18 @@ class Groups:
         self.wake.set()
 
     def pause(self, lease: Lease, cursor: Cursor) -> None:
-        """Let a lease read no further for now, and from this cursor later."""
+        """Pause a lease; it will read on from this cursor."""
         self.leave(lease)
         self._paused[lease] = cursor
 
     def resume(self, lease: Lease) -> None:
-        """Let a paused lease read on, once it has room, and its rows have been sent."""
+        """Let a paused lease read on if it has room and its backfill is over."""
         cursor = self._paused.get(lease)
-        if cursor is not None and not lease.checkpoint.initial and lease.has_room:
+        if cursor is not None and not lease.checkpoint.backfill and lease.pending.has_room:
             self.join(lease, cursor)
 
     def leave(self, lease: Lease) -> None:
-        """Let a lease read no further for now, and from where its group is later."""
+        """Pause a lease; it will read on from its group's cursor."""
         group = self._of.pop(lease, None)
         if group is None:
             return
@@ -97,14 +97,14 @@ class Groups:
             del self._groups[group.cursor]
 
     def forget(self, lease: Lease) -> None:
-        """Let a lease go for good."""
+        """Remove a lease for good."""
         self.leave(lease)
         self._paused.pop(lease, None)
 
     def due(self, now: Present) -> list[Group]:
-        """Return the groups that have something to read for now: the foremost, then the others, longest unread first.
+        """Return the groups with something to read: the foremost first, then the longest unread.
 
-        A reader that takes only some of them before the next look so lets none wait for those that lag.
+        A reader may take only the first few of them before the next poll. No group then waits for those that lag.
         """
         behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
         if not behind:
@@ -113,7 +113,7 @@ class Groups:
         return [front, *[group for group in behind if group is not front]]
 
     def begin(self, group: Group) -> bool:
-        """Take a group out of the table for a read; False if it is gone."""
+        """Take a group out of the table for a read; return False if it is gone."""
         if self._groups.get(group.cursor) is not group:
             return False
         # A lease that joins this cursor during the read gets a group of its own: the read does not serve it.
@@ -121,10 +121,10 @@ class Groups:
         return True
 
     def put_back(self, group: Group, cursor: Cursor) -> None:
-        """Put a group back, at the cursor that it has read up to; groups that meet become one."""
+        """Put a group back at the cursor that it has reached; groups that meet become one."""
         group.cursor = cursor
         other = self._groups.pop(cursor, None)
-        # The smaller group moves: that costs less.
+        # The smaller group moves into the larger: that costs less.
         if other is not None and len(other.members) > len(group.members):
             group, other = other, group
         for lease in list(other.members) if other is not None else ():
@@ -134,11 +134,11 @@ class Groups:
             self._groups[cursor] = group
 
     def any_behind(self) -> bool:
-        """True if some have more to read right away."""
+        """True if a group has more to read at once."""
         return any(group.cursor.window is not None for group in self._groups.values())
 
     def all(self) -> Iterator[Group]:
-        """Give each group that is not being read."""
+        """Yield each group that is not being read."""
         yield from self._groups.values()
 
     def _add(self, group: Group, lease: Lease) -> None:

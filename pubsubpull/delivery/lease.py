@@ -1,4 +1,4 @@
-"""A lease: one subscription in a worker's hands, the checkpoint it has come to, and the queue of what waits for it."""
+"""A lease: one subscription that this worker serves, its checkpoint, and its queue of changes."""
 
 from __future__ import annotations
 
@@ -20,32 +20,25 @@ if TYPE_CHECKING:
     import uuid
 
     from pubsubpull.delivery.bisect import Search
-    from pubsubpull.delivery.notification import Notification
+    from pubsubpull.delivery.notification import Notification, Redelivery
     from pubsubpull.log.cursor import Cursor
-    from pubsubpull.log.feed import Rows
     from pubsubpull.subscriptions.backfill_position import BackfillPosition
     from pubsubpull.transports.base import Key
-    from pubsubpull.wire.items import Row
-
-READ_AHEAD = 1000
-"""A subscription with so many changes waiting reads no further until half of them are gone."""
-READ_AHEAD_SIZE = 8_000_000
-"""Nor does a subscription with so many characters of changes waiting."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Terms(spec.Options):
-    """The subscription as it was when the worker took the lease: its options, and what goes with them.
+    """The subscription as the worker claimed it: its options, its consumer and its keys.
 
-    A change of any of these ends the lease, so they hold for as long as it does.
+    A change of any of them ends the lease, so they are fixed while the lease lasts.
     """
 
     id: uuid.UUID
     """The subscription's id."""
     lease: int
-    """The fencing token: a write that names an older one is refused."""
+    """The fencing token: the database refuses a write with an older one."""
     name: str
-    """The subscription's name, one of its consumer's."""
+    """The subscription's name, unique for its consumer."""
     consumer: str
     """The consumer's name."""
     consumer_id: int
@@ -53,29 +46,29 @@ class Terms(spec.Options):
     granted: frozenset[str]
     """The models that the consumer may read, or `*`."""
     keys: tuple[Key, ...]
-    """The keys that sign what is sent; none if they cannot be read."""
+    """The keys that sign messages; none if they cannot be read."""
 
     def __str__(self) -> str:
         return f"{self.name} of {self.consumer}"
 
     @functools.cached_property
     def models(self) -> frozenset[str]:
-        """The models whose changes are sent: those asked for, less those that are no longer granted."""
-        return frozenset(model for model in self.wanted if self.may_have(model))
+        """The labels of the models to send: asked for, and still granted."""
+        return frozenset(model for model in self.labels if self.may_have(model))
 
     @functools.cached_property
     def letters(self) -> frozenset[str]:
-        """The letters in the log of the operations asked for."""
+        """The operations to send, as their letters in the log."""
         return frozenset(LETTERS[op] for op in self.ops)
 
     @property
     def target(self) -> Target:
-        """The receiver of what is sent."""
+        """The receiver of the messages."""
         return Target(address=self.callback, keys=self.keys)
 
     @property
     def style(self) -> Style:
-        """The way that notifications are written."""
+        """The form of the notifications."""
         return Style(subscription=str(self.id), name=self.name, form=self.form)
 
     @property
@@ -94,9 +87,9 @@ class Checkpoint:
 
     cursor: Cursor
     """The cursor from which delivery goes on."""
-    told: str
+    last_sent_cursor: str
     """The cursor that the receiver was last given; `cursor` may be ahead of it, by changes that it does not want."""
-    initial: BackfillPosition | None
+    backfill: BackfillPosition | None
     """How far the rows have come that go before all changes; None if none are left."""
     consented: str
     """The callback whose receiver has consented."""
@@ -130,44 +123,34 @@ class Checkpoint:
         return self.state == Subscription.State.UNVERIFIED
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Redelivery:
-    """A dead letter that its consumer wants tried again."""
-
-    id: int
-    """The dead letter's id."""
-    row: Row
-    """The change itself."""
-
-
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Lease:
-    """A subscription that this worker serves. Only this module, and the task that delivers, change its queue."""
+    """A subscription that this worker serves. Only the methods of this class change its fields."""
 
     terms: Terms
-    """The subscription as it was when it was taken."""
+    """The subscription as it was claimed."""
     checkpoint: Checkpoint
-    """What delivery has come to. Replaced whole by each transition."""
+    """The progress of delivery. Each transition replaces it whole."""
     recorded: Checkpoint
-    """The checkpoint that the database has."""
+    """The checkpoint in the database."""
     pending: Pending = dataclasses.field(default_factory=Pending)
-    """The changes that have been read and not yet been cut into notifications."""
+    """The queue of changes that were read and not yet cut into notifications."""
     current: Notification | None = None
-    """The notification that is being sent, until its receiver has taken it."""
+    """The notification under way, until the receiver has taken it."""
     search: Search | None = None
-    """The search for a change that the receiver does not take."""
+    """The search for a refused change, while one is under way."""
     redeliveries: dict[int, Redelivery] = dataclasses.field(default_factory=dict)
-    """The dead letters to be tried again, by their ids."""
+    """The dead letters to send again, by their ids."""
     accepted: set[int] = dataclasses.field(default_factory=set)
-    """The versions beyond the cursor that the receiver has taken, where changes are sent one by one."""
+    """The versions beyond the cursor that the receiver has taken, if changes are sent one by one."""
     rewinds: Rewinds = dataclasses.field(default_factory=Rewinds)
-    """How often the receiver has sent delivery back, and to where."""
+    """The receiver's rewinds."""
     task: asyncio.Task[None] | None = None
-    """The task that delivers; None while nothing waits."""
+    """The task that delivers; None while nothing is to be sent."""
     before: asyncio.Task[None] | None = None
-    """The task of an earlier lease of the same subscription, which may still have a notification on its way."""
+    """The task of an earlier lease of the same subscription, which may still be sending."""
     ending: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
-    """Set when nothing more is to be sent."""
+    """Set when nothing more may be sent."""
     dropped: bool = False
     """True once the lease is lost: nothing more may be recorded."""
 
@@ -176,7 +159,7 @@ class Lease:
 
     @property
     def batch_limit(self) -> int:
-        """How many changes the next notification may have: no more than the rates allow in a second."""
+        """How many changes the next notification may have: at most as many as the rates allow in a second."""
         limit = self.search.size if self.search else self.terms.batch
         if self.terms.one_by_one and self.checkpoint.allowed_rate is not None:
             limit = rate_limit.batch(limit, self.checkpoint.allowed_rate / 60)
@@ -184,18 +167,8 @@ class Lease:
 
     @property
     def due_at(self) -> float | None:
-        """When something may be sent again, by the last failure and by the rates; None for now."""
+        """When the next send is due, by the last failure and by the rates; None for at once."""
         return max(self.checkpoint.next_attempt or 0.0, self.checkpoint.free_at or 0.0) or None
-
-    @property
-    def has_room(self) -> bool:
-        """True if it may read on."""
-        return self.pending.count <= READ_AHEAD // 2 and self.pending.size <= READ_AHEAD_SIZE // 2
-
-    @property
-    def is_full(self) -> bool:
-        """True if as much waits as may."""
-        return self.pending.count >= READ_AHEAD or self.pending.size >= READ_AHEAD_SIZE
 
     @property
     def waits(self) -> bool:
@@ -205,28 +178,25 @@ class Lease:
             or self.current
             or self.redeliveries
             or self.checkpoint.unverified
-            or self.checkpoint.initial
+            or self.checkpoint.backfill
         )
 
     @property
     def is_idle(self) -> bool:
-        """True if everything read for it has been delivered."""
+        """True if all changes read for the lease have been delivered."""
         return self.task is None and not self.waits
 
-    def add(self, read: Rows, rows: list[Row]) -> None:
-        """Put its part of what was read behind what waits already."""
-        self.pending.add(read, rows)
-
     def next(self) -> Notification | None:
-        """Return the notification to send now: the one that was not yet taken, or the next; None if nothing waits."""
+        """Return the notification under way, or cut the next from the queue; None if the queue is empty."""
+        # Kept until it is taken: a page cut anew could have other changes under another id, and be taken twice.
         if self.current is None and self.pending.count:
             self.current = self.pending.cut(
-                batch=self.batch_limit, style=self.terms.style, previous=self.checkpoint.told
+                batch=self.batch_limit, style=self.terms.style, previous=self.checkpoint.last_sent_cursor
             )
         return self.current
 
     def next_at(self, count: int, *, now: float) -> float | None:
-        """Return when the rates allow the next notification, once one of so many changes is sent now."""
+        """Return when the rates allow the next notification, after one of `count` changes."""
         return rate_limit.next_at(
             self.checkpoint.free_at,
             changes=count,
@@ -237,39 +207,39 @@ class Lease:
         )
 
     def send(self, page: Notification | None) -> None:
-        """Send a page that was not read from the log, before all that was."""
+        """Send a page of the backfill next."""
         self.current = page
 
     def note(self, checkpoint: Checkpoint) -> None:
-        """Note another checkpoint; what is being sent stays."""
+        """Replace the checkpoint; the notification under way stays."""
         self.checkpoint = checkpoint
 
     def advance(self, checkpoint: Checkpoint, *, search: Search | None = None) -> None:
-        """Go on from a checkpoint with the next notification."""
+        """Replace the checkpoint, and continue with the next notification."""
         self.checkpoint, self.current, self.search = checkpoint, None, search
 
     def wrote(self, checkpoint: Checkpoint) -> None:
-        """Note that the database has this checkpoint."""
+        """Note the checkpoint in the database."""
         self.recorded = checkpoint
 
     def drop(self) -> None:
-        """Note that the lease is lost: nothing more is to be sent or recorded."""
+        """Note that the lease is lost: nothing more may be sent or recorded."""
         self.dropped = True
         self.ending.set()
 
     def move(self, cursor: Cursor) -> None:
-        """Go on from a cursor up to which it wanted nothing; the caller records that."""
+        """Continue from a cursor without changes before it; the caller records it."""
         self.checkpoint = dataclasses.replace(self.checkpoint, cursor=cursor)
         self.recorded = dataclasses.replace(self.recorded, cursor=cursor)
 
     def halve(self) -> None:
-        """Send the first half of the refused notification alone: the changes are read again."""
+        """Search the refused notification for its change: the first half goes alone, and the changes are read again."""
         if self.current is not None:
-            self.search = bisect.narrowed(self.current.count)
+            self.search = bisect.reject(self.current.count)
         self.clear()
 
     def clear(self, *, keep_current: bool = False) -> None:
-        """Forget what waits, and what is being sent unless it is to be sent again."""
+        """Empty the queue, and drop the notification under way unless it is kept."""
         self.pending.clear()
         if not keep_current:
             self.current = None

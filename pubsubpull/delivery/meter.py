@@ -1,4 +1,4 @@
-"""Counts what a worker does, in counters that all workers share."""
+"""Metrics of delivery, in counters that all workers share."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     from pubsubpull.base import threads
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
-"""The upper ends of the histograms' buckets, in seconds; a further one takes the rest."""
+"""The upper ends of the histograms' buckets, in seconds; the bucket `REST` takes longer times."""
 OUTCOMES = "outcomes"
+"""How many exchanges had each outcome."""
 EXCHANGE = "exchange"
 """How long receivers take to answer."""
 DELIVERY = "delivery"
 """How old the first change of a notification is when its receiver takes it."""
 CHANGES = "changes"
-DELIVERED = "delivered"
-"""How many changes receivers have taken."""
+"""The counter of changes."""
+DELIVERED_LABEL = "delivered"
+"""The label of the changes that receivers have taken."""
 SUM = "sum"
 REST = "+Inf"
-INTERVAL = 5.0
-"""How often counts are written, in seconds; a worker that is killed takes what it has counted since with it."""
+FLUSH_INTERVAL = 5.0
+"""How often counts are written, in seconds. A killed worker loses its counts since the last write."""
 
 
 class Meter(loops.Service):
-    """Gathers counts, and adds them to the database's now and then."""
+    """Gathers a worker's counts, and adds them to the shared counters every few seconds."""
 
     def __init__(self, *, using: str, writes: threads.Database) -> None:
         super().__init__()
@@ -39,27 +41,28 @@ class Meter(loops.Service):
         self._counts: collections.Counter[tuple[str, str]] = collections.Counter()
 
     def exchanged(self, outcome: str, seconds: float) -> None:
-        """Count an exchange with a receiver by its outcome, and how long it took."""
+        """Count an exchange with a receiver, by its outcome and its duration."""
         self._counts[OUTCOMES, outcome] += 1
         self._observe(EXCHANGE, seconds)
 
     def delivered(self, item: str, *, count: int = 1, now: float) -> None:
-        """Count a notification of so many changes that was taken, by the age of its first one."""
-        self._counts[CHANGES, DELIVERED] += count
+        """Count the changes of a delivered notification, and observe the age of its first change."""
+        self._counts[CHANGES, DELIVERED_LABEL] += count
         written = items.written_at(item)
         if written is not None:
             self._observe(DELIVERY, max(now - written, 0.0))
 
     async def run_once(self) -> None:
-        """Write what has been counted."""
+        """Write the counts."""
         await self.flush()
 
     async def pause(self) -> None:
-        """Wait while more is counted."""
-        await asyncio.sleep(INTERVAL)
+        """Wait until the next write is due."""
+        await asyncio.sleep(FLUSH_INTERVAL)
 
     async def flush(self) -> None:
-        """Write what has been counted. Where that fails, it is still to be written."""
+        """Write the counts. On an error, they are kept for the next write."""
+        # Swapped without an await between: a count made during the write belongs to the next one.
         counts, self._counts = self._counts, collections.Counter()
         try:
             if counts:
@@ -74,12 +77,12 @@ class Meter(loops.Service):
 
 
 def bucket(seconds: float) -> str:
-    """Return the label of the bucket that a time belongs to: 0.03 → "0.05"."""
+    """Return the label of a duration's bucket: 0.03 → "0.05"."""
     return next((str(end) for end in BUCKETS if seconds <= end), REST)
 
 
 def add(counts: dict[tuple[str, str], Any], *, using: str) -> None:
-    """Add to the counters of the database."""
+    """Add counts to the counters in the database."""
     sql.run(
         using,
         sql.compose(

@@ -1,4 +1,4 @@
-"""Notifications: what waits to be sent to a subscription, cut into pages."""
+"""Notifications: pages of changes or rows, and the queue of changes that they are cut from."""
 
 from __future__ import annotations
 
@@ -20,65 +20,89 @@ if TYPE_CHECKING:
     from pubsubpull.transports.base import ChangeRef
     from pubsubpull.wire.items import Row
 
-SIZE = 1_000_000
-"""How many characters of items a notification holds; one change may be larger by itself."""
+NOTIFICATION_SIZE = 1_000_000
+"""The most characters of items in a notification; a larger change goes by itself."""
+READ_AHEAD = 1000
+"""How many changes a queue may hold; once it is full, the lease reads on when half of them are gone."""
+READ_AHEAD_SIZE = 8_000_000
+"""How many characters of changes a queue may hold."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notification:
-    """A page to be pushed: its id, its body and its attributes, its changes, and the cursor after it."""
+    """A page to be sent."""
 
     id: str
+    """The same for the same content, however often it is sent."""
     body: bytes
+    """The encoded page."""
     attributes: Mapping[str, str]
+    """The facts that go beside the body, such as its content type."""
     count: int
+    """How many changes or rows the page has."""
     cursor: Cursor
+    """The cursor after the page."""
     text: str
+    """The cursor that the receiver stores with the page, as text."""
     rows: tuple[Row, ...] = ()
+    """The changes or rows."""
     snapshot: formats.Snapshot | None = None
+    """Of a backfill: the model, and whether the page is its first or last."""
     following: BackfillPosition | None = None
-    """Of rows, the place after them; None where they were the last."""
+    """Of a backfill: the position once the page was taken; None after the last row."""
     beyond: BackfillPosition | None = None
-    """Of rows, the place after them where the receiver did not take them, and they were set aside."""
+    """Of a backfill: the position once the page was refused and set aside; None after the last row."""
 
     def message(self, change: ChangeRef | None = None) -> Message:
-        """Return what a transport is to send: the page, or the one `change` that it has, which goes by itself."""
+        """Return the message for a transport: of the whole page, or of its one `change`."""
         attributes = dict(self.attributes)
         content_type = attributes.pop("content-type")
         return Message(id=self.id, body=self.body, content_type=content_type, attributes=attributes, change=change)
 
     @property
     def edges(self) -> set[int]:
-        """The versions of the first and the last row of a model: what goes before one and after the other is taken."""
+        """The versions of a model's first and last row, which no other row may overtake."""
         first = self.snapshot is not None and self.snapshot.first
         last = self.snapshot is not None and self.snapshot.last
         return {row.version for row in (*self.rows[: int(first)], *self.rows[len(self.rows) - int(last) :])}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Style:
-    """How a subscription's notifications look.
+class Redelivery:
+    """A dead letter that its consumer wants sent again."""
 
-    `subscription` is its id, of which with the versions theirs are made: the same changes have the same id whenever
-    and by whomever they are sent, and others another.
-    """
+    id: int
+    """The dead letter's id."""
+    row: Row
+    """The change itself."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Style:
+    """The form of a subscription's notifications."""
 
     subscription: str
+    """The subscription's id, from which, with the versions, the notifications' ids are derived."""
     name: str
+    """The subscription's name, which the notifications carry."""
     form: str = formats.PAGE
+    """The format: a page or CloudEvents."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Part:
-    """A subscription's part of one read of the log, from the place `next` on."""
+    """A subscription's part of one read of the log."""
 
     read: Rows
+    """The read."""
     rows: list[Row]
+    """The changes for the subscription."""
     next: int = 0
+    """The index of the first change that is not yet cut."""
 
 
 class Pending:
-    """The changes that have been read for a subscription and not yet been cut, in order."""
+    """The queue of changes that were read for a subscription and not yet cut into notifications."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -86,13 +110,23 @@ class Pending:
         self._parts: collections.deque[_Part] = collections.deque()
 
     def add(self, read: Rows, rows: list[Row]) -> None:
-        """Put a part of a read behind the others; it has at least one change."""
+        """Append a part of a read, which has at least one change."""
         self._parts.append(_Part(read, rows))
         self.count += len(rows)
         self.size += sum(len(row.item) for row in rows)
 
+    @property
+    def has_room(self) -> bool:
+        """True if the lease may read on: half of a full queue is gone."""
+        return self.count <= READ_AHEAD // 2 and self.size <= READ_AHEAD_SIZE // 2
+
+    @property
+    def is_full(self) -> bool:
+        """True if the lease may read no further for now."""
+        return self.count >= READ_AHEAD or self.size >= READ_AHEAD_SIZE
+
     def cut(self, *, batch: int, style: Style, previous: str) -> Notification:
-        """Take at most `batch` changes off and make a notification of them. There must be some."""
+        """Remove up to `batch` changes, at least one, and return their notification."""
         rows, cursor = self._take(batch)
         more = bool(self._parts) or cursor.window is not None
         text = cursor.encode()
@@ -100,7 +134,7 @@ class Pending:
         return page(rows, style=style, cursor=cursor, text=text, said=said)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Empty the queue."""
         self.count = 0
         self.size = 0
         self._parts.clear()
@@ -113,7 +147,7 @@ class Pending:
             while part.next < len(part.rows) and len(taken) < batch:
                 row = part.rows[part.next]
                 size += len(row.item)
-                if taken and size > SIZE:
+                if taken and size > NOTIFICATION_SIZE:
                     break
                 taken.append(row)
                 part.next += 1
@@ -123,10 +157,11 @@ class Pending:
             if not finished or not self._parts or len(taken) >= batch:
                 break
             first = self._parts[0].rows[0]
-            if size + len(first.item) > SIZE:
+            if size + len(first.item) > NOTIFICATION_SIZE:
                 break
         self.count -= len(taken)
         self.size -= sum(len(row.item) for row in taken)
+        # At the end of a read, its own cursor: it passes the changes that the subscription did not ask for, too.
         cursor = part.read.cursor if finished else part.read.cursor_after(taken[-1].version)
         return taken, cursor
 
@@ -143,7 +178,7 @@ def page(
 ) -> Notification:
     """Return the notification of these changes.
 
-    `text` is the cursor that the receiver is at after it, `said` what else its envelope says (see `formats.Envelope`).
+    `text` is the cursor that the receiver stores with it. `said` holds further fields of its `formats.Envelope`.
     """
     envelope = formats.Envelope(subscription=style.name, history=cursor.history, snapshot=snapshot, **(said or {}))
     body, attributes = formats.encode(rows, envelope, style.form)
@@ -160,7 +195,8 @@ def page(
 
 
 def identify(subscription: str, versions: list[int], snapshot: formats.Snapshot | None = None) -> str:
-    """Return a notification's id, made of the subscription's and of what is in it."""
+    """Return a notification's id, derived from the subscription's id and the content."""
+    # From nothing else: a receiver drops repeats by this id, also those that another worker sends.
     text = f"{subscription}:{','.join(map(str, versions))}"
     if snapshot is not None:
         text += f":{json.dumps(dataclasses.astuple(snapshot))}"
@@ -168,9 +204,9 @@ def identify(subscription: str, versions: list[int], snapshot: formats.Snapshot 
 
 
 def of_one(row: Row, whole: Notification, *, style: Style) -> Notification:
-    """Return a notification of one change of a page, for a callback that takes one at a time.
+    """Return the notification of one change of a page, for a callback that takes changes one by one.
 
-    It says nothing of cursors: others of the page may be on their way at the same time.
+    It names no cursor: other changes of the page may be under way at the same time.
     """
     snapshot = whole.snapshot and dataclasses.replace(
         whole.snapshot,

@@ -1,4 +1,4 @@
-"""Sends the changes of a page one by one: each key's in order, those of different keys at the same time."""
+"""Sends the changes of a page one by one: in order for each key, and several keys at the same time."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Spread:
-    """One page's worth. `width` is how many may be on their way at once; `over` says to begin no more.
-
-    `done` holds the versions that were taken, and grows: a page that is tried again leaves them out. What goes before
-    one of the versions `alone` is taken before that is sent, and that before what comes after it.
-    """
+class PerKey:
+    """The sending of one page, change by change."""
 
     send: Callable[[Row], Awaitable[Outcome]]
+    """Sends one change."""
     width: int
+    """How many changes may be under way at the same time."""
     over: Callable[[], bool]
+    """True once no further change may be sent."""
     done: set[int]
+    """The versions that the receiver has taken. It grows, and a second attempt leaves them out."""
     alone: Collection[int] = ()
+    """The versions that are sent by themselves: after all before them, and before all behind them."""
 
     async def run(self, rows: Sequence[Row]) -> Outcome | None:
-        """Send what is not done yet. Return `Delivered` if all was taken, else the worst answer; None if broken off."""
+        """Send the changes not yet taken; return `Delivered`, the outcome that decides, or None if broken off."""
         for segment in segments((row for row in rows if row.version not in self.done), self.alone):
             results = await self._segment(segment)
             if results:
@@ -47,9 +48,10 @@ class Spread:
         return results
 
     async def _work(self, waiting: Iterator[list[Row]], results: list[Outcome]) -> None:
-        """Send one key's changes after the other's. A key whose change was not taken goes no further, others do."""
+        """Send the changes of one key after another. A refused change stops its key; other keys go on."""
         for queue in waiting:
             for row in queue:
+                # Asked before each send, not once a key: the lease may have ended, or another key met the end.
                 if self.over() or any(ends(result) for result in results):
                     return
                 result = await self.send(row)
@@ -60,26 +62,26 @@ class Spread:
 
 
 def ends(result: Outcome) -> bool:
-    """Say whether nothing else is to be sent after such an answer: it is about more than the one change."""
+    """Return True if no other change may follow such an outcome: it concerns the receiver, not the one change."""
     return not isinstance(result, Retry) or result.away or bool(result.after)
 
 
 def worst(results: Sequence[Outcome]) -> Outcome | None:
-    """Return the one that decides what follows, None where there is none."""
+    """Return the outcome that decides how delivery goes on; None without any."""
     kinds = (Gone, Rewind)
     for kind in kinds:
         for result in results:
             if isinstance(result, kind):
                 return result
     retries = [result for result in results if isinstance(result, Retry)]
-    # Where nobody answered, nothing is said of the changes.
+    # An outcome that is no refusal comes first: while a receiver is away, no change may be set aside.
     return min(retries, key=lambda retry: retry.refused) if retries else None
 
 
 def segments(rows: Iterable[Row], alone: Collection[int] = ()) -> Iterator[list[list[Row]]]:
-    """Split changes where order must hold for all: a change of a whole model is by itself, as are the versions `alone`.
+    """Split changes into segments that are sent one after the other; each is a list of queues, one for each key.
 
-    Each segment is a list of keys' changes.
+    A change of a whole model is a segment by itself, and so is each version in `alone`.
     """
     for by_itself, part in itertools.groupby(rows, key=lambda row: row.op in ops.WHOLE_LETTERS or row.version in alone):
         if by_itself:
@@ -97,5 +99,5 @@ def key(row: Row) -> str | None:
 
 
 def version(row: Row) -> int:
-    """Return the version that a change's item has: many rows that come before all changes may share one."""
+    """Return the version in a change's item, which many rows of a backfill may share."""
     return items.version(row.item) if row.op == ops.SNAPSHOT.letter else row.version

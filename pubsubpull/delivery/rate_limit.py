@@ -1,10 +1,10 @@
-"""How fast a subscription is sent changes, at most. Times are unix seconds."""
+"""The rate limits of a subscription. Times are unix seconds."""
 
 from __future__ import annotations
 
 
 def batch(most: int, rate: float | None) -> int:
-    """Return how many changes to send at once: of a rate, what may go in a second.
+    """Return how many changes to send at once: at most as many as the rate allows in a second.
 
     100 at 10 a second → 10, at 0.5 a second → 1.
     """
@@ -12,7 +12,7 @@ def batch(most: int, rate: float | None) -> int:
 
 
 def after(earliest: float | None, *, count: int, rate: float | None, now: float) -> float | None:
-    """Return from when on the next may be sent, once `count` changes have been: time that went unused is not made up.
+    """Return when the next change may be sent after `count` changes. Unused time is not made up for.
 
     5 changes at 10 a second, at 100.0 → 100.5; then 5 more at 100.1 → 101.0.
     """
@@ -28,7 +28,7 @@ def next_at(
     per_minute: int | None,
     now: float,
 ) -> float | None:
-    """Return from when on the next may be sent, by the changes a second and by the notifications a minute."""
+    """Return when the next notification may be sent, by changes a second and by notifications a minute."""
     minutely = None if per_minute is None else per_minute / 60
     by_changes = after(earliest, count=changes, rate=per_second, now=now)
     by_notifications = after(earliest, count=notifications, rate=minutely, now=now)

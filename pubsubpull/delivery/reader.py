@@ -1,4 +1,4 @@
-"""Reads the log for a worker's leases: those at the same cursor together."""
+"""Reads the log for a worker's leases, once for all leases at the same cursor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import Error as DatabaseError
 
 from pubsubpull import exceptions
 from pubsubpull.base import loops, threads
-from pubsubpull.delivery.lease import READ_AHEAD
+from pubsubpull.delivery.notification import READ_AHEAD
 from pubsubpull.log import expiry, feed
 from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports.base import Retry
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pubsubpull")
 LAGGING_AT_ONCE = 4
-"""How many groups that lag are read between two looks at the log."""
+"""How many lagging groups are read between two polls."""
 MOVE_INTERVAL = 10.0
-"""How often the cursors of subscriptions that wanted nothing are recorded, in seconds."""
+"""How often the cursors of subscriptions without changes are recorded, in seconds."""
 
 
 class Reader(loops.Service):
-    """Looks at the log: every POLL_INTERVAL while there is something, less often while there is not."""
+    """Polls the log: every POLL_INTERVAL while there are changes, up to every IDLE_INTERVAL while there are none."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class Reader(loops.Service):
         self._pause = settings.POLL_INTERVAL
 
     async def run_once(self) -> None:
-        """Read what there is for now."""
-        # Cleared before the look: what comes during it is looked at with the next one.
+        """Poll once, read and hand out the new changes, and set the next pause."""
+        # Cleared before the poll: a lease that joins during the poll causes another one at once.
         self.groups.wake.clear()
         before = self._handed_out
         behind = await self.tick()
@@ -78,22 +78,26 @@ class Reader(loops.Service):
             self.groups.wake.set()
 
     async def pause(self) -> None:
-        """Wait for the next look, or for leases that can read on right away."""
+        """Wait for the next poll, or for a lease that can read on at once."""
         await threads.set_within(self.groups.wake, self._pause)
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no further poll."""
         super().stop()
         self.groups.wake.set()
 
     async def tick(self, upto: Present | None = None) -> bool:
-        """Look, read what is new (up to `upto`, or now) and hand it out; return True if some can read on right away."""
-        look = await self._reads(self.store.look)
-        if look.free or look.mine != len(self.leases.held):
+        """Poll, read the new changes and hand them out; return True if a group can read on at once.
+
+        Read up to `upto`, or to the present of the poll.
+        """
+        polled = await self._reads(self.store.poll)
+        if polled.free or polled.mine != len(self.leases.held):
             self.assignment.hurry.set()
         while self.leases.beginning:
             self.sender.start(self.leases.beginning.pop())
-        now = upto or look.present
+        # One present for all groups: they are read up to the same snapshot, and so meet there and become one.
+        now = upto or polled.present
         due = self.groups.due(now)
         for group in due[: LAGGING_AT_ONCE + 1]:
             await self._read(group, now)
@@ -104,13 +108,14 @@ class Reader(loops.Service):
         return await self._reads(feed.present, self.settings.DATABASE)
 
     async def move_cursors(self, *, at_once: bool = False) -> None:
-        """Record the cursors of the subscriptions that have wanted nothing for a while."""
+        """Record the cursors of the subscriptions for which the log had no changes."""
         if not at_once and time.monotonic() - self._moved_at < MOVE_INTERVAL:
             return
         self._moved_at = time.monotonic()
         for group in list(self.groups.all()):
             cursor = group.cursor
-            moved = [one for one in group.members if one.is_idle and one.recorded.cursor.seq != cursor.seq]
+            # Only of idle leases: any other has changes before this cursor that are not yet delivered.
+            moved = [lease for lease in group.members if lease.is_idle and lease.recorded.cursor.seq != cursor.seq]
             for lease in moved:
                 lease.move(cursor)
             if moved:
@@ -129,23 +134,23 @@ class Reader(loops.Service):
             self.groups.put_back(group, cursor)
             raise
         except Exception as error:
-            # One group's failure is no other's.
+            # Caught here, so that the failure of one group does not keep the other groups from reading.
             logger.exception("pubsubpull: the log could not be read for some subscriptions; they are tried again")
             self.groups.put_back(group, cursor)
             self._failed(group, f"The log could not be read: {type(error).__name__}; see the worker's log.")
             return
         handed = group.hand_out(read)
         self._handed_out += len(handed)
-        # Before a full lease leaves: it goes on from the cursor that its group has then.
+        # Before a full lease leaves: a lease that leaves will read on from the cursor that its group has then.
         self.groups.put_back(group, read.cursor)
         for lease in handed:
-            if lease.is_full:
+            if lease.pending.is_full:
                 self.groups.leave(lease)
         for lease in handed:
             self.sender.start(lease)
 
     def _failed(self, group: Group, reason: str) -> None:
-        """Let the leases of a group wait, each as after a failure; all others go on."""
+        """Count a failure for each lease of a group, and let it read on after its pause."""
         cursor = group.cursor
         for lease in list(group.members):
             self.groups.pause(lease, cursor)
@@ -154,8 +159,9 @@ class Reader(loops.Service):
             asyncio.get_running_loop().call_later(max(wait, 1.0), self.groups.resume, lease)
 
     async def _expired(self, group: Group) -> None:
-        """Disable the subscriptions that cannot read on, unless their cursor is only newer than the look."""
+        """Disable the subscriptions of an expired cursor, after a check against the present of now."""
         self.groups.put_back(group, group.cursor)
+        # The present of the poll may be older than the cursor, which would look like a cursor of another history.
         cursor, now = group.cursor, await self.present()
         try:
             expiry.check(cursor, now)

@@ -1,53 +1,54 @@
-"""Receivers that send delivery back: how often they did, and which changes of a page they have had before."""
+"""Rewinds by the receiver (409): their repetition, and the changes that a receiver had before them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull.wire import items
+from pubsubpull.wire import items, ops
 
 if TYPE_CHECKING:
     from pubsubpull.delivery.notification import Notification
     from pubsubpull.log.cursor import Cursor, Snapshot
     from pubsubpull.wire.items import Row
 
-REMEMBERED = 1000
-"""How many cursors that a receiver has named are remembered; then all are forgotten."""
-ERROR = (
-    "The receiver answers 409 again and again: with a cursor that delivery went on from before, or before it has come "
-    "to where it was. Does it store the cursor of each page that it takes?"
+CURSORS_REMEMBERED = 1000
+"""How many cursors of a receiver's answers are remembered; then all are forgotten."""
+REPEATED_REWIND = (
+    "The receiver answers 409 again and again, with a cursor that it named before, or before it has caught up with its "
+    "last rewind. It must store the cursor of each page that it takes."
 )
+"""The error of a receiver that keeps rewinding."""
 
 
 class Rewinds:
-    """The cursors that one receiver has sent delivery back to, while its subscription is leased."""
+    """The rewinds of one receiver during one lease."""
 
     def __init__(self) -> None:
         self.repeats = 0
-        """How often in a row it was sent back to where it had been sent before."""
+        """How many rewinds in a row were repetitions."""
         self._named: set[int] = set()
-        """The hashes of the cursors that it has named."""
+        """The hashes of the cursors that the receiver has named."""
         self._furthest: Cursor | None = None
-        """Where it was before it was sent back, until it has come so far again."""
+        """The cursor before the first rewind, until delivery has reached it again."""
 
     def note(self, cursor: Cursor, *, at: Cursor) -> bool:
-        """Note that the receiver has named this cursor; return True if it keeps sending delivery back.
+        """Note a rewind to a cursor; return True if the receiver repeats itself.
 
-        It does if it has named the cursor before, whatever came between, or if it has not yet had again all that it
-        had before it named the last one. A receiver that is ahead of `at` goes forward: its answers were lost.
+        A receiver repeats itself if it has named the cursor before, or if delivery has not yet caught up with the last
+        rewind. A cursor ahead of `at` is no rewind: the receiver took pages, and its answers were lost.
         """
         if _is_ahead(cursor, at):
             return False
         again = hash(cursor) in self._named or self._furthest is not None
         self.repeats = self.repeats + 1 if again else 0
-        if len(self._named) >= REMEMBERED:
+        if len(self._named) >= CURSORS_REMEMBERED:
             self._named.clear()
         self._named.add(hash(cursor))
         self._furthest = self._furthest or at
         return again
 
     def count_new(self, page: Notification) -> int:
-        """Return how many changes of a page that was taken the receiver had not had before it sent delivery back."""
+        """Return how many changes of a delivered page are new to the receiver: not delivered before a rewind."""
         furthest = self._furthest
         if furthest is None:
             return page.count
@@ -57,8 +58,8 @@ class Rewinds:
 
 
 def is_seen(row: Row, cursor: Cursor) -> bool:
-    """True if a change was among those before the cursor."""
-    if row.op == "S":
+    """True if a change lies before the cursor."""
+    if row.op == ops.SNAPSHOT.letter:
         return False
     if row.version <= cursor.floor:
         return True
@@ -70,7 +71,7 @@ def is_seen(row: Row, cursor: Cursor) -> bool:
 
 
 def _is_ahead(cursor: Cursor, other: Cursor) -> bool:
-    """True if one cursor has seen all that the other has, and more."""
+    """True if all changes before `other` lie before `cursor`, too, and the two differ."""
     seen, before = cursor.window or cursor, other.window or other
     return cursor != other and seen.snapshot.covers(before.snapshot) and _reached(cursor) >= _reached(other)
 

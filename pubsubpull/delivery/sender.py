@@ -1,4 +1,4 @@
-"""Delivers what waits for a subscription: one notification after the other, each until it is accepted."""
+"""Delivers the notifications of each subscription one by one, each until the receiver has taken it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pubsubpull.delivery.breaker import Breaker
     from pubsubpull.delivery.dead_letters import DeadLetters
     from pubsubpull.delivery.gate import Gate
-    from pubsubpull.delivery.lease import Lease, Redelivery
+    from pubsubpull.delivery.lease import Lease
     from pubsubpull.delivery.meter import Meter
-    from pubsubpull.delivery.notification import Notification
+    from pubsubpull.delivery.notification import Notification, Redelivery
     from pubsubpull.delivery.transitions import Progress
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.transports.base import Transport
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Outcome | Ready)
 State = Subscription.State
-AWAY = 1.0
-"""How long to wait before rows are read again, where the database is away, in seconds."""
+BACKFILL_RETRY = 1.0
+"""How long a backfill waits while the database is away, in seconds."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 class Sender:
-    """Delivers to the leases of a worker, each in a task of its own."""
+    """Delivers under the leases of a worker, each in its own task."""
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class Sender:
         self.backfill = backfill
         self.using = settings.DATABASE
         self.delivered = 0
-        """How many changes this worker has delivered."""
+        """How many changes the worker has delivered."""
         self._reads = reads
 
     def start(self, lease: Lease) -> None:
-        """Deliver what waits for the lease, unless that is under way."""
+        """Start delivering under the lease, unless its task is running."""
         if lease.task is None and not self.gate.stopping.is_set():
             lease.task = asyncio.create_task(self._run(lease), name=f"deliver {lease}")
 
     async def _run(self, lease: Lease) -> None:
         try:
-            # The subscription's earlier lease may have a notification on its way; the receiver gets one at a time.
+            # The earlier lease may still be sending: the receiver must not get two notifications at a time.
             if lease.before is not None:
                 await asyncio.wait([lease.before])
                 lease.before = None
@@ -85,11 +85,12 @@ class Sender:
             while not self.gate.is_over(lease) and await self._deliver(lease):
                 pass
         except Exception:
-            # One lease's failure is no other's: it is counted, and tried again.
+            # Caught here, since an error in one task would end the worker; it counts as a failed attempt.
             logger.exception("pubsubpull: delivery to subscription %s broke off; it is tried again", lease)
             self.progress.failed(lease, Retry(error="The worker met an unexpected error; see its log."))
         finally:
             lease.task = None
+            # Soon, not now: this task must be over before the lease's next one starts.
             if lease.waits:
                 asyncio.get_running_loop().call_soon(self._again, lease)
 
@@ -98,69 +99,70 @@ class Sender:
             self.start(lease)
 
     async def _deliver(self, lease: Lease) -> bool:
-        """Send what goes first, and go on from its answer; return False if the task is to end."""
+        """Deliver a redelivery or the next notification; return False if the task is to end."""
         redelivery = next(iter(lease.redeliveries.values()), None)
         return await (self._deliver_again(lease, redelivery) if redelivery else self._deliver_next(lease))
 
     async def _deliver_next(self, lease: Lease) -> bool:
-        """Send the next notification: from the lease to the moved cursor."""
+        """Send the next notification and act on its outcome: from the lease to the moved cursor."""
         page = await self._next(lease)
         if page is None or not await self.gate.opens(lease):
             return False
         result = await self._offer(lease, page)
+        # Asked after the send: a lost lease may record nothing, and its successor sends the page again.
         if result is not None and not lease.dropped:
             await self._settle(lease, page, result)
         return not lease.dropped
 
     async def _deliver_again(self, lease: Lease, redelivery: Redelivery) -> bool:
-        """Send a dead letter again. It moves no cursor."""
-        page = dead_letters.alone(lease, redelivery)
+        """Send a dead letter again, and act on its outcome. No cursor moves."""
         if not await self.gate.opens(lease):
             return False
-        result = await self._offer(lease, page)
+        result = await self._offer(lease, dead_letters.alone(lease, redelivery))
         if result is not None and not lease.dropped:
             await self._settle_alone(lease, redelivery, result)
         return not lease.dropped
 
     async def _offer(self, lease: Lease, page: Notification) -> Outcome | None:
-        """Send a page, whole or change by change; None where that was broken off."""
+        """Send a page, whole or change by change; return None if that was broken off."""
+        # Before the send: a failed attempt uses up the rate, too.
         self.progress.pace(lease, page.count)
-        return await (self._spread(lease, page) if lease.terms.one_by_one else self._send(lease, page))
+        return await (self._send_per_key(lease, page) if lease.terms.one_by_one else self._send(lease, page))
 
     async def _next(self, lease: Lease) -> Notification | None:
-        """Return what to send next: first the rows that were asked for, then the changes."""
-        if lease.checkpoint.initial is not None and lease.current is None:
+        """Return the next notification: of the backfill first, then of the changes."""
+        if lease.checkpoint.backfill is not None and lease.current is None:
             try:
                 lease.send(await self.backfill.next_page(lease))
             except DatabaseError as error:
-                logger.warning("pubsubpull: the database is away (%s); rows are read later", threads.first_line(error))
-                await self.gate.wait(lease, AWAY)
+                logger.warning("pubsubpull: the database is away (%s); the backfill waits", threads.first_line(error))
+                await self.gate.wait(lease, BACKFILL_RETRY)
                 return None
             if lease.current is None:
                 self.progress.backfilled(lease)
         return lease.next()
 
-    async def _spread(self, lease: Lease, page: Notification) -> Outcome | None:
-        """Send the changes of a page one by one, each as a message of its own; None where that was broken off."""
+    async def _send_per_key(self, lease: Lease, page: Notification) -> Outcome | None:
+        """Send the changes of a page as single messages; return None if that was broken off."""
 
         async def send(row: Row) -> Outcome:
             change = ChangeRef(model=row.model, key=per_key.key(row), version=per_key.version(row))
             return await self._send(lease, notification.of_one(row, page, style=lease.terms.style), change)
 
-        spreading = per_key.Spread(
+        page_per_key = per_key.PerKey(
             send=send,
             width=lease.terms.concurrency,
             over=lambda: self.gate.is_shut(lease),
             done=lease.accepted,
             alone=page.edges,
         )
-        return await spreading.run(page.rows)
+        return await page_per_key.run(page.rows)
 
     async def _send(self, lease: Lease, page: Notification, change: ChangeRef | None = None) -> Outcome:
         return await self._exchange(lease, self.transport.send(lease.terms.target, page.message(change)))
 
     async def _ask(self, lease: Lease) -> bool:
-        """Ask the receiver for its consent, again and again; return True once it has given it."""
+        """Ask the receiver for its consent until it is given, then return True; return False if the lease is over."""
         while await self.gate.opens(lease):
             result = await self._exchange(lease, self.transport.prepare(lease.terms.target))
             if lease.dropped:
@@ -172,10 +174,11 @@ class Sender:
         return False
 
     async def _exchange(self, lease: Lease, exchange: Awaitable[T]) -> T:
-        """Return what became of an exchange; tell the breaker how the endpoint fares."""
+        """Return the outcome of an exchange, and report it to the breaker and the meter."""
         began = time.monotonic()
         result = await exchange
         endpoint = self.transport.endpoint(lease.terms.callback)
+        # Nothing was sent, so nothing is known of the endpoint: its probe must be free for another lease.
         if isinstance(result, Retry) and result.unsent:
             await self.breaker.give_back(endpoint)
             return result
@@ -187,7 +190,7 @@ class Sender:
         return result
 
     async def _settle(self, lease: Lease, page: Notification, result: Outcome) -> None:
-        """Go on from the answer to a page."""
+        """Act on the outcome of a page."""
         match result:
             case Delivered():
                 lease.accepted.difference_update([row.version for row in page.rows])
@@ -205,7 +208,7 @@ class Sender:
                     await self._search(lease, page, result)
 
     async def _search(self, lease: Lease, page: Notification, result: Retry) -> None:
-        """Look for the change that is not taken, and set it aside, where the subscription asks for that."""
+        """Search for the refused change and set it aside, if the subscription asks for that."""
         step = self.dead_letters.step(lease, page, result)
         if step is Step.HALVE:
             self.progress.halve(lease)
@@ -218,10 +221,11 @@ class Sender:
                 if await self.dead_letters.put(lease, page, result, then=then):
                     self.progress.set_aside(lease, then)
             except DatabaseError as error:
+                # Swallowed: the failure is counted already, and the next attempt comes back here.
                 logger.warning("pubsubpull: the database is away (%s); nothing is set aside", threads.first_line(error))
 
     async def _settle_alone(self, lease: Lease, redelivery: Redelivery, result: Outcome) -> None:
-        """Go on from the answer to a dead letter; the subscription itself fares as before."""
+        """Act on the outcome of a redelivery. The subscription's own state stays, unless its receiver is gone."""
         if await self.dead_letters.tried(lease, redelivery, result):
             self.progress.redelivered(lease)
         if isinstance(result, Delivered):
@@ -230,16 +234,17 @@ class Sender:
             self._end(lease, result)
 
     async def _rewind(self, lease: Lease, cursor: Cursor) -> None:
-        """Go on from the cursor that the receiver named."""
+        """Continue from the cursor that the receiver named."""
         try:
             expiry.check(cursor, await self._reads(feed.present, self.using))
         except exceptions.CursorExpired as expired:
+            # A failure, not a rewind: the checkpoint keeps a cursor that delivery can continue from.
             error = f"The receiver named a cursor that cannot be used. {expired}"
             self.progress.failed(lease, Retry(error=error))
             return
-        logger.info("pubsubpull: subscription %s goes on from the cursor that its receiver named", lease)
+        logger.info("pubsubpull: subscription %s continues from the cursor that its receiver named", lease)
         self.progress.rewound(lease, cursor)
 
     def _end(self, lease: Lease, result: Gone) -> None:
-        """Send nothing more: the receiver wants no more."""
+        """End delivery: the receiver has unsubscribed."""
         self.progress.end(lease, State.UNSUBSCRIBED, f"{result.error} PUT the subscription again to go on.")

@@ -1,9 +1,9 @@
 """Django signals for operators: a subscription began to fail, recovered, or ended; a change was set aside.
 
-They are sent by the worker, in a thread with a database connection of its own, once what they tell of is committed. A
-crash of the worker may lose one; what is in the database is the truth. `sender` is the model `Subscription`; receivers
-are given `subscription`, as it is in the database, and `error`, a text that may be shown. What a receiver raises is
-logged, and nothing waits for it.
+The worker sends a signal after the commit of its event, in a thread with its own database connection. A crash of the
+worker may lose a signal; the database holds the truth. `sender` is the model `Subscription`. Receivers get
+`subscription`, as stored, and `error`, a text that may be shown. An exception of a receiver is logged, and delivery
+does not wait for receivers.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 State = Subscription.State
 
 subscription_failing = dispatch.Signal()
-"""The first failure after a success; `error` is what went wrong. One whose host is given up fails too."""
+"""The first failure after a success; `error` is its text. An open circuit of the host counts as a failure."""
 subscription_recovered = dispatch.Signal()
-"""Delivery goes on after failures."""
+"""The first success after failures."""
 subscription_disabled = dispatch.Signal()
-"""Nothing is sent any more, until it is PUT again or enabled; its state says whether its receiver unsubscribed."""
+"""Delivery ended until the subscription is PUT again or enabled; its state tells if the receiver unsubscribed."""
 change_set_aside = dispatch.Signal()
-"""A change was set aside; receivers are also given its `version` and `model`."""
+"""A change became a dead letter; receivers also get its `version` and `model`."""
 subscription_lapsing = dispatch.Signal()
-"""Changes that it has not had are to be dropped soon. Sent by maintenance, as the next."""
+"""Retention will soon drop changes that the subscription has not had. Sent by maintenance."""
 subscription_lapsed = dispatch.Signal()
-"""Changes that it has not had are gone: it must begin anew, from all instances."""
+"""Retention dropped changes that the subscription has not had: it must start over. Sent by maintenance."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 def event(before: str, after: str) -> dispatch.Signal | None:
-    """Return the signal of a change from one recorded state to the next, None where there is none."""
+    """Return the signal for a change of the recorded state; None for changes without a signal."""
     if before == after:
         return None
     if after == State.FAILING:
@@ -52,7 +52,7 @@ def event(before: str, after: str) -> dispatch.Signal | None:
 
 
 class Signals:
-    """Sends signals from a worker, one after the other, beside all else."""
+    """Sends a worker's signals one by one, in the background."""
 
     def __init__(self, *, using: str, thread: threads.Database) -> None:
         self.using = using
@@ -60,20 +60,20 @@ class Signals:
         self._waiting: set[asyncio.Task[None]] = set()
 
     def recorded(self, id_: uuid.UUID, before: str, after: str, *, error: str) -> None:
-        """Send the signal of a subscription's change from one recorded state to the next."""
+        """Send the signal for a change of the subscription's recorded state, if there is one."""
         signal = event(before, after)
         if signal is not None:
             self.send(signal, id_, error=error)
 
-    def send(self, signal: dispatch.Signal, id_: uuid.UUID, **given: object) -> None:
-        """Have a signal sent soon."""
+    def send(self, signal: dispatch.Signal, id_: uuid.UUID, **arguments: object) -> None:
+        """Send a signal soon."""
         if signal.has_listeners(Subscription):
-            task = asyncio.create_task(self._thread(self._send, signal, id_, given))
+            task = asyncio.create_task(self._thread(self._send, signal, id_, arguments))
             self._waiting.add(task)
             task.add_done_callback(self._sent)
 
     async def flush(self, limit: float) -> None:
-        """Wait until all are sent, at most so many seconds."""
+        """Wait until all signals are sent, at most `limit` seconds."""
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=limit)
 
@@ -82,10 +82,11 @@ class Signals:
         if not task.cancelled() and (error := task.exception()):
             logger.error("pubsubpull: a signal was not sent: %s", error)
 
-    def _send(self, signal: dispatch.Signal, id_: uuid.UUID, given: dict[str, object]) -> None:
-        found = Subscription.objects.using(self.using).filter(pk=id_).select_related("consumer").first()
+    def _send(self, signal: dispatch.Signal, id_: uuid.UUID, arguments: dict[str, object]) -> None:
+        # Read here, after the commit: receivers see the state that the signal is about, or a later one.
+        subscription = Subscription.objects.using(self.using).filter(pk=id_).select_related("consumer").first()
         try:
-            if found is not None:
-                signal.send_robust(Subscription, subscription=found, **given)
+            if subscription is not None:
+                signal.send_robust(Subscription, subscription=subscription, **arguments)
         finally:
             close_old_connections()  # a receiver may have used any database

@@ -1,4 +1,4 @@
-"""What a worker reads and writes in the database. Every write but a claim is refused where its lease is no more."""
+"""A worker's reads and writes. The database refuses each write under a lost lease, by its fencing token."""
 
 from __future__ import annotations
 
@@ -27,32 +27,35 @@ if TYPE_CHECKING:
 T = TypeVar("T", Terms, Checkpoint)
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Checkpoint))
-"""The columns that a checkpoint is recorded in."""
+"""The columns of a checkpoint."""
 TIMES = frozenset(field.name for field in Subscription._meta.get_fields() if isinstance(field, DateTimeField))
-"""The columns that hold times."""
+"""The columns with times."""
 SERVED_STATES = sorted(SERVED)
-"""The states of the subscriptions that workers take, for the queries that ask for them."""
+"""The states in which workers claim subscriptions, as the queries take them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Look:
-    """What a worker sees when it looks at the database."""
+class Poll:
+    """The answer to a worker's poll."""
 
     present: Present
     """The log's present."""
     mine: int
     """How many subscriptions name the worker."""
     free: bool
-    """True if there are subscriptions to be had."""
+    """True if there may be subscriptions to claim."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """A subscription that was claimed, and whose stored cursor cannot be read."""
+    """A claimed subscription with a stored cursor that cannot be read."""
 
     id: uuid.UUID
+    """The subscription's id."""
     lease: int
+    """The fencing token of the claim."""
     state: str
+    """The subscription's state."""
 
 
 class Store:
@@ -62,31 +65,33 @@ class Store:
         self.using = using
         self.worker = worker
 
-    def look(self) -> Look:
-        """Look at the log and at what there is to do."""
-        mine_clock = clock.of(self.using)
-        asked = mine_clock.count()
-        query = sql.compose("queries/delivery/look", worker=self.worker, served=SERVED_STATES)
+    def poll(self) -> Poll:
+        """Read the log's present, how many subscriptions the worker has, and if there are some to claim."""
+        database_clock = clock.of(self.using)
+        # Counted before the query: the clock must know how long the answer was under way.
+        asked = database_clock.count()
+        query = sql.compose("queries/delivery/poll", worker=self.worker, served=SERVED_STATES)
         (row,) = sql.run_named(self.using, query)
-        mine_clock.tell(row["time"], asked=asked)
-        return Look(present=Present.of(row), mine=row["mine"], free=row["free"])
+        database_clock.tell(row["time"], asked=asked)
+        return Poll(present=Present.of(row), mine=row["mine"], free=row["free"])
 
     def read(self, after: Cursor, *, limit: int, models: Collection[str], now: Present) -> feed.Rows:
         """Read the log after a cursor."""
         return feed.rows(after, limit=limit, models=models, using=self.using, now=now)
 
     def renew(self, *, name: str, lease: float) -> None:
-        """Say that the worker lives."""
+        """Extend the worker's leases by `lease` seconds, and remove workers that are gone."""
+        # First the own lease, so that this worker does not remove itself after a pause.
         self._run("queries/delivery/renew", name=name, lease=lease)
         self._run("queries/delivery/bury")
 
     def standing(self) -> tuple[int, int]:
-        """Return how many workers live and how many subscriptions there are."""
+        """Return the number of live workers and of subscriptions to serve."""
         ((workers, subscriptions),) = self._run("queries/delivery/standing", served=SERVED_STATES)
         return workers, subscriptions
 
     def claim(self, at_most: int) -> tuple[list[Lease], list[Unreadable]]:
-        """Take at most so many subscriptions; return their leases, and those whose cursors cannot be read."""
+        """Claim at most so many subscriptions; return their leases, and the subscriptions with unreadable cursors."""
         query = sql.compose("queries/delivery/claim", worker=self.worker, at_most=at_most, served=SERVED_STATES)
         rows = sql.run_named(self.using, query)
         keyring = Keyring(self.using)
@@ -99,7 +104,7 @@ class Store:
         return leases, unreadable
 
     def disable(self, unreadable: Collection[Unreadable], *, error: str) -> None:
-        """Disable subscriptions whose cursors cannot be read."""
+        """Disable subscriptions with unreadable cursors."""
         self._run(
             "queries/delivery/disable",
             id=[subscription.id for subscription in unreadable],
@@ -109,21 +114,21 @@ class Store:
         )
 
     def mine(self) -> dict[uuid.UUID, int]:
-        """Return the leases of the subscriptions that name the worker."""
+        """Return the fencing tokens of the subscriptions that name the worker, by id."""
         return dict(self._run("queries/delivery/mine"))
 
     def grants(self) -> dict[int, frozenset[str]]:
-        """Return what the consumers of the worker's subscriptions may have."""
+        """Return the grants of the consumers of the worker's subscriptions, by id."""
         rows = self._run("queries/delivery/grants")
         return {consumer: frozenset(json.loads(granted or "[]")) for consumer, granted in rows}
 
     def record(self, checkpoints: Mapping[Lease, Checkpoint]) -> set[uuid.UUID]:
-        """Write the checkpoints of leases; return the ids of the subscriptions that were the worker's to write."""
+        """Write checkpoints; return the ids of the subscriptions with valid leases, which alone were written."""
         rows = sql.run(self.using, recording(checkpoints, worker=self.worker))
         return {id_ for (id_,) in rows}
 
     def move(self, cursor: str, leases: Collection[Lease]) -> None:
-        """Write a cursor that subscriptions have come to without wanting anything."""
+        """Write the cursor of subscriptions for which the log had no changes up to it."""
         self._run(
             "queries/delivery/move",
             cursor=cursor,
@@ -132,16 +137,16 @@ class Store:
         )
 
     def release(self, ids: list[uuid.UUID] | None = None) -> None:
-        """Let subscriptions go: these, or all."""
+        """Release these subscriptions, or all."""
         self._run("queries/delivery/release", id=ids)
 
     def leave(self) -> None:
-        """Let everything go and take the worker off the list."""
+        """Release all subscriptions and remove the worker."""
         self.release()
         self._run("queries/delivery/leave")
 
     def settle(self) -> None:
-        """Do the log's little maintenance."""
+        """Move the log's settled id forward."""
         self._run("queries/feed/settle")
 
     def _run(self, query: str, /, **parts: Any) -> list[tuple[Any, ...]]:
@@ -149,7 +154,7 @@ class Store:
 
 
 def recording(checkpoints: Mapping[Lease, Checkpoint], *, worker: uuid.UUID) -> psycopg_sql.Composed:
-    """Return the statement that writes the checkpoints of a worker's leases and gives their subscriptions' ids."""
+    """Return the statement that writes checkpoints and returns the ids of the subscriptions written."""
     rows = [
         {"id": str(lease.terms.id), "lease": lease.terms.lease, **_columns(checkpoint)}
         for lease, checkpoint in checkpoints.items()
@@ -165,10 +170,10 @@ def recording(checkpoints: Mapping[Lease, Checkpoint], *, worker: uuid.UUID) -> 
 
 
 def _columns(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return a checkpoint as the columns are written in JSON."""
+    """Return a checkpoint's columns as JSON values."""
     row = {name: getattr(checkpoint, name) for name in COLUMNS}
     row["cursor"] = checkpoint.cursor.encode()
-    row["initial"] = checkpoint.initial.encode() if checkpoint.initial else ""
+    row["backfill"] = checkpoint.backfill.encode() if checkpoint.backfill else ""
     for name in TIMES & row.keys():
         if row[name] is not None:
             row[name] = dt.datetime.fromtimestamp(row[name], dt.UTC).isoformat()
@@ -176,20 +181,20 @@ def _columns(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _lease(row: Mapping[str, Any], keyring: Keyring) -> Lease:
-    """Return the lease of a claimed row. Raises `CursorInvalid`."""
+    """Return the lease of a claimed row; raise `CursorInvalid` if its cursor cannot be read."""
     values = {
         **row,
-        "wanted": json.loads(row["wanted"]),
+        "labels": json.loads(row["labels"]),
         "ops": json.loads(row["ops"]),
         "granted": frozenset(json.loads(row["granted"])),
         "keys": keyring.keys(row["signature"], row["secrets"]),
         "cursor": Cursor.decode(row["cursor"]),
-        "initial": backfill_position.decode(row["initial"]),
+        "backfill": backfill_position.decode(row["backfill"]),
     }
     checkpoint = _filled(Checkpoint, values)
     return Lease(terms=_filled(Terms, values), checkpoint=checkpoint, recorded=checkpoint)
 
 
 def _filled(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return a value of a dataclass whose fields are named as the columns are."""
+    """Return a dataclass filled from the columns of the same names."""
     return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})

@@ -1,4 +1,4 @@
-"""From one checkpoint to the next: what each answer of a receiver comes to, and the lease that goes on from there."""
+"""The transitions from one checkpoint to the next: one pure function for each outcome, and their effect on a lease."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ logger = logging.getLogger("pubsubpull")
 
 
 def delivered(before: Checkpoint, page: Notification, *, count: int, now: float) -> Checkpoint:
-    """Return the checkpoint after a page that was taken, with `count` changes that had not been taken before."""
+    """Return the checkpoint after a delivered page with `count` new changes."""
     return dataclasses.replace(
         before,
         cursor=page.cursor,
-        told=page.text,
-        initial=page.following,
+        last_sent_cursor=page.text,
+        backfill=page.following,
         last_delivered=now,
         delivered=before.delivered + count,
     )
 
 
 def redelivered(before: Checkpoint, *, now: float) -> Checkpoint:
-    """Return the checkpoint after a dead letter that was taken at last: the cursor is beyond it already."""
+    """Return the checkpoint after a redelivery. The cursor stays: it has passed the change already."""
     return dataclasses.replace(before, last_delivered=now, delivered=before.delivered + 1)
 
 
 def recovered(before: Checkpoint) -> Checkpoint:
-    """Return the checkpoint of a subscription that fares well."""
+    """Return the checkpoint of an active subscription without failures."""
     if before.state == State.ACTIVE and not before.attempts and before.next_attempt is None and not before.last_error:
         return before
     return dataclasses.replace(
@@ -54,26 +54,28 @@ def recovered(before: Checkpoint) -> Checkpoint:
 
 
 def consented(before: Checkpoint, *, callback: str, rate: int | None) -> Checkpoint:
-    """Return the checkpoint after the receiver's consent, with the notifications a minute that it allows."""
+    """Return the checkpoint after the receiver's consent; `rate` is in notifications a minute."""
     return recovered(dataclasses.replace(before, consented=callback, allowed_rate=rate))
 
 
 def rewound(before: Checkpoint, cursor: Cursor) -> Checkpoint:
     """Return the checkpoint at a cursor that the receiver named.
 
-    While rows are sent, the cursor stays the one taken before the first of them: a receiver that names it has them.
+    During a backfill, the cursor stays where it was before the first row. A receiver that names this cursor is still
+    in the backfill, which continues; any other cursor ends the backfill.
     """
-    initial = before.initial if cursor == before.cursor else None
-    return dataclasses.replace(before, cursor=cursor, told=cursor.encode(), initial=initial)
+    backfill = before.backfill if cursor == before.cursor else None
+    return dataclasses.replace(before, cursor=cursor, last_sent_cursor=cursor.encode(), backfill=backfill)
 
 
 def set_aside(before: Checkpoint, page: Notification) -> Checkpoint:
-    """Return the checkpoint after a page that became a dead letter. Its receiver is told of no cursor."""
-    return recovered(dataclasses.replace(before, cursor=page.cursor, initial=page.beyond))
+    """Return the checkpoint after a page that became a dead letter."""
+    # `last_sent_cursor` stays: the receiver never got this page, and compares the next one's `previous` with its own.
+    return recovered(dataclasses.replace(before, cursor=page.cursor, backfill=page.beyond))
 
 
 def put_off(before: Checkpoint, *, error: str, wait: float, now: float) -> Checkpoint:
-    """Return the checkpoint of a subscription that fails, and is sent nothing for `wait` seconds."""
+    """Return the checkpoint of a failing subscription with its next attempt in `wait` seconds."""
     state = State.UNVERIFIED if before.unverified else State.FAILING
     since = now if before.failing_since is None else before.failing_since
     return dataclasses.replace(
@@ -82,13 +84,13 @@ def put_off(before: Checkpoint, *, error: str, wait: float, now: float) -> Check
 
 
 def ended(before: Checkpoint, state: Subscription.State, *, reason: str, now: float) -> Checkpoint:
-    """Return the checkpoint of a subscription that is delivered no more. The cursor stays."""
+    """Return the checkpoint of a subscription that is no longer served. The cursor stays."""
     since = now if before.failing_since is None else before.failing_since
     return dataclasses.replace(before, state=state.value, last_error=reason, failing_since=since, next_attempt=None)
 
 
 class Progress:
-    """Takes a lease from one checkpoint to the next: logs it, has it recorded, and lets it read on."""
+    """Applies transitions to leases: moves the checkpoint, logs and records it, and lets the lease read on."""
 
     def __init__(self, *, settings: Settings, groups: Groups, recorder: Recorder) -> None:
         self.settings = settings
@@ -100,55 +102,56 @@ class Progress:
         return clock.of(self.settings.DATABASE).now()
 
     def delivered(self, lease: Lease, page: Notification) -> int:
-        """Go on after a page that was taken; return how many of its changes had not been taken before."""
-        search = bisect.passed(lease.search, page.count)
+        """Continue after a delivered page; return how many of its changes were new to the receiver."""
+        search = bisect.accept(lease.search, page.count)
         count = lease.rewinds.count_new(page)
         after = delivered(lease.checkpoint, page, count=count, now=self.now())
-        # While the change that is not taken is still to be found, the subscription has not recovered.
+        # During a search the subscription has not recovered: the refused change is still among the next ones.
         self._advance(lease, after if search else self._recovered(lease, after), search=search)
         self.groups.resume(lease)
         return count
 
     def redelivered(self, lease: Lease) -> None:
-        """Count a dead letter that was taken at last."""
+        """Count a dead letter that the receiver has taken."""
         self._note(lease, redelivered(lease.checkpoint, now=self.now()))
 
     def consented(self, lease: Lease, *, rate: int | None) -> None:
-        """Begin to deliver: the receiver has consented."""
+        """Start delivery after the receiver's consent."""
         logger.info("pubsubpull: the receiver of subscription %s has consented", lease)
         self._advance(lease, consented(lease.checkpoint, callback=lease.terms.callback, rate=rate))
         self.groups.resume(lease)
 
     def backfilled(self, lease: Lease) -> None:
-        """Go on with the changes: no rows are left to be sent before them."""
-        self._note(lease, dataclasses.replace(lease.checkpoint, initial=None))
+        """Continue with the changes after the backfill."""
+        self._note(lease, dataclasses.replace(lease.checkpoint, backfill=None))
         self.groups.resume(lease)
 
     def rewound(self, lease: Lease, cursor: Cursor) -> None:
-        """Go on from the receiver's cursor. To be sent back to where it was before counts as a failure."""
+        """Continue from the cursor that the receiver named. A repeated rewind counts as a failure."""
         again = lease.rewinds.note(cursor, at=lease.checkpoint.cursor)
         after = rewound(lease.checkpoint, cursor)
+        # The receiver asks for these changes again, so none of them counts as taken.
         lease.accepted.clear()
         self._read_again(lease, cursor)
         if again:
             self._advance(lease, dataclasses.replace(after, attempts=lease.rewinds.repeats))
-            self.put_off(lease, self._wait(lease), repeats.ERROR)
+            self.put_off(lease, self._wait(lease), repeats.REPEATED_REWIND)
         else:
             self._advance(lease, self._recovered(lease, after))
         self.groups.resume(lease)
 
     def set_aside(self, lease: Lease, after: Checkpoint) -> None:
-        """Go on after a page that became a dead letter."""
+        """Continue after a page that became a dead letter."""
         self._advance(lease, self._recovered(lease, after))
         self.groups.resume(lease)
 
     def failed(self, lease: Lease, result: Retry) -> None:
-        """Count an attempt that failed, and put the next one off."""
+        """Count a failed attempt, and put the next one off."""
         lease.note(dataclasses.replace(lease.checkpoint, attempts=lease.checkpoint.attempts + 1))
         self.put_off(lease, max(self._wait(lease), result.after), result.error)
 
     def put_off(self, lease: Lease, wait: float, error: str) -> None:
-        """Send nothing for so many seconds; disable the subscription if it has been failing for too long."""
+        """Put the next attempt off; disable a subscription that has been failing for longer than DISABLE_AFTER."""
         now = self.now()
         after = put_off(lease.checkpoint, error=error, wait=wait, now=now)
         if lease.checkpoint.failing_since is None:
@@ -160,25 +163,26 @@ class Progress:
             )
             return
         self._note(lease, after)
-        # What was read ahead would only take up memory for as long as the receiver is away.
+        # The queue goes: it would take up memory while the receiver is away. The page under way stays, to be the same
+        # in the next attempt.
         if lease.current is not None:
             self._read_again(lease, lease.current.cursor, keep=True)
 
     def halve(self, lease: Lease) -> None:
-        """Send the first half of a page that was refused at once."""
+        """Send the first half of a refused page alone, at once."""
         lease.halve()
         lease.note(dataclasses.replace(lease.checkpoint, next_attempt=None))
         self._read_again(lease, lease.checkpoint.cursor)
         self.groups.resume(lease)
 
     def pace(self, lease: Lease, count: int) -> None:
-        """Note when the rates allow the next notification, as one of so many changes is sent now."""
+        """Note when the rates allow the next notification, after one of `count` changes."""
         free_at = lease.next_at(count, now=self.now())
         if free_at != lease.checkpoint.free_at:
             lease.note(dataclasses.replace(lease.checkpoint, free_at=free_at))
 
     def end(self, lease: Lease, state: Subscription.State, reason: str) -> None:
-        """Deliver no more until the subscription is PUT again, or enabled; the cursor stays."""
+        """End delivery until the subscription is PUT again or enabled; the cursor stays."""
         level = logging.WARNING if state == State.UNSUBSCRIBED else logging.ERROR
         logger.log(level, "pubsubpull: subscription %s is %s: %s", lease, state.value, reason)
         self._note(lease, ended(lease.checkpoint, state, reason=reason, now=self.now()))
@@ -208,6 +212,6 @@ class Progress:
         )
 
     def _read_again(self, lease: Lease, cursor: Cursor, *, keep: bool = False) -> None:
-        """Read no further for now, and go on from this cursor later; `keep` the notification at hand."""
+        """Clear the queue and pause the lease at a cursor; `keep` the notification under way."""
         lease.clear(keep_current=keep)
         self.groups.pause(lease, cursor)

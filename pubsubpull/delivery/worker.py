@@ -1,4 +1,4 @@
-"""The delivery worker: one process that takes its share of the subscriptions, reads the log for them, and sends."""
+"""The delivery worker: one process that claims its share of the subscriptions, reads the log and sends changes."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ logger = logging.getLogger("pubsubpull")
 
 
 class Worker:
-    """One delivery process. `run` until `stop`, or `run_once`.
+    """One delivery process. `run` goes on until `stop`; `run_once` delivers the changes of now.
 
-    `beside` are further loops that go on while it runs: those of operations, which delivery knows nothing of.
+    `beside` holds further loops to run meanwhile, such as maintenance.
     """
 
     def __init__(
@@ -60,70 +60,90 @@ class Worker:
         self.transport = transport or registry.of(settings)
         self.beside = tuple(beside)
 
-        # Each has a thread and a connection of its own: none of them may wait for another.
-        self.reads = reads = threads.Database(using, "reads")
-        self.writes = writes = threads.Database(using, "writes")
+        # Each has a thread and a connection of its own: a slow read must not delay a checkpoint or a renewal.
+        self.reads = threads.Database(using, "reads")
+        self.writes = threads.Database(using, "writes")
         self.notices = threads.Database(using, "signals")
 
-        # From the ground up: each part is given those above it, and none knows of those below.
-        self.store = store = Store(using=using, worker=self.id)
-        self.signals = signals = Signals(using=using, thread=self.notices)
-        self.groups = groups = Groups()
-        self.leases = leases = Leases(groups=groups)
-        self.recorder = recorder = Recorder(store=store, writes=writes, signals=signals, leases=leases)
-        self.assignment = assignment = Assignment(
-            settings=settings,
-            name=self.name,
-            store=store,
-            writes=writes,
-            groups=groups,
-            leases=leases,
-            recorder=recorder,
-            signals=signals,
-        )
-        self.progress = progress = Progress(settings=settings, groups=groups, recorder=recorder)
-        self.breaker = breaker = Breaker(settings=settings, writes=writes)
-        self.gate = gate = Gate(transport=self.transport, assignment=assignment, breaker=breaker, progress=progress)
-        self.meter = meter = Meter(using=using, writes=writes)
-        self.dead_letters = dead_letters = DeadLetters(
-            settings=settings, worker=self.id, writes=writes, signals=signals
-        )
-        self.backfill = backfill = Backfill(using=using)
-        self.sender = sender = Sender(
-            settings=settings,
-            transport=self.transport,
-            gate=gate,
-            breaker=breaker,
-            progress=progress,
-            meter=meter,
-            dead_letters=dead_letters,
-            backfill=backfill,
-            reads=reads,
-        )
-        self.redeliveries = Redeliveries(store=dead_letters.store, writes=writes, leases=leases, start=sender.start)
-        self.reader = Reader(
-            settings=settings,
-            store=store,
-            reads=reads,
-            writes=writes,
-            groups=groups,
-            leases=leases,
-            assignment=assignment,
-            progress=progress,
-            sender=sender,
+        # From the ground up: each part gets only parts above it.
+        self.store = Store(using=using, worker=self.id)
+        self.signals = Signals(using=using, thread=self.notices)
+        self.groups = Groups()
+        self.leases = Leases(groups=self.groups)
+        self.recorder = Recorder(store=self.store, writes=self.writes, signals=self.signals, leases=self.leases)
+        self.assignment = self._assignment()
+        self.progress = Progress(settings=settings, groups=self.groups, recorder=self.recorder)
+        self.breaker = Breaker(settings=settings, writes=self.writes)
+        self.gate = self._gate()
+        self.meter = Meter(using=using, writes=self.writes)
+        self.dead_letters = self._dead_letters()
+        self.backfill = Backfill(using=using)
+        self.sender = self._sender()
+        self.redeliveries = self._redeliveries()
+        self.reader = self._reader()
+
+    @property
+    def background(self) -> tuple[loops.Service, ...]:
+        """The loops that run beside the reading of the log."""
+        return (
+            self.assignment,  # renews the leases, and claims and releases subscriptions
+            self.recorder,  # writes checkpoints, many in one commit
+            self.meter,  # adds the worker's counts to the counters that all workers share
+            self.breaker,  # polls the hosts that do not answer other workers
+            self.redeliveries,  # polls the dead letters to send again
         )
 
-        self.background: tuple[loops.Service, ...] = (
-            assignment,  # renews the leases, and takes and releases subscriptions
-            recorder,  # writes checkpoints, many in one commit
-            meter,  # adds what was counted to the counters that all workers share
-            breaker,  # learns of the hosts that do not answer other workers
-            self.redeliveries,  # finds the dead letters that are to be tried again
+    def _assignment(self) -> Assignment:
+        return Assignment(
+            settings=self.settings,
+            name=self.name,
+            store=self.store,
+            writes=self.writes,
+            groups=self.groups,
+            leases=self.leases,
+            recorder=self.recorder,
+            signals=self.signals,
         )
-        """What goes on beside the reading of the log."""
+
+    def _gate(self) -> Gate:
+        return Gate(transport=self.transport, assignment=self.assignment, breaker=self.breaker, progress=self.progress)
+
+    def _dead_letters(self) -> DeadLetters:
+        return DeadLetters(settings=self.settings, worker=self.id, writes=self.writes, signals=self.signals)
+
+    def _sender(self) -> Sender:
+        return Sender(
+            settings=self.settings,
+            transport=self.transport,
+            gate=self.gate,
+            breaker=self.breaker,
+            progress=self.progress,
+            meter=self.meter,
+            dead_letters=self.dead_letters,
+            backfill=self.backfill,
+            reads=self.reads,
+        )
+
+    def _redeliveries(self) -> Redeliveries:
+        return Redeliveries(
+            store=self.dead_letters.store, writes=self.writes, leases=self.leases, start=self.sender.start
+        )
+
+    def _reader(self) -> Reader:
+        return Reader(
+            settings=self.settings,
+            store=self.store,
+            reads=self.reads,
+            writes=self.writes,
+            groups=self.groups,
+            leases=self.leases,
+            assignment=self.assignment,
+            progress=self.progress,
+            sender=self.sender,
+        )
 
     async def run(self) -> None:
-        """Deliver until `stop` is called, then finish what has begun."""
+        """Deliver until `stop` is called, then finish the sends under way."""
         async with self._ready():
             logger.info("pubsubpull: the delivery worker %s has started", self.name)
             await self._warn_of_few_connections()
@@ -131,28 +151,29 @@ class Worker:
         logger.info("pubsubpull: the delivery worker %s has stopped", self.name)
 
     async def run_once(self) -> int:
-        """Deliver what there is now, as far as it is accepted at once; return how many changes that was."""
+        """Deliver the changes of now that receivers take at once; return how many were delivered."""
         async with self._ready():
             await self.assignment.run_once()
             await loops.run(self.background, until=self._catch_up)
         return self.sender.delivered
 
     def stop(self) -> None:
-        """Begin nothing more, and end as soon as what has begun is done."""
+        """Start nothing more; `run` ends once the sends under way are over."""
         self.gate.stopping.set()
         for service in (*self.background, *self.beside, self.reader):
             service.stop()
 
     @contextlib.asynccontextmanager
     async def _ready(self) -> AsyncIterator[None]:
-        """Stop at signals; in the end finish, record, and let go."""
-        # Later the process may have no descriptor left to open a file with.
+        """Stop at signals; at the end finish, record, and release the leases."""
+        # Before any connection is open: later the process may have no descriptor left to read a file with.
         sql.preload()
         try:
             with threads.signals(self.stop):
                 try:
                     yield
                 finally:
+                    # Also after an error: the tasks under way would go on sending.
                     self.stop()
                 await self._drain()
         finally:
@@ -163,7 +184,7 @@ class Worker:
                 await database.close()
 
     async def _warn_of_few_connections(self) -> None:
-        """Say how many connections there may be, where that is little for what there is to deliver."""
+        """Warn if the worker may open fewer connections than there are subscriptions."""
         most = self.transport.connections
         with contextlib.suppress(DatabaseError):  # the loops wait for a database that is away
             _, subscriptions = await self.writes(self.store.standing)
@@ -176,19 +197,20 @@ class Worker:
                 )
 
     async def _catch_up(self) -> None:
-        """Deliver what there is at the moment of the call."""
+        """Deliver the changes that exist at the moment of the call."""
+        # Taken once: with writers about, the present of each round would never be reached.
         upto = await self.reader.present()
         while True:
             behind = await self.reader.tick(upto)
             due = clock.of(self.settings.DATABASE).now()
             held = self.leases.held.values()
-            if busy := [one.task for one in held if one.task and (one.checkpoint.next_attempt or 0) <= due]:
+            if busy := [lease.task for lease in held if lease.task and (lease.checkpoint.next_attempt or 0) <= due]:
                 await asyncio.wait(busy, timeout=self.settings.POLL_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
             elif not behind:
                 return
 
     async def _drain(self) -> None:
-        """Finish what is on its way, within the limit; record it; let everything go."""
+        """Finish the sends under way within DRAIN seconds, record their checkpoints, and release all leases."""
         if tasks := self.leases.under_way():
             logger.info("pubsubpull: the delivery worker %s finishes %s notifications", self.name, len(tasks))
         with contextlib.suppress(TimeoutError):
@@ -201,7 +223,7 @@ class Worker:
             await self.recorder.flush()
             await self.meter.flush()
             await self.reader.move_cursors(at_once=True)
-            # Last: once the leases are gone, nothing more may be recorded.
+            # After the flushes: once the leases are released, nothing more may be recorded.
             await self.writes(self.store.leave)
             await self.signals.flush(self.settings.DRAIN)
         except DatabaseError as error:

@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
                 ("callback", models.TextField()),
                 ("verify", models.BooleanField(default=False)),
                 ("consented", models.TextField(default="")),
-                ("wanted", models.JSONField()),
+                ("labels", models.JSONField()),
                 ("ops", models.JSONField()),
                 ("batch", models.IntegerField()),
                 ("allowed_rate", models.IntegerField(null=True)),
@@ -138,8 +138,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("cursor", models.TextField()),
-                ("told", models.TextField()),
-                ("initial", models.TextField(default="")),
+                ("last_sent_cursor", models.TextField()),
+                ("backfill", models.TextField(default="")),
                 ("created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("attempts", models.IntegerField(default=0)),
                 ("failing_since", models.DateTimeField(null=True)),
@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
                 ("status", models.IntegerField(null=True)),
                 ("answer", models.TextField(default="")),
                 ("error", models.TextField()),
-                ("wanted", models.BooleanField(default=False)),
+                ("retrying", models.BooleanField(default=False)),
                 (
                     "subscription",
                     models.ForeignKey(
@@ -195,9 +195,9 @@ class Migration(migrations.Migration):
                 "db_table": "pubsubpull_failure",
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("wanted", True)),
+                        condition=models.Q(("retrying", True)),
                         fields=["subscription"],
-                        name="pubsubpull_failure_wanted",
+                        name="pubsubpull_failure_retrying",
                     )
                 ],
                 "constraints": [

@@ -81,7 +81,7 @@ def enable(subscription: Subscription) -> Subscription:
 def retry(subscription: Subscription) -> Subscription:
     """Let a failing subscription, and its host, be tried at once. Raises `SubscriptionError` if it is not failing."""
     changed = _change(subscription.pk, _expect({State.FAILING, State.UNVERIFIED}, "failing"), {"next_attempt": None})
-    hosts.Store(conf.get().DATABASE).well(registry.of(conf.get()).endpoint(changed.callback))
+    hosts.Store(conf.get().DATABASE).close(registry.of(conf.get()).endpoint(changed.callback))
     return changed
 
 
@@ -90,7 +90,7 @@ def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
     using = conf.get().DATABASE
     moment = to if isinstance(to, dt.datetime) else _moment(to)
     cursor = _cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
-    return _change(subscription.pk, lambda _: None, {"cursor": cursor, "told": cursor, "initial": ""})
+    return _change(subscription.pk, lambda _: None, {"cursor": cursor, "last_sent_cursor": cursor, "backfill": ""})
 
 
 def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Failure]:

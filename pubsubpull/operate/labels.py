@@ -69,7 +69,7 @@ def unknown(using: str) -> list[Unknown]:
 def subscribed(using: str) -> list[tuple[str, list[str]]]:
     """Return each subscription, as `consumer/name`, with the labels that it asks for."""
     found = Subscription.objects.using(using).order_by("consumer__name", "name")
-    return [(f"{of}/{name}", labels) for of, name, labels in found.values_list("consumer__name", "name", "wanted")]
+    return [(f"{of}/{name}", labels) for of, name, labels in found.values_list("consumer__name", "name", "labels")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,12 +145,12 @@ def _subscriptions(of: str, to: str, using: str) -> int:
     subscriptions = [
         subscription
         for subscription in Subscription.objects.using(using).select_for_update()
-        if of in subscription.wanted
+        if of in subscription.labels
     ]
     for subscription in subscriptions:
         Subscription.objects.using(using).filter(pk=subscription.pk).update(
-            wanted=sorted(replaced(subscription.wanted)),
-            initial=_initial(subscription.initial, replaced),
+            labels=sorted(replaced(subscription.labels)),
+            backfill=_backfill(subscription.backfill, replaced),
             # Its worker reads by the old label until it claims the subscription again.
             worker=None,
             lease=F("lease") + 1,
@@ -158,7 +158,7 @@ def _subscriptions(of: str, to: str, using: str) -> int:
     return len(subscriptions)
 
 
-def _initial(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
+def _backfill(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
     """Return the place in the rows that go before all changes, with the other label."""
     found = backfill_position.decode(place)
     return "" if found is None else dataclasses.replace(found, models=tuple(replaced(list(found.models)))).encode()

@@ -34,7 +34,7 @@ def take(using: str, *, every: int = SAMPLE_INTERVAL) -> bool:
         every=every,
         captured=feed.present(using).reached,
         name=meter.CHANGES,
-        label=meter.DELIVERED,
+        label=meter.DELIVERED_LABEL,
         writes=sql.template("queries/samples/writes"),
     )
     if not sql.run(using, query):

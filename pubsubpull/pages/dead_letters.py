@@ -50,7 +50,7 @@ def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: b
 def retry(request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int) -> tuple[Subscription, HttpResponse]:
     """Have a change sent again by the worker that holds the subscription."""
     subscription = page_.find(id_)
-    if not actions.failures(subscription, failure).update(wanted=True):
+    if not actions.failures(subscription, failure).update(retrying=True):
         raise Http404
     messages.success(request, f"Change {failure} is sent again, as soon as a worker holds the subscription.")
     return subscription, _back(site, subscription)

@@ -1,1 +1,1 @@
-"""The API by which consumers ask to be sent changes, and the rows that keep what they asked for."""
+"""Subscriptions: the API with which consumers ask for pushed changes, and the rows that store them."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 router = Router()
 keys_router = Router()
 SUBSCRIPTIONS_A_PAGE = 100
-"""How many subscriptions a page has where the call does not say."""
+"""The default size of a page of subscriptions."""
 SUBSCRIPTION_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 503), schemas.Problem)
 
 
@@ -58,16 +58,16 @@ class Subscriptions(Schema):
     operation_id="listSubscriptions",
 )
 def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
-    """Page through the consumer's subscriptions, by name, and how each fares."""
+    """Page through the consumer's subscriptions and their states, by name."""
     consumer, limit = _consumer(request), calls.checked_limit(limit, usual=SUBSCRIPTIONS_A_PAGE)
     if after is not None and "\0" in after:
         raise problems.invalid("after", "is a subscription's name.")
-    found = service.page(consumer, after=after, limit=limit)
+    subscriptions = service.page(consumer, after=after, limit=limit)
     following = None
-    if len(found) == limit:
-        query = urlencode({"limit": limit, "after": found[-1]["name"]})
+    if len(subscriptions) == limit:
+        query = urlencode({"limit": limit, "after": subscriptions[-1]["name"]})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
-    return _json({"items": found, "next": following})
+    return _json({"items": subscriptions, "next": following})
 
 
 @router.put(
@@ -76,12 +76,12 @@ def list_(request: HttpRequest, limit: int | None = None, after: str | None = No
     summary="Subscribe",
     operation_id="putSubscription",
 )
-def put(request: HttpRequest, name: str, payload: spec.Wish) -> HttpResponse:
-    """Make a subscription, or replace it; the same call twice is as good as once."""
-    made, new = service.put(_consumer(request), name, payload)
-    answer = service.describe(made, _present())
+def put(request: HttpRequest, name: str, payload: spec.SubscriptionSpec) -> HttpResponse:
+    """Create or replace a subscription. A repeated call changes nothing."""
+    subscription, new = service.put(_consumer(request), name, payload)
+    answer = service.describe(subscription, _present())
     if new:
-        answer["secret"] = service.secret_of(made)
+        answer["secret"] = service.secret_of(subscription)
     return _json(answer, status=201 if new else 200)
 
 
@@ -92,11 +92,11 @@ def put(request: HttpRequest, name: str, payload: spec.Wish) -> HttpResponse:
     operation_id="getSubscription",
 )
 def get(request: HttpRequest, name: str) -> HttpResponse:
-    """Return a subscription and how it fares."""
-    found = service.get(_consumer(request), name)
-    if found is None:
+    """Return a subscription and its state."""
+    subscription = service.get(_consumer(request), name)
+    if subscription is None:
         raise _unknown()
-    return _json(service.describe(found, _present()))
+    return _json(service.describe(subscription, _present()))
 
 
 @router.delete(
@@ -117,7 +117,7 @@ def delete(request: HttpRequest, name: str) -> HttpResponse:
     operation_id="getKeys",
 )
 def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes it
-    """Return the public keys: who has them can verify a `v1a` signature, and make none."""
+    """Return the public keys. They verify `v1a` signatures, and cannot make any."""
     return _json(signing_keys.published(conf.get().DATABASE))
 
 

@@ -1,4 +1,4 @@
-"""How far the rows have come that a subscription is sent before its first change."""
+"""The position in a backfill: the rows that a subscription is sent before its first change."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import dataclasses
 import json
 import secrets
 
-TIME = 12
-"""The hexadecimal digits of a run's id that tell when it began, in milliseconds."""
+TIME_DIGITS = 12
+"""How many hexadecimal digits of a run's id hold its start, in milliseconds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackfillPosition:
-    """A position in one run through all rows of a subscription's models."""
+    """A position in one run through the rows of a subscription's models."""
 
     models: tuple[str, ...]
-    """The models that are still to be sent; of the first one, the rows after `after`."""
+    """The models still to be sent; of the first, only the rows after `after`."""
     run: str
-    """The id of the run, which tells when it began."""
+    """The id of the run, which begins with the time of its start."""
     after: str | None = None
-    """The key of the first model's last row that was read."""
+    """The key of the first model's last row that was read; None before its first row."""
     begun: bool = False
     """True if the receiver has taken some of the first model's rows."""
 
@@ -28,7 +28,7 @@ class BackfillPosition:
         return json.dumps([self.run, self.begun, self.after, *self.models])
 
     def past(self, key: str, *, taken: bool) -> BackfillPosition:
-        """Return the position after a row of the first model, which was taken or set aside."""
+        """Return the position after a row of the first model; `taken` is False if the row was set aside."""
         return dataclasses.replace(self, after=key, begun=self.begun or taken)
 
     def rest(self) -> BackfillPosition | None:
@@ -38,16 +38,16 @@ class BackfillPosition:
     @property
     def at(self) -> float:
         """The time at which the run began, in unix seconds."""
-        return int(self.run[:TIME], 16) / 1000
+        return int(self.run[:TIME_DIGITS], 16) / 1000
 
 
 def new_run(now: float) -> str:
-    """Return the id of a run that begins now: of two ids, that of the later run sorts last."""
-    return f"{int(now * 1000):0{TIME}x}{secrets.token_hex(4)}"
+    """Return the id of a run that begins now. The ids of later runs sort last."""
+    return f"{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(4)}"
 
 
 def decode(text: str) -> BackfillPosition | None:
-    """Read the text that `encode` wrote; None for an empty text: no rows are left, or none were asked for."""
+    """Return the position from the text of `encode`; None for an empty text, which stands for no rows left."""
     if not text:
         return None
     run, begun, after, *models = json.loads(text)

@@ -1,4 +1,4 @@
-"""Changes set aside, as the consumer of the subscription sees them: listed, retried, dropped."""
+"""Dead letters for the consumer of a subscription: to list, to retry, and to drop."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ if TYPE_CHECKING:
 
 
 def of(subscription: Subscription) -> QuerySet[Failure]:
-    """Return what is set aside, oldest first, of the models that its consumer may still read."""
-    found = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
-    return found.filter(model__in=consumers.granted(subscription.consumer))
+    """Return a subscription's dead letters, oldest first, of the models that its consumer may still read."""
+    failures = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
+    return failures.filter(model__in=consumers.granted(subscription.consumer))
 
 
 def page(subscription: Subscription, *, after: int | None, limit: int) -> list[Failure]:
-    """Return at most `limit` of what is set aside, and about 8 MB, after the change of this version."""
-    found = of(subscription)
+    """Return the dead letters after the version `after`, at most `limit`, and at most about 8 MB."""
+    failures = of(subscription)
     if after is not None:
-        found = found.filter(version__gt=after)
+        failures = failures.filter(version__gt=after)
     kept, size = list[Failure](), 0
-    for one in found[:limit].iterator(chunk_size=10):
-        size += len(one.item)
+    # In chunks: items may be large, and the memory for `limit` of them is not bounded otherwise.
+    for failure in failures[:limit].iterator(chunk_size=10):
+        size += len(failure.item)
         if kept and size > sizes.PAGE:
             break
-        kept.append(one)
+        kept.append(failure)
     return kept
 
 
 def retry(subscription: Subscription, id_: int | None = None) -> int:
-    """Have one change, or all, tried again by the worker that holds the subscription; return how many there are."""
-    return _chosen(subscription, id_).update(wanted=True)
+    """Have a dead letter, or all, sent again by the subscription's worker; return their number."""
+    return _chosen(subscription, id_).update(retrying=True)
 
 
 def drop(subscription: Subscription, id_: int | None = None) -> int:
-    """Forget one change, or all; return how many there were."""
+    """Delete a dead letter, or all; return their number."""
     return _chosen(subscription, id_).delete()[0]
 
 
 def describe(failure: Failure) -> dict[str, Any]:
-    """Return what a consumer is told of a change set aside, but for the change itself."""
+    """Return the API's description of a dead letter, without the change itself."""
     return {
         "id": failure.pk,
         "set_aside": times.text(failure.set_aside),
@@ -56,10 +57,10 @@ def describe(failure: Failure) -> dict[str, Any]:
         "status": failure.status,
         "answer": failure.answer,
         "error": failure.error,
-        "retrying": failure.wanted,
+        "retrying": failure.retrying,
     }
 
 
 def _chosen(subscription: Subscription, id_: int | None) -> QuerySet[Failure]:
-    found = of(subscription)
-    return found if id_ is None else found.filter(pk=id_)
+    failures = of(subscription)
+    return failures if id_ is None else failures.filter(pk=id_)

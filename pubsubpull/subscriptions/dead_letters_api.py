@@ -1,4 +1,4 @@
-"""The failures resource: changes set aside of a subscription, which its consumer has tried again or drops."""
+"""The failures resource: a subscription's dead letters, for its consumer to list, retry and drop."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 router = Router()
 USUAL_DEAD_LETTERS = 100
+"""The default size of a page of dead letters."""
 DEAD_LETTER_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 503), schemas.Problem)
 
 
 class SetAside(Schema):
-    """A change that was set aside, with what the receiver last said: its status and the beginning of its answer."""
+    """A change that was set aside, with the receiver's last answer: its status, and the beginning of its body."""
 
     id: int
     set_aside: dt.datetime
@@ -50,15 +51,15 @@ class AllSetAside(Schema):
     operation_id="listFailures",
 )
 def list_(request: HttpRequest, name: str, limit: int | None = None, after: int | None = None) -> HttpResponse:
-    """Page through the changes that the receiver did not take, by version."""
+    """Page through the changes that the receiver refused, by version."""
     limit = calls.checked_limit(limit, usual=USUAL_DEAD_LETTERS)
     subscription = _subscription(request, name)
-    found = dead_letters.page(subscription, after=after, limit=limit)
+    failures = dead_letters.page(subscription, after=after, limit=limit)
     following = None
-    if found and dead_letters.page(subscription, after=found[-1].version, limit=1):
-        query = urlencode({"limit": limit, "after": found[-1].version})
+    if failures and dead_letters.page(subscription, after=failures[-1].version, limit=1):
+        query = urlencode({"limit": limit, "after": failures[-1].version})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
-    items = ",".join(_text(failure) for failure in found)
+    items = ",".join(_text(failure) for failure in failures)
     return _answer(pages.write_list(items, following=following))
 
 
@@ -69,13 +70,13 @@ def list_(request: HttpRequest, name: str, limit: int | None = None, after: int 
     operation_id="retryFailure",
 )
 def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
-    """Have the change sent again by itself, soon; it is gone from here once the receiver has taken it."""
+    """Have the change sent again by itself, soon. It leaves this list once the receiver has taken it."""
     subscription = _subscription(request, name)
     dead_letters.retry(subscription, failure)
-    found = dead_letters.of(subscription).filter(pk=failure).first()
-    if found is None:
+    retried = dead_letters.of(subscription).filter(pk=failure).first()
+    if retried is None:
         raise _unknown()
-    return _answer(_text(found), status=202)
+    return _answer(_text(retried), status=202)
 
 
 @router.delete(
@@ -85,7 +86,7 @@ def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     operation_id="dropFailure",
 )
 def drop(request: HttpRequest, name: str, failure: int) -> HttpResponse:
-    """Forget the change: the receiver never gets it."""
+    """Drop the change: the receiver never gets it."""
     if not dead_letters.drop(_subscription(request, name), failure):
         raise _unknown()
     return HttpResponse(status=204)
@@ -95,10 +96,10 @@ def _subscription(request: HttpRequest, name: str) -> Subscription:
     consumer = request.auth  # type: ignore[attr-defined]
     if not consumer.may_subscribe:
         raise problems.forbidden("This consumer was not granted subscribing.")
-    found = service.get(consumer, name)
-    if found is None:
+    subscription = service.get(consumer, name)
+    if subscription is None:
         raise problems.not_found("There is no subscription of this name.", "name")
-    return found
+    return subscription
 
 
 def _unknown() -> problems.Problem:
@@ -106,7 +107,7 @@ def _unknown() -> problems.Problem:
 
 
 def _text(failure: Failure) -> str:
-    """Return a failure as JSON; the change is passed on as it was written."""
+    """Return a dead letter as JSON. The change stays as it was written."""
     return pages.write_dead_letter(dead_letters.describe(failure), failure.item)
 
 

@@ -1,4 +1,4 @@
-"""What a consumer is told of a subscription: its options, and how it fares."""
+"""The API's description of a subscription: its options and its state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Lag(BaseModel):
-    """At most how many changes lie between the cursor and the present, and how long the first of them has waited."""
+    """The most changes that may lie between the cursor and the present, and the age of the first of them."""
 
     changes: int
     seconds: float
 
 
-class Subscription(spec.Told):
-    """A subscription and how it fares. `secret` is in the answer that made it, and never again.
+class Subscription(spec.DescribedOptions):
+    """A subscription and its state. `secret` is only in the answer to the call that created it.
 
-    `instances` says that rows are still to be sent before the changes.
+    `instances` is true while rows are still to be sent before the changes.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Subscription(spec.Told):
 
 
 def of(subscription: models.Subscription, *, lag: lag.Lag, failures: int) -> dict[str, Any]:
-    """Return what a consumer is told of its subscription, as JSON has it; never the secret."""
+    """Return the description of a subscription as JSON values, never with the secret."""
     return {
         "name": subscription.name,
         **spec.Options.of(subscription).describe(),
         "allowed_rate": subscription.allowed_rate,
         "old_secret_until": _end_of_old(subscription),
         "state": subscription.state,
-        "instances": bool(subscription.initial),
+        "instances": bool(subscription.backfill),
         "cursor": subscription.cursor,
         "lag": {"changes": lag.changes, "seconds": round(lag.seconds, 3)},
         "failures": failures,

@@ -1,4 +1,4 @@
-"""The keys that sign for subscriptions, as a worker takes them in hand."""
+"""The signing keys of subscriptions, opened for a worker."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ if TYPE_CHECKING:
 
 
 class Keyring:
-    """Opens stored keys. The service's own are read from the database `using` once, for the first that needs them.
+    """Opens stored keys. The service's own keys are read from the database `using` once, at their first use.
 
-    What cannot be read gives no keys: that may be this process's fault, and is no reason to end a subscription for all.
+    A secret that cannot be read gives no keys, and no error: this process alone may have the wrong settings, which is
+    no reason to disable a subscription for all workers.
     """
 
     def __init__(self, using: str) -> None:
         self.using = using
 
     def keys(self, signature: str, secrets: str) -> tuple[Key, ...]:
-        """Return the keys of a subscription with this kind of signature and these secrets, as they are stored."""
+        """Return the keys of a subscription from its kind of signature and its stored secrets."""
         return self._own if signature == signing.PUBLIC_VERSION else vault.loads(secrets)
 
     @functools.cached_property
@@ -31,4 +32,4 @@ class Keyring:
         try:
             return tuple(signing_keys.current(self.using))
         except exceptions.SecretError:
-            return ()
+            return ()  # each send then fails with an error that names the cause

@@ -1,4 +1,4 @@
-"""How far subscriptions are behind the log."""
+"""The lag of subscriptions: how far they are behind the log."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lag:
-    """How far a subscription is behind, estimated from the versions."""
+    """The lag of a subscription, estimated from the versions."""
 
     changes: int
-    """The versions given out since its cursor was recorded, for any model, those of rolled back changes included."""
+    """How many versions were given out after its cursor, for any model, and for rolled back changes, too."""
     seconds: float
-    """How long the first of these changes has waited; while rows are still to be sent, how long these have."""
+    """How long the first of these changes has waited; during a backfill, at least the time since its start."""
 
 
 def reached(subscription: Subscription, present: Present) -> int:
-    """Return the version up to which a subscription has been served; the present's if its cursor is unreadable."""
+    """Return the version that a subscription has reached; the present's if its cursor is unreadable."""
     return reached_by(subscription.cursor, present)
 
 
@@ -50,7 +50,7 @@ def waits(versions: Collection[int], present: Present, using: str) -> dict[int, 
 
 
 def of(subscriptions: Collection[Subscription], present: Present, using: str) -> list[Lag]:
-    """Return how far each of these subscriptions is behind, in their order."""
+    """Return the lag of each subscription, in their order."""
     versions = [reached(subscription, present) for subscription in subscriptions]
     waited = waits(versions, present, using)
     return [
@@ -63,6 +63,6 @@ def of(subscriptions: Collection[Subscription], present: Present, using: str) ->
 
 
 def _backfilling(subscription: Subscription, using: str) -> float:
-    """Return how long the rows have waited that go before all changes, in seconds; 0 if none do."""
-    position = backfill_position.decode(subscription.initial)
+    """Return the time since the backfill began, in seconds; 0 if none is under way."""
+    position = backfill_position.decode(subscription.backfill)
     return 0.0 if position is None else max(clock.now(using) - position.at, 0.0)

@@ -1,4 +1,4 @@
-"""Subscriptions and the workers that serve them."""
+"""The models of subscriptions, and of the workers that serve them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pubsubpull.wire import formats
 
 
 class Worker(models.Model):
-    """A delivery process. While `expires` lies ahead, the subscriptions that name it are its own."""
+    """A delivery process. It holds the leases of the subscriptions that name it until `expires`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     name = models.TextField()
@@ -30,9 +30,9 @@ class Worker(models.Model):
 
 
 class Host(models.Model):
-    """A callback's host that does not answer; all workers share what they know of it.
+    """A callback's host that does not answer, shared by all workers.
 
-    `began` is when the last exchange that failed was begun; nobody is to try before `retry_at`.
+    `began` is the start of the last failed exchange. No worker may try the host before `retry_at`.
     """
 
     host = models.TextField(primary_key=True)
@@ -50,7 +50,7 @@ class Host(models.Model):
 
 
 class Counter(models.Model):
-    """A number that only grows, which all workers add to: how many of `name` were `label`."""
+    """A counter of all workers, which only grows: of the metric `name`, the value of one `label`."""
 
     name = models.TextField()
     label = models.TextField()
@@ -65,11 +65,11 @@ class Counter(models.Model):
 
 
 class Sample(models.Model):
-    """How far the log and its delivery had come at a moment: two of them make a rate.
+    """A sample of the log and its delivery. Two samples make a rate.
 
-    `captured` is the last version, `delivered` a count of changes that only grows, `bytes` the log's size. `details`
-    has the rows written of each captured table, and the changes delivered of each subscription; the latest samples
-    alone have it.
+    `captured` is the last version, `delivered` the growing count of delivered changes, and `bytes` the size of the log.
+    `details` counts the rows written to each captured table, and the changes delivered to each subscription. Only the
+    latest samples have it.
     """
 
     at = models.DateTimeField(primary_key=True)
@@ -86,7 +86,7 @@ class Sample(models.Model):
 
 
 class SigningKey(models.Model):
-    """A key pair of the service, the private half encrypted. It signs until `until`."""
+    """A key pair of the service with its private half encrypted. It signs until `until`."""
 
     id = models.IntegerField(primary_key=True)
     sealed = models.TextField()
@@ -102,16 +102,16 @@ class SigningKey(models.Model):
 
 
 class Subscription(models.Model):
-    """A cursor that is pushed on: where a consumer's callback is, and how it fares.
+    """A consumer's subscription: its options, and the checkpoint of its delivery.
 
-    `cursor` is where delivery goes on, `told` the cursor that the receiver was last given: they differ while only
-    changes pass that the subscription does not want. `initial` says how far the rows have come that go before all
-    changes. `lease` grows each time the subscription changes hands or is changed: a worker whose number is old may
-    write nothing. `consented` is the callback whose receiver has consented.
+    Delivery continues at `cursor`. The receiver was last sent `last_sent_cursor`; the two differ after changes that the
+    subscription did not ask for. `backfill` is the position in the rows that precede all changes. `lease` is the
+    fencing token: it grows with each change of worker or options, and a write with an older token is refused.
+    `consented` is the callback that last gave its consent.
     """
 
     class State(models.TextChoices):
-        """How delivery fares."""
+        """The state of delivery."""
 
         UNVERIFIED = "unverified"
         ACTIVE = "active"
@@ -122,13 +122,13 @@ class Subscription(models.Model):
         LAPSED = "lapsed"
 
     class OnFailure(models.TextChoices):
-        """What becomes of a change that its receiver does not take."""
+        """The treatment of a change that the receiver refuses."""
 
         BLOCK = "block"
         SET_ASIDE = "set-aside"
 
     class Format(models.TextChoices):
-        """How notifications are written."""
+        """The format of notifications."""
 
         PAGE = formats.PAGE
         CLOUDEVENTS = formats.CLOUDEVENTS
@@ -139,7 +139,7 @@ class Subscription(models.Model):
     callback = models.TextField()
     verify = models.BooleanField(default=False)
     consented = models.TextField(default="")
-    wanted = models.JSONField()
+    labels = models.JSONField()
     ops = models.JSONField()
     batch = models.IntegerField()
     allowed_rate = models.IntegerField(null=True)
@@ -152,8 +152,8 @@ class Subscription(models.Model):
     secrets = models.JSONField()
     state = models.TextField(choices=State, default=State.ACTIVE)
     cursor = models.TextField()
-    told = models.TextField()
-    initial = models.TextField(default="")
+    last_sent_cursor = models.TextField()
+    backfill = models.TextField(default="")
     created = models.DateTimeField(db_default=Now())
     attempts = models.IntegerField(default=0)
     failing_since = models.DateTimeField(null=True)
@@ -174,7 +174,8 @@ class Subscription(models.Model):
         return self.name
 
     def replace_options(self, options: Mapping[str, Any]) -> None:
-        """Take other options, and forget what the receiver said, or the rate came to, where that holds no more."""
+        """Set other options, and reset the consent and the rates that no longer apply."""
+        # Consent is bound to the address that gave it: a new one must be asked anew.
         if self.callback != options["callback"]:
             self.consented, self.allowed_rate, self.free_at = "", None, None
         if self.max_rate != options["max_rate"]:
@@ -184,14 +185,14 @@ class Subscription(models.Model):
 
 
 SERVED = frozenset({Subscription.State.UNVERIFIED, Subscription.State.ACTIVE, Subscription.State.FAILING})
-"""The states of a subscription that is delivered to; of any other, its worker lets go."""
+"""The states in which a subscription is delivered to. In any other state, its worker releases it."""
 
 
 class Failure(models.Model):
-    """A change that its receiver did not take, kept whole: delivery has gone on without it.
+    """A dead letter: a change that its receiver refused, kept whole, while delivery continues without it.
 
-    `attempts` counts the refusals, `tried`, `status`, `answer` (the beginning of its body) and `error` are of the last
-    one. `wanted` says that its consumer asks for another attempt.
+    `attempts` counts the refusals. `tried`, `status`, `answer` (the beginning of the body) and `error` describe the
+    last of them. `retrying` is true if the consumer asks for another attempt.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -206,13 +207,15 @@ class Failure(models.Model):
     status = models.IntegerField(null=True)
     answer = models.TextField(default="")
     error = models.TextField()
-    wanted = models.BooleanField(default=False)
+    retrying = models.BooleanField(default=False)
 
     class Meta:
         db_table = "pubsubpull_failure"
         constraints = (models.UniqueConstraint(fields=["subscription", "version"], name="pubsubpull_failure_version"),)
         indexes = (
-            models.Index(fields=["subscription"], name="pubsubpull_failure_wanted", condition=models.Q(wanted=True)),
+            models.Index(
+                fields=["subscription"], name="pubsubpull_failure_retrying", condition=models.Q(retrying=True)
+            ),
         )
 
     def __str__(self) -> str:

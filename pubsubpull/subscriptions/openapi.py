@@ -1,4 +1,4 @@
-"""What is pushed, as the OpenAPI document has it: its `webhooks`, with the schemas of what a callback is sent."""
+"""The `webhooks` of the OpenAPI document, with the schemas of the notifications that a callback gets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pubsubpull.wire import ops  # noqa: TC001  pydantic reads the annotations
 
 MODE: Literal["serialization"] = "serialization"
 Optional = Annotated[str, Field(default="", json_schema_extra=lambda schema: schema.pop("default"))]
-"""A text that is left out where there is none."""
+"""A text that may be left out."""
 
 
 class PushedChange(Schema):
-    """One change. A truncate and an uncaptured have no key.
+    """One change. The operations truncate and uncaptured have no key.
 
-    `traceparent` and `tracestate` are those of its request, where it has any.
+    `traceparent` and `tracestate` come from the change's request.
     """
 
     version: int
@@ -38,7 +38,7 @@ class PushedChange(Schema):
 
 
 class PushedRow(Schema):
-    """A row as it is, sent before all changes. Without key and row it says, alone, that a model has none."""
+    """A row of a backfill, sent before all changes. A single item without key and row stands for an empty model."""
 
     version: int
     transaction: None
@@ -52,7 +52,7 @@ class PushedRow(Schema):
 
 
 class PushedSnapshot(Schema):
-    """Which of a model's rows these are."""
+    """The part of a model's rows in a notification."""
 
     id: str
     model: str
@@ -61,7 +61,7 @@ class PushedSnapshot(Schema):
 
 
 class ChangesNotification(Schema):
-    """A page of changes: compare `previous` with the cursor that you have stored, and store `cursor`."""
+    """A page of changes: compare `previous` with your stored cursor, then store `cursor`."""
 
     subscription: str
     previous: str
@@ -80,7 +80,7 @@ class RowsNotification(Schema):
 
 
 class RowNotification(Schema):
-    """A row, to a callback with variables: there is no cursor to compare or to store."""
+    """A row, for a callback with variables: there is no cursor to compare or to store."""
 
     subscription: str
     snapshot: PushedSnapshot
@@ -88,7 +88,7 @@ class RowNotification(Schema):
 
 
 class ChangeNotification(Schema):
-    """One change, to a callback with variables, or one that had been set aside: there is no cursor here either."""
+    """One change, for a callback with variables, or one that had been set aside: here is no cursor either."""
 
     subscription: str
     items: Annotated[list[PushedChange | PushedRow], Field(min_length=1, max_length=1)]
@@ -121,7 +121,7 @@ class CloudEvent(Schema):
 
 
 class Elsewhere(Schema):
-    """Where the receiver is: delivery goes on from there."""
+    """The receiver's own cursor, from which delivery continues."""
 
     cursor: str
 
@@ -143,19 +143,19 @@ SAID = {
     "pubsubpull-snapshot-last": "of CloudEvents: `last` of `snapshot`",
 }
 ANSWERS = {
-    "2XX": "It is done; the next one follows.",
-    "409": "To a page: the receiver is elsewhere, and delivery goes on from there.",
-    "410": "Nothing more is sent until the subscription is PUT again.",
-    "default": "The same is sent again, later; `Retry-After` of a 429 or 503 holds.",
+    "2XX": "The notification is taken; the next one follows.",
+    "409": "To a page: the receiver names its own cursor, and delivery continues from it.",
+    "410": "The receiver unsubscribes: nothing more is sent until the subscription is PUT again.",
+    "default": "The same notification is sent again later; `Retry-After` of a 429 or 503 is kept to.",
 }
 
 
 def pushed() -> openapi.Pushed:
-    """Return what the document says of notifications, and the schemas for it."""
-    _, made = models_json_schema(
+    """Return the document's part on notifications, and its schemas."""
+    _, schemas = models_json_schema(
         [(model, MODE) for model in (*BODIES, CloudEvent, Elsewhere)], ref_template="#/components/schemas/{model}"
     )
-    return openapi.Pushed(webhooks={"notification": {"put": _operation()}}, schemas=made["$defs"])
+    return openapi.Pushed(webhooks={"notification": {"put": _operation()}}, schemas=schemas["$defs"])
 
 
 def _operation() -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _operation() -> dict[str, Any]:
     return {
         "operationId": "notification",
         "summary": "A notification",
-        "description": "Which of its kinds it is, its fields say: see the wire format.",
+        "description": "Its fields tell its kind: see the wire format.",
         "tags": ["subscribe"],
         "security": [],
         "parameters": [_header(name, text, required=name in SIGNED) for name, text in {**SIGNED, **SAID}.items()],

@@ -1,4 +1,4 @@
-"""Subscriptions as consumers make, see and end them."""
+"""The service of subscriptions: create, replace, list and delete them for a consumer."""
 
 from __future__ import annotations
 
@@ -21,48 +21,63 @@ if TYPE_CHECKING:
 
     from pubsubpull.log.present import Present
 
-Wish = spec.Wish
+SubscriptionSpec = spec.SubscriptionSpec
 
 
-def put(consumer: Consumer, name: str, wish: spec.Wish) -> tuple[Subscription, bool]:
-    """Make the subscription, or replace it; return it and whether it is new.
+def put(consumer: Consumer, name: str, requested: spec.SubscriptionSpec) -> tuple[Subscription, bool]:
+    """Create or replace a subscription; return it, and True if it is new.
 
-    Its worker lets go of it, so that what is asked for holds at once. Raises `SubscriptionError` and
-    `CursorExpired`, with nothing changed.
+    Its worker releases it, so that the new options hold at once. Raise `SubscriptionError` or `CursorExpired` without
+    any change.
     """
     using = conf.get().DATABASE
-    fields = spec.fields(consumer, name, wish)
-    public = wish.signature == signing.PUBLIC_VERSION
-    cursor = starting_point.of(wish, using)
+    fields = spec.fields(consumer, name, requested)
+    cursor = starting_point.of(requested, using)
     if cursor is not None:
-        place = BackfillPosition(models=tuple(fields["wanted"]), run=backfill_position.new_run(_now()))
-        fields |= {"cursor": cursor, "told": cursor, "initial": place.encode() if wish.instances else ""}
+        rows = BackfillPosition(models=tuple(fields["labels"]), run=backfill_position.new_run(_now()))
+        backfill = rows.encode() if requested.instances else ""
+        fields |= {"cursor": cursor, "last_sent_cursor": cursor, "backfill": backfill}
     with transaction.atomic(using=using):
-        named = _own(consumer).select_for_update().filter(name=name)
-        there = named.first()
-        if there is None:
-            # Others that make one for the same consumer wait here, so that each counts those before it.
-            Consumer.objects.using(using).select_for_update(no_key=True).filter(pk=consumer.pk).first()
-            there = named.first()
-        if there is not None:
-            return _replace(there, fields, wish), False
+        existing = _locked(consumer, name)
+        if existing is not None:
+            return _replace(existing, fields, requested), False
         _check_count(consumer)
-        cursor = cursor or feed.present(using).cursor().encode()
-        # Whoever makes the same one at the same time wins, and is replaced.
-        made, new = Subscription.objects.using(using).get_or_create(
-            consumer_id=consumer.pk,
-            name=name,
-            defaults={
-                **fields,
-                "state": spec.unless_unverified(fields, ""),
-                "cursor": cursor,
-                "told": cursor,
-                "secrets": [] if public else vault.first(wish.secret or signing.new_secret()),
-            },
-        )
+        created, new = _create(consumer, name, fields, requested)
         if not new:
-            made = _replace(_own(consumer).select_for_update().get(pk=made.pk), fields, wish)
-    return made, new
+            created = _replace(_own(consumer).select_for_update().get(pk=created.pk), fields, requested)
+    return created, new
+
+
+def _locked(consumer: Consumer, name: str) -> Subscription | None:
+    """Return a subscription, locked; if there is none, lock the consumer."""
+    named = _own(consumer).select_for_update().filter(name=name)
+    if (existing := named.first()) is not None:
+        return existing
+    # Concurrent creations for a consumer wait for this lock, so that each counts the others.
+    Consumer.objects.using(conf.get().DATABASE).select_for_update(no_key=True).filter(pk=consumer.pk).first()
+    # Read again under the lock: another call may have created the subscription meanwhile.
+    return named.first()
+
+
+def _create(
+    consumer: Consumer, name: str, fields: dict[str, Any], requested: SubscriptionSpec
+) -> tuple[Subscription, bool]:
+    """Create a subscription that starts now, unless its fields have a cursor; return it, and True if it is new."""
+    using = conf.get().DATABASE
+    cursor = fields.get("cursor") or feed.present(using).cursor().encode()
+    public = requested.signature == signing.PUBLIC_VERSION
+    # A concurrent call may have created it nevertheless: its row is returned then, to be replaced.
+    return Subscription.objects.using(using).get_or_create(
+        consumer_id=consumer.pk,
+        name=name,
+        defaults={
+            **fields,
+            "state": spec.unless_unverified(fields, ""),
+            "cursor": cursor,
+            "last_sent_cursor": cursor,
+            "secrets": [] if public else vault.first(requested.secret or signing.new_secret()),
+        },
+    )
 
 
 def _check_count(consumer: Consumer) -> None:
@@ -72,79 +87,80 @@ def _check_count(consumer: Consumer) -> None:
 
 
 def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return what is told of at most `limit` of a consumer's subscriptions, by name, those after the name `after`."""
-    own = _own(consumer).order_by("name").annotate(aside=Count("failures"))
-    found = list((own if after is None else own.filter(name__gt=after))[:limit])
+    """Return the descriptions of at most `limit` subscriptions of a consumer, by name, after the name `after`."""
+    own = _own(consumer).order_by("name").annotate(dead_letters=Count("failures"))
+    subscriptions = list((own if after is None else own.filter(name__gt=after))[:limit])
     now = feed.present(conf.get().DATABASE)
-    behind = lag.of(found, now, conf.get().DATABASE)
+    lags = lag.of(subscriptions, now, conf.get().DATABASE)
     return [
-        description.of(subscription, lag=its_lag, failures=subscription.aside)
-        for subscription, its_lag in zip(found, behind, strict=True)
+        description.of(subscription, lag=its_lag, failures=subscription.dead_letters)
+        for subscription, its_lag in zip(subscriptions, lags, strict=True)
     ]
 
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
-    """Return a consumer's subscription, None where it has none of this name."""
-    return _own(consumer).filter(name=name).first() if spec.NAME.fullmatch(name) else None
+    """Return a consumer's subscription by name, or None."""
+    return _own(consumer).filter(name=name).first() if spec.NAME_PATTERN.fullmatch(name) else None
 
 
 def delete(consumer: Consumer, name: str) -> bool:
-    """End a subscription; say whether there was one. Its worker sees it with its next look."""
-    if not spec.NAME.fullmatch(name):
+    """Delete a subscription; return True if it existed. Its worker notices with the next renewal."""
+    if not spec.NAME_PATTERN.fullmatch(name):
         return False
     with transaction.atomic(using=conf.get().DATABASE):
-        # The lock keeps its worker from setting a change aside meanwhile.
-        there = _own(consumer).select_for_update().filter(name=name).first()
-        if there is not None:
-            there.delete()
-    return there is not None
+        # Locked first: its worker could otherwise add a dead letter, which would then refer to a deleted row.
+        subscription = _own(consumer).select_for_update().filter(name=name).first()
+        if subscription is not None:
+            subscription.delete()
+    return subscription is not None
 
 
 def _own(consumer: Consumer) -> QuerySet[Subscription]:
     return Subscription.objects.using(conf.get().DATABASE).filter(consumer_id=consumer.pk)
 
 
-def _replace(there: Subscription, fields: dict[str, Any], wish: Wish) -> Subscription:
-    """Give a locked subscription other fields, and take it from its worker."""
-    there.replace_options(fields)
-    there.state = spec.unless_unverified(fields, there.consented)
-    if wish.instances:
-        # Of what was set aside the rows tell, as they are now.
-        there.failures.all().delete()
-    there.secrets = _secrets(there, wish.secret)
-    if wish.old_secret_until is not None:
-        there.secrets = vault.ended(there.secrets, until=spec.seconds(wish.old_secret_until), now=_now())
-    there.attempts, there.failing_since, there.next_attempt, there.last_error = 0, None, None, ""
-    there.worker = None
-    there.lease += 1
-    there.save()
-    return there
+def _replace(subscription: Subscription, fields: dict[str, Any], requested: SubscriptionSpec) -> Subscription:
+    """Set other fields of a locked subscription, and take it from its worker."""
+    subscription.replace_options(fields)
+    subscription.state = spec.unless_unverified(fields, subscription.consented)
+    if requested.instances:
+        # The backfill sends the rows behind the dead letters, in their present state.
+        subscription.failures.all().delete()
+    subscription.secrets = _secrets(subscription, requested.secret)
+    if requested.old_secret_until is not None:
+        until = spec.seconds(requested.old_secret_until)
+        subscription.secrets = vault.ended(subscription.secrets, until=until, now=_now())
+    subscription.attempts, subscription.failing_since = 0, None
+    subscription.next_attempt, subscription.last_error = None, ""
+    subscription.worker = None
+    # The fencing token grows: checkpoints that the worker still has under way are refused.
+    subscription.lease += 1
+    subscription.save()
+    return subscription
 
 
-def _secrets(there: Subscription, secret: str | None) -> list[vault.Sealed]:
-    """Return what is stored of its secrets; raises `SubscriptionError` where it has none that can be used."""
-    if there.signature == signing.PUBLIC_VERSION:
+def _secrets(subscription: Subscription, secret: str | None) -> list[vault.Sealed]:
+    """Return the secrets to store; raise `SubscriptionError` if none of them can be used."""
+    if subscription.signature == signing.PUBLIC_VERSION:
         return []
     if secret is not None:
         return vault.added(
-            there.secrets,
+            subscription.secrets,
             secret,
             now=_now(),
             overlap=conf.get().SECRET_OVERLAP,
         )
-    if not there.secrets:
+    if not subscription.secrets:
         raise exceptions.SubscriptionError("secret", "must be given: the subscription has had none so far.")
     try:
-        vault.opened(there.secrets)
+        vault.opened(subscription.secrets)
     except exceptions.SecretError as error:
-        raise exceptions.SubscriptionError(
-            "secret", "must be given: the one that is stored can no longer be read."
-        ) from error
-    return list(there.secrets)
+        raise exceptions.SubscriptionError("secret", "must be given: the stored one can no longer be read.") from error
+    return list(subscription.secrets)
 
 
 def secret_of(subscription: Subscription) -> str | None:
-    """Return the newest secret, for the answer that made it; None where the service signs with a key of its own."""
+    """Return the newest secret; None if the service signs with its own key."""
     return next((secret.text for secret in vault.opened(subscription.secrets)), None)
 
 
@@ -153,6 +169,6 @@ def _now() -> float:
 
 
 def describe(subscription: Subscription, now: Present) -> dict[str, Any]:
-    """Return what a consumer is told of its subscription; never the secret."""
+    """Return the API's description of a subscription, never with the secret."""
     (its_lag,) = lag.of([subscription], now, conf.get().DATABASE)
     return description.of(subscription, lag=its_lag, failures=subscription.failures.count())

@@ -1,4 +1,4 @@
-"""The service's own key pairs, Ed25519, for receivers that must not hold a secret: they get the public half."""
+"""The service's own Ed25519 key pairs, for receivers that need only the public half to verify."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 FIRST_KEY = 1
-"""The id of the first key, so that two who make it at once make one."""
+"""The id of the first key. It is fixed, so that two processes that create the key at once create one."""
 
 
 def current(using: str) -> list[Key]:
-    """Return the private keys that sign now, the newest first; the first one is made where there is none."""
-    found = list(_signing(using)) or [_made(using, FIRST_KEY)]
-    return [Key(text=vault.open_(key.sealed), until=_seconds(key.until)) for key in found]
+    """Return the private keys that sign now, the newest first. The first call creates the first key."""
+    return [Key(text=vault.open_(key.sealed), until=_seconds(key.until)) for key in _keys(using)]
 
 
 def published(using: str) -> dict[str, Any]:
     """Return the public keys as a JSON Web Key Set (RFC 7517 and 8037), each also as `whpk_` and base64."""
-    found = list(_signing(using)) or [_made(using, FIRST_KEY)]
-    return {"keys": [_described(key) for key in found]}
+    return {"keys": [_described(key) for key in _keys(using)]}
 
 
 def add(using: str, *, overlap: float) -> SigningKey:
-    """Make a new key. Those before it go on signing beside it for `overlap` seconds."""
+    """Create a new key. The keys before it also sign for `overlap` seconds more."""
     with transaction.atomic(using=using):
-        there = SigningKey.objects.using(using).select_for_update().order_by("-id")
-        newest = there.first()
+        # Locked: two rotations at once would give their keys the same id, and one key would be lost.
+        newest = SigningKey.objects.using(using).select_for_update().order_by("-id").first()
         end = clock.moment(using) + dt.timedelta(seconds=overlap)
         SigningKey.objects.using(using).filter(until=None).update(until=end)
-        return _made(using, newest.pk + 1 if newest else FIRST_KEY)
+        return _create(using, newest.pk + 1 if newest else FIRST_KEY)
+
+
+def _keys(using: str) -> list[SigningKey]:
+    return list(_signing(using)) or [_create(using, FIRST_KEY)]
 
 
 def _signing(using: str) -> QuerySet[SigningKey]:
@@ -51,14 +53,14 @@ def _signing(using: str) -> QuerySet[SigningKey]:
     return SigningKey.objects.using(using).filter(still).order_by("-id")
 
 
-def _made(using: str, id_: int) -> SigningKey:
+def _create(using: str, id_: int) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     seed = private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    made, _ = SigningKey.objects.using(using).get_or_create(
+    key, _ = SigningKey.objects.using(using).get_or_create(
         id=id_, defaults={"sealed": vault.seal(PRIVATE + _base64(seed)), "public": PUBLIC + _base64(public)}
     )
-    return made
+    return key
 
 
 def _described(key: SigningKey) -> dict[str, Any]:

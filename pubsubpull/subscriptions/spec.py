@@ -1,4 +1,4 @@
-"""The options of a subscription: as they are asked for, stored and told, and what each of them may be."""
+"""The options of a subscription: as consumers send them, as they are stored, and as the API describes them."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 State = Subscription.State
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
-BATCH = range(1, 1001)
-"""How many changes a notification may have at most."""
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
+"""The names that a subscription may have."""
+BATCH_SIZES = range(1, 1001)
+"""The values of `batch`: the most changes in a notification."""
 CONCURRENCY = range(1, 33)
-"""How many changes may be on their way at once, where each has a URL of its own."""
-RATE = (0.01, 1_000_000.0)
-"""How many changes a second a subscription may be limited to."""
+"""The values of `concurrency`: how many changes may be under way at once, if each has its own URL."""
+CHANGE_RATES = (0.01, 1_000_000.0)
+"""The smallest and the largest `max_rate`, in changes a second."""
 
 
-class Wish(BaseModel):
-    """What to send where.
+class SubscriptionSpec(BaseModel):
+    """The body of a PUT: the options of a subscription.
 
-    `after` is a cursor, `now` or `start`; without it a new subscription begins now, and another stays where it is.
-    `old_secret_until` ends the secrets before the newest one, at the latest after SECRET_OVERLAP. Without `verify` the
-    settings decide. With `instances` all rows are sent first, then the changes.
+    `after` is a cursor, `now` or `start`. Without it, a new subscription begins now, and an existing one continues from
+    its cursor. `old_secret_until` ends the older secrets, at the latest after SECRET_OVERLAP. The default of `verify`
+    comes from the settings. With `instances`, all rows are sent first, then the changes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,8 +59,8 @@ class Wish(BaseModel):
     instances: StrictBool = False
 
 
-class Told(BaseModel):
-    """The options of a subscription, as a consumer is told of them."""
+class DescribedOptions(BaseModel):
+    """The options of a subscription, as the API describes them."""
 
     callback: str
     models: list[str]
@@ -75,28 +76,28 @@ class Told(BaseModel):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a consumer's wish comes to, checked. Each field is a column of the subscription."""
+    """The checked options of a subscription. Each field is a column."""
 
     callback: str
     """The URL that changes are sent to, or a template for one URL a change."""
-    wanted: list[str]
-    """The labels of the models whose changes are sent."""
+    labels: list[str]
+    """The labels of the models to send."""
     ops: list[str]
-    """The names of the operations whose changes are sent."""
+    """The names of the operations to send."""
     batch: int
     """How many changes a notification may have at most."""
     max_rate: float | None
     """How many changes a second are sent at most; None for no limit."""
     concurrency: int
-    """How many changes may be on their way at once, where each has a URL of its own."""
+    """How many changes may be under way at once, if each has its own URL."""
     form: str
-    """How notifications are written."""
+    """The format of notifications."""
     verify: bool
     """True if the receiver is asked for its consent."""
     on_failure: str
-    """What becomes of a change that the receiver does not take."""
+    """The treatment of a change that the receiver refuses."""
     signature: str
-    """How notifications are signed."""
+    """The kind of signature."""
 
     @classmethod
     def of(cls, subscription: Subscription) -> Options:
@@ -108,53 +109,56 @@ class Options:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def describe(self) -> dict[str, Any]:
-        """Return what a consumer is told of them, by the API's names."""
+        """Return the options by their API names."""
         return {API_NAMES.get(name, name): value for name, value in self.columns().items()}
 
 
-API_NAMES = {"wanted": "models", "form": "format"}
-"""The API's names of the columns that are called otherwise."""
+API_NAMES = {"labels": "models", "form": "format"}
+"""The API names of columns with other names."""
 
 
-def fields(consumer: Consumer, name: str, wish: Wish) -> dict[str, Any]:
-    """Return the fields that the wish comes to; raises `SubscriptionError` for the first that is wrong."""
-    if not NAME.fullmatch(name):
+def fields(consumer: Consumer, name: str, requested: SubscriptionSpec) -> dict[str, Any]:
+    """Return the columns' values for the options of a PUT; raise `SubscriptionError` for the first wrong option."""
+    if not NAME_PATTERN.fullmatch(name):
         raise exceptions.SubscriptionError(
             "name", "must be 1 to 100 letters, digits, '.', '_', '~' or '-', and begin with a letter or digit."
         )
-    if wish.secret is not None:
-        signing.key(wish.secret)
-    if wish.old_secret_until is not None:
-        seconds(wish.old_secret_until)
-    if wish.batch not in BATCH:
-        raise exceptions.SubscriptionError("batch", f"must be from {BATCH[0]} to {BATCH[-1]}.")
-    if wish.max_rate is not None and not RATE[0] <= wish.max_rate <= RATE[1]:
-        raise exceptions.SubscriptionError("max_rate", f"must be from {RATE[0]} to {RATE[1]} changes a second.")
-    registry.of(conf.get()).check(wish.callback)
+    if requested.secret is not None:
+        signing.key(requested.secret)
+    if requested.old_secret_until is not None:
+        seconds(requested.old_secret_until)
+    if requested.batch not in BATCH_SIZES:
+        raise exceptions.SubscriptionError("batch", f"must be from {BATCH_SIZES[0]} to {BATCH_SIZES[-1]}.")
+    if requested.max_rate is not None and not CHANGE_RATES[0] <= requested.max_rate <= CHANGE_RATES[1]:
+        raise exceptions.SubscriptionError(
+            "max_rate", f"must be from {CHANGE_RATES[0]} to {CHANGE_RATES[1]} changes a second."
+        )
+    registry.of(conf.get()).check(requested.callback)
     options = Options(
-        callback=wish.callback,
-        wanted=_models(consumer, wish.models),
-        ops=_ops(wish.ops),
-        batch=wish.batch,
-        max_rate=wish.max_rate,
-        verify=_verify(wish.verify),
-        concurrency=_concurrency(wish),
-        form=_format(wish.format),
-        on_failure=_on_failure(wish.on_failure),
-        signature=_signature(wish),
+        callback=requested.callback,
+        labels=_models(consumer, requested.models),
+        ops=_ops(requested.ops),
+        batch=requested.batch,
+        max_rate=requested.max_rate,
+        verify=_verify(requested.verify),
+        concurrency=_concurrency(requested),
+        form=_format(requested.format),
+        on_failure=_on_failure(requested.on_failure),
+        signature=_signature(requested),
     )
-    return {**options.columns(), "state": State.PAUSED if wish.paused else State.ACTIVE}
+    return {**options.columns(), "state": State.PAUSED if requested.paused else State.ACTIVE}
 
 
-def _verify(wanted: bool | None) -> bool:
+def _verify(verify: bool | None) -> bool:
     setting = conf.get().VERIFY
-    if setting == "always" and wanted is False:
+    # The setting wins: a consumer must not turn off a check that protects other hosts from its callbacks.
+    if setting == "always" and verify is False:
         raise exceptions.SubscriptionError("verify", "must not be false: every receiver is asked for its consent here.")
-    return setting != "off" if wanted is None else wanted
+    return setting != "off" if verify is None else verify
 
 
 def unless_unverified(fields: dict[str, Any], consented: str) -> str:
-    """Return the state, which is unverified where the receiver at the callback has yet to consent."""
+    """Return the state; unverified if the callback's receiver has yet to consent."""
     waits = fields["verify"] and consented != fields["callback"]
     return State.UNVERIFIED if waits and fields["state"] == State.ACTIVE else fields["state"]
 
@@ -179,15 +183,15 @@ def _ops(ops: list[str] | None) -> list[str]:
     return [op for op in NAMES if op in ops]
 
 
-def _concurrency(wish: Wish) -> int:
-    if wish.concurrency not in CONCURRENCY:
+def _concurrency(requested: SubscriptionSpec) -> int:
+    if requested.concurrency not in CONCURRENCY:
         raise exceptions.SubscriptionError("concurrency", f"must be from {CONCURRENCY[0]} to {CONCURRENCY[-1]}.")
-    if wish.concurrency > 1 and not takes_single(wish.callback):
+    if requested.concurrency > 1 and not takes_single(requested.callback):
         raise exceptions.SubscriptionError(
             "concurrency",
-            "must be 1 where all changes go to one URL; a callback with {key} in it allows more.",
+            "must be 1 if all changes go to one URL; a callback with {key} in it allows more.",
         )
-    return wish.concurrency
+    return requested.concurrency
 
 
 def _format(form: str) -> str:
@@ -196,12 +200,12 @@ def _format(form: str) -> str:
     return form
 
 
-def _signature(wish: Wish) -> str:
-    if wish.signature not in {signing.VERSION, signing.PUBLIC_VERSION}:
+def _signature(requested: SubscriptionSpec) -> str:
+    if requested.signature not in {signing.VERSION, signing.PUBLIC_VERSION}:
         raise exceptions.SubscriptionError("signature", f"must be {signing.VERSION} or {signing.PUBLIC_VERSION}.")
-    if wish.signature == signing.PUBLIC_VERSION and wish.secret is not None:
-        raise exceptions.SubscriptionError("secret", "must not be given where the service signs with a key of its own.")
-    return wish.signature
+    if requested.signature == signing.PUBLIC_VERSION and requested.secret is not None:
+        raise exceptions.SubscriptionError("secret", "must not be given: the service signs with a key of its own.")
+    return requested.signature
 
 
 def _on_failure(on_failure: str) -> str:
@@ -211,12 +215,12 @@ def _on_failure(on_failure: str) -> str:
 
 
 def seconds(moment: str) -> float:
-    """Return a time in unix seconds; raises `SubscriptionError`."""
+    """Return a time in unix seconds; raise `SubscriptionError` if it is not one."""
     wrong = exceptions.SubscriptionError("old_secret_until", "must be a time with its zone, as 2026-01-02T03:04:05Z.")
     try:
-        found = dt.datetime.fromisoformat(moment)
+        end = dt.datetime.fromisoformat(moment)
     except ValueError:
         raise wrong from None
-    if found.tzinfo is None:
+    if end.tzinfo is None:
         raise wrong
-    return found.timestamp()
+    return end.timestamp()

@@ -1,4 +1,4 @@
-"""The cursor from which a subscription is sent changes."""
+"""The cursor at which a subscription starts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from pubsubpull.log import expiry, feed
 from pubsubpull.log.cursor import Cursor
 
 if TYPE_CHECKING:
-    from pubsubpull.subscriptions.spec import Wish
+    from pubsubpull.subscriptions.spec import SubscriptionSpec
 
 
-def of(wish: Wish, using: str) -> str | None:
-    """Return the cursor from which the wish has the changes sent; None for where they are."""
-    if not wish.instances:
-        return cursor_at(wish.after, using)
-    if wish.after is not None:
-        raise exceptions.SubscriptionError("after", "must not be given with instances: changes follow upon the rows.")
+def of(requested: SubscriptionSpec, using: str) -> str | None:
+    """Return the cursor at which the changes start; None to continue from the present one."""
+    if not requested.instances:
+        return cursor_at(requested.after, using)
+    if requested.after is not None:
+        raise exceptions.SubscriptionError("after", "must not be given with instances: the changes follow the rows.")
+    # Taken before the first row is read: a change made meanwhile comes after the rows, and is not lost.
     return cursor_at("now", using)
 
 
 def cursor_at(after: str | None, using: str) -> str | None:
-    """Return the cursor that `after` means; raises `SubscriptionError` or `CursorExpired`."""
+    """Return the cursor that `after` stands for; raise `SubscriptionError` or `CursorExpired`."""
     if after is None:
         return None
     present = feed.present(using)

@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with keys that are made of settings, the newest secret first, each with its end."""
+"""Secrets at rest: encrypted with keys derived from the settings, the newest secret first, each with its end."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PURPOSE = b"pubsubpull: secrets of subscriptions"
+"""Separates these keys from others that are derived from the same SECRET_KEY."""
 SECRETS_KEPT = 2
-"""How many secrets sign at the same time, while a receiver changes from one to the next."""
+"""How many secrets sign at the same time during a rotation."""
 
 
 class Sealed(TypedDict):
-    """A secret as it is stored. `until` is when it ends, in unix seconds."""
+    """A stored secret."""
 
     sealed: str
+    """The encrypted secret."""
     until: float | None
+    """When it ends, in unix seconds; None for no end."""
 
 
 @functools.cache
@@ -52,7 +55,7 @@ def seal(text: str) -> str:
 
 
 def open_(sealed: str) -> str:
-    """Return the text; raises `SecretError` where none of the keys fits."""
+    """Return the decrypted text; raise `SecretError` if none of the keys fits."""
     try:
         return _box().decrypt(sealed.encode()).decode()
     except InvalidToken as error:
@@ -60,64 +63,66 @@ def open_(sealed: str) -> str:
 
 
 def resealed(sealed: str) -> str:
-    """Return the same secret encrypted with the first key; raises `SecretError`."""
+    """Return a secret encrypted anew with the first key; raise `SecretError` if it cannot be read."""
     return seal(open_(sealed))
 
 
 def unchanged(sealed: str) -> str:
-    """Return what was given; raises `SecretError` where it cannot be read."""
+    """Return the argument; raise `SecretError` if it cannot be read."""
     open_(sealed)
     return sealed
 
 
 def first(text: str) -> list[Sealed]:
-    """Return what is stored of a subscription's first secret."""
+    """Return the stored secrets of a new subscription."""
     return [{"sealed": seal(text), "until": None}]
 
 
-def added(there: Sequence[Sealed], text: str, *, now: float, overlap: float) -> list[Sealed]:
-    """Return what is stored once a secret has been added: the one before it ends after `overlap` seconds.
+def added(stored: Sequence[Sealed], text: str, *, now: float, overlap: float) -> list[Sealed]:
+    """Return the stored secrets with a new one in front; the one before it ends after `overlap` seconds.
 
-    One that is there already, or that cannot be read, takes up no place. The same call again changes nothing.
+    Duplicates and unreadable secrets are dropped. The same call again changes nothing.
     """
-    found = [one for one in there if _text(one) is not None]
-    if found and _text(found[0]) == text:
-        return list(found)
-    rest = [one for one in found if _text(one) != text and not _ended(one, now)]
-    ending = [Sealed(sealed=one["sealed"], until=min(now + overlap, one["until"] or now + overlap)) for one in rest]
+    readable = [secret for secret in stored if _text(secret) is not None]
+    if readable and _text(readable[0]) == text:
+        return list(readable)
+    end = now + overlap
+    rest = [secret for secret in readable if _text(secret) != text and not _ended(secret, now)]
+    ending = [Sealed(sealed=secret["sealed"], until=min(end, secret["until"] or end)) for secret in rest]
     return [*first(text), *ending][:SECRETS_KEPT]
 
 
-def ended(there: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:
-    """Return what is stored once the secrets before the newest end then, or when they were to end before that."""
-    older = [Sealed(sealed=one["sealed"], until=min(until, one["until"] or until)) for one in there[1:]]
-    return [*there[:1], *(one for one in older if not _ended(one, now))]
+def ended(stored: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:
+    """Return the stored secrets with an earlier end for all but the newest: `until`, unless theirs is earlier."""
+    older = [Sealed(sealed=secret["sealed"], until=min(until, secret["until"] or until)) for secret in stored[1:]]
+    return [*stored[:1], *(secret for secret in older if not _ended(secret, now))]
 
 
-def opened(there: Sequence[Sealed]) -> tuple[Key, ...]:
-    """Return the secrets that are stored; raises `SecretError` where the newest cannot be read."""
-    newest = [Key(text=open_(one["sealed"]), until=one["until"]) for one in there[:1]]
-    others = [(one, _text(one)) for one in there[1:]]
-    return (*newest, *(Key(text=text, until=one["until"]) for one, text in others if text is not None))
+def opened(stored: Sequence[Sealed]) -> tuple[Key, ...]:
+    """Return the decrypted secrets; raise `SecretError` if the newest cannot be read."""
+    newest = [Key(text=open_(secret["sealed"]), until=secret["until"]) for secret in stored[:1]]
+    # An older secret that cannot be read is left out: the newest alone is enough to sign.
+    older = [(secret, _text(secret)) for secret in stored[1:]]
+    return (*newest, *(Key(text=text, until=secret["until"]) for secret, text in older if text is not None))
 
 
 def loads(text: str) -> tuple[Key, ...]:
-    """Return the secrets in what the database holds; nothing where the newest cannot be read."""
+    """Return the secrets from a column's JSON; none if the newest cannot be read."""
     try:
         return opened(json.loads(text))
     except exceptions.SecretError:
         return ()
 
 
-def _text(one: Sealed) -> str | None:
+def _text(secret: Sealed) -> str | None:
     try:
-        return open_(one["sealed"])
+        return open_(secret["sealed"])
     except exceptions.SecretError:
         return None
 
 
-def _ended(one: Sealed, now: float) -> bool:
-    return one["until"] is not None and one["until"] <= now
+def _ended(secret: Sealed, now: float) -> bool:
+    return secret["until"] is not None and secret["until"] <= now
 
 
 def _changed(*, setting: str, **_: object) -> None:

@@ -60,7 +60,7 @@ def test_a_worker_with_few_descriptors_serves_more_receivers_than_that(tmp_path,
     log = tmp_path / "deliver.log"
     with receivers(MANY) as servers:
         for number, one in enumerate(servers):
-            wish = service.Wish(callback=f"http://127.0.0.1:{one.server_port}/", models=["shop.customer"])
+            wish = service.SubscriptionSpec(callback=f"http://127.0.0.1:{one.server_port}/", models=["shop.customer"])
             service.put(consumer, f"s{number}", wish)
         few = ("sh", "-c", 'ulimit -n 64 && exec "$0" manage.py pubsubpull_deliver', sys.executable)
         with processes.running(

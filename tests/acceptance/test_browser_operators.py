@@ -28,7 +28,7 @@ def consumer():
 
 
 def put(consumer, name, **fields):
-    wish = service.Wish(callback="https://127.0.0.1/changes/", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="https://127.0.0.1/changes/", models=["shop.customer"])
     one = service.put(consumer, name, wish)[0]
     Subscription.objects.filter(pk=one.pk).update(**fields)
     return one
@@ -95,7 +95,7 @@ def test_a_change_set_aside_is_sent_again_and_another_dropped_without_scripts(op
         page.locator(f"#drop-{second.pk}").click()
         page.click("input[value=Drop]")
         expect(page.locator(".messagelist")).to_contain_text(f"Change {second.pk} is dropped")
-    assert [(failure.pk, failure.wanted) for failure in Failure.objects.all()] == [(first.pk, True)]
+    assert [(failure.pk, failure.retrying) for failure in Failure.objects.all()] == [(first.pk, True)]
 
 
 def set_aside(one, version):
@@ -175,7 +175,7 @@ def busy(consumer):
     now = timezone.now()
     first = put(consumer, "orders")
     aside = [set_aside(first, version) for version in (1, 2)]
-    Failure.objects.filter(pk=aside[0].pk).update(wanted=True)
+    Failure.objects.filter(pk=aside[0].pk).update(retrying=True)
     put(consumer, "support", state="paused")
     Customer.objects.create(name="a")
     put(

@@ -37,7 +37,7 @@ def subscribe(receiver):
 
     def make(**given):
         wish = {"callback": receiver.url, "models": ["shop.customer"], "verify": True, **given}
-        return service.put(consumer, "main", service.Wish(**wish))[0]
+        return service.put(consumer, "main", service.SubscriptionSpec(**wish))[0]
 
     return make
 

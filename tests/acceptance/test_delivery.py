@@ -96,7 +96,7 @@ def consumer():
 @pytest.fixture
 def subscribe(consumer, receiver):
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": receiver.url, "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": receiver.url, "models": ["shop.customer"], **given})
         made, _ = service.put(consumer, name, wish)
         receiver.secret = service.secret_of(made)
         return made

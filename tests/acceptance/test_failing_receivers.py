@@ -40,7 +40,7 @@ def subscribe(receiver):
 
     def make(name="main", **given):
         wish = {"callback": receiver.url, "models": ["shop.customer"], **given}
-        return service.put(consumer, name, service.Wish(**wish))[0]
+        return service.put(consumer, name, service.SubscriptionSpec(**wish))[0]
 
     return make
 
@@ -151,7 +151,7 @@ def test_a_host_that_one_worker_finds_sick_is_left_alone_by_all_and_all_go_on_wh
     until(lambda: Subscription.objects.filter(state="failing").count() == 12)
     late = subscribe("late", callback=made[0].callback)
     add("b")
-    until(lambda: now(late).state == "failing" and "tried by one alone" in now(late).last_error)
+    until(lambda: now(late).state == "failing" and "one probe at a time" in now(late).last_error)
     assert now(late).next_attempt
     back = Receiver()
     with serving(back, port):

@@ -50,7 +50,7 @@ def test_memory_stays_flat_and_the_others_are_served(workers, record_property):
     consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
 
     def subscribe(name, url):
-        service.put(consumer, name, service.Wish(callback=url, models=["shop.customer"]))
+        service.put(consumer, name, service.SubscriptionSpec(callback=url, models=["shop.customer"]))
 
     with contextlib.ExitStack() as stack:
         good = stack.enter_context(serving(Receiver()))
@@ -95,7 +95,7 @@ def test_an_address_no_longer_allowed_gets_nothing_more(workers):
     with serving(Receiver()) as receiver:
         urls = [receiver.url, receiver.url.replace("127.0.0.1", "localhost")]
         for number, url in enumerate(urls):
-            service.put(consumer, f"n{number}", service.Wish(callback=url, models=["shop.customer"]))
+            service.put(consumer, f"n{number}", service.SubscriptionSpec(callback=url, models=["shop.customer"]))
         workers.start(CALLBACK_ADDRESSES=[], CALLBACK_HOSTS=[])
         add("a")
         until(lambda: Subscription.objects.filter(state="failing").count() == len(urls))
@@ -151,7 +151,7 @@ def test_tls_that_cannot_be_trusted_is_a_failure_that_says_so_and_nothing_is_sen
     with contextlib.ExitStack() as stack:
         for name, way in ways.items():
             port = stack.enter_context(hostile(way)).port
-            wish = service.Wish(callback=f"https://localhost:{port}/?t=hidden", models=["shop.customer"])
+            wish = service.SubscriptionSpec(callback=f"https://localhost:{port}/?t=hidden", models=["shop.customer"])
             service.put(consumer, name.replace(" ", "-"), wish)
         worker = workers.start(READ_TIMEOUT=0.5, CONNECT_TIMEOUT=0.5)
         add("a")

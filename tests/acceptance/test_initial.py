@@ -47,7 +47,7 @@ def test_rows_go_on_after_a_kill_and_no_change_is_missed(tmp_path):
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
     Customer.objects.bulk_create(Customer(name=f"before {n}") for n in range(100))
     with serving(Receiver()) as receiver, (tmp_path / "log").open("wb") as log:
-        wish = service.Wish(callback=receiver.url, models=["shop.customer"], batch=5, instances=True)
+        wish = service.SubscriptionSpec(callback=receiver.url, models=["shop.customer"], batch=5, instances=True)
         made, _ = service.put(consumer, "main", wish)
         receiver.secret = service.secret_of(made)
         for pages in (3, 9):
@@ -64,7 +64,7 @@ def test_rows_go_on_after_a_kill_and_no_change_is_missed(tmp_path):
         try:
             there = {str(one.pk): one.name for one in Customer.objects.all()}
             until(lambda: apply(receiver.came) == there)
-            until(lambda: Subscription.objects.get().initial == "")
+            until(lambda: Subscription.objects.get().backfill == "")
         finally:
             worker.terminate()
             worker.wait()

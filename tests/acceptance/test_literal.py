@@ -244,7 +244,7 @@ def copy(path, to):
 
 def sent_rows():
     """Say whether all rows that were asked for have been sent."""
-    return not Subscription.objects.exclude(initial="").exists()
+    return not Subscription.objects.exclude(backfill="").exists()
 
 
 def sent_again():
@@ -264,7 +264,7 @@ class Scene:
         usual = {"models": MODELS, "secret": self.secret, "batch": 20, "on_failure": "set-aside"}
         for name in names:
             wish = {**usual, "callback": self.receivers.callback(name), **NAMES[name], **given}
-            service.put(self.consumer, name, service.Wish(**wish))
+            service.put(self.consumer, name, service.SubscriptionSpec(**wish))
 
     def equal(self, names=tuple(NAMES)):
         """Wait until these have been sent all, what was set aside too, and have the source's rows."""

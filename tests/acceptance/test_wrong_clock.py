@@ -46,7 +46,7 @@ def test_a_worker_with_a_wrong_clock_changes_nothing(tmp_path, off):
     receiver = receiving.Receiver(0)
     receiver.mood = "refusing"
     with receiving.serving(receiver) as port:
-        wish = service.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.customer"])
+        wish = service.SubscriptionSpec(callback=f"http://127.0.0.1:{port}/", models=["shop.customer"])
         receiver.secrets["all"] = service.secret_of(service.put(consumer, "all", wish)[0])
         Customer.objects.create(name="first")
         with worker(tmp_path, off, RETENTION=3600.0, DISABLE_AFTER=3600.0):

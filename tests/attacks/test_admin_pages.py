@@ -101,7 +101,7 @@ def stored():
         own = f"/admin/shop/customer/{customer.pk}/history/"
         pages |= {own, f"{own}restore/?version={version}", f"{LOG}requests/{context.id}/"}
     consumer = consumers.add("<evil>", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/%22%3E?x='evil'", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/%22%3E?x='evil'", models=["shop.customer"])
     made, _ = service.put(consumer, "main", wish)
     Subscription.objects.update(last_error="".join(PAYLOADS), state="failing", attempts=3)
     for number, text in enumerate(PAYLOADS):
@@ -152,7 +152,7 @@ def there():
     customer = Customer.objects.create(name="a")
     Customer.objects.update(name="b")
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"])
     made, _ = service.put(consumer, "main", wish)
     return customer, made, aside(made, 7)
 

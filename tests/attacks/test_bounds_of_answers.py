@@ -119,7 +119,7 @@ def pages_of_any_size(get, path):
 
 def test_changes_set_aside_come_in_pages_of_a_bounded_size(get, token):
     consumer = consumers.authenticate(token)
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
     made, _ = service.put(consumer, "main", wish)
     item = json.dumps({"version": 7, "text": "x" * MEGABYTE})
     Failure.objects.bulk_create(
@@ -176,7 +176,7 @@ def test_a_shorter_time_out_of_the_role_stays():
 
 def test_a_consumer_has_so_many_subscriptions_and_sees_them_in_pages(get, token, django_assert_max_num_queries):
     consumer = consumers.authenticate(token)
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
     with override_settings(**{NAME: {**suite.PUBSUBPULL, "SUBSCRIPTIONS": 7}}):
         for number in range(7):
             service.put(consumer, f"n{number}", wish)

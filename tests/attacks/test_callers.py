@@ -77,7 +77,7 @@ def rich():
     for name in ("a", "b"):
         Customer.objects.create(name=name)
     Stock.objects.create(warehouse="w", article=1)
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"], paused=True)
     made, _ = service.put(consumer, "main", wish)
     Failure.objects.create(
         subscription=made, version=7, model="shop.customer", op="I", item='{"version":7}', attempts=1, error="no"

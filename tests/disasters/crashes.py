@@ -196,7 +196,7 @@ def _subscribe(receiver, port):
     from pubsubpull.subscriptions import service
 
     consumer, _ = consumers.add("crashes", ["*"], may_subscribe=True)
-    wish = service.Wish(callback=f"http://127.0.0.1:{port}/", models=["shop.stock"])
+    wish = service.SubscriptionSpec(callback=f"http://127.0.0.1:{port}/", models=["shop.stock"])
     receiver.secrets["crashes"] = service.secret_of(service.put(consumer, "crashes", wish)[0])
 
 

@@ -52,7 +52,7 @@ def subscribe(receiver, ports):
     begun = {READER: now.seq}
     for (name, rows), port in zip({suite.LAGGING: True, "changes": False}.items(), ports, strict=True):
         begun[name] = feed.present().seq
-        wish = service.Wish(
+        wish = service.SubscriptionSpec(
             callback=f"http://127.0.0.1:{port}/",
             models=[model._meta.label_lower for model in ALL],
             batch=500 if rows else 50,

@@ -169,7 +169,7 @@ class Source:
         return self._read(f"{query} WHERE s.name = %s", [subscription])[0][0]
 
     def states(self):
-        return self._read("SELECT name, state, initial, last_error, delivered FROM pubsubpull_subscription", [])
+        return self._read("SELECT name, state, backfill, last_error, delivered FROM pubsubpull_subscription", [])
 
     def differences(self, copy):
         """Count the rows that are not the same at the receiver."""
@@ -202,7 +202,7 @@ def wait_for_all(source, receiver, *, begun):
         due = {name: source.versions(after) for name, after in begun.items()}
         with receiver.lock:
             if all(due[name] <= receiver.copies[name].seen for name in begun) and not any(
-                initial for _, _, initial, _, _ in source.states()
+                backfill for _, _, backfill, _, _ in source.states()
             ):
                 return
         time.sleep(0.1)

@@ -26,7 +26,7 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(consumer, name, wish)[0]
 
     return make

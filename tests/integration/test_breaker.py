@@ -33,7 +33,7 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name, host="sick.example"):
-        wish = service.Wish(callback=f"http://{host}/{name}", models=["shop.customer"])
+        wish = service.SubscriptionSpec(callback=f"http://{host}/{name}", models=["shop.customer"])
         return service.put(consumer, name, wish)[0]
 
     return make
@@ -46,7 +46,7 @@ def fail(times, store=None, pause=60.0, **given):
 
 
 def sick():
-    return hosts.Store("default").sick().get(NAME)
+    return hosts.Store("default").failing().get(NAME)
 
 
 def test_failures_are_counted_until_the_host_is_given_up_and_then_only_a_probes():
@@ -54,7 +54,7 @@ def test_failures_are_counted_until_the_host_is_given_up_and_then_only_a_probes(
     assert 55 < sick().wait < 61
     assert fail(2, probe=True, pause=30.0) == [4, 5]
     assert 25 < sick().wait < 31
-    hosts.Store("default").well(NAME)
+    hosts.Store("default").close(NAME)
     assert sick() is None
     assert fail(1) == [1]
 
@@ -91,7 +91,7 @@ def test_an_unfinished_probe_is_given_again_after_its_time():
     assert not store.probe(NAME, 60)
     Host.objects.update(retry_at="2000-01-01T00:00Z")
     assert store.probe(NAME, 60)
-    store.well(NAME)
+    store.close(NAME)
     assert not store.probe(NAME, 60)
 
 
@@ -130,7 +130,7 @@ async def pause_is_over(one):
     """Let the time pass at which the host may be tried again, without waiting for it."""
     assert await one.wait(NAME, failing=False) > 1
     await direct(Host.objects.update, retry_at=Now())
-    await one.look()
+    await one.poll()
 
 
 def test_all_workers_know_a_sick_host_that_one_finds():
@@ -140,13 +140,13 @@ def test_all_workers_know_a_sick_host_that_one_finds():
         assert await one.wait(NAME, failing=True) == 0
         await failing(other)
         assert await other.wait(NAME, failing=False) > 1
-        await one.look()
+        await one.poll()
         assert await one.wait(NAME, failing=False) > 1
         assert await one.wait("well.example:80", failing=False) == 0
-        news = one.news(NAME)
+        news = one.changed(NAME)
         await other.answered(NAME)
         assert await other.wait(NAME, failing=False) == 0
-        await one.look()
+        await one.poll()
         assert news.is_set()
         assert await one.wait(NAME, failing=False) == 0
 
@@ -171,7 +171,7 @@ def test_an_answer_since_the_last_failure_began_closes_the_breaker():
         await other.answered(NAME)
         await failing(one, 3, began=began)
         assert await one.wait(NAME, failing=False) > 0
-        await other.look()
+        await other.poll()
         assert await other.wait(NAME, failing=False) == 0
         assert not await direct(Host.objects.exists)
 
@@ -183,12 +183,12 @@ def test_after_the_pause_one_worker_probes_and_its_failure_lengthens_the_next():
         one, other = make(), make()
         await failing(one, 3)
         await pause_is_over(one)
-        await other.look()
+        await other.poll()
         asked = await asyncio.gather(*(each.wait(NAME, failing=False) for each in (one, one, other, other)))
         assert sorted(wait == 0 for wait in asked) == [False, False, False, True]
         prober = one if 0 in asked[:2] else other
         await failing(prober)
-        assert prober.given_up(NAME).failures == 4
+        assert prober.open_circuit(NAME).failures == 4
         assert await prober.wait(NAME, failing=False) > 0
 
     asyncio.run(main())
@@ -202,9 +202,9 @@ def test_a_send_begun_before_the_breaker_opened_does_not_count_as_the_probe():
         await pause_is_over(one)
         assert await one.wait(NAME, failing=False) == 0
         await failing(one, began=began)
-        assert one.given_up(NAME).failures == 3
+        assert one.open_circuit(NAME).failures == 3
         await failing(one)
-        assert one.given_up(NAME).failures == 4
+        assert one.open_circuit(NAME).failures == 4
 
     asyncio.run(main())
 
@@ -228,7 +228,7 @@ def test_a_probe_that_is_given_back_is_had_by_another_at_once():
         assert await one.wait(NAME, failing=False) == 0
         await one.give_back(NAME)
         await one.give_back(NAME)
-        await other.look()
+        await other.poll()
         assert await other.wait(NAME, failing=False) == 0
 
     asyncio.run(main())
@@ -254,8 +254,8 @@ def test_while_the_database_is_away_nothing_breaks_and_a_host_that_is_given_up_i
         assert await one.wait(NAME, failing=False) > 0
         await one.answered(NAME)
         away = False
-        await one.look()
-        assert one.given_up(NAME) is None
+        await one.poll()
+        assert one.open_circuit(NAME) is None
         assert not await direct(Host.objects.exists)
 
     asyncio.run(main())
@@ -271,7 +271,7 @@ def test_a_sick_host_gets_one_probe_and_then_all_subscriptions_catch_up(subscrib
     async def answer(sent):
         if "sick.example" not in sent.target.address or not down[0]:
             return Delivered()
-        probe = known[0].given_up(NAME) is not None
+        probe = known[0].open_circuit(NAME) is not None
         probes[0] += probe
         inside[0] += probe
         most[0] = max(most[0], inside[0])
@@ -290,7 +290,7 @@ def test_a_sick_host_gets_one_probe_and_then_all_subscriptions_catch_up(subscrib
         waiting = until(
             lambda: (
                 Subscription.objects.filter(name__startswith="s", state="failing").count() == 10
-                and Subscription.objects.filter(last_error__contains="tried by one alone").first()
+                and Subscription.objects.filter(last_error__contains="one probe at a time").first()
             )
         )
         assert waiting.next_attempt
@@ -328,10 +328,10 @@ def test_a_subscription_waiting_too_long_for_its_host_is_disabled_too(subscribe)
     fail(3)
 
     def work(one, transport):
-        until(lambda: one.breaker.given_up(NAME))
+        until(lambda: one.breaker.open_circuit(NAME))
         Customer.objects.create(name="a")
         until(lambda: Subscription.objects.get(pk=made.pk).state == "disabled")
         assert not transport.sent
 
     run(work, BREAKER_FAILURES=3)
-    assert "tried by one alone" in Subscription.objects.get(pk=made.pk).last_error
+    assert "one probe at a time" in Subscription.objects.get(pk=made.pk).last_error

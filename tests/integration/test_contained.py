@@ -22,7 +22,7 @@ def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(mo
     consumer, _ = consumers.add("mirror", ["*"], may_subscribe=True)
     Order.objects.create()
     for name, model, after in (("bad", "shop.order", "start"), ("good", "shop.customer", None)):
-        wish = service.Wish(callback=f"https://{name}.example/", models=[model], after=after)
+        wish = service.SubscriptionSpec(callback=f"https://{name}.example/", models=[model], after=after)
         service.put(consumer, name, wish)
     read, fails = stores.Store.read, [True]
 

@@ -36,7 +36,7 @@ def consumer():
 @pytest.fixture
 def subscribe(consumer):
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(consumer, name, wish)[0]
 
     return make
@@ -143,7 +143,7 @@ def test_only_deliverable_subscriptions_are_claimed(subscribe, consumer):
     taker = live()
     assert claim(taker) == []
     assert taker.standing()[1] == 0
-    assert not taker.look().free
+    assert not taker.poll().free
 
 
 def test_a_dead_worker_without_subscriptions_is_forgotten(subscribe):
@@ -152,7 +152,7 @@ def test_a_dead_worker_without_subscriptions_is_forgotten(subscribe):
     dead.claim(1)
     Worker.objects.update(expires="2000-01-01T00:00Z")
     taker = live("taker")
-    assert taker.look().free
+    assert taker.poll().free
     assert Worker.objects.count() == 2, "its subscription still names it"
     taker.claim(1)
     taker.renew(name="taker", lease=60)
@@ -204,7 +204,7 @@ def test_a_subscription_without_matching_changes_moves_too_and_is_recorded_at_th
     run(work)
     cursor = Cursor.decode(now(made).cursor)
     assert cursor.seq > Cursor.decode(made.cursor).seq
-    assert now(made).told == made.cursor
+    assert now(made).last_sent_cursor == made.cursor
 
 
 def test_a_backlog_larger_than_the_prefetch_comes_whole_and_in_order(subscribe):

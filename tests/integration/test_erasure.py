@@ -110,7 +110,7 @@ def test_over_http_in_each_form_and_to_a_call_that_waits(client):
 
 def test_a_subscriber_that_was_behind_gets_the_delete():
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
     service.put(consumer, "main", wish)
     key = gone(person())
     transport = HttpRecorder()
@@ -153,7 +153,9 @@ def test_a_replica_takes_the_delete_also_where_changes_are_applied_one_by_one(fo
 def aside():
     """Have two changes of an object and one of another set aside for a subscription."""
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start", on_failure="set-aside")
+    wish = service.SubscriptionSpec(
+        callback="http://127.0.0.1:9/", models=["shop.customer"], after="start", on_failure="set-aside"
+    )
     service.put(consumer, "main", wish)
     row = person()
     key = str(row.pk)
@@ -170,7 +172,7 @@ def test_a_dead_letter_of_an_erased_object_keeps_the_delete_with_its_key_only(as
     left = [json.loads(failure.item) for failure in Failure.objects.order_by("version")]
     assert [(item["op"], item["old"]) for item in left] == [("insert", None), ("delete", {"id": int(aside)})]
     assert SECRET not in "".join(failure.item for failure in Failure.objects.all())
-    Failure.objects.update(wanted=True)
+    Failure.objects.update(retrying=True)
     receiver = HttpRecorder()
     deliver(lambda *_: until(lambda: not Failure.objects.exists()), receiver)
     assert [one["op"] for sent in receiver.sent for one in json.loads(sent.body)["items"]] == ["insert", "delete"]
@@ -185,7 +187,7 @@ def test_dead_letters_are_sent_though_retention_has_deleted_their_changes(aside)
 def test_a_worker_that_holds_a_page_for_a_failing_receiver_reads_it_again():
     """It would send the row for as long as the receiver fails."""
     consumer = consumers.add("billing", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"], after="start")
     service.put(consumer, "main", wish)
     row = person()
     key = list[str]()

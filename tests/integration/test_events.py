@@ -184,7 +184,9 @@ def test_events_are_pushed_in_order_with_the_rows_and_only_to_their_consumers():
     others, _ = consumers.add("others", ["*"], may_subscribe=True)
     for consumer in (events, others):
         models = consumers.granted(consumer)
-        wish = service.Wish(callback=f"https://{consumer.name}.example/", models=models, format="cloudevents")
+        wish = service.SubscriptionSpec(
+            callback=f"https://{consumer.name}.example/", models=models, format="cloudevents"
+        )
         service.put(consumer, "all", wish)
 
     def work(_worker, sending):

@@ -20,7 +20,7 @@ def test_a_dump_of_everything_is_loaded_again(form, tmp_path):
     with pubsubpull.context(user="ann"):
         order = Order.objects.create(customer=Customer.objects.create(name="a"), total="12.30")
     consumer, _ = consumers.add("billing", ["shop.order"], may_subscribe=True)
-    service.put(consumer, "main", service.Wish(callback="https://a.example/", models=["shop.order"]))
+    service.put(consumer, "main", service.SubscriptionSpec(callback="https://a.example/", models=["shop.order"]))
     path = tmp_path / f"all.{form}"
     call_command("dumpdata", format=form, output=str(path), verbosity=0)
     Order.objects.all().delete()

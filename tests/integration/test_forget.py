@@ -128,7 +128,7 @@ def test_a_column_that_no_field_has_any_more_is_taken_out_too(customers):
 
 def test_it_is_taken_out_of_changes_that_were_set_aside_too(customers):
     consumer = consumers.add("reader", ["*"], may_subscribe=True)[0]
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"])
     subscription = service.put(consumer, "main", wish)[0]
     row = feed.rows(None, limit=1, models=["shop.customer"]).rows[0]
     item = json.loads(row.item)

@@ -31,7 +31,7 @@ def consumer():
 def subscribe(consumer):
     def make(name="main", **given):
         wish = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], "instances": True, **given}
-        return service.put(consumer, name, service.Wish(**wish))[0]
+        return service.put(consumer, name, service.SubscriptionSpec(**wish))[0]
 
     return make
 
@@ -98,7 +98,7 @@ def test_all_rows_come_first_and_then_the_changes_since(subscribe):
     item = came[0]["items"][0]
     assert (item["old"], item["transaction"], item["request"], item["key"]) == (None, None, None, str(first.pk))
     assert item["version"] == came[3]["items"][0]["version"]
-    assert (now(made).initial, now(made).delivered) == ("", 9)
+    assert (now(made).backfill, now(made).delivered) == ("", 9)
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == len(transport.sent)
     for sent in transport.sent:
         Webhook(service.secret_of(made)).verify(sent.body, sent.headers)
@@ -127,7 +127,7 @@ def test_models_follow_each_other_and_those_without_rows_are_passed(subscribe):
     add("a")
     made = subscribe(models=["shop.stock", "shop.order", "shop.customer"], batch=1)
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial and now(made).delivered == 3), transport)
+    run(lambda *_: until(lambda: not now(made).backfill and now(made).delivered == 3), transport)
     found = [(item["model"], item["key"]) for item in items(transport)]
     assert [model for model, _ in found] == ["shop.customer", "shop.stock", "shop.stock"]
     assert [json.loads(key) for _, key in found[1:]] == [["v", 3], ["w", 2]]
@@ -138,10 +138,10 @@ def test_rows_go_on_where_they_were_when_another_worker_takes_over(subscribe):
     made = subscribe(batch=2)
     first = HttpRecorder(lambda sent: Response(status=200 if len(first.sent) < 2 else 500))
     run(lambda *_: until(lambda: len(first.sent) >= 2 and now(made).attempts), first)
-    place = backfill_position.decode(now(made).initial)
+    place = backfill_position.decode(now(made).backfill)
     assert place.models == ("shop.customer",)
     second = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial), second)
+    run(lambda *_: until(lambda: not now(made).backfill), second)
     assert told(second) == [("snapshot", name) for name in "cdef"]
     assert first.sent[-1].headers["webhook-id"] == second.sent[0].headers["webhook-id"]
 
@@ -151,7 +151,7 @@ def test_nothing_is_there_and_the_changes_follow_at_once(subscribe):
     transport = HttpRecorder()
 
     def work(*_):
-        until(lambda: not now(made).initial)
+        until(lambda: not now(made).backfill)
         add("a")
         until(lambda: told(transport))
 
@@ -164,13 +164,13 @@ def test_nothing_is_there_and_the_changes_follow_at_once(subscribe):
 def test_a_put_starts_the_rows_over_only_when_asked(subscribe):
     add("a")
     made = subscribe()
-    assert made.initial
+    assert made.backfill
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial), transport)
-    assert subscribe(instances=False).initial == ""
-    assert subscribe().initial
+    run(lambda *_: until(lambda: not now(made).backfill), transport)
+    assert subscribe(instances=False).backfill == ""
+    assert subscribe().backfill
     again = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial), again)
+    run(lambda *_: until(lambda: not now(made).backfill), again)
     assert told(again) == [("snapshot", "a")]
     assert again.sent[0].headers["webhook-id"] != transport.sent[0].headers["webhook-id"]
 
@@ -179,10 +179,10 @@ def test_a_put_without_instances_leaves_the_rows_under_way_and_a_cursor_ends_the
     add(*"abc")
     cursor = subscribe().cursor
     there = subscribe(instances=False, batch=7)
-    assert (bool(there.initial), there.cursor) == (True, cursor)
-    assert subscribe(instances=False, after=cursor).initial == ""
+    assert (bool(there.backfill), there.cursor) == (True, cursor)
+    assert subscribe(instances=False, after=cursor).backfill == ""
     made = subscribe()
-    assert actions.rewind(made, "now").initial == ""
+    assert actions.rewind(made, "now").backfill == ""
 
 
 def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe):
@@ -200,7 +200,7 @@ def test_a_receiver_that_says_where_it_is_gets_the_changes_from_there(subscribe)
     transport = HttpRecorder(answer)
     run(lambda *_: until(lambda: len(transport.sent) >= 2), transport)
     assert told(transport)[-1] == ("insert", "b")
-    assert now(made).initial == ""
+    assert now(made).backfill == ""
 
 
 def test_a_receiver_that_is_where_the_rows_began_gets_the_rest_of_them(subscribe):
@@ -208,7 +208,7 @@ def test_a_receiver_that_is_where_the_rows_began_gets_the_rest_of_them(subscribe
     made = subscribe(batch=2)
     elsewhere = Response(status=409, body_start=json.dumps({"cursor": made.cursor}).encode())
     transport = HttpRecorder(lambda _: elsewhere if len(transport.sent) == 2 else Response(status=204))
-    run(lambda *_: until(lambda: not now(made).initial), transport)
+    run(lambda *_: until(lambda: not now(made).backfill), transport)
     assert told(transport) == [("snapshot", name) for name in "abcdcd"]
 
 
@@ -221,10 +221,10 @@ def test_rows_that_are_not_taken_are_set_aside_each_by_itself(subscribe):
     transport = HttpRecorder(
         lambda sent: Response(status=422 if b'"bad"' in sent.body or b'"worse"' in sent.body else 200)
     )
-    run(lambda *_: until(lambda: not now(made).initial), transport, SET_ASIDE_AFTER=2)
+    run(lambda *_: until(lambda: not now(made).backfill), transport, SET_ASIDE_AFTER=2)
     assert [json.loads(one.item)["new"]["name"] for one in Failure.objects.order_by("pk")] == ["bad", "worse"]
     assert now(made).delivered == 3
-    Failure.objects.update(wanted=True)
+    Failure.objects.update(retrying=True)
     again = HttpRecorder()
     run(lambda *_: until(lambda: not Failure.objects.exists()), again)
     assert sorted(told(again)) == [("snapshot", "bad"), ("snapshot", "worse")]
@@ -237,7 +237,7 @@ def test_rows_of_one_version_each_reach_a_url_of_their_own(subscribe):
         cursor.execute("ALTER TABLE shop_customer ENABLE TRIGGER USER")
     there = subscribe(callback="http://127.0.0.1:9/{model}/{key}/{version}", concurrency=3)
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(there).initial), transport)
+    run(lambda *_: until(lambda: not now(there).backfill), transport)
     assert {sent.url for sent in transport.sent} == {
         f"http://127.0.0.1:9/shop.customer/{row.pk}/{gone()}" for row in made
     }
@@ -249,7 +249,7 @@ def test_rows_of_one_version_each_reach_a_url_of_their_own(subscribe):
 def test_a_model_without_rows_is_told_of_to_a_url_of_its_own(subscribe, form):
     there = subscribe(callback="http://127.0.0.1:9/{model}/{key}", format=form)
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(there).initial), transport)
+    run(lambda *_: until(lambda: not now(there).backfill), transport)
     (sent,) = transport.sent
     assert sent.url == "http://127.0.0.1:9/shop.customer/"
     said = json.loads(sent.body)
@@ -273,7 +273,7 @@ def test_the_first_and_the_last_row_wait_for_the_others_and_they_for_the_first(s
         return Response(status=500 if name in "ae" and next(refused, False) else 204)
 
     transport = HttpRecorder(answer)
-    run(lambda *_: until(lambda: not now(there).initial), transport)
+    run(lambda *_: until(lambda: not now(there).backfill), transport)
     names = [name for _, name in told(transport)]
     assert names[:2] == ["a", "a"]
     assert sorted(names[2:7]) == sorted(["b", "c", "d", "e", "e"][: len(names[2:7])])
@@ -287,7 +287,7 @@ def test_the_beginning_and_the_end_are_told_of_though_their_rows_are_set_aside(s
     transport = HttpRecorder(
         lambda sent: Response(status=422 if b'"bad"' in sent.body or b'"worse"' in sent.body else 200)
     )
-    run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
+    run(lambda *_: until(lambda: not now(there).backfill), transport, SET_ASIDE_AFTER=1)
     taken = [page for page in pages(transport) if not {"bad", "worse"} & {one["new"]["name"] for one in page["items"]}]
     assert [[one["new"]["name"] for one in page["items"]] for page in taken] == [["b"], []]
     assert [(page["snapshot"]["first"], page["snapshot"]["last"]) for page in taken] == [(True, False), (False, True)]
@@ -306,7 +306,7 @@ def test_a_replica_waiting_for_refused_rows_is_behind(subscribe):
 def test_an_end_that_is_refused_is_sent_again_and_nothing_is_set_aside(subscribe):
     there = subscribe(on_failure="set-aside")
     transport = HttpRecorder(lambda _: Response(status=500 if len(transport.sent) < 4 else 204))
-    run(lambda *_: until(lambda: not now(there).initial), transport, SET_ASIDE_AFTER=1)
+    run(lambda *_: until(lambda: not now(there).backfill), transport, SET_ASIDE_AFTER=1)
     assert len({sent.headers["webhook-id"] for sent in transport.sent}) == 1
     assert Failure.objects.count() == 0
 
@@ -317,11 +317,11 @@ def test_events_of_rows_are_the_same_however_often_they_are_sent(subscribe):
     first = HttpRecorder(Response(status=500))
     run(lambda *_: until(lambda: now(there).attempts), first)
     second = HttpRecorder()
-    run(lambda *_: until(lambda: not now(there).initial), second)
+    run(lambda *_: until(lambda: not now(there).backfill), second)
     assert first.sent[0].body == second.sent[0].body
     subscribe(format="cloudevents")
     third = HttpRecorder()
-    run(lambda *_: until(lambda: not now(there).initial), third)
+    run(lambda *_: until(lambda: not now(there).backfill), third)
     (before,), (after,) = json.loads(second.sent[0].body), json.loads(third.sent[0].body)
     assert before["id"] != after["id"], "what is sent anew is to be taken anew"
     assert before["sequence"] == after["sequence"]
@@ -361,7 +361,7 @@ def test_a_page_of_large_rows_is_cut(subscribe):
     add(*("x" * 400_000 for _ in range(4)))
     made = subscribe()
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial), transport)
+    run(lambda *_: until(lambda: not now(made).backfill), transport)
     assert [len(page["items"]) for page in pages(transport)] == [2, 2]
 
 
@@ -369,7 +369,7 @@ def test_rows_that_are_each_larger_than_a_page_of_the_api_all_come(subscribe):
     add(*("x" * 9_000_000 for _ in range(3)))
     made = subscribe()
     transport = HttpRecorder()
-    run(lambda *_: until(lambda: not now(made).initial), transport)
+    run(lambda *_: until(lambda: not now(made).backfill), transport)
     assert [len(page["items"]) for page in pages(transport)] == [1, 1, 1]
 
 
@@ -382,7 +382,7 @@ def test_a_model_that_is_published_or_granted_no_more_is_passed(subscribe, consu
     pubsubpull.unpublish(Order)
     try:
         transport = HttpRecorder()
-        run(lambda *_: until(lambda: not now(made).initial), transport)
+        run(lambda *_: until(lambda: not now(made).backfill), transport)
     finally:
         pubsubpull.publish(Order, exclude=["internal_note"], mask=["card"])
     assert [item["model"] for item in items(transport)] == ["shop.stock"]
@@ -396,5 +396,5 @@ def test_rows_wait_for_the_receivers_consent(subscribe):
     run(lambda *_: until(lambda: len(transport.asked) >= 2), transport)
     assert (now(made).state, transport.sent) == ("unverified", [])
     Subscription.objects.update(next_attempt=None)
-    run(lambda *_: until(lambda: not now(made).initial), consenting := HttpRecorder())
+    run(lambda *_: until(lambda: not now(made).backfill), consenting := HttpRecorder())
     assert told(consenting) == [("snapshot", "a")]

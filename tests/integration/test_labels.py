@@ -47,7 +47,7 @@ def kept(named, settings):
     Place.objects.update(name="b")
     consumer, _ = consumers.add("billing", [OLD, "shop.order"], may_subscribe=True)
     settings.PUBSUBPULL = {**settings.PUBSUBPULL, "CALLBACK_ADDRESSES": ["127.0.0.0/8"]}
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=[OLD, "shop.order"], instances=True)
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=[OLD, "shop.order"], instances=True)
     service.put(consumer, "main", wish)
     publish()
     return place
@@ -103,7 +103,7 @@ def test_carrying_over_reports_its_plan_first(kept, capsys):
         "2 changes, the grants of 1 consumers, 1 subscriptions and 0 changes that are set aside would"
     )
     assert len(pubsubpull.history(kept)) == 0
-    assert Subscription.objects.get().wanted == ["shop.order", OLD]
+    assert Subscription.objects.get().labels == ["shop.order", OLD]
 
 
 def test_all_is_carried_over_and_versions_and_cursors_stay(kept, capsys):
@@ -114,8 +114,8 @@ def test_all_is_carried_over_and_versions_and_cursors_stay(kept, capsys):
     assert [entry.version for entry in pubsubpull.history(kept)] == versions[::-1]
     assert feed.page(cursor, limit=10, models=["shop.place"]).count == 1
     one = Subscription.objects.get()
-    assert one.wanted == ["shop.order", "shop.place"]
-    assert backfill_position.decode(one.initial).models == ("shop.order", "shop.place")
+    assert one.labels == ["shop.order", "shop.place"]
+    assert backfill_position.decode(one.backfill).models == ("shop.order", "shop.place")
     assert one.lease == lease + 1, "a worker that reads by the old label may write nothing"
     assert consumers.consumers().get(name="billing").granted == ["shop.order", "shop.place"]
     assert labels.unknown("default") == []
@@ -129,7 +129,7 @@ def test_sealed_changes_keep_their_label(kept):
     assert list(seals.seal("default", age=0))
     with pytest.raises(exceptions.PublicationError, match=r"2 changes of shop\.spot are sealed.*label=\"shop\.spot\""):
         labels.carry_over(OLD, "shop.place", using="default")
-    assert Subscription.objects.get().wanted == ["shop.order", OLD], "nothing is carried over by halves"
+    assert Subscription.objects.get().labels == ["shop.order", OLD], "nothing is carried over by halves"
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_a_label_that_another_model_has_is_refused_or_an_error_of_the_checks(nam
 
 
 def test_a_place_in_the_rows_without_labels_stays_as_it_is():
-    assert labels._initial("", list) == ""
+    assert labels._backfill("", list) == ""
     place = backfill_position.BackfillPosition(
         models=("shop.order",), run=backfill_position.new_run(0.0), after="7"
     ).encode()
-    assert labels._initial(place, list) == place
+    assert labels._backfill(place, list) == place

@@ -36,7 +36,7 @@ def token():
 def subscribe(token):
     def make(name="main", **given):
         consumer = consumers.authenticate(token)
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(consumer, name, wish)[0]
 
     return make
@@ -127,13 +127,13 @@ def test_a_subscription_reads_no_further_than_so_many_characters(subscribe):
     cursor = feed.present().cursor()
     lease.pending.add(feed.Rows(rows=tuple(rows), cursor=cursor, more=False), rows)
     assert lease.pending.size == 10_000_000
-    assert not lease.has_room
+    assert not lease.pending.has_room
     style = notification.Style(subscription="s", name="n", form=Subscription.Format.PAGE)
     lease.pending.cut(batch=100, style=style, previous="p")
     assert (lease.pending.count, lease.pending.size) == (1, 5_000_000)
     lease.pending.clear()
     assert lease.pending.size == 0
-    assert lease.has_room
+    assert lease.pending.has_room
 
 
 def test_a_subscription_is_sent_no_more_than_its_rate_smoothly(subscribe):

@@ -88,7 +88,7 @@ def subscribe():
     consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
 
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(consumer, name, wish)[0]
 
     return make

@@ -48,7 +48,7 @@ def call(client):
 @pytest.fixture
 def subscribe(call):
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(call.consumer, name, wish)[0]
 
     return make

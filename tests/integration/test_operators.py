@@ -27,7 +27,7 @@ def made():
 
 
 def put(consumer, name="main", **given):
-    wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+    wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
     return service.put(consumer, name, wish)[0]
 
 
@@ -142,7 +142,7 @@ def test_a_rewound_subscription_goes_on_from_its_new_cursor(made):
     later = feed.present().cursor().encode()
     Customer.objects.create(name="b")
     command("rewind", "billing/main", "--to", later)
-    assert (now(made).cursor, now(made).told) == (later, later)
+    assert (now(made).cursor, now(made).last_sent_cursor) == (later, later)
     command("rewind", "billing/main", "--to", "start")
     transport = HttpRecorder()
     run(lambda *_: until(lambda: now(made).delivered >= 2), transport)

@@ -50,7 +50,7 @@ def made(consumer):
 
 
 def put(consumer, name="main", **fields):
-    wish = service.Wish(callback="http://127.0.0.1:9/secret/path", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/secret/path", models=["shop.customer"])
     one = service.put(consumer, name, wish)[0]
     Subscription.objects.filter(pk=one.pk).update(**fields)
     one.refresh_from_db()
@@ -118,12 +118,12 @@ def test_those_that_fare_worst_come_first_a_page_at_a_time(boss, consumer):
             consumer=consumer,
             name=f"s{n:02}",
             callback="http://a.example/",
-            wanted=[],
+            labels=[],
             ops=[],
             batch=1,
             secrets=[],
             cursor=cursor,
-            told=cursor,
+            last_sent_cursor=cursor,
         )
         for n in range(state.SHOWN_A_PAGE + 5)
     ]
@@ -422,7 +422,7 @@ def test_dead_letters_come_in_pages_oldest_first(boss, made):
 def test_a_change_that_is_set_aside_is_sent_again(boss, made):
     one, other = set_aside(made), set_aside(made, version=2)
     assert f"Change {one.pk} is sent again" in press(boss, made, f"failures/{one.pk}/retry")
-    assert list(Failure.objects.filter(wanted=True)) == [one]
+    assert list(Failure.objects.filter(retrying=True)) == [one]
     html = page(boss, path=f"{PAGE}{made.pk}/failures/")
     assert f'action="{one.pk}/retry/"' not in html
     assert f'action="{other.pk}/retry/"' in html
@@ -457,7 +457,7 @@ def test_dead_letter_actions_need_the_pages_permissions_and_a_csrf_token(clerk, 
     for action in ("retry", "drop"):
         assert clerk.post(f"{path}{one.pk}/{action}/").status_code == 403
     one.refresh_from_db()
-    assert not one.wanted
+    assert not one.retrying
 
 
 def test_of_another_subscription_nothing_is_retried_or_dropped(boss, made, consumer):
@@ -465,4 +465,4 @@ def test_of_another_subscription_nothing_is_retried_or_dropped(boss, made, consu
     for action in ("retry", "drop"):
         assert boss.post(f"{PAGE}{made.pk}/failures/{one.pk}/{action}/").status_code == 404
     one.refresh_from_db()
-    assert not one.wanted
+    assert not one.retrying

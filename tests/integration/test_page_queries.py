@@ -48,7 +48,7 @@ def write(many):
             customer = Customer.objects.create(name=f"customer {number}")
             Order.objects.filter(pk=order.pk).update(customer=customer, status=f"state {number}")
     for number in range(many):
-        wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+        wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"])
         one, *_ = service.put(consumer, f"s{number}", wish)
     for number in range(many):
         item = f'{{"version":{number},"key":"1","old":null}}'

@@ -225,7 +225,7 @@ def test_the_role_reads_delivers_and_looks_after_partitions(client):
     protect()
     with application():
         consumer, token = consumers.add("billing", ["*"], may_subscribe=True, may_audit=True)
-        wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+        wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"])
         service.put(consumer, "main", wish)
         customer = Customer.objects.create(name="a")
         delivering.run(lambda _, transport: delivering.until(lambda: transport.sent))

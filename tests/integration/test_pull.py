@@ -438,7 +438,7 @@ def test_the_document_is_fit_for_generators():
     assert len(named) == len(set(named))
     assert set(named) >= {"getChanges", "listInstances", "putSubscription"}
     assert document["servers"] == [{"url": "/"}]
-    wish = document["components"]["schemas"]["Wish"]
+    wish = document["components"]["schemas"]["SubscriptionSpec"]
     assert wish["required"] == ["callback", "models"]
     assert not [name for name, part in wish["properties"].items() if "default" in part]
     assert wish["properties"]["batch"]["description"] == "100 where it is not given."

@@ -37,14 +37,16 @@ def validator(sent):
 def test_every_notification_is_as_the_document_has_it(form, callback):
     consumer, _ = consumers.add("reader", ["shop.customer", "shop.stock"], may_subscribe=True)
     models = ["shop.customer", "shop.stock"]
-    wish = service.Wish(callback=callback, models=models, format=form, instances=True, batch=1, on_failure="set-aside")
+    wish = service.SubscriptionSpec(
+        callback=callback, models=models, format=form, instances=True, batch=1, on_failure="set-aside"
+    )
     Customer.objects.create(name="there")
     made, _ = service.put(consumer, "main", wish)
     healed = []
     transport = HttpRecorder(lambda sent: Response(status=422 if b'"bad"' in sent.body and not healed else 204))
 
     def work(*_):
-        until(lambda: not Subscription.objects.get().initial)
+        until(lambda: not Subscription.objects.get().backfill)
         Customer.objects.create(name="bad")
         Customer.objects.update(name="changed")
         with connection.cursor() as cursor:

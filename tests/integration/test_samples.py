@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def made():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
-    wish = service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"])
+    wish = service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"])
     return service.put(consumer, "main", wish)[0]
 
 
@@ -44,7 +44,7 @@ def put(at, **given):
 def test_a_sample_counts_captured_delivered_and_written_rows(made):
     Customer.objects.create(name="a")
     Subscription.objects.update(delivered=7)
-    Counter.objects.create(name=meter.CHANGES, label=meter.DELIVERED, value=5)
+    Counter.objects.create(name=meter.CHANGES, label=meter.DELIVERED_LABEL, value=5)
     before = timezone.now()
     assert samples.take("default")
     one, after = Sample.objects.get(), timezone.now()

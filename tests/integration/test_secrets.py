@@ -40,7 +40,7 @@ def consumer():
 @pytest.fixture
 def put(consumer):
     def make(name="main", **given):
-        return service.put(consumer[0], name, service.Wish(**BODY, **given))[0]
+        return service.put(consumer[0], name, service.SubscriptionSpec(**BODY, **given))[0]
 
     return make
 
@@ -94,7 +94,7 @@ def test_a_secret_is_nowhere_in_the_database_the_logs_or_the_pages(put, call, ca
         workers.append(repr(list(worker.leases.held.values())))
 
     run(work, HttpRecorder(Response(status=500)))
-    wish = service.Wish(**BODY, secret=secret)
+    wish = service.SubscriptionSpec(**BODY, secret=secret)
     shown = [
         *workers,
         repr(vault.opened(made.secrets)),

@@ -34,7 +34,7 @@ def consumer():
 def subscribe(consumer):
     def make(name="main", **given):
         usual = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], "on_failure": "set-aside"}
-        return service.put(consumer, name, service.Wish(**{**usual, **given}))[0]
+        return service.put(consumer, name, service.SubscriptionSpec(**{**usual, **given}))[0]
 
     return make
 
@@ -87,7 +87,7 @@ def test_the_poisonous_change_alone_is_set_aside_and_all_others_arrive_in_order(
     run(work, receiver, SET_ASIDE_AFTER=2)
     failure = Failure.objects.get()
     assert json.loads(failure.item)["new"]["name"] == names[bad]
-    assert (failure.model, failure.op, failure.status, failure.wanted) == ("shop.customer", "I", 500, False)
+    assert (failure.model, failure.op, failure.status, failure.retrying) == ("shop.customer", "I", 500, False)
     assert failure.answer == '{"why": "I do not like it"}'
     assert failure.version == json.loads(failure.item)["version"]
     assert in_chain(receiver.taken), "its receiver is told of no cursor that it has not been sent"
@@ -201,7 +201,7 @@ def test_the_change_and_the_cursor_are_written_together_or_not_at_all(subscribe)
             other.execute("ALTER TABLE pubsubpull_failure DROP CONSTRAINT none")
     assert now(made).cursor == made.cursor
     assert put(mine, lease, page)
-    assert (now(made).cursor, now(made).told) == (page.text, made.told)
+    assert (now(made).cursor, now(made).last_sent_cursor) == (page.text, made.last_sent_cursor)
     assert Cursor.decode(now(made).cursor).window is not None
 
 
@@ -210,7 +210,7 @@ def test_a_change_set_aside_before_a_crash_is_set_aside_once(subscribe):
     add("bad")
     mine, lease, page = hold()
     assert put(mine, lease, page)
-    Failure.objects.update(wanted=True)
+    Failure.objects.update(retrying=True)
     assert put(mine, lease, page, Retry(error="later", code=422))
     assert Failure.objects.get().status == 422
 
@@ -220,14 +220,14 @@ def test_a_stale_workers_word_on_a_change_tried_again_counts_nothing(subscribe):
     add("bad")
     mine, lease, page = hold()
     put(mine, lease, page)
-    Failure.objects.update(wanted=True)
-    (wanted,) = mine.wanted()
-    assert wanted.redelivery.row == page.rows[0]
+    Failure.objects.update(retrying=True)
+    (leased,) = mine.redeliveries()
+    assert leased.redelivery.row == page.rows[0]
     subscribe(batch=7)
-    assert mine.wanted() == []
-    assert not mine.taken(lease, wanted.redelivery.id)
-    mine.refused(lease, wanted.redelivery.id, Retry(error="later"))
-    assert Failure.objects.get().wanted
+    assert mine.redeliveries() == []
+    assert not mine.taken(lease, leased.redelivery.id)
+    mine.refused(lease, leased.redelivery.id, Retry(error="later"))
+    assert Failure.objects.get().retrying
     assert Failure.objects.get().error == REFUSAL.error
     assert now(made).delivered == 0
 
@@ -305,14 +305,18 @@ def test_a_dead_letter_refused_again_stays_without_harm_to_the_subscription(call
     before = now(failed)
 
     def work(*_):
-        until(lambda: not Failure.objects.filter(wanted=True).exists())
+        until(lambda: not Failure.objects.filter(retrying=True).exists())
 
     run(work, HttpRecorder(Response(status=status, body_start=b"still")))
     again = call("GET", "main/failures/").json()["items"][0]
     assert (again["id"], again["attempts"], again["status"]) == (first["id"], first["attempts"] + 1, status)
     assert not again["retrying"]
     after = now(failed)
-    assert (after.state, after.attempts, after.told) == (before.state, before.attempts, before.told)
+    assert (after.state, after.attempts, after.last_sent_cursor) == (
+        before.state,
+        before.attempts,
+        before.last_sent_cursor,
+    )
 
 
 def test_a_410_to_a_redelivery_unsubscribes(call, failed):
@@ -339,12 +343,12 @@ def test_other_consumers_cannot_see_retry_or_drop_dead_letters(call, failed):
             answer = call(method, f"main/failures/{path}", token=token)
             assert answer.status_code == status
             assert answer.headers["Content-Type"] == "application/problem+json"
-    assert not Failure.objects.filter(wanted=True).exists()
+    assert not Failure.objects.filter(retrying=True).exists()
     subscription = now(failed)
     made, _ = service.put(
         consumers.consumers().get(name="other"),
         "main",
-        service.Wish(callback="http://127.0.0.1:9/", models=["shop.customer"]),
+        service.SubscriptionSpec(callback="http://127.0.0.1:9/", models=["shop.customer"]),
     )
     assert made.pk != subscription.pk
     for method in ("PUT", "DELETE"):
@@ -369,7 +373,7 @@ def test_a_model_no_longer_granted_is_neither_shown_nor_sent(call, failed, consu
         item=f'{{"version":{10**9},"old":null,"new":null}}',
         attempts=1,
         error="no",
-        wanted=True,
+        retrying=True,
     )
     transport = HttpRecorder()
     run(lambda *_: until(lambda: not Failure.objects.filter(model="shop.order").exists()), transport)

@@ -49,7 +49,7 @@ def subscribe():
     consumer, _ = consumers.add("billing", ["shop.customer"], may_subscribe=True)
 
     def make(name="main", **given):
-        wish = service.Wish(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
+        wish = service.SubscriptionSpec(**{"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], **given})
         return service.put(consumer, name, wish)[0]
 
     return make
@@ -95,7 +95,7 @@ def test_a_signal_is_sent_when_its_stored_cursor_is_invalid(subscribe, heard):
     subscribe()
     Subscription.objects.update(cursor="broken")
     run(lambda *_: until(lambda: names(heard) == ["subscription_disabled"]))
-    assert "no cursor" in heard[0][3]
+    assert "cursor cannot be read" in heard[0][3]
 
 
 def test_a_signal_is_sent_when_a_change_is_set_aside(subscribe, heard):

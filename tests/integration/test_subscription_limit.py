@@ -21,7 +21,7 @@ WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database(
 
 def put(consumer, name):
     try:
-        wish = service.Wish(callback="https://billing.example/changes", models=["shop.customer"])
+        wish = service.SubscriptionSpec(callback="https://billing.example/changes", models=["shop.customer"])
         return service.put(consumer, name, wish)[1]
     finally:
         if not connection.in_atomic_block:

@@ -101,8 +101,12 @@ def test_a_put_replaces_all_but_the_cursor_and_the_secret(call):
     answer = call("PUT", "main/", wish)
     assert (answer.status_code, answer.json()["state"]) == (200, "paused")
     second = only()
-    assert (second.cursor, second.told, second.secrets) == (first.cursor, first.told, first.secrets)
-    assert (second.batch, second.wanted, len(second.ops)) == (100, ["shop.order"], len(ops.NAMES))
+    assert (second.cursor, second.last_sent_cursor, second.secrets) == (
+        first.cursor,
+        first.last_sent_cursor,
+        first.secrets,
+    )
+    assert (second.batch, second.labels, len(second.ops)) == (100, ["shop.order"], len(ops.NAMES))
     assert second.lease > first.lease
 
 
@@ -118,7 +122,7 @@ def test_after_moves_the_cursor_only_when_given(call):
     assert call("PUT", "main/", {**GOOD, "after": "start"}).json()["cursor"] == start
     assert call("PUT", "main/", {**GOOD, "after": cursor}).json()["cursor"] == cursor
     assert call("PUT", "main/", {**GOOD, "after": "now"}).json()["cursor"] not in {cursor, start}
-    assert only().told == only().cursor
+    assert only().last_sent_cursor == only().cursor
     assert call("PUT", "another/", {**GOOD, "after": cursor}).json()["cursor"] == cursor
 
 

@@ -31,7 +31,7 @@ def subscribe():
 
     def make(name="main", **given):
         usual = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"]}
-        return service.put(consumer, name, service.Wish(**{**usual, **given}))[0]
+        return service.put(consumer, name, service.SubscriptionSpec(**{**usual, **given}))[0]
 
     return make
 
@@ -106,7 +106,7 @@ def test_a_change_that_was_set_aside_keeps_its_trace(client, subscribe):
         failure = delivering.until(lambda: Failure.objects.filter(subscription=made).first())
         assert json.loads(failure.item)["traceparent"] == PARENT
         transport.answer = Response(status=204)
-        Failure.objects.update(wanted=True)
+        Failure.objects.update(retrying=True)
         delivering.until(lambda: not Failure.objects.exists())
 
     delivering.run(work, transport, SET_ASIDE_AFTER=1)

@@ -219,7 +219,7 @@ def test_a_compressed_response_stays_compressed(way):
 @pytest.fixture
 def order():
     consumer, _ = consumers.add("billing", ["shop.order"], may_subscribe=True)
-    wish = service.Wish(callback="https://billing.example/orders/", models=["shop.order"])
+    wish = service.SubscriptionSpec(callback="https://billing.example/orders/", models=["shop.order"])
     made, _ = service.put(consumer, "orders", wish)
     Order.objects.create()
     return made

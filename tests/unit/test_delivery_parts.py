@@ -222,7 +222,7 @@ def test_a_subscription_with_few_matches_is_past_the_whole_read():
 
 
 def test_a_notification_is_bounded_in_size_but_for_a_single_large_change():
-    large = notification.SIZE
+    large = notification.NOTIFICATION_SIZE
     waiting = pending(read(11, 12, size=large), read(13, size=large), read(14), read(15))
     assert [cut(waiting, 100).count for _ in range(4)] == [1, 1, 1, 2]
 

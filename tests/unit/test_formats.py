@@ -188,7 +188,7 @@ class Receiver:
 
     def spread(self, rows, *, width=2, done=(), over=lambda: False):
         self.done = set(done)
-        return asyncio.run(per_key.Spread(send=self.send, width=width, over=over, done=self.done).run(rows))
+        return asyncio.run(per_key.PerKey(send=self.send, width=width, over=over, done=self.done).run(rows))
 
 
 def test_keys_go_at_the_same_time_and_each_in_its_order():

@@ -116,7 +116,7 @@ def test_few_files_name_an_option_of_a_subscription(name):
     folders = ("pubsubpull", "sql")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".sql"}]
     named = {path.relative_to(ROOT).as_posix() for path in files if word.search(path.read_text())}
-    assert len(named) <= (4 if name in spec.Wish.model_fields else 5), sorted(named)
+    assert len(named) <= (4 if name in spec.SubscriptionSpec.model_fields else 5), sorted(named)
 
 
 def test_only_a_lease_changes_a_lease():
@@ -135,7 +135,9 @@ def test_a_lease_and_its_checkpoint_are_of_the_subscriptions_columns():
     assert {field.name for field in dataclasses.fields(spec.Options)} <= columns
     beside = {"consumer", "granted", "keys"}
     assert {field.name for field in dataclasses.fields(Terms)} - columns == beside
-    assert {spec.API_NAMES.get(name, name) for name in spec.Options.__dataclass_fields__} == {*spec.Told.model_fields}
+    assert {spec.API_NAMES.get(name, name) for name in spec.Options.__dataclass_fields__} == {
+        *spec.DescribedOptions.model_fields
+    }
 
 
 def test_the_package_never_imports_its_two_outer_folders():

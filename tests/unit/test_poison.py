@@ -36,27 +36,27 @@ def test_the_next_step_after_a_failure(given, follows):
 @pytest.mark.parametrize("count", [2, 3, 7, 100, 1000])
 def test_every_single_poisonous_change_is_found_alone_in_few_steps_and_all_others_are_taken(count):
     for bad in {0, 1, count // 2, count - 2, count - 1}:
-        search, place, sent = bisect.narrowed(count), 0, 1
+        search, place, sent = bisect.reject(count), 0, 1
         while search is not None:
             sent += 1
             size = search.size
             assert 1 <= size <= search.left
             if not place <= bad < place + size:
-                search, place = bisect.passed(search, size), place + size
+                search, place = bisect.accept(search, size), place + size
             elif size == 1:
                 break
             else:
-                search = bisect.narrowed(size)
+                search = bisect.reject(size)
         assert place == bad
         assert sent <= 2 * count.bit_length() + 1
 
 
 def test_a_search_ends_where_everything_is_taken_after_all():
-    search = bisect.narrowed(2)
-    search = bisect.passed(search, 1)
+    search = bisect.reject(2)
+    search = bisect.accept(search, 1)
     assert search == bisect.Search(left=1, size=1)
-    assert bisect.passed(search, 1) is None
-    assert bisect.passed(None, 5) is None
+    assert bisect.accept(search, 1) is None
+    assert bisect.accept(None, 5) is None
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])

@@ -88,7 +88,7 @@ class Command(RefusingCommand):
     def failures(self, *, name: str, **_: Any) -> None:
         """List the dead letters."""
         for failure in actions.failures(actions.find(name)):
-            again = ", to be tried again" if failure.wanted else ""
+            again = ", to be tried again" if failure.retrying else ""
             self.stdout.write(
                 f"{failure.pk}: {failure.op} {failure.model}, version {failure.version}, "
                 f"tried {failure.attempts} times{again}. {failure.error}"
@@ -96,7 +96,7 @@ class Command(RefusingCommand):
 
     def retry_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002  the option's name
         """Have changes that are set aside sent again by the worker."""
-        count = self._some(actions.failures(actions.find(name), id).update(wanted=True))
+        count = self._some(actions.failures(actions.find(name), id).update(retrying=True))
         self.stdout.write(self.style.SUCCESS(f"{count} changes are sent again."))
 
     def drop_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002
@@ -127,7 +127,7 @@ def _line(standing: Standing) -> str:
 
 
 def _unpublished(standing: Standing) -> list[str]:
-    return [label for label in standing.subscription.wanted if registry.get(label) is None]
+    return [label for label in standing.subscription.labels if registry.get(label) is None]
 
 
 def _as_json(standing: Standing) -> str:

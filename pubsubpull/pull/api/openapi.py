@@ -63,7 +63,7 @@ class Api(NinjaAPI):
             complete(operation["responses"])
         for schema in document["components"]["schemas"].values():
             close(schema)
-        without_defaults(document["components"]["schemas"]["Wish"])
+        without_defaults(document["components"]["schemas"]["SubscriptionSpec"])
         return document
 
 

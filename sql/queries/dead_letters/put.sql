@@ -4,7 +4,7 @@ WITH moved AS (
     {moved}
 )
 INSERT INTO pubsubpull_failure AS f
-    (subscription_id, version, model, op, item, attempts, status, answer, error, wanted)
+    (subscription_id, version, model, op, item, attempts, status, answer, error, retrying)
 SELECT id, {version}, {model}, {op}, {item}, {attempts}, {status}::int, {answer}, {error}, false FROM moved
 ON CONFLICT (subscription_id, version) DO UPDATE
 SET attempts = excluded.attempts, tried = clock_timestamp(), status = excluded.status,

@@ -1,7 +1,7 @@
 -- Records that a change that had been set aside was refused again; it waits to be asked for once
 -- more.
 UPDATE pubsubpull_failure f
-SET wanted = false, attempts = f.attempts + 1, tried = clock_timestamp(), status = {status}::int,
+SET retrying = false, attempts = f.attempts + 1, tried = clock_timestamp(), status = {status}::int,
     answer = {answer}, error = {error}
 FROM pubsubpull_subscription s
 WHERE f.id = {failure} AND s.id = f.subscription_id AND s.worker = {worker} AND s.lease = {lease}

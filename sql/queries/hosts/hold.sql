@@ -1,2 +1,2 @@
--- Has nobody try a host for so many seconds.
+-- Keeps all workers from trying a host for so many seconds.
 UPDATE pubsubpull_host SET retry_at = clock_timestamp() + make_interval(secs => {seconds}) WHERE host = {host}
