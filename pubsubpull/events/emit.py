@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EVENTS_AT_ONCE = 1000
-"""Events of one statement of `emit_many`: its text is sent whole."""
+"""The most events that one statement of `emit_many` writes: all of them are in the statement's text."""
 
 
 def emit(event: Any, *, using: str | None = None, alone: bool = False) -> int:
-    """Write an event into the log, in the transaction at hand; return its version, which is above all before it.
+    """Write an event into the log, in the transaction at hand; return its version.
 
     `using` is the database whose log it is, by default PUBSUBPULL["DATABASE"]. Outside a transaction this raises
-    `EventError`: the event would be committed, or lost, apart from the change that it tells of. `alone=True` says that
-    there is no such change. Raises `EventError`, which names the field, if the event does not fit or is too large,
-    and `ProtectionError` if the role may not emit.
+    `EventError`: the event could be committed, or lost, apart from the change that it tells of. `alone=True` says that
+    there is no such change. The version is above those of the transaction's earlier changes. Raises `EventError`, which
+    names the field, if the event does not fit or is too large, and `ProtectionError` if the role may not emit.
     """
     (version,) = _emit([event], using=using, alone=alone)
     return version
@@ -70,7 +70,9 @@ def _row(event: Any) -> tuple[str, str, str]:
         raise exceptions.EventError("data", "has the character NUL, which PostgreSQL cannot store.", label=kind.label)
     if len(data) > conf.get().EVENT_LIMIT:
         raise exceptions.EventError(
-            "data", f"has {len(data):,} bytes; the most is EVENT_LIMIT, {conf.get().EVENT_LIMIT:,}.", label=kind.label
+            "data",
+            f"has {len(data):,} characters; the most is EVENT_LIMIT, {conf.get().EVENT_LIMIT:,}.",
+            label=kind.label,
         )
     return kind.label, key if isinstance(key, str) else json.dumps([str(part) for part in key]), data
 
