@@ -8,9 +8,9 @@ from pubsubpull.log.readonly import ReadOnlyModel
 
 
 class Request(ReadOnlyModel):
-    """The HTTP request, command or job that made changes. Written by its first change.
+    """An HTTP request, command or job that made changes. The triggers write its row at its first change.
 
-    The table may hold one row a transaction of the request: read the first, by `Request.first(id)`.
+    The table has a row for each transaction of a request, so read one with `filter(pk=id).first()`, not with `get`.
     """
 
     id = models.UUIDField(primary_key=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pubsubpull.audit.context.actors import Actor
 
 SERVING = {"runserver", "test", "testserver", "pubsubpull_deliver"}
-"""Management commands that do the work of others, as of requests. They are no context themselves."""
+"""Management commands that run the work of others, such as requests. They are no context themselves."""
 
 
 class RequestRow(NamedTuple):
@@ -46,7 +46,7 @@ class Context:
     id: uuid.UUID
     """The id of the row that the first change writes."""
     source: str
-    """The kind of context, as `http`, `command` or `task`."""
+    """The kind of context, such as `http`, `command` or `task`."""
     started: float
     """The start, by `time.monotonic()`."""
     attributes: dict[str, Any]
@@ -58,7 +58,7 @@ class Context:
     known_actor: Callable[[], Actor | None] = _no_actor
     """Returns the user if it has been read already. It never queries a database."""
     late_attributes: Callable[[], dict[str, Any]] = dict
-    """Returns attributes that are known only after the start, as the route. Called for the first change."""
+    """Returns attributes that are known only after the start, such as the route. Called for the first change."""
     revision: int = 0
     """The number of calls of `annotate()`. Each one has the transaction announce the context again."""
     written: set[str] = dataclasses.field(default_factory=set)

@@ -26,15 +26,25 @@ SILENT = {
     "BEGIN",
     "START",
     "SHOW",
+    "PREPARE",
+    "DEALLOCATE",
+    "LISTEN",
+    "UNLISTEN",
+    "NOTIFY",
+    "MOVE",
+    "CLOSE",
+    "DISCARD",
+    "CHECKPOINT",
 }
-SILENT |= {"PREPARE", "DEALLOCATE", "LISTEN", "UNLISTEN", "NOTIFY", "MOVE", "CLOSE", "DISCARD", "CHECKPOINT"}
 """First words of statements that write nothing."""
 
 FIRST_WORD = re.compile(r"(?:[\s(]++|--[^\n]*\n|/\*.*?\*/)*+([a-z]+)", re.IGNORECASE | re.DOTALL)
-# FOR UPDATE matches too. That only announces a context to a transaction that need not know it.
-EMITS = "pubsubpull_emit"
+EMIT_FUNCTION = "pubsubpull_emit"
 """The function that writes events: a SELECT calls it."""
-INNER_WRITE = re.compile(rf"\b(?:insert|update|delete|merge|execute|{EMITS}|from\s+(?:stdin|program|'))", re.IGNORECASE)
+# FOR UPDATE matches too. That only announces a context to a transaction that need not know it.
+INNER_WRITE = re.compile(
+    rf"\b(?:insert|update|delete|merge|execute|{EMIT_FUNCTION}|from\s+(?:stdin|program|'))", re.IGNORECASE
+)
 """A writing statement within another, or the source of a COPY that writes."""
 
 
@@ -61,5 +71,5 @@ def effect(text: str) -> Effect:
         return Effect.WRITES
     if word not in READS:
         return Effect.MAY_WRITE
-    may_contain = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text or EMITS in text
+    may_contain = word in {"WITH", "EXPLAIN", "COPY"} or ";" in text or EMIT_FUNCTION in text
     return Effect.WRITES if may_contain and INNER_WRITE.search(text) else Effect.READS

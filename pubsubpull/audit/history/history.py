@@ -68,7 +68,7 @@ def history(
     using = using or conf.get().DATABASE
     before = spans.LATEST if before is None else before
     user_id = None if user is None else _user_id(user)
-    asked: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "models": None if models is None else [targets.label(model) for model in models],
         "since": aware("since", since),
         "until": aware("until", until),
@@ -86,26 +86,26 @@ def history(
     elif user_id is not None:
         kind, parts = "user", {"user": user_id}
         # The index finds changes of this user only: no need to compare each of them again.
-        asked["user"] = None
+        filters["user"] = None
     else:
-        floor, ceiling = spans.bounds(asked["since"], asked["until"], using)
-        parts = {"floor": floor, "since": asked["since"], "until": asked["until"]}
+        floor, ceiling = spans.bounds(filters["since"], filters["until"], using)
+        parts = {"floor": floor, "since": filters["since"], "until": filters["until"]}
         kind, before = "log", min(before, ceiling)
-    return _page(kind, asked, before=before, limit=limit, using=using, effort=effort, **parts)
+    return _page(kind, filters, before=before, limit=limit, using=using, effort=effort, **parts)
 
 
 def _page(
-    kind: str, asked: dict[str, Any], *, before: int, limit: int, using: str, effort: Effort, **parts: Any
+    kind: str, filters: dict[str, Any], *, before: int, limit: int, using: str, effort: Effort, **parts: Any
 ) -> results.History:
     """Search further and further back until the page is full, the history ends, or the time of `effort` is over."""
     began, most, entries = time.monotonic(), effort.changes, list[results.Entry]()
     while True:
         if kind == "user":
-            parts["started"] = _started(before, asked["until"], using)
+            parts["started"] = _started(before, filters["until"], using)
         rest = limit - len(entries)
         # A query that examines fewer changes than the page lacks could never fill it.
         most = max(most, rest)
-        rows = sql.run(using, query_of(kind, asked, before=before, limit=rest, most=most, **parts))
+        rows = sql.run(using, query_of(kind, filters, before=before, limit=rest, most=most, **parts))
         entries += [results.entry(*row) for _, fits, *row in rows if fits]
         # Fewer rows than asked for, and fewer changes than allowed: the history ends here.
         if not rows or (len(rows) < rest and rows[-1][0] < most):
@@ -116,10 +116,11 @@ def _page(
         most *= 2
 
 
-def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most: int, **parts: Any) -> psql.Composed:
+def query_of(kind: str, filters: dict[str, Any], *, before: int, limit: int, most: int, **parts: Any) -> psql.Composed:
     """Return the query of a page, which examines `most` changes and returns `limit` of them.
 
-    `kind` is `object`, `request`, `user` or `log`, and selects the index to read by. `asked` has the filters.
+    `kind` is `object`, `request`, `user` or `log`, and selects the index to read by. `filters` has a value, or
+    None, for each filter.
     """
     files = {
         "object": "queries/history/object",
@@ -127,7 +128,7 @@ def query_of(kind: str, asked: dict[str, Any], *, before: int, limit: int, most:
         "user": "queries/history/user",
         "log": "queries/history/log",
     }
-    fits = sql.compose("queries/history/fits", hiding=hiding.labels_of(asked["column"]), **asked)
+    fits = sql.compose("queries/history/fits", hiding=hiding.labels_of(filters["column"]), **filters)
     if kind == "object":
         parts["events"] = _events(before=before, most=most, **parts)
     seen = sql.compose(files[kind], fits=fits, before=before, most=most, **parts)
