@@ -13,7 +13,7 @@ from django.db import models
 from django.http import Http404, HttpResponseRedirect
 
 from pubsubpull import exceptions
-from pubsubpull.audit.history import history, restore, targets
+from pubsubpull.audit.history import restore, targets
 from pubsubpull.pages import sight, texts, values
 from pubsubpull.pages.answers import answer, number, using_now
 
@@ -30,9 +30,8 @@ def may_restore(request: HttpRequest, admin: ModelAdmin[Any], found: Any) -> boo
 
 
 def latest(label: str, key: str, using: str) -> int | None:
-    """Return the version of an object's last change."""
-    page = history.history(label, key, limit=1, using=using)
-    return page[0].version if page.entries else None
+    """Return the version that `restore` takes for an object's last change."""
+    return restore.last_version(label, key, using=using)
 
 
 def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponse:

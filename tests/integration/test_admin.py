@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 
 import pubsubpull
+from pubsubpull import exceptions
 from pubsubpull.pages import texts
+from tests.shop.events import OrderPlaced
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,6 +123,40 @@ def test_a_deleted_object_has_its_page_and_is_brought_back(boss):
     assert "Delete" in page(boss, path).title()
     boss.post(path + "restore/", {"version": version})
     assert Customer.objects.get().pk == key
+
+
+def test_after_an_uncaptured_block_no_version_is_taken_for_the_present_row(boss):
+    customer = Customer.objects.create(name="a")
+    version = pubsubpull.history(customer)[0].version
+    assert "restore/?version" not in page(boss, history_of(customer))
+    with pubsubpull.uncaptured(Customer, reason="load"):
+        Customer.objects.update(name="b")
+    assert f"restore/?version={version}" in page(boss, history_of(customer))
+    with pytest.raises(exceptions.RestoreError, match="has changed since"):
+        pubsubpull.restore(customer, version, latest=version)
+    path = history_of(customer) + "restore/"
+    latest = page(boss, path, version=version).split('name="latest" value="')[1].split('"')[0]
+    assert boss.post(path, {"version": version, "latest": latest}).status_code == 302
+    assert Customer.objects.get().name == "a"
+
+
+def test_an_object_that_a_truncate_took_is_brought_back(boss):
+    customer = Customer.objects.create(name="a")
+    version = pubsubpull.history(customer)[0].version
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE shop_customer CASCADE")
+    assert boss.post(history_of(customer) + "restore/", {"version": version}).status_code == 302
+    assert Customer.objects.get().name == "a"
+
+
+def test_an_event_since_is_no_change_of_the_object(boss):
+    order = Order.objects.create(reference="a", quantity=1, total=1)
+    version = pubsubpull.history(order)[0].version
+    Order.objects.update(reference="b")
+    pubsubpull.emit(OrderPlaced(order=order.pk, total=Decimal(1)), alone=True)
+    assert pubsubpull.history(order)[0].op == "event"
+    assert boss.post(history_of(order) + "restore/", {"version": version}).status_code == 302
+    assert Order.objects.get().reference == "a"
 
 
 def test_restoring_takes_a_token_against_forgery(boss):

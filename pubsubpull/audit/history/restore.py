@@ -48,7 +48,8 @@ def restore(
     Columns unknown to the log (excluded and masked ones) and the columns of `keep` stay unchanged. A deleted row is
     inserted again: the columns of `keep` then get their last values, and `values` (by column) has values for unknown
     columns, which are necessary if those must not be null. With `latest`, the version of the object's last change,
-    nothing is written if the object has changed since. No signals are sent, since no instance is saved.
+    nothing is written if the object has changed since, or may have, as capture was off. No signals are sent, since no
+    instance is saved.
 
     Raises `RestoreError` if the version does not exist, has no row, or does not fit the table any more.
     """
@@ -135,6 +136,15 @@ def state_of(
     return str(text)
 
 
+def last_version(name: str, key: str, *, using: str) -> int | None:
+    """Return the version of the last change that may have left an object as it is; None if the log does not know it.
+
+    It is that of a truncate or an uncaptured of the model if the object has no change of its own since.
+    """
+    ((version,),) = sql.run(using, sql.compose("queries/history/latest", model=name, key=key))
+    return None if version is None else int(version)
+
+
 def _jsonable(value: Any) -> Any:
     """Return a value in a form that JSON has: as Django's encoder does, else as its text, for PostgreSQL to read."""
     try:
@@ -200,8 +210,7 @@ def _write(publication: Publication, key: str, state: str, *, keep: list[str], l
     parts = table.parts(publication, state)
     locked = sql.run(using, sql.compose("queries/restore/lock", **parts))
     # A statement of its own: the snapshot of the locking one is older than the commit that its lock waited for.
-    ((newest,),) = sql.run(using, sql.compose("queries/history/latest", model=publication.label, key=key))
-    if latest is not None and newest != latest:
+    if latest is not None and last_version(publication.label, key, using=using) != latest:
         raise exceptions.RestoreError(f"{publication.label} {key} has changed since: look at it again.")
     known = jsontext.loads(state)
     columns = [field.column for field in _writable(publication) if field.column in known.keys() - {*table.generated}]
