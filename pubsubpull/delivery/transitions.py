@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING
 
 from pubsubpull.base import backoff
+from pubsubpull.base.once import Once
 from pubsubpull.capture import clock
 from pubsubpull.delivery import bisect, repeats
 from pubsubpull.subscriptions.models import Subscription
@@ -96,6 +97,7 @@ class Progress:
         self.settings = settings
         self.groups = groups
         self.recorder = recorder
+        self._refused = Once()
 
     def now(self) -> float:
         """Return the database's time, in unix seconds."""
@@ -118,6 +120,7 @@ class Progress:
     def consented(self, lease: Lease, *, rate: int | None) -> None:
         """Start delivery after the receiver's consent."""
         logger.info("pubsubpull: the receiver of subscription %s has consented", lease)
+        self._refused.forget(str(lease))
         self._advance(lease, consented(lease.checkpoint, callback=lease.terms.callback, rate=rate))
         self.groups.resume(lease)
 
@@ -154,7 +157,10 @@ class Progress:
         """Put the next attempt off; disable a subscription that has been failing for longer than DISABLE_AFTER."""
         now = self.now()
         after = put_off(lease.checkpoint, error=error, wait=wait, now=now)
-        if lease.checkpoint.failing_since is None:
+        begins = lease.checkpoint.failing_since is None
+        # Each cause by itself: a receiver that answers at last, but names another origin, is for a person to mend.
+        other = after.unverified and self._refused.is_new(str(lease), error)
+        if begins or other:
             verb = "waits for consent" if after.unverified else "is failing"
             logger.warning("pubsubpull: subscription %s %s: %s", lease, verb, error)
         if after.failing_since is not None and now - after.failing_since > self.settings.DISABLE_AFTER:

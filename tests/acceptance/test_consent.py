@@ -63,6 +63,18 @@ def test_nothing_is_sent_before_the_receiver_consents_and_all_of_it_then(workers
     assert (found.state, found.consented, found.attempts, found.last_error) == ("active", receiver.url, 0, "")
 
 
+def test_each_cause_that_consent_is_waited_for_is_logged_once(workers, receiver, subscribe):
+    subscription = subscribe()
+    worker = workers.start()
+    until(lambda: len(receiver.asked) >= 3)
+    receiver.consent = lambda _: (200, {"WebHook-Allowed-Origin": "other.example"}, b"")
+    until(lambda: "another origin" in now(subscription).last_error)
+    asked = len(receiver.asked)
+    until(lambda: len(receiver.asked) >= asked + 3)
+    told = [line for line in worker.log().splitlines() if "waits for consent" in line]
+    assert ["no WebHook" in line for line in told] == [True, False]
+
+
 def test_consent_once_given_is_not_asked_for_again_but_for_another_callback(workers, receiver, subscribe):
     receiver.consent = consenting
     subscription = subscribe()

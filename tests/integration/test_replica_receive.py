@@ -172,6 +172,16 @@ def test_consent_is_given_for_services_that_push(follower):
     assert allowed("shop", "/receive/other/") is None
 
 
+def test_consent_under_another_name_is_logged_once_for_each_name(follower, caplog):
+    receive.refused.forget("shop")
+    for origin in ("late.example", "later.example", *map(str, range(50))):
+        for _ in range(3):
+            Browser().options(URL, headers={"WebHook-Request-Origin": origin})
+    asked = [record.args[1] for record in caplog.records if "Consent to" in record.msg]
+    assert asked[:2] == ["late.example", "later.example"]
+    assert len(asked) == len(set(asked)) <= 10
+
+
 def test_subscribing_needs_a_secret_and_rows_and_removes_earlier_subscriptions(follower, shop):
     service = services.get("shop")
     with pytest.raises(exceptions.ReplicaError, match="no rows yet"):

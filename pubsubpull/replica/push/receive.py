@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from pubsubpull import conf, exceptions
 from pubsubpull.base.database_errors import is_away
+from pubsubpull.base.once import Once
 from pubsubpull.capture import clock
 from pubsubpull.replica import cohorts, handlers, pages, positions, prefetch, services, staging
 from pubsubpull.replica.appliers import choose
@@ -39,6 +40,8 @@ ELSEWHERE = (
     "Consent to %s was asked for under the name %r, and is given to %r only: "
     "if that is how the service calls itself, give its name as PUBSUBPULL['SERVICES'][%r]['origin']"
 )
+refused = Once()
+"""The names under which consent was asked for in vain, by service."""
 RETRY = "1"
 """Seconds after which a notification that could not be applied now is to come again."""
 
@@ -92,7 +95,9 @@ class Receive(View):
         if not origin or known is None or not known.secrets:
             return HttpResponse(status=204)
         if origin != known.origin:
-            logger.warning(ELSEWHERE, service, origin[:100], known.origin, service)
+            # Once: the service asks again and again, and others may ask without a token.
+            if refused.is_new(service, f"{origin[:100]} {known.origin}"):
+                logger.warning(ELSEWHERE, service, origin[:100], known.origin, service)
             return HttpResponse(status=204)
         return HttpResponse(status=204, headers={"WebHook-Allowed-Origin": origin})
 
