@@ -1,11 +1,11 @@
-"""Whether an error is the database's, which is waited for, or that of a value, which comes again with it."""
+"""Tells errors of a database that is away, which pass, from errors of a value, which come again with the value."""
 
 from __future__ import annotations
 
 from django.db import InterfaceError, OperationalError
 
 LIMITS = "54"
-"""PostgreSQL's class of errors of what is too large or nested too deep for it. Django has them among the errors of a
+"""PostgreSQL's class of errors for values that are too large or nested too deep. Django raises them as the errors of a
 database that is away."""
 
 

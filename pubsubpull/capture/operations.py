@@ -65,5 +65,5 @@ class RunFiles(Operation):
                 schema_editor.execute(statement, params=None)
 
     def describe(self) -> str:
-        """Return what the operation does."""
+        """Return a description of the operation, for `migrate --plan`."""
         return f"{self.purpose[:1].upper()}{self.purpose[1:]} ({len(self.files)} SQL files)"

@@ -89,7 +89,7 @@ def drop_all(schema: str, using: str) -> None:
         names = ", ".join(sorted({f"{action.schema}.{action.table}" for action in left}))
         raise CommandError(
             f"The triggers of {names} could not be dropped: other transactions had the table locked. The log is still "
-            "there, and still captures what is written to the table. Run the command again."
+            "there, and still captures writes to the table. Run the command again."
         )
 
 

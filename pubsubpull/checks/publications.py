@@ -30,7 +30,7 @@ def check_publications(**_: Any) -> list[CheckMessage]:
 def _published_twice() -> Iterator[CheckMessage]:
     for label in registry.replaced():
         yield checks.Warning(
-            f"{label} is published more than once, each time otherwise; what its latest publication says holds.",
+            f"{label} is published more than once, with different options; the latest publication holds.",
             hint="Publish it once. A proxy's publication is its model's, with `exclude` and `mask` too.",
             id="pubsubpull.W012",
         )

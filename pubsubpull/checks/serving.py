@@ -1,4 +1,4 @@
-"""System checks of what serves requests: the middleware, the admin's pages and the HTTP server."""
+"""System checks of the parts that serve requests: the middleware, the admin's pages and the HTTP server."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_admin_history(**_: Any) -> list[CheckMessage]:
         return [
             checks.Error(
                 f"{conf.NAME}: ADMIN_HISTORY is on, and does nothing without Django's admin and {MIDDLEWARE}.",
-                hint="Add what is missing to INSTALLED_APPS or MIDDLEWARE, or take ADMIN_HISTORY out.",
+                hint="Add the missing parts to INSTALLED_APPS or MIDDLEWARE, or remove ADMIN_HISTORY.",
                 id="pubsubpull.E009",
             )
         ]

@@ -25,7 +25,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = [
         checks.Error(
             f"{conf.NAME}: {name} {reason}.",
-            hint=f"See pubsubpull.conf.Settings for what {conf.NAME} may hold.",
+            hint="See pubsubpull.conf.Settings for the settings and their values.",
             id="pubsubpull.E001",
         )
         for name, reason in conf.problems(getattr(settings, conf.NAME, {}))
@@ -68,7 +68,7 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = [
         checks.Warning(
             f"{conf.NAME}: CALLBACK_ADDRESSES has {network}, in which clouds have their metadata services.",
-            hint="Whoever may subscribe could have them asked: list smaller networks, or single addresses.",
+            hint="Any subscriber could let the worker call them: list smaller networks, or single addresses.",
             id="pubsubpull.W007",
         )
         for network in open_
@@ -77,7 +77,7 @@ def check_callbacks(**_: Any) -> list[CheckMessage]:
         messages.append(
             checks.Warning(
                 f"{conf.NAME}: receivers are asked for consent, but ORIGIN, the name to ask under, is not set.",
-                hint="Set ORIGIN to this service's host, as shop.example: it is what a receiver consents to.",
+                hint="Set ORIGIN to this service's host, such as shop.example: a receiver consents to that name.",
                 id="pubsubpull.W008",
             )
         )

@@ -21,7 +21,7 @@ class Settings:
     BODY_LIMIT: int = 1_000_000
     """The most bytes that the body of a request may have."""
     REQUEST_RATE: float = 1000.0
-    """The most requests a second that a consumer may make, over ten seconds."""
+    """The most requests a second that a consumer may make, counted over ten seconds."""
     CACHE: str = "default"
     """The alias of the cache in which requests are counted: together by all processes that share it."""
     CALL_LIMIT: float = 30.0
@@ -37,41 +37,41 @@ class Settings:
     ADMIN_HISTORY: bool = False
     """Whether each published model has the log's History page in Django's admin, also without `HistoryMixin`."""
     HEALTH: str = "token"
-    """The audience of the health page: `token`, only consumers; `public`, any caller, but only in a word."""
+    """The audience of `health/`: `token` for consumers only; with `public`, a call without a token gets one word."""
     HEALTH_LAG: float = 300.0
     """How far an active subscription may be behind before the service is not well, in seconds."""
     POLL_INTERVAL: float = 0.02
-    """How often a busy worker looks at the log, in seconds."""
+    """The wait of a busy worker between two looks at the log, in seconds."""
     IDLE_INTERVAL: float = 0.25
-    """How often an idle worker looks at the log, at the least, in seconds."""
+    """The longest wait of an idle worker between two looks at the log, in seconds."""
     LEASE: float = 15.0
-    """How long a worker that is not heard of keeps its subscriptions, in seconds."""
+    """How long a worker keeps its subscriptions after its last sign of life, in seconds."""
     CONNECT_TIMEOUT: float = 5.0
     """How long a callback may take to accept a connection, in seconds."""
     READ_TIMEOUT: float = 30.0
     """How long a callback may take to answer a notification, in seconds."""
     CALLBACK_ADDRESSES: tuple[str, ...] = ()
-    """Networks, as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
+    """Networks, such as `10.1.0.0/16`, that callbacks may be in besides public addresses."""
     CALLBACK_HOSTS: tuple[str, ...] = ()
     """Hosts that callbacks may use at any address; `.example.com` includes all its subdomains."""
     TRANSPORTS: tuple[str, ...] = ()
     """Dotted names of your own transports' classes: each sends to callbacks of further schemes."""
     VERIFY: str = "off"
-    """Whether receivers must consent: `off` or `on` by default, or `always`, against a subscription's own choice."""
+    """Whether receivers must consent: `off` or `on`, unless a subscription chooses otherwise, or `always`."""
     ORIGIN: str = ""
-    """The name that consent is asked under, as of a host; SERVICE_NAME where empty."""
+    """The name under which consent is asked for, such as the service's host; SERVICE_NAME if it is empty."""
     BACKOFF_FIRST: float = 1.0
     """The first wait after a failed notification, in seconds; each further one doubles it."""
     BACKOFF_LIMIT: float = 3600.0
     """The longest wait between two attempts, in seconds."""
     BREAKER_FAILURES: int = 5
-    """After how many failures in a row, without an answer in between, a callback's host is tried by one alone."""
+    """The failures in a row, with no answer in between, after which one notification alone tries a callback's host."""
     BREAKER_LIMIT: float = 60.0
     """The longest wait between two attempts to reach a host that does not answer, in seconds."""
     DISABLE_AFTER: float = 5 * 86400.0
     """How long a subscription may keep failing before it is disabled, in seconds."""
     SET_ASIDE_AFTER: int = 8
-    """How often a receiver may refuse a page before the change that it does not take is looked for and set aside."""
+    """The refusals of a page after which the refused change is searched for and set aside."""
     SET_ASIDE_LIMIT: int = 100
     """How many changes of a subscription may be set aside at a time; one more disables it."""
     RETENTION: float = 0.0
@@ -87,7 +87,7 @@ class Settings:
     SECRET_KEYS: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     """Keys of stored secrets: the first encrypts, all decrypt. Empty: SECRET_KEY and SECRET_KEY_FALLBACKS."""
     SECRET_OVERLAP: float = 86_400.0
-    """How long the secret before a new one goes on signing beside it, in seconds."""
+    """How long the previous secret still signs beside a new one, in seconds."""
     PUBLIC_KEYS: str = "consumers"
     """The audience of the public keys of signatures: `consumers`, with their tokens, or `everyone`."""
     SERVICES: dict[str, dict[str, Any]] | None = dataclasses.field(default=None, repr=False)
