@@ -24,7 +24,7 @@ def read(name: str) -> str:
 
 
 def compose(name: str, **parts: Any) -> sql.Composed:
-    """Fill in a template: what is no `psycopg.sql` object becomes a quoted literal."""
+    """Fill in a template. A value that is no `psycopg.sql` object becomes a quoted literal."""
     return template(name).format(
         **{k: v if isinstance(v, sql.Composable) else sql.Literal(v) for k, v in parts.items()}
     )

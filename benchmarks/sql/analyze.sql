@@ -1,2 +1,2 @@
--- Statistics as autovacuum would have them a minute later.
+-- Gather the statistics that autovacuum would have a minute later.
 ANALYZE pubsubpull_change, pubsubpull_request

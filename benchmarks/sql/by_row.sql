@@ -1,5 +1,6 @@
--- What django-pubsubpull 0.1.2 did: a generic trigger once a row, which stores the row before and after as row_to_json gives it, and the id of the
--- request in the session's setting, NULL where there is none. Written anew for this comparison.
+-- Capture like django-pubsubpull 0.1.2, written anew for this comparison: a generic trigger once a
+-- row. It stores the row before and after as row_to_json returns it, and the request's id from the
+-- session's setting, NULL without one.
 CREATE TABLE by_row_request (id serial PRIMARY KEY, method varchar(20) NOT NULL, path text NOT NULL);
 INSERT INTO by_row_request (method, path) VALUES ('POST', '/orders/');
 CREATE TABLE by_row_log (

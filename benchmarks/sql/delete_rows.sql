@@ -1,2 +1,2 @@
--- Every row of the table in one statement.
+-- Delete every row of the table in a single statement.
 DELETE FROM {table}

@@ -1,2 +1,2 @@
--- As on the first day: no rows, no log.
+-- Empty the table and the log, as on the first day.
 TRUNCATE {tables} RESTART IDENTITY CASCADE

@@ -1,2 +1,2 @@
--- The rows of a table above an id.
+-- Return the ids of a table's rows above an id.
 SELECT id FROM {table} WHERE id > {last}

@@ -1,2 +1,3 @@
--- The version of the last change; nobody else writes, so those of the rows before it follow without a gap.
+-- Return the version of the last change. There is no other writer, so the versions before it have
+-- no gap.
 SELECT max(id) FROM pubsubpull_change

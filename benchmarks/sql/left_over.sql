@@ -1,2 +1,2 @@
--- How many rows a replica has that its source does not have.
+-- Return how many rows a replica has that its source lacks.
 SELECT count(*) FROM {replica} r WHERE NOT EXISTS (SELECT FROM {source} s WHERE s.id = r.id)

@@ -1,5 +1,6 @@
--- Changes {first} to {last} of a log's past: updates of so many objects in turns, each of its request; one in a hundred is of one busy object, and
--- one in a hundred thousand of a rare model.
+-- Insert changes {first} to {last} of a log's past: updates of many objects in turn, each of its
+-- own request. One in a hundred is of a single busy object, and one in a hundred thousand of a rare
+-- model.
 INSERT INTO pubsubpull_change (at, model, op, key, request_id, old, new)
 SELECT now() - ({count} - n) * make_interval(secs => {step}),
     CASE WHEN n % 100000 = 7 THEN 'benchmarks.rare' ELSE {model} END, 'U',

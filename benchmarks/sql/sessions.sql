@@ -1,2 +1,2 @@
--- The sessions of this database.
+-- Return the sessions of this database.
 SELECT pid FROM pg_stat_activity WHERE datname = current_database()

@@ -1,2 +1,3 @@
--- What a million rows leave to be done, done: else writing them back stalls the commits of whoever happens to be measured then.
+-- Write dirty pages back now: otherwise the write-back after a million rows stalls the commits of
+-- the next measurement.
 CHECKPOINT

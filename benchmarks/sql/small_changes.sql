@@ -1,3 +1,4 @@
--- Small changes {first} to {last} of one busy hour, all of other objects: a log is as long as its changes are many, whatever is in them.
+-- Insert small changes {first} to {last} of a busy hour, all of other objects: the length of a log
+-- depends on the number of changes, not on their size.
 INSERT INTO pubsubpull_change (at, model, op, key, new)
 SELECT now(), {model}, 'I', 'k' || n, jsonb_build_object('id', n) FROM generate_series({first}::bigint, {last}::bigint) AS n

@@ -1,2 +1,2 @@
--- The present of the log, of which only the tick is looked at.
+-- Return the tick of the log's present.
 SELECT tick FROM pubsubpull_present()

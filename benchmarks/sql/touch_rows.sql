@@ -1,2 +1,2 @@
--- Changes the first {count} rows.
+-- Update the first {count} rows.
 UPDATE {table} SET status = status || '!', updated = now() WHERE id <= (SELECT min(id) + {count} - 1 FROM {table})

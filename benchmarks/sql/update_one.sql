@@ -1,2 +1,2 @@
--- One row, to another state.
+-- Update a single row to another state.
 UPDATE {table} SET status = {status}, updated = now() WHERE id = {id}

@@ -1,2 +1,2 @@
--- Every row of the table in one statement.
+-- Update every row of the table in a single statement.
 UPDATE {table} SET status = 'paid', updated = now()

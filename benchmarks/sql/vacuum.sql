@@ -1,2 +1,2 @@
--- What autovacuum would come to in the minutes in which the other side is measured.
+-- Vacuum as autovacuum would during the minutes in which the other side is measured.
 VACUUM (ANALYZE)

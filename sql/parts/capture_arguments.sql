@@ -1,4 +1,4 @@
--- The arguments of a trigger, as the functions that capture whole statements declare them.
+-- Declare the arguments of a trigger in the functions that capture whole statements.
     label text := tg_argv[0];
     columns text[] := tg_argv[1];
     excluded text[] := tg_argv[2];

@@ -1,2 +1,2 @@
--- Notes what the trigger was made from.
+-- Record the trigger's fingerprint.
 COMMENT ON TRIGGER {name} ON {table} IS {fingerprint}

@@ -1,2 +1,2 @@
--- Takes a trigger away.
+-- Drop a trigger.
 DROP TRIGGER IF EXISTS {name} ON {table}

@@ -1,2 +1,2 @@
--- Each change that was applied at billing, as often as it was, and when that was committed, in unix seconds.
+-- Return each application of a change at billing, with the time of its commit in unix seconds.
 SELECT unnest(versions), extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM billing_arrival

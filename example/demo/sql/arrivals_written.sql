@@ -1,2 +1,3 @@
--- Each change that was applied at billing, as often as it was, and when, in unix seconds; where commits' times are not kept.
+-- Return each application of a change at billing, with its time in unix seconds, for a server
+-- without commit timestamps.
 SELECT unnest(versions), extract(epoch FROM at)::float8 FROM billing_arrival

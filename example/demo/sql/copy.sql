@@ -1,2 +1,2 @@
--- Items, as a file of a warehouse would bring them.
+-- Load items from a file, as of a warehouse.
 COPY shop_item (order_id, article, quantity, price) FROM STDIN

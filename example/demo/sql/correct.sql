@@ -1,2 +1,2 @@
--- Somebody corrects an order by hand.
+-- Correct an order by hand.
 UPDATE shop_order SET total = total - 5, internal_note = 'told nobody' WHERE id = %(order)s

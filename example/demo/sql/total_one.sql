@@ -1,2 +1,2 @@
--- second half: and the order's total is raised.
+-- Do the second half of a client's transaction: raise the order's total.
 UPDATE shop_order SET total = total + %(price)s WHERE id = %(order)s

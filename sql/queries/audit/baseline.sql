@@ -1,5 +1,5 @@
--- Writes those of some rows into the log that are not known there; gives how many, and the keys of
--- those that others hold.
+-- Write those of the given rows into the log that it does not know. Return how many, and the keys
+-- of the rows that other sessions have locked.
 SELECT written, skipped::json
 FROM pubsubpull_baseline(
     {relation}::regclass, {label}, {columns}::text[],

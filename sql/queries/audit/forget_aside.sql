@@ -1,4 +1,4 @@
--- Takes columns out of a model's changes that were set aside; gives how many there were.
+-- Remove columns from the dead letters of a model. Return how many there were.
 WITH made AS (
     UPDATE pubsubpull_failure f SET item = (
         SELECT (i || jsonb_build_object(

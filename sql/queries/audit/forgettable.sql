@@ -1,5 +1,5 @@
--- The first and the last id of the log, and how many of a model's changes have some columns, or
--- others that are not masked.
+-- Return the first and the last id of the log, and how many of a model's changes have some columns,
+-- or other columns without their mask.
 SELECT min(id), max(id), count(*) FILTER (WHERE model = {model} AND (
     old ?| {columns}::text[]
     OR new ?| {columns}::text[]

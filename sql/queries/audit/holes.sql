@@ -1,6 +1,6 @@
--- By what the role {role} may still change the log, or have code of its own run with the rights of
--- the log's owner: the kind, the object, and the role or thing by which. Nothing of a superuser,
--- who may do all.
+-- Return the ways in which the role {role} may still change the log, or run its own code with the
+-- rights of the log's owner: the kind, the object, and the role or thing that permits it.
+-- Superusers are left out, since they may do everything.
 WITH RECURSIVE tables AS ({tables}), functions AS ({functions}), reachable AS ({reachable}),
 log AS (
     SELECT c.relowner AS owner, n.oid AS schema, n.nspname::text AS name, n.nspowner
@@ -16,7 +16,7 @@ captured AS (
     JOIN log l ON l.schema = p.pronamespace
     WHERE p.proname LIKE 'pubsubpull\_%'
 ),
--- The types of columns, and what these are made of.
+-- The types of columns, and the types these consist of.
 types AS (
     SELECT a.atttypid AS oid
     FROM captured c
@@ -32,8 +32,8 @@ types AS (
         UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = y.oid
     ) AS part (oid) WHERE part.oid <> 0
 ),
--- What of the log's tables may call a function as a row is written: columns, defaults, constraints,
--- indexes.
+-- The parts of the log's tables that may call a function when a row is written: columns, defaults,
+-- constraints, indexes.
 expressions AS (
     SELECT 'pg_class'::regclass AS class, t.oid, t.place FROM tables t
     UNION ALL
@@ -69,8 +69,8 @@ SELECT kind, object, by FROM (
     JOIN reachable r ON r.oid = d.datdba
     WHERE d.datname = current_database()
     UNION ALL
-    -- Of the log's schema, and of those on the search path of whoever asks, as whoever looks after
-    -- the log is likely to have it.
+    -- Functions of the log's schema, and of the schemas on the search path of this session: an
+    -- administrator of the log is likely to have the same path.
     SELECT 8, 'create', n.nspname::text, coalesce(r.name, 'PUBLIC')
     FROM log l JOIN pg_namespace n ON n.oid = l.schema OR n.nspname = ANY (current_schemas(false))
     CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
@@ -105,8 +105,7 @@ SELECT kind, object, by FROM (
     JOIN tables t ON t.oid = g.tgrelid
     WHERE NOT g.tgisinternal
     UNION ALL
-    -- One that was made while its maker might call the function goes on writing to the log,
-    -- whatever it is told to write there.
+    -- A trigger made while its maker could call the function goes on writing any text to the log.
     SELECT 14, 'trigger', g.tgrelid::regclass::text, g.tgname::text
     FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN log l ON l.schema = p.pronamespace
     WHERE NOT g.tgisinternal AND p.proname LIKE 'pubsubpull\_%' AND g.tgname NOT LIKE '00\_pubsubpull\_%'

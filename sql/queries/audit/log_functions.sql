@@ -1,6 +1,6 @@
--- The functions in the log's schema with a name as ours; which of them serve the application to
--- read, to deliver and to go on; and which it may call:
--- besides those, each that runs with its caller's rights, as it can do no more than the caller.
+-- Return the functions in the log's schema with a name of ours, with two flags: the application
+-- needs it to read, deliver or resume; the application may call it. It may also call every function
+-- with its caller's rights, which can do no more than the caller.
 SELECT p.oid, p.oid::regprocedure::text AS name, p.proowner,
     coalesce(p.proacl, acldefault('f', p.proowner)) AS acl, s.serves,
     NOT p.prosecdef OR s.serves AS needed

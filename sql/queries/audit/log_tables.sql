@@ -1,4 +1,4 @@
--- The tables of the log in its schema, and all partitions.
+-- Return the tables of the log in its schema, and all partitions.
 SELECT c.oid, c.relname::text AS name, c.oid::regclass::text AS place, c.relowner, c.relacl, c.relispartition,
     c.relrowsecurity
 FROM pg_class c

@@ -1,2 +1,2 @@
--- Whether a role is another, or a member of it.
+-- Return true if a role is another role or a member of it.
 SELECT pg_has_role({role}, {owner}, 'MEMBER')

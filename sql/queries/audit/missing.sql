@@ -1,4 +1,4 @@
--- The role at hand, and the functions of the log that the application needs and the role may not
+-- Return the current role, and the log's functions that the application needs and the role may not
 -- call.
 WITH functions AS ({functions})
 SELECT current_user::text,

@@ -1,4 +1,4 @@
--- Whether the log's owner, with whose rights its functions run, is a superuser.
+-- Return true if the log's owner is a superuser. The log's functions run with the owner's rights.
 SELECT r.rolsuper
 FROM pg_class c
 JOIN pg_roles r ON r.oid = c.relowner

@@ -1,7 +1,7 @@
--- What makes the log append-only for the role {role}, or with {undo} takes that back: statements,
--- in order. {owner} is who is to own the log from then on, or NULL. What a role reads, and what it
--- needs to deliver, it keeps; functions that write, or that take away, it loses, and so do
--- everybody and the groups by which it would have them still.
+-- Return the statements, in order, that make the log append-only for the role {role}, or with
+-- {undo} revert that. {owner} is the log's future owner, or NULL.
+-- The role keeps the rights to read and to deliver. It loses functions that write or delete, and so
+-- do PUBLIC and the groups through which it would still have them.
 WITH tables AS ({tables}), functions AS ({functions}), reachable AS ({reachable}),
 place AS (
     SELECT relnamespace::regnamespace::text AS schema FROM pg_class WHERE oid = 'pubsubpull_change'::regclass

@@ -1,5 +1,5 @@
--- What the role {role} may do on each table of the log: whether it owns it, or is a member of who
--- does, and by right, its own, a group's or everybody's.
+-- Return the rights of the role {role} on each table of the log: whether it is the owner or a
+-- member of the owner, and each right, be it its own, a group's or PUBLIC's.
 WITH tables AS ({tables}), reachable AS ({reachable})
 SELECT t.name, pg_get_userbyid(t.relowner)::text, pg_has_role({role}, t.relowner, 'MEMBER'), t.relispartition,
     ARRAY(

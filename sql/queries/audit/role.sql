@@ -1,2 +1,2 @@
--- Whether a role is a superuser.
+-- Return true if a role is a superuser.
 SELECT rolsuper FROM pg_roles WHERE rolname = {role}

@@ -1,2 +1,2 @@
--- Whether there is a role of this name.
+-- Return true if a role of this name exists.
 SELECT count(*) > 0 FROM pg_roles WHERE rolname = {role}

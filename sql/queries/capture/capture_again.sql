@@ -1,2 +1,2 @@
--- Sets back which records of this transaction switch capture off.
+-- Reset the list of records that switch capture off in this transaction.
 SELECT set_config('pubsubpull.uncaptured', {before}, true)

@@ -1,5 +1,5 @@
--- The functions with a name as ours in the schema {place}: signature, name, a digest of the body,
--- whether it runs with its owner's rights, its settings, and the schema that the body names.
+-- Return the functions with a name of ours in the schema {place}: signature, name, a digest of the
+-- body, whether it runs with its owner's rights, its settings, and the schema that the body names.
 SELECT p.oid::regprocedure::text, p.proname::text, encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'),
     p.prosecdef, coalesce(p.proconfig, '{{}}'),
     substring(p.prosrc FROM '("(?:[^"]|"")+")\.pubsubpull_')

@@ -1,4 +1,4 @@
--- The schema that the log and its functions are in, NULL where there is no log.
+-- Return the schema of the log and its functions, NULL if there is no log.
 SELECT (
     SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid = to_regclass('pubsubpull_change')

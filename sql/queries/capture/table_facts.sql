@@ -1,12 +1,12 @@
--- What decides how tables are captured, each with its place in the list. own_row_triggers: names of
--- AFTER ROW triggers but ours and the foreign keys' own.
+-- Return the facts that decide how tables are captured, each with its table's place in the list.
+-- own_row_triggers: names of AFTER ROW triggers other than ours and those of foreign keys.
 -- cascades: foreign keys that change this table's rows, or others that lead back to it, when a key
 -- moves.
 -- computed: virtual generated columns, which triggers do not see. guarded: columns that hold json.
--- columns: in the place of its number each column's name, '' for one that was dropped; of a
--- partition, as its root has them.
--- children: tables made with INHERITS. unique_key: whether no two rows have the same key, and none
--- has a NULL in it.
+-- columns: each column's name at the index of its number, '' for a dropped column; for a partition,
+-- the columns of its root.
+-- children: tables made with INHERITS. unique_key: true if all rows have different keys without a
+-- NULL.
 WITH RECURSIVE wanted AS (
     SELECT w.place, c.oid, c.relname, c.relnamespace, c.relkind, c.relpersistence,
            ARRAY(SELECT jsonb_array_elements_text({keys}::jsonb -> w.place::integer - 1)) AS keys

@@ -1,6 +1,6 @@
--- The triggers that are in place, with the fingerprint of each in its comment, NULL for one that is
--- disabled, the schema of the log that it writes to, and its arguments, each with a zero byte after
--- it. Copies that PostgreSQL made on partitions belong to their parent's.
+-- Return the existing triggers, each with the fingerprint from its comment (NULL if it is
+-- disabled), the schema of the log that it writes to, and its arguments, each terminated by a zero
+-- byte. Copies that PostgreSQL made on partitions belong to their parent's trigger.
 SELECT n.nspname, c.relname, t.tgname,
        CASE WHEN t.tgenabled IN ('O', 'A') THEN obj_description(t.oid, 'pg_trigger') END AS fingerprint,
        l.nspname AS log, t.tgargs

@@ -1,3 +1,3 @@
--- Switches capture of models off in this transaction, with a record of each; returns what the
--- setting was before.
+-- Switch capture of models off in this transaction, with a record of each. Return the setting's
+-- former value.
 SELECT pubsubpull_uncapture({labels}::text[], {reason})

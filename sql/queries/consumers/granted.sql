@@ -1,2 +1,2 @@
--- Of some consumers those that may call: the hash of the token, and what is granted.
+-- Return the active ones of some consumers: the hash of the token, and the granted models.
 SELECT id, token_hash, granted::text FROM pubsubpull_consumer WHERE id = ANY(%(ids)s) AND active

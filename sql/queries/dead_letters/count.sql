@@ -1,2 +1,2 @@
--- How many changes of a subscription are set aside.
+-- Return how many dead letters a subscription has.
 SELECT count(*) FROM pubsubpull_failure WHERE subscription_id = {id}

@@ -1,5 +1,5 @@
--- Makes a change a dead letter and moves the cursor past it, both or neither; nothing if the lease
--- is lost. A change that became a dead letter before a crash becomes one once.
+-- Make a change a dead letter and move the cursor past it, both or neither; nothing if the lease is
+-- lost. A change that became a dead letter before a crash becomes one only once.
 WITH moved AS (
     {moved}
 )

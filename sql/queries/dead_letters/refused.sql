@@ -1,5 +1,4 @@
--- Records that a change that had been set aside was refused again; it waits to be asked for once
--- more.
+-- Record that a dead letter was refused again. It waits for the next request of its consumer.
 UPDATE pubsubpull_failure f
 SET retrying = false, attempts = f.attempts + 1, tried = clock_timestamp(), status = {status}::int,
     answer = {answer}, error = {error}

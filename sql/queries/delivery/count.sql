@@ -1,4 +1,4 @@
--- Adds to counters that all workers share, in one order, so that no two of them wait for each
+-- Add to counters that all workers share. The order makes sure that no two workers wait for each
 -- other.
 INSERT INTO pubsubpull_counter AS c (name, label, value)
 SELECT name, label, value

@@ -1,4 +1,4 @@
--- Disables subscriptions whose stored cursors cannot be read, if the worker still has the leases.
+-- Disable subscriptions whose stored cursors cannot be read, if the worker still has the leases.
 UPDATE pubsubpull_subscription s
 SET state = {state}, last_error = {error}, next_attempt = NULL, worker = NULL, lease = s.lease + 1
 FROM unnest({id}::uuid[], {lease}::bigint[]) AS v (id, lease)

@@ -1,2 +1,2 @@
--- Takes the worker off the list.
+-- Remove the worker from the list.
 DELETE FROM pubsubpull_worker WHERE id = {worker}

@@ -1,2 +1,2 @@
--- The subscriptions that name the worker, with their leases.
+-- Return the subscriptions that name the worker, with their leases.
 SELECT id, lease FROM pubsubpull_subscription WHERE worker = {worker}

@@ -1,6 +1,6 @@
--- What a worker looks at all the time, in one round trip: the present of the log, what time it is,
--- how many subscriptions are its own, and whether there are some to be had: free ones, or ones of a
--- worker that is gone.
+-- Return all that a worker polls for, in a single round trip: the present of the log, the time, the
+-- number of its subscriptions, and whether there are subscriptions to claim: free ones, or those of
+-- an expired worker.
 SELECT p.*,
     extract(epoch FROM clock_timestamp())::double precision AS time,
     (SELECT count(*) FROM pubsubpull_subscription WHERE worker = {worker}) AS mine,

@@ -1,4 +1,5 @@
--- Stragglers of the transactions from %(first)s on, which the first snapshot had not seen at all.
+-- Select stragglers of the transactions from %(first)s on, none of which the first snapshot had
+-- seen.
 SELECT id, xid, at, model, op, key, request_id, old, new FROM pubsubpull_change
 WHERE xid >= %(first)s::text::xid8
     AND xid < %(beyond)s::text::xid8

@@ -1,6 +1,6 @@
--- The first changes of a query, as many as come to %(size)s bytes; the one that goes beyond is the
--- last, so that there is always one, and tells that they were cut. Counted is what a value takes as
--- it is stored, or, where it is compressed, the length of its text.
+-- Select the first changes of a query, up to %(size)s bytes. The change that exceeds the size is
+-- the last, so that there is always a change, and is marked as a cut. The size counts values as
+-- stored, or the length of the text if a value is compressed.
 SELECT id, xid, at, model, op, key, request_id, old, new, upto >= %(size)s AS cut FROM (
     SELECT m.*, sum(own) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS upto FROM (
         SELECT w.*,

@@ -1,9 +1,9 @@
--- A page by model: how many changes, the id of the last, whether more would have been too large,
--- the names of the columns, and the changes by id with commas between, each with the values of
--- these columns of the row that it left, or of a delete the row that it took. The columns are those
--- of one of the model's rows, in the order that jsonb keeps them in, which is that of $.*; a row
--- that has others comes with its names. A scan of the page gives it in its order: it is scanned
--- once a model, as to sort what all those changes have become took longer than to make them.
+-- Return a page by model: the number of changes, the id of the last, whether more would have been
+-- too large, the names of the columns, and the changes by id with commas between. A change has the
+-- values of these columns after it, or before it for a delete.
+-- The columns are those of any row of the model, in jsonb's order, which is the order of $.*; a row
+-- with other columns comes with its names. A scan of the page returns it in its order. The page is
+-- scanned once for each model, since sorting all the built changes took longer than building them.
 WITH page AS MATERIALIZED (
     SELECT id, model, key, op, CASE WHEN op IN ('D', 'X') THEN old ELSE new END AS data, {cut} AS cut
     FROM ({window}) AS w

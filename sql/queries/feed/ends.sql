@@ -1,5 +1,5 @@
--- The first and the last one of the captured changes, the last one of the imported past, and the
--- ids of two moments in that.
+-- Return the first and the last captured change, the last imported change, and the ids of two
+-- moments in the imported past.
 SELECT f.id, f.at, l.id, l.at, (SELECT max(id) FROM pubsubpull_change WHERE id < 0),
     pubsubpull_past_id({since}::timestamptz), pubsubpull_past_id({until}::timestamptz)
 FROM (VALUES (1)) AS one

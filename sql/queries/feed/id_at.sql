@@ -1,8 +1,8 @@
--- Two ids, less than {near} apart, between which the log comes to a moment: before the first all
--- changes are earlier, from the second on all are of the moment or later. Each step looks at one
--- change by the primary key, where the moment is if ids go evenly with time between the two nearest
--- that are known, and a little beyond, so as to leave the smaller part. Where two such steps have
--- not halved what is left, the next one does: a log of any shape takes few steps.
+-- Return two ids, less than {near} apart, around a moment of the log: all changes before the first
+-- are earlier, and all from the second on are at the moment or later.
+-- Each step looks at a single change by the primary key. It interpolates between the two nearest
+-- known ids, and a little beyond to leave the smaller part. If two such steps have not halved the
+-- rest, the next step does: any log takes few steps.
 WITH RECURSIVE looked AS (
     SELECT 0 AS step, 0 AS bad, {low}::bigint AS low, {high}::bigint AS high, {low_at}::timestamptz AS low_at,
         {high_at}::timestamptz AS high_at

@@ -1,6 +1,6 @@
--- The present of the log and, where that is easily said, the page after a cursor that had seen its
--- end, in one round trip. The present is taken first, since the other function is given what it
--- says.
+-- Return the present of the log and, if it is quickly read, the page after a cursor that had seen
+-- the log's end, in a single round trip. The present comes first, since the page's arguments come
+-- from it.
 SELECT p.*, c.*
 FROM pubsubpull_present() AS p
 CROSS JOIN LATERAL pubsubpull_poll(

@@ -1,2 +1,2 @@
--- The present of the log, in one round trip. Its columns are read by name.
+-- Return the present of the log, in a single round trip. Its columns are read by name.
 SELECT * FROM pubsubpull_present()

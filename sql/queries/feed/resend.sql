@@ -1,5 +1,5 @@
--- Puts some rows into the log once more, WITH its name first, by which a context knows that this
--- writes, and tells who does.
+-- Write some rows into the log once more. WITH comes first: this tells a context that the statement
+-- writes, so that it names the user.
 WITH sent AS (
     SELECT pubsubpull_resend(
         {relation}::regclass, {label}, {columns}::text[],

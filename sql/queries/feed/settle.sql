@@ -1,2 +1,2 @@
--- Moves the log's settled id on.
+-- Move the log's settled id on.
 SELECT pubsubpull_settle()

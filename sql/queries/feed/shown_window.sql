@@ -1,5 +1,5 @@
--- The changes of a page without what is hidden by now. OFFSET keeps the images from being made
--- twice, where they are named twice.
+-- Select the changes of a page without the columns hidden by now. OFFSET 0 stops the planner from
+-- computing the images twice if the outer query names them twice.
 SELECT id, xid, at, model, op, key, request_id, {old} AS old, {new} AS new, {cut} AS cut
 FROM ({window}) AS w
 OFFSET 0

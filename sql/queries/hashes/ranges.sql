@@ -1,4 +1,4 @@
--- For each of some ranges of keys, that adjoin: how many rows it has, and one hash of them all.
+-- Return for each of some adjoining ranges of keys how many rows it has, and a hash of them all.
 -- Each range has its own end; the first begins after `past`.
 SELECT r.n, r.hash
 FROM jsonb_array_elements({bounds}::jsonb) WITH ORDINALITY AS b(ends, place)

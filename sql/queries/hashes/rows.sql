@@ -1,4 +1,4 @@
--- The key and the hash of each row of a range of keys.
+-- Return the key and the hash of each row of a range of keys.
 SELECT key, hash
 FROM pubsubpull_row_hashes(
     {relation}::regclass, {keys}::text[], {columns}::text[], {masked}::text[], {filter}::jsonb,

@@ -1,4 +1,4 @@
--- A table's columns that readers get, and whether each has a collation.
+-- Return a table's columns that readers get, and whether each has a collation.
 SELECT attname::text, attcollation <> 0 FROM pg_attribute
 WHERE attrelid = {relation}::regclass
     AND attnum > 0

@@ -1,8 +1,9 @@
--- What tells an object's state at a moment: its last change up to then, of the latest {most} below
--- {ceiling}; the last truncate up to then; its first change after it; and the first record after it
--- that rows may have changed without changes. With each, whether there are more changes than were
--- looked at. Truncates are put in the order of the index of keys:
--- see history_object.sql.
+-- Return the changes that decide an object's state at a moment: its last change up to it, among the
+-- latest {most} below {ceiling}; the last truncate up to it; its first change after it; and the
+-- first record after it that capture was off. Each comes with a flag for more changes than those
+-- read.
+-- Truncates are sorted in the order of the index of keys: see history/object.sql.
+-- MATERIALIZED: run each search once. The parts of the union read its result several times.
 WITH past AS MATERIALIZED (
     SELECT id
     FROM (

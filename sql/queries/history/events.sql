@@ -1,4 +1,4 @@
--- The events about one object, which have its key: a part of the query for its changes.
+-- Select the events about an object, which have its key: a part of the query for its changes.
 UNION ALL (
     SELECT *
     FROM pubsubpull_change

@@ -1,7 +1,7 @@
--- Whether a change c fits what is asked for; what is NULL was not asked for. An erased change may
--- have changed any column; of the models `hiding`, nobody is told when this column changed.
--- Its request is looked up by a value, and not by EXISTS: for that the planner may read all
--- requests there are, once, into a table of its own.
+-- True if a change c fits the filter; a NULL filter fits every change. An erased change may have
+-- changed any column. For the models `hiding`, no reader learns when this column changed.
+-- The request is looked up by a value and not by EXISTS: for EXISTS the planner may read all
+-- requests once into a table of its own.
 (({models}::text[] IS NULL OR c.model = ANY({models}::text[]))
  AND ({since}::timestamptz IS NULL OR c.at >= {since}::timestamptz)
  AND ({until}::timestamptz IS NULL OR c.at < {until}::timestamptz)

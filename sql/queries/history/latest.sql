@@ -1,6 +1,6 @@
--- The last change that may have left an object as it is, by the index of keys: one of its own, or
--- one of all rows of its model since the log knows the object, a truncate or an uncaptured.
--- Those, which are few, are put in the order of that index: see object.sql.
+-- Return the last change that may have left an object in its present state, by the index of keys: a
+-- change of its own, or a truncate or an uncaptured of its model since the log knows the object.
+-- Changes of whole models, which are few, are sorted in the order of that index: see object.sql.
 SELECT greatest(own.last, whole.last)
 FROM (
     SELECT min(id) AS first, max(id) AS last

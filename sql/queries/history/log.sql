@@ -1,5 +1,5 @@
--- The changes of the log between two ids, by the primary key. What was made before or after the
--- span that the ids are of is not looked at: there may be more of it than a page looks at.
+-- Select the changes of the log between two ids, by the primary key. Changes outside the span of
+-- these ids are not read: there may be more of them than a page reads.
 SELECT -c.id AS place, c.id, {fits} AS fits FROM pubsubpull_change c
 WHERE c.id < {before} AND c.id >= {floor}
   AND ({since}::timestamptz IS NULL OR c.at >= {since}::timestamptz)

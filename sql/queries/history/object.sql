@@ -1,6 +1,7 @@
--- The changes of one object, by the index of keys; a truncate has taken the object with all others.
--- Truncates, which are few, are put in the order of that index, and not only of ids: for these the
--- planner would read all of the log by the primary key until it has met enough of them.
+-- Select the changes of an object by the index of keys. A truncate has deleted the object with all
+-- others.
+-- Truncates, which are few, are sorted in the order of that index and not only of ids: otherwise
+-- the planner would read the whole log by the primary key until it has met enough of them.
 SELECT -c.id AS place, c.id, {fits} AS fits FROM (
     (
         SELECT *

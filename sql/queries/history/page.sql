@@ -1,7 +1,6 @@
--- A page of history: of at most so many changes that an index gives (seen), in that order, those
--- that fit, newest first; and the last one looked at, whether it fits or not: from there the next
--- page goes on. What is seen comes from a query of its own order and limit, and is read only until
--- the page is full.
+-- Return a page of history, newest first: the fitting changes of a limited number that an index
+-- returns in order (seen). Return also the last change read, fitting or not: the next page goes on
+-- from it. `seen` has an order and a limit of its own, and is only read until the page is full.
 WITH kept AS MATERIALIZED (
     SELECT place, id, fits, n
     FROM (SELECT place, id, fits, row_number() OVER () AS n FROM ({seen}) AS seen) AS looked

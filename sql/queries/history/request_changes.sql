@@ -1,4 +1,4 @@
--- A request, what it changed of the given models, and the version to go on after where there is
+-- Return a request, its changes of the given models, and the version to go on after if there are
 -- more.
 SELECT json_build_object(
     'request', {request}, 'changes', changes, 'next', CASE WHEN n = {limit} OR cut THEN last END

@@ -1,4 +1,4 @@
--- When the request of a change started.
+-- Return the start of a change's request.
 SELECT r.started
 FROM pubsubpull_change c
 JOIN pubsubpull_request r ON r.id = c.request_id

@@ -1,7 +1,7 @@
--- The trail of one object, newest first, as the JSON text of its items: what changed column by
--- column, and who did it. A masked column never differs. A truncate has taken the object with all
--- others; why truncates are ordered as they are is said in history/object.sql. What goes beyond the
--- size of a page is left for the next one, which the last column tells.
+-- Return the trail of an object, newest first, as the JSON text of its items: the differences
+-- column by column, and the user. A masked column never differs. A truncate has deleted the object
+-- with all others; history/object.sql explains the order of truncates. Items beyond the size of a
+-- page are left for the next page, and the last column says so.
 SELECT count(*), min(id) FILTER (WHERE before < {size}),
        coalesce(string_agg(item, ',' ORDER BY id DESC) FILTER (WHERE fits AND before < {size}), ''),
        coalesce(bool_or(before >= {size}), false)

@@ -1,8 +1,8 @@
--- The changes of one person: the latest request first, and of each the latest change, by the
--- indexes of users and of requests.
--- A page goes on after the change `before`, at its request's place. Of a request's rows the first
--- counts; NOT EXISTS and coalesce, since the planner takes a second equation for so rare that it
--- reads all of a person's requests, and sorts them.
+-- Select the changes of a user by the indexes of users and of requests: the latest request first,
+-- and within it the latest change.
+-- A page goes on after the change `before`, at its request's position. Only the first of a
+-- request's rows counts. NOT EXISTS and coalesce stand here because the planner takes a second
+-- equation for so rare that it reads and sorts all of a user's requests.
 SELECT row_number() OVER (ORDER BY found.started DESC, found.id DESC) AS place, found.id, found.fits FROM (
     SELECT r.started, c.id, {fits} AS fits
     FROM pubsubpull_request r CROSS JOIN LATERAL (

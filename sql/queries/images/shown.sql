@@ -1,2 +1,2 @@
--- An image of a change without what is hidden of its model by now.
+-- An image of a change without its model's columns hidden by now.
 CASE {cases} ELSE {data} END

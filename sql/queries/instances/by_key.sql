@@ -1,5 +1,5 @@
--- The rows of some keys, all of one snapshot; those that are not there are left out. NULL where
--- several are too large together.
+-- Return the rows of some keys, all of the same snapshot; missing rows are left out. NULL if they
+-- are too large together.
 SELECT CASE WHEN count(*) FILTER (WHERE i.n > 0) <= 1 OR sum(octet_length(i.items)) <= {size}
     THEN coalesce(string_agg(i.items, ',') FILTER (WHERE i.n > 0), '') END
 FROM jsonb_array_elements({keys}::jsonb) AS k(parts)

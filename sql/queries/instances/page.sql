@@ -1,4 +1,4 @@
--- A page of a table's rows, or one of them, and whether its size has cut it.
+-- Return a page of a table's rows, or a single row, and whether its size has cut it.
 SELECT items, n, last_key, cut
 FROM pubsubpull_instances(
     {relation}::regclass, {label}, {columns}::text[],

@@ -1,7 +1,7 @@
--- About how many rows a table has, and keys that split it into so many ranges of about as many rows
--- each, from a sample of its pages.
--- As the planner does, the rows are told from the pages that there are now, and from how many a
--- page had when they were last counted.
+-- Return about how many rows a table has, and keys that split it into ranges of about equal size,
+-- from a sample of its pages.
+-- Like the planner, estimate the rows from the current number of pages and the rows a page had when
+-- last counted.
 WITH size AS (
     SELECT coalesce(sum(CASE
         WHEN c.reltuples >= 0 AND c.relpages > 0 THEN p.pages * c.reltuples / c.relpages
@@ -13,6 +13,7 @@ WITH size AS (
         OR c.oid IN (SELECT relid FROM pg_partition_tree({relation}) WHERE isleaf)
 ),
 share AS (SELECT least(100, greatest(0.1, 5000000.0 / greatest(rows, 1))) AS percent FROM size),
+-- MATERIALIZED: every reader must see the same sample, with the same numbering.
 sample AS MATERIALIZED (
     SELECT pubsubpull_keys AS key, row_number() OVER (ORDER BY {ordered}) AS place, count(*) OVER () AS n
     FROM (

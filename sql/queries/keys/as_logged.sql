@@ -1,2 +1,2 @@
--- A value as its column's type has it, and the log then.
+-- Return a column's value in the log's form.
 pubsubpull_as_logged(CAST({value} AS {type}))

@@ -1,2 +1,2 @@
--- The text by which the log knows the key with these values.
+-- Return the log's text of the key with these values.
 SELECT jsonb_build_array({values})::text

@@ -1,2 +1,2 @@
--- The text by which the log knows the key with this value.
+-- Return the log's text of the key with this value.
 SELECT pubsubpull_as_logged({value}) #>> '{{}}'

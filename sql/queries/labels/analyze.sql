@@ -1,2 +1,2 @@
--- Lets PostgreSQL's statistics say which labels the log has now.
+-- Analyze the log, so that PostgreSQL's statistics name its present labels.
 ANALYZE pubsubpull_change

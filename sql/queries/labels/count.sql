@@ -1,5 +1,5 @@
--- How many changes of a model the log has, and how many of them are sealed, or the record of what
--- was erased of them is.
+-- Return how many changes of a model the log has, and how many of them are sealed themselves or by
+-- the record of an erasure.
 SELECT count(*),
     count(*) FILTER (
         WHERE id BETWEEN 1 AND coalesce((SELECT max(last_id) FROM pubsubpull_seal WHERE kind = 'changes'), 0)

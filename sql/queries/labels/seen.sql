@@ -1,5 +1,5 @@
--- The models' labels that the log's partitions held when PostgreSQL last analyzed them: its
--- statistics have all but the rarest, and cost nothing.
+-- Return the models' labels that the log's partitions held when PostgreSQL last analyzed them.
+-- Statistics have all but the rarest labels, and cost nothing.
 SELECT DISTINCT v FROM pg_stats s
 JOIN pg_class c ON c.relname = s.tablename
 JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = s.schemaname

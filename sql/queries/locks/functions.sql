@@ -1,2 +1,2 @@
--- Lets one session at a time make the log's functions anew; to the end of the transaction.
+-- Allow a single session at a time to replace the log's functions, until the transaction ends.
 SELECT pg_advisory_xact_lock('pubsubpull_change'::regclass::oid::integer, 3)

@@ -1,5 +1,5 @@
--- Who has a lock on the table {table} or one of its partitions: the process, what it calls itself,
--- and for how many seconds its transaction has been open; the oldest first.
+-- Return the holders of a lock on the table {table} or one of its partitions: the process, its
+-- application name, and for how many seconds its transaction has been open; the oldest first.
 SELECT a.pid, a.application_name, extract(epoch FROM clock_timestamp() - a.xact_start)::float
 FROM pg_stat_activity a
 WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND EXISTS (

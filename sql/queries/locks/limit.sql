@@ -1,2 +1,2 @@
--- Lets the transaction wait so long for a lock, and for a statement to end.
+-- Bound the transaction's wait for a lock, and the time of a statement.
 SELECT set_config('lock_timeout', {lock}, true), set_config('statement_timeout', {statement}, true)

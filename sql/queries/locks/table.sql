@@ -1,2 +1,2 @@
--- Locks a table, and with it its partitions, until the transaction ends.
+-- Lock a table, and with it its partitions, until the transaction ends.
 LOCK TABLE {table} IN {mode} MODE

@@ -1,2 +1,2 @@
--- Makes the default partition one of a range, and begins another.
+-- Turn the default partition into a partition of a range, and begin another.
 SELECT pubsubpull_adopt_default({below})

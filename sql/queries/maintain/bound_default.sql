@@ -1,2 +1,2 @@
--- Bounds the default partition, for it to be made a partition of a range.
+-- Bound the default partition, as the first step to a partition of a range.
 SELECT pubsubpull_bound_default({below})

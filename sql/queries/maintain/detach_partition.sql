@@ -1,2 +1,2 @@
--- Takes the oldest partition off.
+-- Detach the oldest partition.
 SELECT pubsubpull_detach_partition({upto}, {newest}::text::xid8)

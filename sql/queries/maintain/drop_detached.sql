@@ -1,2 +1,2 @@
--- Drops one partition that was taken off.
+-- Drop a detached partition.
 SELECT pubsubpull_drop_detached()

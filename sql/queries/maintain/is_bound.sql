@@ -1,4 +1,4 @@
--- Whether the default partition is bound to become one of a range.
+-- Return true if the default partition has its bound.
 SELECT EXISTS (
     SELECT
     FROM pg_constraint

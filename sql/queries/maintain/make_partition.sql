@@ -1,2 +1,2 @@
--- Makes a partition.
+-- Make a partition.
 SELECT pubsubpull_make_partition({low}, {high})

@@ -1,5 +1,5 @@
--- Of the log's first changes, at most {at_most}, those before the first that is not older than
--- {cutoff}: the id of the last, and the newest transaction that wrote one of them.
+-- Return the id of the last of the log's leading changes older than {cutoff}, at most {at_most} of
+-- them, and the newest transaction that wrote one of them. The first younger change ends them.
 SELECT max(id), max(xid::text::bigint) FILTER (WHERE id > {restored})
 FROM (SELECT id, xid, bool_and(at < to_timestamp({cutoff})) OVER (ORDER BY id) AS old
       FROM (

@@ -1,4 +1,4 @@
--- The time of the oldest change that the log has.
+-- Return the time of the log's oldest change.
 SELECT extract(epoch FROM at)::double precision
 FROM pubsubpull_change
 WHERE id > {dropped}

@@ -1,6 +1,6 @@
--- The log's partitions, each with the time and the transaction of its newest change, NULL where it
--- has none, its size in bytes, and whether it has any. Transactions at or below {restored} are of
--- another cluster.
+-- Return the log's partitions, each with the time and the transaction of its newest change (NULL if
+-- it is empty), its size in bytes, and whether it has any change. Transactions at or below
+-- {restored} are of another cluster.
 SELECT p.name, p.low, p.high, p.spare, extract(epoch FROM newest.at)::double precision,
     written.xid::text::bigint, size.bytes
 FROM pubsubpull_partitions() AS p

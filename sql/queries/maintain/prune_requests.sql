@@ -1,2 +1,2 @@
--- Deletes requests that no change refers to.
+-- Delete requests without any change.
 SELECT pubsubpull_prune_requests(to_timestamp({before}), {at_most})

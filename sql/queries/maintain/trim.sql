@@ -1,2 +1,2 @@
--- Deletes the oldest changes.
+-- Delete the oldest changes.
 SELECT pubsubpull_trim({upto}, {newest}::text::xid8)

@@ -1,2 +1,2 @@
--- Deletes the oldest imported changes.
+-- Delete the oldest imported changes.
 SELECT pubsubpull_trim_past(to_timestamp({before}), {at_most})

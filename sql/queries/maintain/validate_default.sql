@@ -1,2 +1,2 @@
--- Validates the bound.
+-- Validate the bound.
 SELECT pubsubpull_validate_default()

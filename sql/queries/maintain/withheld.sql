@@ -1,4 +1,5 @@
--- The owner of the log, and which of the functions {names} the current role may not call.
+-- Return the owner of the log, and those of the functions {names} that the current role may not
+-- call.
 SELECT pg_get_userbyid(c.relowner)::text, ARRAY(
     SELECT p.proname::text FROM pg_proc p
     WHERE p.pronamespace = c.relnamespace

@@ -1,7 +1,7 @@
--- Applies a page to one replica: of each row its last change. What was deleted (or is marked, or
--- kept, as the replica has it), or concerns the replica no more, goes first, so that a unique value
--- is free for the row that took it over. PostgreSQL reads each value by the input of the local
--- column's own type.
+-- Apply a page to a replica: the last change of each row. PostgreSQL reads each value by the input
+-- of the local column's own type.
+-- Deleted rows, and rows outside the replica's filter, go first (or are marked, or kept, as the
+-- replica declares). A unique value is then free for the row that took it over.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
     WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured')
@@ -16,6 +16,7 @@ gone AS (
 )
 INSERT INTO {target} AS t ({names})
 SELECT {values}
+-- Reading the count runs all deletes before the first insert.
 FROM page p CROSS JOIN (SELECT count(*) FROM gone) AS first {records}
 WHERE p.keep
 ON CONFLICT ({key}) {update}

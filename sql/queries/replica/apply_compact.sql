@@ -1,6 +1,6 @@
--- Applies a model's part of a compact page to one replica, as apply.sql does staged changes, but by
--- one statement: each value is taken by its index in the row. Returns how many changes are of
--- another kind than this statement can apply: if there is any, the caller takes all of it back.
+-- Apply a model's part of a compact page to a replica, as apply.sql does staged changes, but in a
+-- single statement: each value is read by its index in the row. Return how many changes are of a
+-- kind that this statement cannot apply. If there are any, the caller must roll back.
 WITH items AS MATERIALIZED (
     SELECT (e ->> 0)::bigint AS version, e ->> 1 AS key, e ->> 2 AS op, e -> 3 AS data
     FROM jsonb_array_elements(%(items)s::jsonb) AS e
@@ -13,6 +13,7 @@ gone AS ({removing} page p {key_records} WHERE NOT p.keep AND {match} AND {remov
 put AS (
     INSERT INTO {target} AS t ({names})
     SELECT {values}
+    -- Reading the count runs all deletes before the first insert.
     FROM page p CROSS JOIN (SELECT count(*) FROM gone) AS first {records}
     WHERE p.keep
     ON CONFLICT ({key}) {update}

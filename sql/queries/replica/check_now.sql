@@ -1,2 +1,2 @@
--- Has the constraints that are checked at commit checked now.
+-- Check deferred constraints now.
 SET CONSTRAINTS ALL IMMEDIATE

@@ -1,2 +1,2 @@
--- Begins what deletes rows of a replica.
+-- Begin a statement that deletes rows of a replica.
 DELETE FROM {target} t

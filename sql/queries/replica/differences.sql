@@ -1,5 +1,5 @@
--- How a replica's rows differ from the staged ones: what applying them would write, and to which
--- keys.
+-- Return how a replica's rows differ from the staged ones: the writes that applying them would
+-- make, and their keys.
 WITH latest AS MATERIALIZED (
     SELECT n, version, key, op, data
     FROM pg_temp.pubsubpull_page

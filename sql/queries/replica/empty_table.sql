@@ -1,2 +1,3 @@
--- The source's table was truncated: so go the rows here, as deletes, which wait for no reader.
+-- Delete, or mark, all rows of a replica whose source table was truncated. Unlike TRUNCATE, deletes
+-- wait for no reader.
 {clearing} WHERE {removable}

@@ -1,5 +1,5 @@
--- Deletes, or marks, the rows that the copy does not have: they went at the source while nobody was
--- told.
+-- Delete, or mark, the rows that the copy lacks: the source deleted them without a change that
+-- arrived here.
 {clearing} WHERE {removable} AND NOT EXISTS (
     SELECT
     FROM pubsubpull_copy_page p

@@ -1,4 +1,5 @@
--- The keys of the rows that the copy does not have: they went at the source while nobody was told.
+-- Return the keys of the rows that the copy lacks: the source deleted them without a change that
+-- arrived here.
 SELECT {keys} FROM {target} t WHERE NOT EXISTS (
     SELECT
     FROM pubsubpull_copy_page p

@@ -1,2 +1,2 @@
--- Begins what marks rows of a replica as gone at their source.
+-- Begin a statement that marks rows of a replica as deleted at their source.
 UPDATE {target} t SET {mark} = {gone}

@@ -1,2 +1,2 @@
--- Moves replicas to the cursor after the page that has been applied.
+-- Move replicas to the cursor after the applied page.
 SELECT pubsubpull_move_replicas({names}, {cursor})

@@ -1,5 +1,5 @@
--- Makes the temporary table in which pages are staged, and empties it. It belongs to the session,
--- and is empty at the beginning of each transaction.
+-- Make the temporary table in which pages are staged, and empty it. It belongs to the session, and
+-- is empty at the beginning of each transaction.
 CREATE TEMPORARY TABLE IF NOT EXISTS pubsubpull_page (
     n bigint NOT NULL, version bigint NOT NULL, model text NOT NULL, key text, op text NOT NULL, data jsonb
 ) ON COMMIT DELETE ROWS;

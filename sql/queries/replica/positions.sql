@@ -1,7 +1,8 @@
--- The positions of a service's replicas, locked: what applies a page holds them until it commits.
+-- Return the positions of a service's replicas, locked until the page is committed.
 SELECT name, cursor, shape <> '', absent::text
 FROM pubsubpull_replica
 WHERE service = {service}
--- By name: of two that lock a service's replicas, one waits for the other, and never both.
+-- Lock by name: of two sessions that lock a service's replicas, one waits for the other, and never
+-- both.
 ORDER BY name
 FOR UPDATE

@@ -1,3 +1,3 @@
--- The commit does not wait for the disk: should a crash take it back, it takes the cursor back too,
--- and the page comes again.
+-- Commit without waiting for the disk. A crash that takes the commit back takes the cursor back
+-- too, and the page comes again.
 SET LOCAL synchronous_commit = off

@@ -1,5 +1,5 @@
--- The staged rows that a function looks at: of each key the last change, as text, so that Python
--- reads it without loss. Deletes are left out: the row goes whatever it was, and of an erased row
+-- Return the staged rows for a function: the last change of each key, as text, so that Python reads
+-- it without loss. Deletes are left out: the row goes whatever its values, and for an erased row
 -- perhaps only the key is known.
 SELECT n, data::text FROM (
     SELECT DISTINCT ON (key) n, op, data FROM pg_temp.pubsubpull_page

@@ -1,7 +1,6 @@
--- Stages a page of changes behind those that are staged: of each change the row after it, or for a
--- delete the row before. Returns for each model the ordinal of its last truncate (0 if there is
--- none), how many rows it has, whether each of them has all the wanted columns, and whether rows
--- may have changed without changes.
+-- Stage a page of changes after the staged ones: of each change the row after it, or for a delete
+-- the row before. Return for each model the ordinal of its last truncate (0 if there is none), how
+-- many rows it has, whether each of them has all the wanted columns, and whether capture was off.
 WITH staged AS (
     INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
     SELECT %(base)s::bigint + n, version, model, key, op, CASE WHEN op = 'delete' THEN old ELSE new END

@@ -1,5 +1,5 @@
--- Stages pages of a copy. Rows that were changed while they were being copied are left out: their
--- changes have all of it.
+-- Stage pages of a copy. Rows changed during the copy are left out: their changes have the whole
+-- row.
 INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
 SELECT (p.id << 32) + r.n, r.version, p.source, r.key, 'insert', r.data
 FROM pubsubpull_copy_page p CROSS JOIN LATERAL

@@ -1,4 +1,4 @@
--- Stages kept pages of changes, one behind the other.
+-- Stage stored pages of changes in their order.
 INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
 SELECT (p.id << 32) + c.n, c.version, c.model, c.key, c.op,
     CASE WHEN c.op = 'delete' THEN c.old ELSE c.new END

@@ -1,4 +1,4 @@
--- Stages rows as the source has them, and the keys of rows that it does not have, as deletes.
+-- Stage rows of the source, and the keys of rows that it lacks as deletes.
 INSERT INTO pg_temp.pubsubpull_page (n, version, model, key, op, data)
 SELECT n, coalesce(version, 0), {source}, key, op, data
 FROM ROWS FROM (

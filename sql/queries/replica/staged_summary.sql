@@ -1,5 +1,5 @@
--- For a staged model: the ordinal of its last truncate (0 if there is none), how many rows it has,
--- whether each has all of these columns, and whether rows may have changed without changes.
+-- Return for a staged model the ordinal of its last truncate (0 if there is none), how many rows it
+-- has, whether each has all of these columns, and whether capture was off.
 SELECT coalesce(max(n) FILTER (WHERE op = 'truncate'), 0), count(*) FILTER (WHERE op IN ('insert', 'update')),
        coalesce(bool_and(data ?& {columns}::text[]) FILTER (WHERE op IN ('insert', 'update')), true),
        coalesce(bool_or(op = 'uncaptured'), false)

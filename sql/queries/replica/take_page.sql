@@ -1,4 +1,4 @@
--- Takes a small page, WITH its name first, by which a context knows that this writes.
+-- Take a small page. WITH comes first: this tells a context that the statement writes.
 WITH taken AS (
     SELECT pubsubpull_take_page({service}, {names}, {concerned}, {before}, {upto}, {tables}, {body}) AS here
 )

@@ -1,4 +1,4 @@
--- The keys that were changed while their rows were being copied.
+-- Make the table of the keys that were changed during the copy of their rows.
 CREATE TEMPORARY TABLE pubsubpull_touched ON COMMIT DROP AS
 SELECT DISTINCT c.model, c.key
 FROM pubsubpull_copy_page p

@@ -1,6 +1,6 @@
--- What the staged changes come to, row by row, for a function to write: the version, whether the
--- row exists, its key as the local columns have it, and its values. Values of a deleted row are not
--- read.
+-- Return the result of the staged changes, row by row, for a function to write: the version,
+-- whether the row exists, its key as the local columns have it, and its values. Values of a deleted
+-- row are not read.
 WITH latest AS MATERIALIZED (
     SELECT DISTINCT ON (key) n, version, key, op, data FROM {page}
     WHERE model = {source} AND n > {after} AND n <= {upto} AND op NOT IN ('truncate', 'uncaptured')

@@ -1,2 +1,3 @@
--- Begins a transaction as one statement by itself would, whatever isolation psycopg would ask for.
+-- Begin a transaction with the isolation of a single statement, instead of the isolation that
+-- psycopg would set.
 BEGIN

@@ -1,4 +1,4 @@
--- Notes how a request ended, in its row and in those of the contexts within it.
+-- Record the end of a request, in its row and in those of the contexts within it.
 SELECT pubsubpull_finish_request(
     ended.id, {status}, ended.seconds,
     CASE WHEN ended.id = {request}::uuid THEN {user_id} END,

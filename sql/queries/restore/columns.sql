@@ -1,7 +1,7 @@
--- Whether row level security hides rows of a table; what of its columns a restore may not write,
--- and which are read otherwise than the log has them. made: PostgreSQL makes their values.
--- fixed: GENERATED ALWAYS AS IDENTITY, which only an insert may give a value. hstores: as
--- pubsubpull_hstores has them.
+-- Return whether row level security hides rows of a table, which of its columns a restore may not
+-- write, and which are read in another form than the log's.
+-- made: PostgreSQL makes their values. fixed: GENERATED ALWAYS AS IDENTITY, which accepts a value
+-- in an insert only. hstores: as pubsubpull_hstores returns them.
 SELECT row_security_active({relation}::regclass) AS secured,
     ARRAY(
         SELECT attname::text

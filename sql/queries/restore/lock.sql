@@ -1,4 +1,4 @@
--- The row that a state is of, as it is now, locked.
+-- Return the present row of a state, locked.
 SELECT to_jsonb(t.*) FROM {table} AS t
 WHERE ({keys}) = (
     SELECT {keys}

@@ -1,4 +1,4 @@
--- The row that a state is of, as it is now.
+-- Return the present row of a state.
 SELECT to_jsonb(t.*)::text FROM {table} AS t
 WHERE ({keys}) = (
     SELECT {keys}

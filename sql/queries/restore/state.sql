@@ -1,6 +1,6 @@
--- The text of the state that a version made, without the columns that the log does not know, with
--- those that are to be kept as they were last, and with those that are given instead. It stays
--- PostgreSQL's own text: a number of many digits is not to pass through anything that rounds.
+-- Return the text of the state after a version: without columns unknown to the log, with the last
+-- values of the columns to keep, and with the given values. It stays PostgreSQL's own text, since
+-- Python would round a number of many digits.
 SELECT c.op::text,
     (c.new - {hidden}::text[] - {keep}::text[] || coalesce(last.kept, '{{}}') || {given}::jsonb)::text
 FROM pubsubpull_change c CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Writes a state over the row that has its key. PostgreSQL reads each value as its column's type.
+-- Write a state over the row with its key. PostgreSQL reads each value as its column's type.
 UPDATE {table} AS t
 SET ({columns}) = (
     SELECT {columns}

@@ -1,4 +1,4 @@
--- Of some tables, each by its schema and name: the oid, the size in bytes with indexes and
+-- Return for some tables, each by its schema and name, the oid, the size in bytes with indexes and
 -- partitions, and the rows written so far.
 SELECT w.nsp, w.rel, c.oid::text,
     (

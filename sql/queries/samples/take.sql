@@ -1,5 +1,5 @@
--- Takes the sample of these {every} seconds, if nobody has: no two have the same time. pg_trigger
--- names the tables that are captured.
+-- Take the sample of these {every} seconds unless another process has: no two have the same time.
+-- pg_trigger names the captured tables.
 INSERT INTO pubsubpull_sample (at, captured, delivered, bytes, details)
 SELECT m.moment, {captured},
     coalesce((SELECT value FROM pubsubpull_counter WHERE name = {name} AND label = {label}), 0)::bigint,

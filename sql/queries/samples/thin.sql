@@ -1,5 +1,5 @@
--- Forgets the samples older than {keep} seconds, and of those older than {fine} seconds all but one
--- in {coarse} seconds.
+-- Delete the samples older than {keep} seconds, and keep one in {coarse} seconds of those older
+-- than {fine} seconds.
 DELETE FROM pubsubpull_sample
 WHERE at < clock_timestamp() - make_interval(secs => {keep})
    OR (

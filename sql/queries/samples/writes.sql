@@ -1,5 +1,5 @@
--- How many rows of the table c, or of its partitions, have ever been written, as PostgreSQL counts
--- them.
+-- Return how many rows of the table c, or of its partitions, have ever been written, as PostgreSQL
+-- counts them.
 SELECT coalesce(
     sum(
         pg_stat_get_tuples_inserted(r.oid) + pg_stat_get_tuples_updated(r.oid)

@@ -1,2 +1,2 @@
--- The time, in unix seconds.
+-- Return the time, in unix seconds.
 SELECT extract(epoch FROM clock_timestamp())::double precision

@@ -1,4 +1,4 @@
--- Bounds the time of the statements that follow in this transaction, or in this message, unless
--- they have a shorter bound already.
+-- Bound the time of the following statements in this transaction, or in this message, unless they
+-- have a shorter bound already.
 SELECT set_config('statement_timeout', {limit}, true)
 WHERE current_setting('statement_timeout')::interval NOT BETWEEN '1 microsecond' AND {limit}::interval

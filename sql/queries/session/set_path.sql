@@ -1,2 +1,2 @@
--- Puts the search path back, to the end of the transaction.
+-- Restore the search path, until the transaction ends.
 SELECT set_config('search_path', {path}, true)

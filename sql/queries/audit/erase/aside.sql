@@ -1,6 +1,6 @@
--- Erases an object's rows from what is set aside for subscriptions: a delete stays, with its key
--- alone, anything else goes. An item's rows come last, and what is before them has each quote
--- escaped.
+-- Erase an object's rows from the dead letters of subscriptions: keep a delete with its key only,
+-- and delete any other change. An item's rows come last in its text, and the text before them has
+-- each quote escaped.
 WITH theirs AS (
     SELECT id, op, item FROM pubsubpull_failure WHERE model = {model} AND item::json ->> 'key' = {key}
 ),

@@ -1,3 +1,3 @@
--- Erases what the log knows of an object's rows, and leaves a record of each change; gives how many
--- there were.
+-- Erase an object's rows from the log, and record each erasure. Return how many changes were
+-- erased.
 SELECT pubsubpull_erase({model}, {key}, {key_columns}::text[], {by}, {reason})

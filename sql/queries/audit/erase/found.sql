@@ -1,6 +1,6 @@
--- What is known of an object: how many changes the log has, how many of them are erased already, by
--- how many requests they were made, how many changes an import has written down that are not in the
--- log yet, and how many are set aside for subscriptions.
+-- Return what is known of an object: how many changes the log has, how many of them are erased
+-- already, by how many requests they were made, how many staged changes of an import are not in the
+-- log yet, and how many dead letters subscriptions have.
 SELECT count(*), count(*) FILTER (WHERE op IN ('E', 'X')), count(DISTINCT request_id),
     (SELECT count(*) FROM pubsubpull_import WHERE model = {model} AND key = {key}),
     (SELECT count(*) FROM pubsubpull_failure WHERE model = {model} AND item::json ->> 'key' = {key})

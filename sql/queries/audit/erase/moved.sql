@@ -1,6 +1,6 @@
--- The keys that an object may have had before: those of the deletes that stand right before an
--- insert of its key, in one transaction, or that one statement wrote with it, of a row that was the
--- same but for the key.
+-- Return the keys that an object may have had before. A candidate is the key of a delete right
+-- before an insert of the object's key, in the same transaction or by the same statement, with a
+-- row that only differs in the key.
 SELECT DISTINCT d.key
 FROM pubsubpull_change i
 JOIN pubsubpull_change d ON d.xid = i.xid AND d.model = i.model AND d.op = 'D' AND d.key <> i.key

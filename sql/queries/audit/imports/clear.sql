@@ -1,2 +1,2 @@
--- Forgets what was found of a model.
+-- Delete the staged changes of a model.
 DELETE FROM pubsubpull_import WHERE model = {label}

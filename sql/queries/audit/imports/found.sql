@@ -1,5 +1,6 @@
--- What was found of a model, by why it is not brought in, NULL where it is; how much of that the
--- log has already; and from when until when it is.
+-- Return the staged changes of a model by the reason for leaving them out (NULL for those to
+-- import): how many, how many of them the log has already, and the first and the last time.
+-- MATERIALIZED: count the log's changes once, and not once for each staged change.
 WITH there AS MATERIALIZED (
     SELECT key, at, op, count(*) AS n
     FROM pubsubpull_change

@@ -1,2 +1,2 @@
--- Makes the partition of the imported past.
+-- Make the partition of the imported past.
 SELECT pubsubpull_make_past()

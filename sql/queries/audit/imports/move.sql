@@ -1,3 +1,3 @@
--- Brings the next changes into the log.
+-- Move the next staged changes into the log.
 SELECT looked, written, last_at, last_place, last_id
 FROM pubsubpull_import({label}, {at}::timestamptz, {place}, {last}, {at_most})

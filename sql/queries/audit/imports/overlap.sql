@@ -1,6 +1,6 @@
--- Marks what was captured too: where capture began, the other package's time may be a little before
--- that of the change. It is what the object's first captured change says, as far as the other
--- package knows the row.
+-- Mark a staged change that was captured, too. The other package's time may be slightly before the
+-- captured one where capture began. The staged change then equals the object's first captured
+-- change in every column that the other package knows.
 UPDATE pubsubpull_import i SET why = 'captured', old = NULL, new = NULL
 WHERE i.model = {label} AND i.why IS NULL AND i.at >= {captured}::timestamptz - interval '1 hour' AND EXISTS (
     SELECT

@@ -1,6 +1,7 @@
--- The events e of django-pghistory as changes; row is a row as the table has it. A label is of an
--- insert, a delete, an update with the new row, or one with the before row; what such a one made of
--- it, the object's next event knows, or its first captured change, or the table.
+-- Return the events e of django-pghistory as changes; row is a row as the table has it.
+-- A label belongs to an insert, a delete, an update with the new row, or an update with the row
+-- before. The result of the last kind is in the object's next event, its first captured change, or
+-- the table.
 SELECT d.place, d.at, d.op, d.old,
     CASE
         WHEN d.op = 'U' AND {before} THEN coalesce(

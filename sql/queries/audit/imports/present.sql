@@ -1,7 +1,7 @@
--- The rows of some objects as they were before their first change was captured, or as they are: by
--- key and column, as JSON.
--- Of an object that is not there now, or was not there when capture began, there is no row. {parts}
--- are the keys' columns, by object.
+-- Return the rows of some objects before their first captured change, or their present rows: by key
+-- and column, as JSON.
+-- An object that is absent now, or was absent when capture began, has no row. {parts} are the keys'
+-- columns, by object.
 SELECT k.key, d.key, d.value::text
 FROM unnest({keys}::text[], {parts}) AS k (key, {names}) LEFT JOIN LATERAL (
     SELECT c.op, c.old

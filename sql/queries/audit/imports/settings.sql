@@ -1,4 +1,5 @@
--- For the rest of this transaction values have the texts that the capture functions give them.
+-- Pin the settings of the capture functions for the rest of this transaction, so that values get
+-- the same texts.
 SELECT set_config('TimeZone', 'UTC', true), set_config('DateStyle', 'ISO, YMD', true),
     set_config('IntervalStyle', 'postgres', true),
     set_config('extra_float_digits', '1', true), set_config('bytea_output', 'hex', true),

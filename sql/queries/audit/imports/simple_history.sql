@@ -1,5 +1,5 @@
--- The rows of a historical model h of django-simple-history as changes; row is a row as the table
--- has it, and user the user's id.
+-- Return the rows of a historical model h of django-simple-history as changes; row is a row as the
+-- table has it, and user the user's id.
 SELECT row_number() OVER (ORDER BY h.history_date, h.history_id) AS place, h.history_date AS at,
     CASE h.history_type WHEN '+' THEN 'I' WHEN '-' THEN 'D' ELSE 'U' END AS op,
     CASE WHEN h.history_type = '-' THEN to_jsonb(r.*) END AS old,

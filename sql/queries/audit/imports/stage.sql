@@ -1,8 +1,8 @@
--- Writes down what an import is to bring into the log: the changes that source gives as (place, at,
--- op, old, new, request), the rows as they were.
--- `place` is the order of one object's changes. What they were before an update is what the change
--- before left, where the source does not say; where there is none, nothing is known of it. Times
--- never go back. oldest is what retention keeps, or NULL.
+-- Stage the changes for an import: the rows that source returns as (place, at, op, old, new,
+-- request), with their original values.
+-- `place` is the order of an object's changes. If the source lacks the values before an update,
+-- they are the values after the previous change; without such a change they are unknown. Times
+-- never go back. oldest is the limit of retention, or NULL.
 INSERT INTO pubsubpull_import (model, at, place, nth, op, key, old, new, request, why)
 SELECT {label}, at, place, row_number() OVER (PARTITION BY key, at, op ORDER BY place), op, key,
     CASE WHEN why IS NULL THEN pubsubpull_mask(old - {excluded}::text[], {masked}::text[]) END,

@@ -1,5 +1,5 @@
--- Values that another package wrote down as texts, by column, each with its JSON as the log has it;
--- NULL where it is no value of its column.
+-- Return values that another package wrote as texts, by column, each with its JSON in the log; NULL
+-- if a text is no value of its column.
 SELECT v.name, v.value,
     pubsubpull_past_value(
         v.value, format_type(a.atttypid, CASE WHEN y.typcategory = 'N' THEN a.atttypmod END)

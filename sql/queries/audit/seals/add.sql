@@ -1,4 +1,4 @@
--- Adds a seal to the chain.
+-- Add a seal to the chain.
 INSERT INTO pubsubpull_seal (
     id, kind, first_id, last_id, newest, ids, times, leaves, salts, digest, hash, sealed
 )

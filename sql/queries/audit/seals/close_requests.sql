@@ -1,2 +1,2 @@
--- Closes the requests of changes that are about to be sealed.
+-- Close the requests of changes that are about to be sealed.
 SELECT pubsubpull_close_requests({ids}::bigint[])

@@ -1,5 +1,5 @@
--- The chain: its last seal, how many there are, and the seal of the hash {expect}; and which of the
--- tables that are read are none, or show some of their rows and not others.
+-- Return the state of the chain: its last seal, how many there are, and the seal with the hash
+-- {expect}. Return also which of the tables to read are missing, or show only some of their rows.
 SELECT coalesce(max(s.id), 0), count(s.*), min(s.id) FILTER (WHERE encode(s.hash, 'hex') = {expect}),
     ARRAY(
         SELECT c.relname::text

@@ -1,5 +1,5 @@
--- The ids of the next changes to seal: at most {at_most} above {after} and up to {until}, no more
--- than some megabytes of them, and those before the first that is younger than {age} seconds.
+-- Return the ids of the next changes to seal: at most {at_most} above {after} and up to {until}, at
+-- most some megabytes, and only those before the first change younger than {age} seconds.
 SELECT id FROM (
     SELECT id, bool_and(at <= clock_timestamp() - make_interval(secs => {age})) OVER w AS old,
         sum(

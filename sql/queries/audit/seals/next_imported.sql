@@ -1,5 +1,5 @@
--- The ids of the next imported changes that no seal stands for, at most {at_most}, and no more than
--- some megabytes of them.
+-- Return the ids of the next unsealed imported changes, at most {at_most} and at most some
+-- megabytes.
 SELECT id FROM (
     SELECT id, sum(coalesce(pg_column_size(old), 0) + coalesce(pg_column_size(new), 0)) OVER (ORDER BY id)
         - coalesce(pg_column_size(old), 0) - coalesce(pg_column_size(new), 0) AS before

@@ -1,7 +1,7 @@
--- How far the log may be sealed, what has gone by retention (up to `dropped`, and of what was
--- imported below `past`), and how far the chain has come:
--- its last seal, the last ids of its changes and erasures, its last record of what had gone, and
--- the first imported id that it has.
+-- Return how far the log may be sealed, how far retention has deleted it (up to `dropped`, and
+-- imported changes below `past`), and how far the chain has come.
+-- The latter is its last seal, the last ids of its changes and erasures, its last record of
+-- retention, and its first imported id.
 SELECT greatest(l.settled, l.restored) AS until, l.dropped,
     coalesce((SELECT min(id) FROM pubsubpull_change WHERE id < 0), 0) AS past,
     coalesce((SELECT max(id) FROM pubsubpull_seal), 0) AS last,

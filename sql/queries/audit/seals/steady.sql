@@ -1,5 +1,5 @@
--- Has PostgreSQL read all of this transaction at one moment, and write each value in one way,
--- whatever the session's is.
+-- Read all of this transaction in a single snapshot, and pin the settings that decide the texts of
+-- values: digests must not depend on the session.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';

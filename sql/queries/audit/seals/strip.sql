@@ -1,4 +1,4 @@
--- Forgets the lists of the seals whose changes have all gone by retention; their digests stay.
+-- Delete the lists of the seals whose changes retention has deleted. Their digests stay.
 UPDATE pubsubpull_seal SET ids = NULL, times = NULL, leaves = NULL, salts = NULL
 WHERE ids IS NOT NULL
     AND newest < {before}

@@ -1,5 +1,5 @@
--- What was erased since the erasure {after}, by object and columns (NULL: whole rows): of how many
--- changes, when, by whom and why.
+-- Return the erasures since the erasure {after}, by object and columns (NULL: whole rows): the
+-- number of changes, the time, the user and the reason.
 SELECT model, key, columns::text[], count(*), max(erased)::text, erased_by, reason
 FROM pubsubpull_erasure
 WHERE id > {after}
