@@ -19,10 +19,10 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 	@echo 'Pass options on with ARGS, as in: make test ARGS="-k feed -x". DATABASE_URL names a server of your own.'
 
-demo: $(VENV)/.demo ## see it work: an example service, its changes and who receives them
+demo: $(VENV)/.demo ## show an example service, its changes and their receivers
 	@$(RUN) -m example.demo $(ARGS)
 
-test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
+test: $(VENV)/.test ## run the tests, on a PostgreSQL of their own
 	@rm -f .coverage .coverage.*
 	@$(RUN) -m coverage run -m pytest $(if $(DATABASE_URL),,--numprocesses 2 --dist worksteal) $(ARGS)
 	@$(RUN) -m coverage combine --quiet
@@ -31,12 +31,12 @@ test: $(VENV)/.test ## run the tests, on a PostgreSQL that is started for them
 unit: $(VENV)/.test ## run the tests that need no database, in seconds
 	@$(RUN) -m pytest -q tests/unit $(ARGS)
 
-check: lint docs extras test ## what CI runs
+check: lint docs extras test ## run all checks of the CI
 
-extras: $(VENV)/.made ## install the package alone, and with each extra alone, and import what that is for: ARGS="bench"
+extras: $(VENV)/.made ## install the package alone, and with each extra alone, and import the modules that need it: ARGS="bench"
 	@$(RUN) -m tests.extras $(ARGS)
 
-test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL that is found here
+test-all: $(VENV)/.made ## run the tests on each Python, Django and PostgreSQL found here
 	@$(RUN) tests/all.py $(ARGS)
 
 test-django: $(VENV)/.test ## run labels of Django's own tests with every model published: ARGS="queries transactions"
@@ -48,7 +48,7 @@ faults: $(VENV)/.test ## let workers, PostgreSQL, network and receivers fail for
 disasters: $(VENV)/.test ## let PostgreSQL crash, fail over and be restored under readers: ARGS="--only crashes --crashes 20"
 	@$(RUN) -m tests.disasters $(ARGS)
 
-bench: $(VENV)/.bench ## measure, beside what others offer
+bench: $(VENV)/.bench ## measure, in comparison with other packages
 	@$(WITH_POSTGRES) bench $(RUN) -m benchmarks $(ARGS)
 
 lint: $(VENV)/.lint ## check style and types
@@ -56,7 +56,7 @@ lint: $(VENV)/.lint ## check style and types
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
 
-fix: $(VENV)/.lint ## put the style right where that can be done without you
+fix: $(VENV)/.lint ## fix the style automatically where possible
 	@$(RUN) -m ruff check --fix --quiet .
 	@$(RUN) -m ruff format .
 
@@ -72,11 +72,11 @@ screenshots: $(VENV)/.test ## make the pictures of the admin's pages, in docs/sc
 	@mkdir -p docs/screenshots
 	@PUBSUBPULL_SCREENSHOTS=docs/screenshots $(WITH_POSTGRES) test $(RUN) -m pytest -q tests/acceptance/test_browser*.py $(ARGS)
 
-clean: ## delete what these targets made
+clean: ## delete the output of these targets
 	@if [ -x $(RUN) ]; then $(RUN) -m example.local_postgres stop >/dev/null || true; fi
 	rm -rf $(VENV) .venvs build dist docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
 
-# An environment knows its place and its Python. Where the clone was moved or that Python is gone, make it anew.
+# An environment depends on its path and its Python. Make it again if the clone was moved or that Python is gone.
 ifneq ($(shell cat $(VENV)/.made 2>/dev/null && $(RUN) -c 1 2>&1),$(CURDIR))
 .PHONY: $(VENV)/.made
 endif

@@ -1,4 +1,4 @@
-"""Where the packages lie: `sql/` and `middleware/` install as parts of `pubsubpull`."""
+"""The locations of the packages: `sql/` and `middleware/` install as parts of `pubsubpull`."""
 
 from setuptools import find_packages, setup
 

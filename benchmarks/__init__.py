@@ -1,1 +1,1 @@
-"""What pubsubpull costs and how fast it is, beside what others offer. Run by `make bench`."""
+"""The cost and the speed of pubsubpull, compared with other packages. Run by `make bench`."""

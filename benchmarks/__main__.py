@@ -27,7 +27,7 @@ NAMES = (
 
 
 def main() -> int:
-    """Run the benchmarks that are named, or all; print what they come to."""
+    """Run the named benchmarks, or all; print the results."""
     options = _options()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
     server = os.environ["DATABASE_URL"]

@@ -1,4 +1,4 @@
-"""What a benchmark is given."""
+"""The arguments of a benchmark."""
 
 from __future__ import annotations
 

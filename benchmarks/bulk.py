@@ -1,4 +1,4 @@
-"""What capture adds to statements that write 50,000 rows."""
+"""The cost of capture for statements that write 50,000 rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATEMENTS = ("insert", "update", "delete")
 
 
 def run(bench: Bench) -> measure.Outcome:
-    """Insert, update and delete the same rows in each table, within a request; compare what each adds to a row."""
+    """Insert, update and delete the same rows in each table, within a request; compare the cost for each row."""
     count, rounds = (2_000, 1) if bench.quick else (50_000, 9)
     found = measure.medians(
         measure.interleaved(

@@ -44,7 +44,7 @@ def fresh(server: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def durable(server: str) -> Iterator[str]:
-    """Give a server whose commits wait for the disk: this one, if they do, or one that is started for it."""
+    """Yield a server whose commits wait for the disk: this server if they do, or else a new one."""
     with psycopg.connect(server) as connected:
         waits = all(connected.execute(f"SHOW {name}").fetchone() == ("on",) for name in ("fsync", "synchronous_commit"))
     if waits:

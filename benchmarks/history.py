@@ -70,7 +70,7 @@ def _line(name: str, one: Callable[[], Any], calls: int, limit: float, say: Call
 
 
 def _kinds(count: int, chance: random.Random) -> dict[str, Callable[[], Any]]:
-    """Return what is asked for, each as a function that asks for another place at each call."""
+    """Return the kinds of requests, each as a function that asks for another position at each call."""
     now, span = dt.datetime.now(tz=dt.UTC), count * STEP
 
     def moment() -> dt.datetime:

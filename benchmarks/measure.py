@@ -1,4 +1,4 @@
-"""Rounds, medians, and what comes out: what was measured, against what, and whether the target is met."""
+"""Rounds, medians and results: the measured value, its comparison, and whether the target is met."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Figures = dict[str, float]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """One comparison. `ours` and `theirs` are texts with their units; `value` is what the target bounds."""
+    """One comparison. `ours` and `theirs` are texts with their units; the target bounds `value`."""
 
     what: str
     ours: str
@@ -50,7 +50,7 @@ HEAD = ("what", "pubsubpull", "against", "ratio", "target", "")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a benchmark came to: its lines, what it could not do, and what is worth knowing."""
+    """The result of a benchmark: its lines, its omissions and its remarks."""
 
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()

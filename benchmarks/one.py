@@ -1,4 +1,4 @@
-"""What capture adds to the update of one row, in autocommit, through the ORM."""
+"""The cost of capture for the update of a single row, in autocommit, through the ORM."""
 
 from __future__ import annotations
 

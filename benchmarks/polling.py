@@ -1,4 +1,4 @@
-"""What idle subscriptions cost: CPU of the worker and of its PostgreSQL sessions."""
+"""The cost of idle subscriptions: CPU of the worker and of its PostgreSQL sessions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def run(bench: Bench) -> measure.Outcome:
-    """Let a worker idle with one subscription and with 1,000, and compare what it burns."""
+    """Let a worker idle with one subscription and with 1,000, and compare its CPU time."""
     many, seconds, rounds = (20, 2.0, 1) if bench.quick else (1_000, 20.0, 3)
     connection.ensure_connection()
     if not _cpu(_sessions()):

@@ -1,7 +1,7 @@
 """The receiver of all notifications: takes a body, counts the changes in it, answers 204.
 
-GET /state says what has come so far, DELETE /state forgets it. What is put below /kept/ is kept, with the time, for
-GET /kept. What is put below /hang/ gets no answer.
+GET /state returns the counts so far, DELETE /state resets them. Bodies PUT below /kept/ are kept, with the time, for
+GET /kept. A PUT below /hang/ gets no answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MARK = re.compile(rb'"version": ?(\d+)')
 
 
 class Receiver:
-    """What has come. `disorder` counts changes that came after a later one of the same address."""
+    """The received changes. `disorder` counts changes that arrived after a later change of the same address."""
 
     def __init__(self) -> None:
         self.forget()

@@ -39,7 +39,7 @@ Waits = list[float]
 
 
 def run(bench: Bench) -> measure.Outcome:
-    """Copy, follow and compare; then do with both what django-cqrs can do, too."""
+    """Copy, follow and compare; then do the parts that django-cqrs supports with both packages."""
     rows, few, seconds = (5_000, 200, 1.0) if bench.quick else (1_000_000, 3_000, 8.0)
     notes, lines = [], []
     with services.processes() as running:
@@ -68,7 +68,7 @@ def run(bench: Bench) -> measure.Outcome:
 
 
 class _Side:
-    """A source, its replica, and what brings the one to the other."""
+    """A source, its replica, and the process that copies changes between them."""
 
     name: str
     source: type[Row]
@@ -191,7 +191,7 @@ def _make(source: type[Row]) -> int:
 
 
 def _committed(source: type[Row]) -> tuple[int, float]:
-    """Make a row; its key, and the moment when it was committed, before anybody else was told."""
+    """Make a row; return its key and the moment of its commit, before any message about it."""
     moments: list[float] = []
     with transaction.atomic():
         transaction.on_commit(lambda: moments.append(time.perf_counter()))
@@ -228,7 +228,7 @@ def _made_and_deleted(side: _Side, few: int) -> int:
 
 
 def _backlog(running: Processes, few: int) -> float:
-    """Let django-cqrs apply what was queued while nobody consumed: rows/s from the first to the last."""
+    """Let django-cqrs apply the messages queued while its consumer was stopped: rows/s from the first to the last."""
     first = _make(models.Master)
     for _ in range(few):
         _make(models.Master)

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the prose is written by hand, what stands between a benchmark's marks by a run of it."""
+"""docs/benchmarks.md: the prose is written by hand, and the text between a benchmark's marks by its runs."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PACKAGES = (
 
 
 def write(name: str, outcome: Outcome, server: str) -> None:
-    """Put what a benchmark came to, and where it ran, in place of what it came to before."""
+    """Replace a benchmark's former result and machine in the document with the new ones."""
     text = put(PATH.read_text("utf-8"), name, _section(outcome))
     PATH.write_text(put(text, "machine", machine(server)), "utf-8")
 
 
 def put(text: str, name: str, content: str) -> str:
-    """Replace what stands between the marks of `name`."""
+    """Replace the text between the marks of `name`."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not found.search(text):
@@ -53,7 +53,7 @@ def _section(outcome: Outcome) -> str:
 
 
 def machine(server: str) -> str:
-    """Say on what and with what the benchmarks ran."""
+    """Describe the machine and the versions of a run."""
     with psycopg.connect(server) as connection:
         row = connection.execute("SHOW server_version").fetchone()
     versions = [f"Python {platform.python_version()}", f"PostgreSQL {row[0] if row else '?'}"]

@@ -1,4 +1,4 @@
-"""What dropping old changes costs those who write meanwhile."""
+"""The cost of dropping old changes for concurrent writers."""
 
 from __future__ import annotations
 

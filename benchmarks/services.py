@@ -1,4 +1,4 @@
-"""The processes of a benchmark, a log to read, and who reads it."""
+"""The processes of a benchmark, a log to read, and its readers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Processes(demo.Processes):
 
 @contextlib.contextmanager
 def processes() -> Iterator[Processes]:
-    """Give what starts processes, and ends them in the end. What they print goes to files that are deleted then."""
+    """Yield a function that starts processes, and end them at exit. Their output goes to temporary files."""
     folder = Path(tempfile.mkdtemp(prefix="pubsubpull-bench-"))
     made = Processes(folder, os.environ)
     try:
@@ -69,7 +69,7 @@ def receiver(running: Processes, name: str = "receiver") -> str:
 
 
 def state(url: str, method: str = "GET") -> dict[str, Any]:
-    """Return what the receiver has got so far; with DELETE, forget it."""
+    """Return the receiver's counts so far; with DELETE, reset them."""
     found: dict[str, Any] = http.request(method, f"{url}/state").json()
     return found
 

@@ -1,4 +1,4 @@
-"""What most people would write: a Celery task that puts a change with requests."""
+"""The usual solution for comparison: a Celery task that puts a change with requests."""
 
 from __future__ import annotations
 

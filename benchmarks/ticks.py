@@ -1,4 +1,4 @@
-"""What a tick costs by itself, and how many there are with one reader that looks all the while."""
+"""The cost of a tick, and the number of ticks with a reader that polls continuously."""
 
 from __future__ import annotations
 

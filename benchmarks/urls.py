@@ -1,4 +1,4 @@
-"""The API under test, and what it is compared with."""
+"""The API under test, and the API that it is compared with."""
 
 from __future__ import annotations
 

@@ -37,10 +37,10 @@ __all__ = ["PostgresError", "Server", "ensure", "main", "own_server", "release"]
 
 @contextlib.contextmanager
 def own_server(name: str, settings: Mapping[str, object] | None = None, *, durable: bool = False) -> Iterator[Server]:
-    """Start a server, without data from earlier, that nobody else has; in the end stop and delete it.
+    """Start an exclusive server without earlier data; stop and delete it at exit.
 
     It gets the first free of the names NAME-1, NAME-2, and so on. The lock on the name goes with its
-    holder, so that what a killed holder left is found and removed by the next.
+    holder, so that the next holder finds and removes the leftovers of a killed one.
     """
     for number in count(1):
         # The lock file stays: were it deleted, two could hold a lock on files of the same name.
@@ -69,7 +69,7 @@ _held: dict[str, _Held] = {}
 
 
 def ensure(name: str = "test", settings: Mapping[str, object] | None = None) -> str:
-    """Give the URL in ``DATABASE_URL``, else that of a new, empty server which ends when this process ends.
+    """Return the URL in ``DATABASE_URL``, else that of a new, empty server which ends with this process.
 
     The server is this process's own, however many others ask for the same name at the same time.
     A small process waits for the end of ours, whatever the cause, and then stops the server.
@@ -160,7 +160,7 @@ def run(name: str, command: Sequence[str]) -> int:
 
 
 def _in_foreground() -> bool:
-    """Whether the terminal that we run in, if any, gives us what is typed."""
+    """Return true if this process runs in the foreground of its terminal, if any."""
     try:
         with Path("/dev/tty").open("rb", buffering=0) as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()

@@ -41,7 +41,7 @@ UNSAFE_IN_SHELL = frozenset('"$`\\\n')
 
 
 class PostgresError(RuntimeError):
-    """A local PostgreSQL could not be found, started or stopped; the text says what to do."""
+    """A local PostgreSQL could not be found, started or stopped; the text names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _copy(bindir: Path, target: Path) -> Path:
-    """Copy the installation that has this ``bin`` to where everybody can read it, once."""
+    """Copy the installation with this ``bin`` to a place that all users can read, once."""
     top = bindir.parent  # <package>/pginstall
     copied = target / top.parent.name / top.name / bindir.name
     if not target.exists():

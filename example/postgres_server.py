@@ -46,7 +46,7 @@ class Server:
     Objects with the same name in the same clone mean the same server, also from several processes.
     A process of the server, be it the postmaster or one that survived it, holds a lock on the file
     ``alive``; the kernel gives the lock back when the last of them is gone. So neither a process
-    number that was given to somebody else nor a stale pid file can mislead us.
+    number that another process got nor a stale pid file can mislead us.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ def base_folder(base: Path | None = None) -> Path:
 
 
 def _temporary_folder() -> Path:
-    """Find a folder for what is thrown away; as root, one that the server's user can enter as well."""
+    """Return a folder for temporary files; as root, a folder that the server's user can enter as well."""
     folders = [Path(name).resolve() for name in (tempfile.gettempdir(), "/var/tmp", "/tmp")]  # noqa: S108 - see above
     if os.geteuid() != 0:
         return folders[0]
@@ -270,7 +270,7 @@ def clone_digest() -> str:
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Lock the file until it is closed, unless somebody else has it."""
+    """Lock the file until it is closed, unless another process holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

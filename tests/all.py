@@ -1,4 +1,4 @@
-"""Run the tests on each Python, Django and PostgreSQL that is found here: what `make test-all` does.
+"""Run the tests on each Python, Django and PostgreSQL found here, for `make test-all`.
 
 Not the full product: every Python on the newest PostgreSQL, and one of them on the oldest.
 Arguments are passed on to pytest.
@@ -100,7 +100,7 @@ def test(combination: Combination, bindir: Path) -> bool:
 
 
 def outcome(combination: Combination) -> tuple[bool | None, str]:
-    """Run one combination: whether it passed, None where it was left out, and what there is to say."""
+    """Run one combination; return whether it passed (None if it was left out), and a remark."""
     python = find_python(combination.python)
     if python is None:
         return None, f"left out: no Python {combination.python} in pyenv's folder or on the PATH"

@@ -1,4 +1,4 @@
-"""What tests in a real browser share: its policy and sizes, what axe finds, and where pictures are kept."""
+"""Shared parts of tests in a real browser: policy and sizes, findings of axe, and stored pictures."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def with_policy(route):
 
 
 def violations(page):
-    """Return what axe finds, as lines."""
+    """Return axe's findings, as lines."""
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [f"{one['id']}: {node['html']} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 def keep(page, name, *, whole=False):
-    """Keep a picture of what is seen, or of the whole page, where that is asked for."""
+    """Store a picture of the visible part, or of the whole page, if pictures are wanted."""
     if SCREENSHOTS:
         page.screenshot(path=pathlib.Path(SCREENSHOTS) / f"{name}.png", full_page=whole)

@@ -45,7 +45,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 @pytest.fixture(autouse=True)
 def _no_publications_of_other_tests():
-    """Forget what a test published once more: a check tells of it."""
+    """Remove the duplicate publications of a test: a check reports them."""
     before = set(registry._replaced)
     yield
     registry._replaced.clear()

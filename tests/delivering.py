@@ -1,4 +1,4 @@
-"""A delivery worker in a thread of the test's own process, and a way to wait for what it does."""
+"""A delivery worker in a thread of the test's own process, and a way to wait for its results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(work, transport=None, **settings):
 
 
 def until(condition, limit=60):
-    """Wait until the condition holds, and return what it gave; a machine that is busy has its time."""
+    """Wait until the condition holds, and return its value; the limit suits a busy machine."""
     event = threading.Event()
     for _ in range(int(limit / 0.02)):
         if found := condition():

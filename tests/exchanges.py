@@ -1,4 +1,4 @@
-"""HTTP without a network: what would be requested is recorded, and answered as a test says."""
+"""HTTP without a network: requests are recorded, and answered as a test says."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Request:
 class HttpRecorder(HttpTransport):
     """The HTTP transport with a client that keeps the PUTs in `sent` and the OPTIONS in `asked`.
 
-    `answer` is what a PUT is answered: a `Response`, or a function of a `Request` that returns one (it may be async)
-    or raises; `consent` is what OPTIONS are answered.
+    `answer` is the answer to a PUT: a `Response`, or a function of a `Request` that returns one (it may be async)
+    or raises; `consent` is the answer to OPTIONS.
     """
 
     connections = None

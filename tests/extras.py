@@ -1,6 +1,6 @@
-"""Install the package alone, and with each extra alone, and import what that is for: what `make extras` does.
+"""Install the package alone, and with each extra alone, and import the modules that need it, for `make extras`.
 
-The tests' own environment has all extras at once, so it does not tell what one of them lacks.
+The tests' own environment has all extras at once, so it does not show a missing requirement of an extra.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def install(extra: str, wheel: Path, into: Path) -> Path:
 
 
 def try_one(extra: str, wheel: Path, folder: Path) -> str:
-    """Install one extra, run what it is for, and say how long it took."""
+    """Install one extra, run its imports, and report the time."""
     began = time.monotonic()
     environment = folder / "environments" / (extra or "base")
     python = install(extra, wheel, environment)

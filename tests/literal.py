@@ -1,9 +1,9 @@
-"""A receiver that does what docs/wire-format.md says and nothing else: a process with a database of its own.
+"""A receiver that follows docs/wire-format.md and does nothing else: a process with a database of its own.
 
-`python -m tests.literal FOLDER PORT SECRET SEED` keeps what comes below /NAME in FOLDER/NAME.sqlite. It imports nothing
+`python -m tests.literal FOLDER PORT SECRET SEED` keeps PUTs below /NAME in FOLDER/NAME.sqlite. It imports nothing
 of the package. Until FOLDER/calm exists it fails now and then, in every way that a receiver may; until FOLDER/healed
 exists it refuses all but deletes of what is in FOLDER/NAME.poison. FOLDER/came has all items in the order in which each
-came first, whatever was answered.
+came first, under any answer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Elsewhere(Exception):
 
 
 class Store:
-    """What is kept of one subscription."""
+    """The stored items of a subscription."""
 
     def __init__(self, folder, name):
         self.connection = sqlite3.connect(folder / f"{name}.sqlite", check_same_thread=False, isolation_level=None)
@@ -152,7 +152,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def read(headers, body):
-    """Return what a notification says besides its items, and these as changes, in whichever format it came."""
+    """Return a notification's fields besides its items, and the items as changes, for either format."""
     content = parse(body)
     if "cloudevents" not in headers["content-type"]:
         return {name: value for name, value in content.items() if name != "items"}, content["items"]

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def free_port():
-    """Return a port of the loopback address that nobody has, and that no outgoing connection will take meanwhile.
+    """Return a free port of the loopback address that no outgoing connection will take meanwhile.
 
     The system gives those ports from 32,768 on. Two processes that ask at once hardly choose the same one.
     """

@@ -12,10 +12,10 @@ from standardwebhooks import Webhook
 
 
 class Receiver:
-    """Keeps what came, in order.
+    """Keeps the notifications, in order.
 
     `answer(notification)` gives the status, headers and body; `secret`, if set, verifies each. `consent(headers)` gives
-    them for who asks for consent; `asked` keeps the headers.
+    them for a request for consent; `asked` keeps the headers.
     """
 
     def __init__(self):
@@ -57,7 +57,7 @@ class Receiver:
         return self.consent(headers)
 
     def wait(self, until, limit=60):
-        """Wait until `until(pages)` is true of what came."""
+        """Wait until `until(pages)` is true of the notifications."""
         with self.condition:
             assert self.condition.wait_for(lambda: until(self.came), limit), f"came: {self.names()}"
             assert not self.failures

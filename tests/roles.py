@@ -20,5 +20,5 @@ def owned(text, names):
 
 
 def plain(text):
-    """Return a text that names roles of this process without what makes them so."""
+    """Return a text with the role names of this process without their suffix."""
     return text.replace(MINE, "")

@@ -15,7 +15,7 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def server() -> str:
-    """Return the URL of the server that is given, or of one started for this process and those that it starts.
+    """Return the URL of the given server, or of a server started for this process and its children.
 
     Each process that runs tests has its own: snapshots know the transactions of all databases of a server.
     """

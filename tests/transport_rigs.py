@@ -1,6 +1,6 @@
-"""The transports that the conformance suite runs, each with a receiver that does as the suite says.
+"""The transports of the conformance suite, each with a receiver that the suite controls.
 
-For another transport, write a rig like these and add it to `RIGS`; what its receivers cannot do is not in its `can`.
+For another transport, write a rig like these and add it to `RIGS`; its `can` lists the abilities of its receivers.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class HttpRig:
         self.answer(409, body=b'{"cursor": "none"}')
 
     def wait(self):
-        """Have the receiver answer nothing for now; return what is set when it was asked, and what lets it answer."""
+        """Keep the receiver from answering; return the event of its request, and the event that lets it answer."""
         asked, go_on = threading.Event(), threading.Event()
         self.stack.callback(go_on.set)
         self.receiver.answer = lambda _: (asked.set(), go_on.wait(60), (204, {}, b""))[-1]
@@ -126,7 +126,7 @@ class HttpRig:
             self.receiver.consent = lambda _: (200, {}, b"")
 
     def away(self):
-        """Return an address at which nobody answers."""
+        """Return an address without a listener."""
         taken = self.stack.enter_context(socket.socket())
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}/?token={SECRET}"

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 
 def set_off(seconds):
-    """Let all that asks this process for the time be so many seconds off; what counts time goes on as it does."""
+    """Shift this process's wall clock by some seconds; monotonic clocks stay right."""
     right, now = time.time, timezone.now
 
     def wrong():

@@ -63,5 +63,5 @@ class Arrival(models.Model):
 @pubsubpull.on_change("shop.order", together=True)
 @pubsubpull.on_change("shop.item", together=True)
 def arrived(changes: list[Change]) -> None:
-    """Note what came, in the transaction that applies it."""
+    """Record the applied changes, in the transaction that applies them."""
     Arrival.objects.create(versions=[change.version for change in changes])

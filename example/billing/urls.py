@@ -1,4 +1,4 @@
-"""Billing's URLs: what it has, and where the shop's notifications arrive."""
+"""Billing's URLs: its pages, and the address of the shop's notifications."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""What billing shows."""
+"""Billing's pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def rows(request: HttpRequest) -> HttpResponse:
-    """Say how many rows there are, and the latest orders; the one that `order` names comes first."""
+    """Return the numbers of rows and the latest orders; the order that `order` names comes first."""
     counts = {model._meta.model_name: model._default_manager.count() for model in (Customer, Order, Item)}
     asked = request.GET.get("order", "")
     watched = int(asked) if asked.isdecimal() and len(asked) < 10 else 0

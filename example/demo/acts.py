@@ -35,7 +35,7 @@ class Written:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Act:
-    """A way of writing, and what came of it: versions above `first` up to `last`; times in seconds."""
+    """A way of writing, and its result: versions above `first` up to `last`; times in seconds."""
 
     title: str
     committed: int
@@ -49,7 +49,7 @@ class Act:
 
     @property
     def problem(self) -> str | None:
-        """Say what did not hold."""
+        """Describe the failed expectation."""
         if self.committed == self.captured == self.applied:
             return None
         return (

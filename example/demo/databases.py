@@ -1,4 +1,4 @@
-"""The demo's two databases: on a server of its own, or on the one that DATABASE_URL names."""
+"""The demo's two databases: on a server of its own, or on the server of DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def databases() -> Iterator[dict[str, str]]:
 
 
 def shown(url: str) -> str:
-    """Return the URL as it may be shown: without the password, where the server is somebody's."""
+    """Return the URL for display: without the password if the server was given."""
     password = urlsplit(url).password
     return url.replace(f":{password}@", ":***@") if password and os.environ.get("DATABASE_URL") else url
 

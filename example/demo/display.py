@@ -1,4 +1,4 @@
-"""What the demo shows: with colours and moving bars on a terminal, as plain lines elsewhere."""
+"""The demo's output: with colours and moving bars on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Display:
         self._chapter = 0
 
     def title(self) -> None:
-        """Say what this is."""
+        """Show the title."""
         self.console.print("\n[bold]pubsubpull[/]: a shop, and billing that follows it\n")
         self.console.print("   shop's tables -> triggers -> log -> delivery worker -> billing's copies")
 
@@ -95,7 +95,7 @@ class Display:
         self.console.print()
 
     def error(self, text: str, *, advice: str = "", log: str = "") -> None:
-        """Say why the demo ends early, and what can be done."""
+        """Show the reason for the early end, and the remedy."""
         self.console.print()
         self.outcome(_plain(text), good=False)
         if log:
@@ -106,7 +106,7 @@ class Display:
 
     @contextlib.contextmanager
     def watching(self, title: str, look: Callable[[], tuple[int, int, str]]) -> Iterator[None]:
-        """While something goes on, show how far it is: `look` gives what is done, of how many, and a few words."""
+        """Show progress while the block runs: `look` returns the done part, the whole, and a few words."""
         ended = threading.Event()
         with self._bar() as bar:
             task = bar.add_task(title, total=None, words="")
@@ -143,5 +143,5 @@ class Display:
 
 
 def _plain(text: str) -> str:
-    """Escape what the console would take for its markup."""
+    """Escape the console's markup characters."""
     return text.replace("[", "\\[")

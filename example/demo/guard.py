@@ -1,7 +1,7 @@
 """Ends the demo's processes when the demo was killed and could not.
 
 It reads `+PID` and `-PID`, one a line, for each process group that begins and ends. When the demo ends, however it
-does, the pipe closes: what runs then is ended, and the folder of the logs deleted.
+does, the pipe closes. The guard then ends the running groups and deletes the folder of the logs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the demo measures and proves: from the shop's log and billing's pages, by questions to both databases."""
+"""The demo's measurements and proof, from the shop's log and billing's pages, by queries to both databases."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """What became of each change: `delays` are seconds from commit to applied, by version."""
+    """The delivery of each change: `delays` are seconds from commit to applied, by version."""
 
     missing: int
     twice: int

@@ -26,7 +26,7 @@ TICK = 0.02
 
 
 class DemoError(Exception):
-    """The demo cannot go on. `advice` says what to do; `log` is the end of what the failing process said."""
+    """The demo cannot go on. `advice` is the remedy; `log` is the end of the failing process's output."""
 
     def __init__(self, message: str, *, advice: str = "", log: str = "") -> None:
         super().__init__(message)
@@ -76,7 +76,7 @@ class Processes:
         return url
 
     def run(self, name: str, *arguments: str) -> str:
-        """Run a module to its end; what it printed."""
+        """Run a module to its end; return its output."""
         self.log(name).unlink(missing_ok=True)
         self.start(name, *arguments)
         return self._finish(name)
@@ -100,7 +100,7 @@ class Processes:
         return self.log(name).read_text(errors="replace").strip()
 
     def check(self) -> None:
-        """Raise DemoError when one that should run has ended."""
+        """Raise DemoError if a process that should run has ended."""
         for name, process in self._running.items():
             if (code := process.poll()) is not None:
                 raise self.failure(name, f"ended by itself, with code {code}")
@@ -121,7 +121,7 @@ class Processes:
             time.sleep(TICK)
 
     def failure(self, name: str, what: str) -> DemoError:
-        """Say what a process did wrong, with the end of its log."""
+        """Return an error for a failed process, with the end of its log."""
         log = self.log(name)
         lines = log.read_text(errors="replace").rstrip().splitlines()[-15:] if log.exists() else []
         return DemoError(f"{name} {what}.", advice=f"Its whole log is {log}", log="\n".join(lines) or "(empty)")
@@ -131,7 +131,7 @@ class Processes:
         return self.folder / f"{name}.log"
 
     def stop(self) -> None:
-        """End all, those that were started last first, and do not come back before they are gone."""
+        """End all processes, the last one first, and return when they are gone."""
         for name, process in reversed(list(self._running.items())):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -141,7 +141,7 @@ class Processes:
         self._guard.wait()
 
     def _forget(self, name: str) -> None:
-        """Reap a process, with whatever it left in its group."""
+        """Reap a process, and end the rest of its group."""
         process = self._running[name]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

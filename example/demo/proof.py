@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tell(show: Display, acts: Sequence[Act], compared: Sequence[Comparison], delivery: Delivery) -> list[str]:
-    """Show the proof and the figures; what does not hold."""
+    """Show the proof and the figures; return the failed expectations."""
     show.chapter("The proof: every committed write has reached billing")
     show.table(
         ("table", "rows in shop", "in billing", "hash in shop", "in billing", ""),

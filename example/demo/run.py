@@ -1,4 +1,4 @@
-"""The demo's beginning and end: what it starts is ended, however it ends."""
+"""The demo's beginning and end: every started process is ended in any case."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
 
 
 class Stopped(BaseException):
-    """Somebody told the demo to stop: no error of anything, and nothing to be caught on the way."""
+    """The demo was told to stop: not an error, and not to be caught on the way."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

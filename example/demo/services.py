@@ -83,7 +83,7 @@ def start(processes: Processes, show: Display) -> Services:
 
 
 def _admin(processes: Processes) -> str:
-    """Make a user who may do everything in the shop's admin; the password."""
+    """Make a user with all permissions in the shop's admin; return the password."""
     password = secrets.token_urlsafe(6)
     named = {"DJANGO_SUPERUSER_USERNAME": ADMIN, "DJANGO_SUPERUSER_EMAIL": "", "DJANGO_SUPERUSER_PASSWORD": password}
     processes.environment |= named

@@ -25,7 +25,7 @@ PAGE = "changes/?models=shop.order&limit=1"
 
 
 class Story:
-    """Tells it to a display, by processes that somebody else ends. `problems` is what did not hold."""
+    """Tells the story to a display. The caller ends its processes. `problems` are the failed expectations."""
 
     def __init__(self, display: Display, processes: Processes, urls: dict[str, str]) -> None:
         self.problems: list[str] = []
@@ -60,7 +60,7 @@ class Story:
         self.told = True
 
     def farewell(self) -> None:
-        """Show where everything is, and what to try."""
+        """Show all addresses, and some things to try."""
         if self._services is None:
             return
         show, made = self._show, self._services

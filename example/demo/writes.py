@@ -1,4 +1,4 @@
-"""Real writes, each the way that somebody writes; every function returns how many changes it has committed."""
+"""Real writes in the usual ways; every function returns how many changes it has committed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Caller:
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def __call__(self, method: str, path: str, body: Any = None) -> int:
-        """Make a call; the id of what it made, 0 for none."""
+        """Make a call; return the id of the new object, 0 for none."""
         answer = self._session.request(method, self._shop + path, json=body, timeout=30)
         if not answer.ok:
             raise requests.HTTPError(f"it answered {method} {path} with {answer.status_code}")
@@ -122,7 +122,7 @@ def _orders(connection: psycopg.Connection[Any]) -> list[int]:
 def _at_once(work: Callable[[int], Any], arguments: range) -> list[Any]:
     """Do the work for each argument in a thread of its own, and raise the first error of any.
 
-    They are daemons: whoever presses Ctrl-C need not wait for them.
+    They are daemons: Ctrl-C need not wait for them.
     """
     done: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 

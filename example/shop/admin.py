@@ -1,4 +1,4 @@
-"""The shop's admin. `HistoryMixin` gives each object's History page what the log knows of it."""
+"""The shop's admin. `HistoryMixin` shows the log's changes on each object's History page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Customers, orders and their items: published, so that others can follow them. Tokens are nobody else's business."""
+"""Customers, orders and their items: published, so that other services can follow them. Tokens are private."""
 
 from __future__ import annotations
 

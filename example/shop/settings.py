@@ -1,4 +1,4 @@
-"""The shop's settings. What pubsubpull needs: the app, its middleware, and its place in the URLs."""
+"""The shop's settings. pubsubpull needs the app, its middleware, and its place in the URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls the shop: users with a bearer token."""
+"""The shop's callers: users with a bearer token."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def issue(username: str) -> str:
-    """Make a token for the user, who is created where there is none; it is shown this once."""
+    """Make a token for the user, creating a missing user; it is shown this once."""
     user, _ = User.objects.get_or_create(username=username)
     token = secrets.token_urlsafe(32)
     Token.objects.create(user=user, digest=_digest(token))

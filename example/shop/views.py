@@ -1,4 +1,4 @@
-"""The shop's own JSON API. Nothing in it knows of pubsubpull: what it writes is captured all the same."""
+"""The shop's own JSON API. It does not know pubsubpull: its writes are captured all the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ORDER_FIELDS = ("reference", "status", "internal_note", "card")
 
 
 def _api(*methods: str) -> Callable[[View], View]:
-    """Let users in, with the methods named and a JSON object; say what is wrong with anything else."""
+    """Let users in, with the named methods and a JSON object; answer any other call with its mistake."""
 
     def decorate(view: View) -> View:
         @csrf_exempt
@@ -46,7 +46,7 @@ def _api(*methods: str) -> Callable[[View], View]:
 
 @csrf_exempt
 def home(_request: HttpRequest) -> HttpResponse:
-    """Say what there is."""
+    """Return the addresses of the API."""
     links = {"customers": "/customers/", "orders": "/orders/", "pubsubpull": "/pubsubpull/"}
     return JsonResponse({"service": "shop", **links})
 

@@ -24,13 +24,13 @@ def nobody_else():
 
 
 def is_fault(message):
-    """Say whether a line of the console is a fault of the page. Nobody but the browser asks for a site's icon."""
+    """Return true if a line of the console is a fault of the page. The site's icon is the browser's own request."""
     return message.type in {"error", "warning"} and not message.location["url"].endswith("/favicon.ico")
 
 
 @pytest.fixture
 def open_browser(live_server, monkeypatch):
-    """Return how to open a page of the site, logged in; it fails on what a page must not do."""
+    """Return a function that opens a page of the site, logged in; it fails on faults of the page."""
     sync_api = pytest.importorskip("playwright.sync_api")
     if browser.CHROMIUM is None:
         (pytest.fail if os.environ.get("PUBSUBPULL_REQUIRE_ALL") else pytest.skip)("There is no chromium here.")

@@ -1,4 +1,4 @@
-"""Workers and followers within what the system, and their role, let them have."""
+"""Workers and followers within the limits of the system and of their role."""
 
 from __future__ import annotations
 

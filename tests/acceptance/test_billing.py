@@ -20,7 +20,7 @@ pytestmark = pytest.mark.acceptance
 
 @pytest.fixture
 def services(tmp_path):
-    """Give what runs the services, and a connection to each one's database by its name."""
+    """Yield the processes of the services, and a connection to each service's database by its name."""
     mark = secrets.token_hex(4)
     with psycopg.connect(settings.URL, autocommit=True) as server:
         urls = {}

@@ -1,4 +1,4 @@
-"""A management command, as a process of its own, is the context of what it changes."""
+"""A management command, as a process of its own, is the context of its changes."""
 
 from __future__ import annotations
 

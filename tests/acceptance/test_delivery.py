@@ -39,7 +39,7 @@ DIES = {"LEASE": 1.5}
 
 
 class Workers:
-    """Starts worker processes on the test database, and ends what is left of them."""
+    """Starts worker processes on the test database, and ends the remaining ones."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -61,7 +61,7 @@ class Workers:
         return process
 
     def stop(self):
-        """End all, those that do not end in time by force."""
+        """End all processes; kill those still running after their time."""
         left = [process for process in self.processes if process.poll() is None]
         for process in left:
             process.send_signal(signal.SIGCONT)

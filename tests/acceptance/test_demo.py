@@ -1,4 +1,4 @@
-"""The demo, run as a newcomer runs it: as a process, with what it prints and what it leaves."""
+"""The demo, run as a newcomer runs it: as a process, with its output and its leftovers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Demo:
         return self.output
 
     def pids(self, word=""):
-        """Return those that run and have our mark, and the word in their command line."""
+        """Return the running processes with our mark, and the word in their command line."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -154,7 +154,7 @@ def test_it_stays_up_on_a_server_of_its_own_until_ctrl_c_from_any_folder(tmp_pat
 
 
 def assert_admin_shows_who_did_it(said):
-    """Log in with what was printed, and read the history that was printed."""
+    """Log in with the printed password, and read the printed history."""
     admin, name, password = re.search(r"(http://\S+/admin/)  \(log in as (\w+), password (\S+)\)", said).groups()
     history = re.search(r"http://\S+/admin/shop/order/\d+/history/", said)[0]
     with requests.Session() as session:

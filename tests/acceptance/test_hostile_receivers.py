@@ -30,7 +30,7 @@ SLOW = 2.0
 
 
 def memory(process, field):
-    """Return what Linux says of a process's memory, in MB."""
+    """Return a process's memory as Linux reports it, in MB."""
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) / 1024

@@ -34,7 +34,7 @@ def start(log):
 
 
 def apply(pages):
-    """Return what a receiver holds that applies what is newer."""
+    """Return the rows of a receiver that applies newer versions only."""
     held = {}
     for item in (item for page in pages for item in page["items"]):
         version, _ = held.get(item["key"], (-1, None))

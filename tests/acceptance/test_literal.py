@@ -1,11 +1,11 @@
-"""A receiver that does what the wire format says, to the letter, ends up with the source's rows, whatever happens.
+"""A receiver that follows the wire format to the letter ends up with the source's rows after any failure.
 
 Real workers, a real receiver process with a database of its own, and writers at the same time: all rows first, then
 changes; as pages, as batches of events, and one change a notification, in both formats. Both are killed on the way.
 
-Besides the rows that it ends up with, what came is held against two sentences of the document. Where the order of one
+Besides the final rows, the received items are compared with two sentences of the document. Where the order of one
 key's changes is not kept in notifications of one change, `out_of_order` names the change. Where a row's version is not
-what the document says of it (as where it is 0), `astray` names the row, by the first change that is above it.
+as the document describes it (as where it is 0), `astray` names the row, by the first change that is above it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def astray(came):
 
 
 class Receivers:
-    """The receiver's process, and what it keeps."""
+    """The receiver's process, and its stored items."""
 
     def __init__(self, folder, secret):
         self.folder, self.secret, self.port = folder, secret, free_port()
@@ -248,7 +248,7 @@ def sent_rows():
 
 
 def sent_again():
-    """Have what is set aside sent again; say whether there is nothing."""
+    """Request the redelivery of dead letters; return true if there is none."""
     return all(dead_letters.retry(one) == 0 for one in Subscription.objects.all())
 
 
@@ -267,7 +267,7 @@ class Scene:
             service.put(self.consumer, name, service.SubscriptionSpec(**wish))
 
     def equal(self, names=tuple(NAMES)):
-        """Wait until these have been sent all, what was set aside too, and have the source's rows."""
+        """Wait until all changes and dead letters have been sent, and these have the source's rows."""
         there = source()
         until(
             lambda: sent_rows() and sent_again() and all(self.receivers.rows(name) == there for name in names),
@@ -279,7 +279,7 @@ class Scene:
             return database.execute("SELECT cursor FROM place").fetchone()
 
     def elsewhere(self):
-        """Return who answered 409."""
+        """Return the subscriptions that answered 409."""
         return {line.removesuffix(" 409") for line in self.receivers.answers() if line.endswith(" 409")}
 
     def send_rows(self, start):

@@ -59,7 +59,7 @@ def writing(server):
 
 @contextlib.contextmanager
 def open_transaction(server):
-    """Have a transaction open that has written to the table, and says who it is."""
+    """Hold a transaction open that has written to the table, with an application name."""
     with psycopg.connect(server.url(), application_name="nightly") as connection:
         connection.execute("INSERT INTO shop_customer (name, email) VALUES ('slow', '')")
         yield
@@ -75,7 +75,7 @@ def with_other_texts(server):
 
 
 def check(server):
-    """Return what `--check` says is left to do."""
+    """Return the remaining steps as listed by `--check`."""
     code, printed = readers.python(server, "manage.py", "pubsubpull_triggers", "--check")
     left = [line for line in printed.splitlines() if line.startswith("to do")]
     assert code == bool(left), printed

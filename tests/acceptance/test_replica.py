@@ -148,7 +148,7 @@ def test_the_replica_ends_equal_after_any_kill(tmp_path, token):
 
 
 def test_followed_by_pushes_and_by_two_that_pull_at_the_same_time(tmp_path, token):
-    """Each page moves the replicas once, whoever brings it, while connections break."""
+    """Each page moves the replicas once, by push or by pull, while connections break."""
     log = tmp_path / "follow.log"
     environment = {"DJANGO_SETTINGS_MODULE": "tests.replica_settings", "SHOP_TOKEN": token}
     port = processes.free_port()

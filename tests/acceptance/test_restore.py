@@ -1,4 +1,4 @@
-"""A log that is moved to another cluster, and one that a standby serves."""
+"""A log moved to another cluster, and a log served by a standby."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ else:
 
 
 def python(url, *args):
-    """Run Python with the test project on the database at `url`; return what it printed."""
+    """Run Python with the test project on the database at `url`; return its output."""
     env = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     done = subprocess.run([sys.executable, *args], env=env, cwd=ROOT, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr

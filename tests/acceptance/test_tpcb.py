@@ -1,4 +1,4 @@
-"""TPC-B by pgbench: what replicas hold at the end of each snapshot is a state that the source has had."""
+"""TPC-B by pgbench: the replicas' state at the end of each snapshot is a state that the source has had."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def check_that_all_came():
 
 
 class Sending(HttpTransport):
-    """What really sends, and says when it was closed."""
+    """The real transport, which records that it was closed."""
 
     closed = False
 

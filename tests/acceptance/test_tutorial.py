@@ -95,7 +95,7 @@ def test_two_services_as_the_tutorial_has_them(tmp_path):
 
 
 def served(site, server):
-    """Return what the server of a project is given: its own settings."""
+    """Return the environment of a project's server: its own settings."""
     own = {"DJANGO_SETTINGS_MODULE": f"{site.name}.settings", "DATABASE_URL": server.url(site.name)}
     return site.environment | own
 

@@ -1,4 +1,4 @@
-"""Calls that wait: what they hold, how many there may be, and how they end; under gunicorn and under uvicorn."""
+"""Calls that wait: their resources, their limit, and their end; under gunicorn and under uvicorn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def environment(**settings):
 
 @pytest.fixture(params=["gunicorn", "uvicorn"])
 def serve(request, tmp_path):
-    """Serve under either; give what serves with some settings."""
+    """Yield a function that serves under either server with some settings."""
 
     @contextlib.contextmanager
     def serving(**settings):

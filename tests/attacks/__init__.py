@@ -1,6 +1,6 @@
-"""Attacks that must go on failing: each kind of input that somebody else sets, generated where it can be.
+"""Attacks that must go on failing: each kind of foreign input, generated where possible.
 
-`test_addresses` are disguises of addresses that callbacks may not lead to. What receivers answer is in
-tests/acceptance/test_hostile_receivers.py, what a connection is made to in
+`test_addresses` are disguises of addresses that callbacks may not lead to. The answers of receivers are in
+tests/acceptance/test_hostile_receivers.py, the addresses of connections in
 tests/integration/test_guarded_connections.py.
 """

@@ -1,4 +1,4 @@
-"""The guard of addresses: what is refused in every spelling, and what an operator may allow."""
+"""The guard of addresses: addresses refused in every spelling, and addresses that an operator may allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin's pages: no stored or reflected text becomes markup, no page fails, and nobody acts beyond their rights."""
+"""The admin's pages: no stored or reflected text becomes markup, no page fails, and permissions hold."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAYLOADS = [
 
 
 class Seen(html.parser.HTMLParser):
-    """Notes what of a page is not as its templates have it."""
+    """Records the parts of a page that differ from its templates."""
 
     def __init__(self):
         super().__init__()
@@ -90,7 +90,7 @@ def boss():
 
 @pytest.fixture
 def stored():
-    """Store each text wherever somebody else may set one; return the pages that show them."""
+    """Store each text in every place open to foreign input; return the pages that show them."""
     pages = {LOG, SUBSCRIPTIONS}
     for number, text in enumerate(PAYLOADS):
         user = User(pk=1000 + number, username=text[:150])
@@ -139,7 +139,7 @@ def test_no_key_in_a_path_becomes_markup_or_an_error(boss, text):
 
 
 def acts(customer, made, failure):
-    """Give each address that changes something when it is posted to, and what is posted."""
+    """Return each address that changes data by POST, with the posted data."""
     chosen = {"_selected_action": str(made.pk)}
     yield f"/admin/shop/customer/{customer.pk}/history/restore/", {"version": 1}
     yield f"{SUBSCRIPTIONS}{made.pk}/rewind/", {"to": "start"}

@@ -1,4 +1,4 @@
-"""Whatever a table holds and whoever asks: bytes, time and number have bounds on every route."""
+"""Bytes, time and number of answers have bounds on every route, for any table and any caller."""
 
 from __future__ import annotations
 

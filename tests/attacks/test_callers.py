@@ -1,4 +1,4 @@
-"""Whatever callers send, they get an answer that the OpenAPI document knows, and nothing that is another's."""
+"""Any call gets an answer that the OpenAPI document knows, without data of other consumers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def routes():
 
 @pytest.fixture
 def rich():
-    """Make some of everything that there is; return the token of who may have it all."""
+    """Make some objects of every kind; return the token of a consumer that may read them all."""
     consumer, token = consumers.add("rich", ["*"], may_audit=True, may_subscribe=True)
     for name in ("a", "b"):
         Customer.objects.create(name=name)
@@ -122,7 +122,7 @@ def operations(token):
 
 
 def exchange(operation, mode, token, checks):
-    """Send what hypothesis makes of the operation's schema, or of its opposite, and have each answer checked."""
+    """Send calls that hypothesis generates from the operation's schema or against it; check each answer."""
 
     @settings(
         max_examples=EXAMPLES,
@@ -208,7 +208,7 @@ def test_every_route_is_in_the_table_of_owners():
 
 @pytest.fixture
 def stranger(rich):
-    """Make a consumer who may audit and subscribe, but read something else; return its token."""
+    """Make a consumer that may audit and subscribe, but read another model; return its token."""
     with pubsubpull.context(source="test"):
         Customer.objects.update(name="c")
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The receiving view against whoever can reach it, and against a service that signs what is no page."""
+"""The receiving view against any caller, and against a service that signs invalid pages."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ ALL = {"may_audit": True, "may_subscribe": True, "may_monitor": True}
 
 
 def patterns(resolver, before=""):
-    """Give each address of the API that Django knows, whatever its documentation says."""
+    """Return each address of the API that Django knows, documented or not."""
     for pattern in resolver.url_patterns:
         path = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):

@@ -1,1 +1,1 @@
-"""What a server may go through, with the log in it: crashes, failovers, standbys, restores."""
+"""Disasters of a server with a log: crashes, failovers, standbys, restores."""

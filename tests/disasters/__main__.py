@@ -1,4 +1,4 @@
-"""Lets the database's server crash, fail over and be restored, and says what became of those who read its log."""
+"""Lets the database's server crash, fail over and be restored, and reports the effect on the readers of its log."""
 
 from __future__ import annotations
 

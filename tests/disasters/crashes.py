@@ -24,7 +24,7 @@ ROLLED_BACK = 1 / 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of it, for one who read."""
+    """The outcome for a reader."""
 
     name: str
     lost: int
@@ -109,7 +109,7 @@ class Reader(threading.Thread):
 
 
 def run(crashes, say=lambda _: None):
-    """Let the server crash so many times; return what came of it for each who read, and how many were committed."""
+    """Let the server crash a number of times; return each reader's outcome, and how many changes were committed."""
     with contextlib.ExitStack() as stack:
         settings = {"synchronous_commit": "on", "full_page_writes": "on", "restart_after_crash": "off"}
         server = stack.enter_context(local_postgres.own_server("crashes", settings))

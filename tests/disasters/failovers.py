@@ -1,4 +1,4 @@
-"""What becomes of a service's database, and of those who had read what that lost, or had not.
+"""Failovers of a service's database, for readers that had read the lost changes and readers that had not.
 
 Each way is asked at once, and late: when the new history has counted as far as the lost one had.
 """
@@ -28,7 +28,7 @@ WAYS = {
 
 @dataclasses.dataclass(kw_only=True)
 class Outcome:
-    """What became of each who reads; empty where all is as it must be."""
+    """The faults of each reader; empty if there are none."""
 
     way: str
     late: bool
@@ -68,7 +68,7 @@ SETTINGS = {"synchronous_commit": "on", "full_page_writes": "on", "wal_log_hints
 
 
 def run(way, *, late, folder):
-    """Let it happen once; return what became of all."""
+    """Run the failover once; return the outcome."""
     with contextlib.ExitStack() as stack:
         archive = folder / "archive"
         archive.mkdir()
@@ -112,13 +112,13 @@ def run(way, *, late, folder):
 
 
 def consumer(primary):
-    """Add one who may read and subscribe; return its token."""
+    """Add a consumer that may read and subscribe; return its token."""
     printed = readers.manage(primary, "pubsubpull_consumer", "add", "reader", "--models", "*", "--subscribe")
     return next(word for word in printed.split() if len(word) > 30)
 
 
 def _ask(loss, now, all_):
-    """Ask with the cursor of one who had seen the last commits, and of one who had not."""
+    """Ask with the cursor of a reader that had seen the last commits, and of a reader that had not."""
     all_.lost = all_.seen.cursor
     going = {"who had seen what is lost": (all_.seen, loss == KEEPS), "who had not": (all_.before, loss != REPLACED)}
     for name, (one, goes_on) in going.items():

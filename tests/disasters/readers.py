@@ -1,4 +1,4 @@
-"""Who reads a service's log: one that pulls, one that is pushed to, and replicas; and the service that they ask."""
+"""The readers of a service's log: a puller, a subscriber, and replicas; and the service itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def running(server, folder, *args, settings="tests.delivery_settings", **environ
 
 
 class Service:
-    """The service at one address, whatever server it has its database on."""
+    """The service at a fixed address, with its database on any server."""
 
     def __init__(self, folder, token=""):
         self.folder = folder
@@ -72,7 +72,7 @@ class Service:
         return processes.gunicorn(self.folder, port=self.port, DATABASE_URL=server.url())
 
     def client(self):
-        """Return who asks it."""
+        """Return a client of the service."""
         return pubsubpull.Client(self.url, self.token)
 
 
@@ -147,7 +147,7 @@ class Replicas:
         self.service = service
 
     def follow(self):
-        """Follow up to now; return what was printed."""
+        """Follow up to now; return the output."""
         code, printed = python(
             self.server,
             "manage.py",
@@ -184,7 +184,7 @@ def subscribe(service, receiver, port, **body):
 
 
 def deliver(server):
-    """Deliver what there is now; return what was printed."""
+    """Deliver all pending changes; return the output."""
     return manage(server, "pubsubpull_deliver", "--once")
 
 

@@ -36,7 +36,7 @@ def environment(server):
 
 
 def program(server, name, *args, data=None, codes=(0,), **options):
-    """Run one of PostgreSQL's programs against a server, which must end with one of `codes`; return what it printed."""
+    """Run one of PostgreSQL's programs against a server, which must end with one of `codes`; return its output."""
     command = [found(server, name), *args]
     done = subprocess.run(
         command, env=environment(server), input=data, capture_output=True, timeout=180, check=False, **options
@@ -46,7 +46,7 @@ def program(server, name, *args, data=None, codes=(0,), **options):
 
 
 def as_owner(server):
-    """Return the options that run a program as who owns the server's files."""
+    """Return the options that run a program as the owner of the server's files."""
     owner = server.data.stat()
     return {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
 

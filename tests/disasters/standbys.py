@@ -1,4 +1,4 @@
-"""A standby that serves pulls while many write on the primary: nobody may see a change before one that it follows."""
+"""A standby that serves pulls while many write on the primary: no reader may see a change before its predecessor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS = 30
 
 @dataclasses.dataclass(kw_only=True)
 class Outcome:
-    """What one who read from the standby saw, and how the replicas ended."""
+    """The changes seen by a reader of the standby, and the final state of the replicas."""
 
     changes: int
     disorder: int
@@ -85,7 +85,7 @@ class Reader(threading.Thread):
 
 
 def run(*, writers, seconds, folder):
-    """Let so many write for so long; return what those saw who read from the standby."""
+    """Run a number of writers for some seconds; return the outcome for the readers of the standby."""
     folder.chmod(0o755)
     with contextlib.ExitStack() as stack:
         primary = stack.enter_context(local_postgres.own_server("primary", failovers.SETTINGS))

@@ -1,1 +1,1 @@
-"""Django's own tests with every model published, each in a context: what passes without pubsubpull passes with it."""
+"""Django's own tests with every model published, each in a context: tests that pass without pubsubpull pass with it."""

@@ -24,7 +24,7 @@ FAILED = re.compile(r"^(?:FAIL|ERROR): (.+)$", re.MULTILINE)
 
 
 def main(labels: list[str]) -> int:
-    """Run the tests, print what fails and return the exit status."""
+    """Run the tests, print the failures and return the exit status."""
     with tempfile.TemporaryDirectory() as folder:
         tests = source(pathlib.Path(folder))
         base, _ = run(tests, labels, BASE="1")

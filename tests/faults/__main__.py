@@ -64,7 +64,7 @@ def subscribe(receiver, ports):
 
 
 def run(options, folder, say):
-    """Run it all; return an outcome for each subscription, and what failed."""
+    """Run the suite; return an outcome for each subscription, and the failures."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(own_server("faults", SETTINGS, durable=True))
         say(f"PostgreSQL runs, with fsync and synchronous_commit; logs are in {folder}")
@@ -107,7 +107,7 @@ def run(options, folder, say):
 
 
 def report(outcomes, injected, effects, writers):
-    """Print what came of it."""
+    """Print the outcome."""
     print(f"\nfaults injected: {injected.total()}")
     for kind, count in sorted(injected.items()):
         print(f"  {count:5} {kind}")

@@ -1,4 +1,4 @@
-"""The tables of pgbench's TPC-B, and one that a Django service writes."""
+"""The tables of pgbench's TPC-B, and a table that a Django service writes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class History(Tpcb):
 
 @pubsubpull.publish
 class Note(models.Model):
-    """What the service writes."""
+    """The rows that the service writes."""
 
     text = models.TextField()
     count = models.IntegerField(default=0)

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Processes:
-    """Starts the suite's processes; `end` leaves none. What they say goes to files in `folder`."""
+    """Starts the suite's processes; `end` leaves none. Their output goes to files in `folder`."""
 
     def __init__(self, folder, url):
         self.folder = folder
@@ -43,7 +43,7 @@ class Processes:
         self.work()
 
     def check(self):
-        """Raise where a process has ended that nobody killed."""
+        """Raise if a process has ended that the suite did not kill."""
         for process in (*self.workers, *self._others):
             assert process.poll() is None, f"{process.args} ended with {process.returncode}; see {self.folder}"
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, corrupts, delays and refuses what passes it, when it is told to."""
+"""A TCP proxy that cuts, corrupts, delays and refuses connections on demand."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import threading
 
 
 class Proxy:
-    """Passes connections on to a port of this machine. `mood` is what it does to them now.
+    """Passes connections on to a port of this machine. `mood` is its present treatment of them.
 
-    `cutting` ends connections after so many bytes, in either direction; `corrupting` changes a byte of what is sent;
+    `cutting` ends connections after so many bytes, in either direction; `corrupting` changes a byte of the sent data;
     `stalling` lets nothing through; `away` refuses connections. `moods` counts what was done.
     """
 
@@ -87,7 +87,7 @@ class Proxy:
                 await writer.drain()
 
     def _corrupted(self, data):
-        """Change one byte, but not in an answer: one that says 2xx instead of 5xx would be believed, and rightly."""
+        """Change a single byte, but not in an answer: a sender would rightly believe a 2xx made of a 5xx."""
         if data.startswith(b"HTTP/"):
             return data
         self.moods["corrupted"] += 1
@@ -95,7 +95,7 @@ class Proxy:
         return data[:at] + bytes([data[at] ^ (1 << self._chance.randrange(8))]) + data[at + 1 :]
 
     def _reset(self, writer):
-        """End a connection as a host does on which nobody listens."""
+        """Reset a connection, like a host without a listener."""
         self.moods["refused"] += 1
         with contextlib.suppress(OSError, AttributeError):
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

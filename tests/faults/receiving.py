@@ -1,4 +1,4 @@
-"""The receiver: keeps a copy of the tables, notes what came how, and misbehaves when it is told to."""
+"""The receiver: keeps a copy of the tables, records all arrivals, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Receiver:
         self._chance = random.Random(seed)
 
     def take(self, headers, body):
-        """Return what to answer: a status and a body, or bytes to send as they are."""
+        """Return the answer: a status and a body, or bytes to send unchanged."""
         mood = self.mood
         if mood in {"refusing", "junk"}:
             return self._misbehave(mood, (500, b"no") if mood == "refusing" else self._chance.choice(JUNK))
@@ -152,7 +152,7 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_):
-        """Say nothing of connections that were cut: that is what all this is for."""
+        """Print nothing for cut connections: they are the purpose of this suite."""
 
 
 @contextlib.contextmanager

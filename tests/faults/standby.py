@@ -1,4 +1,4 @@
-"""A standby that serves pulls all the while, and who reads from it; in a failover it takes over, and another comes."""
+"""A standby that serves pulls during the run, and its reader. In a failover it takes over, and a new one follows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.disasters import servers
 
 
 class Standby:
-    """The standby of the suite's server. `server` is the one that stands by now, always at the same port."""
+    """The standby of the suite's server. `server` is the present standby, always at the same port."""
 
     def __init__(self, primary, stack):
         self._stack = stack
@@ -44,7 +44,7 @@ def _move(server, port):
 
 
 class Reader(threading.Thread):
-    """Pulls from the service on the standby, and goes on whatever fails. `expired` is how often it was told 410."""
+    """Pulls from the service on the standby, and goes on after any failure. `expired` counts its answers 410."""
 
     def __init__(self, url, token, models, cursor):
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""One run: what is to fail when, and whether all arrived in the end."""
+"""One run: the schedule of faults, and whether all changes arrived in the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAGGING = "state"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What fails, for how long (in seconds), and which of several it hits."""
+    """A fault: its kind, its duration in seconds, and the index of its target."""
 
     kind: str
     seconds: float
@@ -76,7 +76,7 @@ def schedule(seed):
 
 
 class Suite:
-    """What may fail: the database's server and its standby, the processes, the proxies and the receiver."""
+    """The targets of faults: the database's server and its standby, the processes, the proxies and the receiver."""
 
     def __init__(self, *, server, standby, processes, proxies, receiver, say):
         self.server = server
@@ -137,7 +137,7 @@ class Suite:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a run, for one subscription, or one who pulled: `expired` is how often that one was told 410."""
+    """The outcome of a run for a subscription or a puller: `expired` counts its answers 410."""
 
     name: str
     changes: int
@@ -155,7 +155,7 @@ class Outcome:
 
 
 class Source:
-    """The database at rest: what was committed."""
+    """The database at rest: all committed changes."""
 
     def __init__(self, url, models):
         self.url = url
@@ -196,7 +196,7 @@ def wait_for_first(receiver, names):
 
 
 def wait_for_all(source, receiver, *, begun):
-    """Wait until nothing more is to come; what is missing after PATIENCE is lost."""
+    """Wait until all changes have arrived; a change missing after PATIENCE is lost."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         due = {name: source.versions(after) for name, after in begun.items()}
@@ -209,7 +209,7 @@ def wait_for_all(source, receiver, *, begun):
 
 
 def judge_reader(source, reader, *, begun):
-    """Compare what was pulled from the standby with what was committed; wait for what is still to come."""
+    """Compare the changes pulled from the standby with the committed ones; wait for late ones."""
     due = source.versions(begun)
     end = time.monotonic() + PATIENCE
     while reader.is_alive() and not due <= reader.seen and time.monotonic() < end:
@@ -229,7 +229,7 @@ def judge_reader(source, reader, *, begun):
 
 
 def judge(source, copy, name, *, begun):
-    """Compare what arrived with what was committed."""
+    """Compare the arrived changes with the committed ones."""
     due = source.versions(begun)
     return Outcome(
         name=name,

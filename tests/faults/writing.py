@@ -27,7 +27,7 @@ def pgbench():
 
 
 class Writers:
-    """Threads that write until they are stopped, whatever happens to their connections."""
+    """Threads that write until they are stopped, and reconnect after any failure."""
 
     def __init__(self, *, url, service, seed, pause):
         self.url = url

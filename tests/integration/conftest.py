@@ -31,13 +31,13 @@ def shop(live_server):
 
 @pytest.fixture
 def sizes(request):
-    """Return how much a follower takes at once; a test may parametrise it with what differs."""
+    """Return the sizes of a follower; a test may parametrise it with other values."""
     return Sizes(**getattr(request, "param", {}))
 
 
 @pytest.fixture
 def outcomes():
-    """List what becomes of each page: the applier's name, and its outcome."""
+    """List the fate of each page: the applier's name, and its outcome."""
     return []
 
 
@@ -60,7 +60,7 @@ def follower(follow, sizes):
 
 @pytest.fixture
 def only():
-    """Return a function that leaves some replicas alone declared; what is declared then goes with the test."""
+    """Return a function that leaves only some replicas declared. Declarations made then end with the test."""
     before = declaration.all_replicas()
 
     def leave(*names):

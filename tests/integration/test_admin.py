@@ -1,4 +1,4 @@
-"""The history pages of the admin: what they show, and to whom."""
+"""The history pages of the admin: their content and their permissions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def boss(client):
 
 @pytest.fixture
 def clerk(client):
-    """Log in a member of the staff, who may do what `allow` names."""
+    """Log in a member of the staff with the permissions `allow`."""
     user = User.objects.create_user("clerk", is_staff=True)
     client.force_login(user)
 

@@ -1,4 +1,4 @@
-"""The admin's pages at their edges: reasons, restoring, who may see and write what, numbers and odd addresses."""
+"""The admin's pages at their edges: reasons, restoring, permissions to see and write, numbers and odd addresses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def boss(client):
 
 @pytest.fixture
 def clerk(client):
-    """Log in a member of the staff who may do everything with customers and orders, and look at the log."""
+    """Log in a member of the staff with all permissions on customers and orders, and the view of the log."""
     user = User.objects.create_user("clerk", is_staff=True)
     user.user_permissions.set(
         Permission.objects.filter(content_type__app_label__in=["shop", "pubsubpull"]).exclude(codename="x")
@@ -41,7 +41,7 @@ def clerk(client):
 
 @contextlib.contextmanager
 def administered(model, part):
-    """Have the admin of a model do as a class says for a while: its views are bound to the one that is registered."""
+    """Register a model's admin with a class for a while: the views are bound to the registered admin."""
     shown = admin.site._registry[model]
     parts = {name: value for name, value in vars(part).items() if not name.startswith("__")}
     for name, value in parts.items():

@@ -1,4 +1,4 @@
-"""What a worker does with a receiver's answers, in the test's own process: each way to say yes, no and elsewhere."""
+"""The worker's reactions to a receiver's answers, in the test's own process: acceptance, refusal and redirection."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_where_a_body_was_announced_nothing_more_is_sent_on_the_connection(frami
 
 
 def test_an_oversized_answer_is_cut_off_unread():
-    """Chunk extensions are no body: what bounds the body does not bound them."""
+    """Chunk extensions are no body: the bound on the body does not apply to them."""
     piece = b"x" * 65536
     server = Server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=", *[piece] * 40)
     with pytest.raises(exceptions.Unavailable, match="the answer is too long"):

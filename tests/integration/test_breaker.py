@@ -1,4 +1,4 @@
-"""The breaker on PostgreSQL: what workers share of hosts that do not answer, and who may try one."""
+"""The breaker on PostgreSQL: shared state of hosts that do not answer, and the right to probe them."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_a_sick_host_gets_one_probe_and_then_all_subscriptions_catch_up(subscrib
 
 
 def test_a_probe_with_which_nothing_was_sent_is_left_to_another(subscribe):
-    """Otherwise nobody could try the host until the probe's time is over, which is 40 seconds here."""
+    """Otherwise no worker could try the host until the probe's time is over, which is 40 seconds here."""
     subscribe("unsent")
     subscribe("good")
     Customer.objects.create(name="a")

@@ -1,4 +1,4 @@
-"""What reaches the change log, however a row was written."""
+"""The changes in the log for every way of writing a row."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ WHEN (new.owner IN ('main', 'gone')) EXECUTE FUNCTION shop_one_main()
 
 
 def replayed(model):
-    """Return what one who follows the log ends with: the row for each key that is there."""
+    """Return the final state of a follower of the log: the row of each present key."""
     state = {key: new for _, key, _, new in log(model)}
     return {key: row for key, row in state.items() if row}
 

@@ -1,4 +1,4 @@
-"""The catalogue of models and events, and the check of what changed in it."""
+"""The catalogue of models and events, and the check of changes in it."""
 
 from __future__ import annotations
 

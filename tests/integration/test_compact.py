@@ -1,4 +1,4 @@
-"""Compact pages: they tell what whole ones tell, in fewer words."""
+"""Compact pages: the content of whole pages in fewer bytes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def whole(found):
 
 
 def everything(get, path, told):
-    """Page through what there is after a cursor, five at a time."""
+    """Page through the changes after a cursor, five at a time."""
     after, found, more = path.rpartition("after=")[2], {}, True
     while more:
         page = get(f"{path.rpartition('after=')[0]}after={after}").json()
@@ -150,7 +150,7 @@ def test_a_page_of_many_changes_is_cut_by_their_text_though_each_takes_little_ro
 
 @pytest.mark.parametrize("form", [{"compact": True}, {"old": False}, {}])
 def test_pages_that_are_cut_by_their_size_leave_nothing_out(form):
-    """Their text may be much shorter than what is counted, so it does not tell that a page was cut."""
+    """Their text may be much shorter than the counted size, so it does not show that a page was cut."""
     long = random.Random(2).randbytes(4500).hex()
     Order.objects.bulk_create(Order(reference=long) for _ in range(100))
     start = feed.present().cursor()

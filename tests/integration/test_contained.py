@@ -1,4 +1,4 @@
-"""What fails for one subscription, or for want of something of the worker's own, is nobody else's failure."""
+"""A failure of one subscription, or of the worker itself, is no failure of other subscriptions."""
 
 from __future__ import annotations
 

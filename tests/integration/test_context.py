@@ -38,7 +38,7 @@ def run(statement, params=None, using="default"):
 
 
 def log(using="default"):
-    """Return (name of what changed, who) of each change."""
+    """Return (name of the object, user) of each change."""
     users = dict(Request.objects.using(using).values_list("id", "user_name"))
     changes = Change.objects.using(using).filter(model="shop.customer")
     return [((c.new or c.old)["name"], users.get(c.request_id)) for c in changes]

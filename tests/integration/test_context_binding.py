@@ -1,4 +1,4 @@
-"""Whoever binds the parameters, a context changes neither results nor errors, and leaves the connection as it was."""
+"""A context changes neither results nor errors nor the connection, with client-side and server-side binding."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(statement, params=None):
 
 
 def log():
-    """Return (name of what changed, who) of each change."""
+    """Return (name of the object, user) of each change."""
     users = dict(Request.objects.values_list("id", "user_name"))
     return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 

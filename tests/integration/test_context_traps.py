@@ -1,4 +1,4 @@
-"""What once lost a context, or let one do harm: each was seen, and each has its test."""
+"""Former ways to lose a context, or to do harm with it: each has its test."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(statement, params=None):
 
 
 def log():
-    """Return (name of what changed, who) of each change."""
+    """Return (name of the object, user) of each change."""
     users = dict(Request.objects.values_list("id", "user_name"))
     return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 

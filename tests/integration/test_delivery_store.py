@@ -1,4 +1,4 @@
-"""What workers read and write: claims, shares and fencing; and a worker within the test's own process."""
+"""The reads and writes of workers: claims, shares and fencing; and a worker within the test's own process."""
 
 from __future__ import annotations
 

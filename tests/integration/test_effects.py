@@ -1,4 +1,4 @@
-"""What holds for every effect: it follows its source, once for each change, in the transaction that moves its position.
+"""Rules for every effect: it follows its source, once for each change, in the transaction that moves its position.
 
 A new kind of effect is held to this by a case of its own.
 """
@@ -33,7 +33,7 @@ TASKS = (DBTaskResult._meta.db_table, "args_kwargs::text NOT LIKE '%%\"bad\"%%'"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """How an effect is declared, what it has done, and what it should have."""
+    """The declaration of an effect, its actual results, and its expected results."""
 
     declare: object
     """Declares it; takes `on_failure`."""

@@ -1,4 +1,4 @@
-"""What was erased on request is told as that: in histories, states, restoring, the admin and over HTTP."""
+"""Erased values are reported as erased: in histories, states, restoring, the admin and over HTTP."""
 
 from __future__ import annotations
 

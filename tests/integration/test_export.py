@@ -113,7 +113,7 @@ def test_an_export_takes_the_grant_and_the_filters_of_the_trail(get):
 
 @pytest.fixture
 def get_request(client):
-    """Return how to ask what a request changed, as one who may read customers alone."""
+    """Return a function that asks for a request's changes, as a consumer that may read customers only."""
     token = consumers.add("desk", ["shop.customer"], may_audit=True)[1]
 
     def call(id_, **query):

@@ -192,12 +192,12 @@ def test_where_nothing_was_written_since_nothing_is_looked_for():
         feed.page(present.cursor(), limit=10, now=feed.present(), using="nowhere")
 
 
-def test_more_gaps_than_a_page_goes_beyond_are_several_pages_and_no_error(monkeypatch):
-    monkeypatch.setattr(walk, "SCAN", 3)
+def test_more_gaps_than_a_page_goes_beyond_are_several_pages_and_no_error():
+    gap = "SELECT setval('pubsubpull_change_id_seq', last_value + %s) FROM pubsubpull_change_id_seq"
     cursor = now()
     with connection.cursor() as other:
         for _ in range(walk.GAPS * 2):
-            other.execute("SELECT setval('pubsubpull_change_id_seq', last_value + 10) FROM pubsubpull_change_id_seq")
+            other.execute(gap, [walk.SCAN])
             Order.objects.create()
     Customer.objects.create(name="beyond")
     page = feed.page(cursor, limit=10, models=["shop.customer"])
@@ -346,7 +346,7 @@ def test_a_settled_row_that_was_seen_is_not_given_again():
 
 
 def quiet():
-    """Return the present as it is at a moment at which nobody writes, also elsewhere on this server."""
+    """Return the present at a moment without any writer on this server."""
     found = []
     until(lambda: found.append(feed.present()) or found[-1].floor == found[-1].seq)
     return found[-1]

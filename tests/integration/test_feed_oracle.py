@@ -91,7 +91,7 @@ def long_writer(given, done):
 
 
 class Reader:
-    """Polls with one page size; holds what it has read, and a replica built from it."""
+    """Polls with a fixed page size; holds the changes read, and a replica built from them."""
 
     def __init__(self, limit, start):
         self.limit, self.cursor = limit, start

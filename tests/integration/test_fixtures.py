@@ -1,4 +1,4 @@
-"""Fixtures of a whole database: what the application has is loaded, and the log stays this database's own."""
+"""Fixtures of a whole database: the application's rows are loaded, and the log stays this database's own."""
 
 from __future__ import annotations
 

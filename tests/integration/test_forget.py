@@ -56,7 +56,7 @@ def customers():
 
 
 def verified():
-    """Return what differs from the seals."""
+    """Return the differences from the seals."""
     out = io.StringIO()
     try:
         call_command("pubsubpull_verify", stdout=out, stderr=out)

@@ -1,4 +1,4 @@
-"""Requests go where the guard lets them, whatever names lead to when a connection is made."""
+"""Requests only reach addresses that the guard allows, for any resolution of names at connection time."""
 
 from __future__ import annotations
 

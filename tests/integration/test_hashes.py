@@ -1,4 +1,4 @@
-"""The hashes that a source answers with: of what readers get, and of nothing else."""
+"""The hashes that a source answers with: they cover the values that readers get, and no others."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_quoted_names_and_texts_are_only_names_and_texts(get):
 
 
 def test_keys_to_split_at_are_in_the_order_of_hashes(get):
-    """Byte by byte, whatever the database's collation: a and B would be the other way round in English."""
+    """Byte by byte, under any collation of the database: a and B would be the other way round in English."""
     Stock.objects.bulk_create(Stock(warehouse=name * 20, article=n) for n in range(30) for name in "aBcD")
     keys = [json.loads(key) for key in get("shop.stock/bounds/", each=10)["keys"]]
     assert len(keys) >= 2

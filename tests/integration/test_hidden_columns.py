@@ -1,4 +1,4 @@
-"""What is excluded or masked never reaches the log, however its table is altered, by a migration or by hand."""
+"""Excluded and masked values never reach the log after any change of the table, by a migration or by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEVELS = ["statement", "row"]
 
 @pytest.fixture(autouse=True)
 def _as_it_was(request):
-    """Let tables be altered, and forget what a test published; the database is rolled back."""
+    """Restore the registry after a test that alters tables; the database is rolled back."""
     before = dict(registry._publications)
     run("SET CONSTRAINTS ALL IMMEDIATE")
     yield

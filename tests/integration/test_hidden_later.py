@@ -1,4 +1,4 @@
-"""What is excluded or masked only by now is not given from what the log has of before."""
+"""Columns excluded or masked later are not read from older changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A renamed model: what is kept under its old label stays in use, or is carried over, and nothing of it is silent."""
+"""A renamed model: records under its old label stay in use or are carried over, and each case is reported."""
 
 from __future__ import annotations
 

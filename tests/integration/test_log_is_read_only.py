@@ -1,4 +1,4 @@
-"""The ORM reads the log and cannot write to it, whatever way it is asked to."""
+"""The ORM reads the log and cannot write to it in any way."""
 
 from __future__ import annotations
 

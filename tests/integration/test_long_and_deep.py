@@ -86,13 +86,19 @@ def test_copied_rows_and_files_have_them(row, follower, tmp_path):
     assert same()
 
 
-def test_handlers_get_them(row, follower, monkeypatch):
-    monkeypatch.setattr(handlers, "_handlers", [])
+def test_handlers_get_them(row, follower):
     came = []
-    pubsubpull.on_change("replicas.kindssource", service="shop")(came.append)
-    follower.run_once()
-    run("UPDATE replicas_kindssource SET text = 'b'")
-    follower.run_once()
+
+    @pubsubpull.on_change("replicas.kindssource", service="shop")
+    def collect(change):
+        came.append(change)
+
+    try:
+        follower.run_once()
+        run("UPDATE replicas_kindssource SET text = 'b'")
+        follower.run_once()
+    finally:
+        handlers.forget(collect)
     assert len(came) == 1
 
 

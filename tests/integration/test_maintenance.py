@@ -1,4 +1,4 @@
-"""Maintenance: partitions ahead of the log, old ones dropped, and everyone told who had not had what is gone."""
+"""Maintenance: partitions ahead of the log, old ones dropped, and every reader told that lacks dropped changes."""
 
 from __future__ import annotations
 
@@ -452,7 +452,7 @@ def test_the_command_fails_where_locks_are_in_the_way(start, settings):
 
 
 def test_an_application_without_rights_on_the_log_can_be_given_this_one(start):
-    """Whoever maintains needs no right on the tables, only on the functions."""
+    """Maintenance needs no right on the tables, only on the functions."""
     functions = execute(
         "SELECT p.proname, p.prosecdef, has_function_privilege('public', p.oid, 'EXECUTE') FROM pg_proc p "
         "WHERE proname IN ('pubsubpull_make_partition', 'pubsubpull_detach_partition', 'pubsubpull_drop_detached', "
@@ -555,7 +555,7 @@ def test_the_command_shows_the_databases_message(settings):
 
 
 def test_a_pass_skips_work_that_another_pass_is_doing(start):
-    """Another session holds the lock that makes them take turns: nothing is done, and nobody waits."""
+    """Another session holds the lock that makes them take turns: nothing is done, and no session waits."""
     write(20)
     age(start + 9, 2 * DAY)
     for _ in range(2):

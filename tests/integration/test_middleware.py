@@ -1,4 +1,4 @@
-"""Which request made a change: who, from where, and how it ended."""
+"""The request of a change: its user, its address and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of odd types: the application's write goes through, and what is captured can be read and restored."""
+"""Values of odd types: the application's write goes through, and captured values can be read and restored."""
 
 from __future__ import annotations
 

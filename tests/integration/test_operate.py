@@ -1,4 +1,4 @@
-"""Health and metrics: what they say of a service that is well, and of each thing that is not."""
+"""Health and metrics of a healthy service, and of each fault."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def failing(call):
 
 
 def own(call, *statuses):
-    """Return the checks, but for those of the suite's replicas, which nobody follows here."""
+    """Return the checks without those of the suite's replicas, which have no follower here."""
     body = call("health/", *statuses).json()
     well = set(body["checks"].values()) == {"ok"}
     assert body["status"] == ("ok" if well else "failing")

@@ -1,4 +1,4 @@
-"""The migrations: what they say of themselves, and where they do nothing."""
+"""The migrations: their descriptions, and databases on which they do nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_sqlmigrate_shows_the_sql(capsys):
 
 def test_on_another_database_there_is_no_log_and_nothing_to_do():
     class Editor:
-        """What a schema editor of another database would be asked for."""
+        """The schema editor of another database."""
 
         class connection:  # noqa: N801  an attribute
             vendor, alias = "sqlite", "default"

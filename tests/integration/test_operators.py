@@ -1,4 +1,4 @@
-"""`pubsubpull_subscriptions`: how subscriptions fare, and what an operator does with them."""
+"""`pubsubpull_subscriptions`: the state of subscriptions, and the operator's actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators' page of the admin: what it shows, what its buttons do, and to whom."""
+"""The operators' page of the admin: its content, its buttons and its permissions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def boss(client):
 
 @pytest.fixture
 def clerk(client):
-    """Log in a member of the staff, who may do what `allow` names."""
+    """Log in a member of the staff with the permissions `allow`."""
     user = User.objects.create_user("clerk", is_staff=True)
     client.force_login(user)
     client.allow = lambda *names: user.user_permissions.add(*Permission.objects.filter(codename__in=names))
@@ -68,7 +68,7 @@ def plain(html):
 
 
 def press(client, one, action, **given):
-    """Press a button; return what the page says then."""
+    """Press a button; return the messages of the next page."""
     answer = client.post(f"{PAGE}{one.pk}/{action}/", given, follow=True)
     assert answer.status_code == 200
     assert answer.redirect_chain[0][0].startswith(PAGE)

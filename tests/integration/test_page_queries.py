@@ -40,7 +40,7 @@ def statements(path):
 
 
 def write(many):
-    """Have so many of everything; return what the pages are asked for by."""
+    """Make a number of objects of every kind; return the arguments of the pages."""
     consumer, _ = consumers.add(f"billing-{many}", ["shop.customer"], may_subscribe=True)
     with pubsubpull.context(user="ann") as made:
         order = Order.objects.create(reference="A-1")

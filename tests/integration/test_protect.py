@@ -303,7 +303,7 @@ def test_a_worker_with_the_role_reports_the_owners_part_once(me, caplog):
 
 
 async def twice(settings):
-    """Do what a worker does now and then, two times."""
+    """Do a worker's periodic work twice."""
     one = maintenance_loop.Upkeep(settings=settings)
     try:
         await one.run_once()
@@ -637,7 +637,7 @@ def test_functions_that_the_role_had_altered_while_it_owned_them_are_made_anew()
     "name", ["pubsubpull_mine()", "pubsubpull_present(integer)", "pubsubpull_guarded(record, oid, text[])"]
 )
 def test_no_function_that_others_put_among_the_logs_becomes_its_owners(name):
-    """Its trigger would go on firing, whoever may call it, and would have the rights of the log's owner."""
+    """Its trigger would go on firing after any revoke, with the rights of the log's owner."""
     run(f"GRANT CREATE ON SCHEMA public TO {APP}")
     with application():
         result = "trigger" if name.endswith("()") else "text"
@@ -658,7 +658,7 @@ def test_no_function_that_others_put_among_the_logs_becomes_its_owners(name):
 
 
 def test_an_overload_in_the_logs_schema_does_not_run_with_the_owners_rights():
-    """Its types fit better than those of PostgreSQL's own function, whatever comes first on a path."""
+    """Its types fit better than those of PostgreSQL's own function, under any search path."""
     run(f"GRANT CREATE ON SCHEMA public TO {APP}")
     bodies = {
         "to_jsonb(record) RETURNS jsonb": "pg_catalog.to_jsonb($1)",

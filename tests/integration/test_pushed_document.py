@@ -1,4 +1,4 @@
-"""The OpenAPI document says what is pushed: every kind of notification, in both formats, is as it has it."""
+"""The OpenAPI document describes notifications: every kind of them, in both formats, matches it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def operation():
 
 
 def validator(sent):
-    """Return what checks a body of this media type, by the document."""
+    """Return a validator of a body of this media type, from the document."""
     document = json.loads(json.dumps(api.get_openapi_schema(), default=str))
     media = sent.headers["content-type"].partition(";")[0]
     schema = document["webhooks"]["notification"]["put"]["requestBody"]["content"][media]["schema"]

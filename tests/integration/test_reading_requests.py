@@ -1,4 +1,4 @@
-"""A request that only reads costs nothing, and what is logged of queries is the application's."""
+"""A request that only reads costs nothing, and the query log has the application's own queries only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(statement, params=None):
 
 
 def log():
-    """Return (name of what changed, who) of each change."""
+    """Return (name of the object, user) of each change."""
     users = dict(Request.objects.values_list("id", "user_name"))
     return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 

@@ -1,4 +1,4 @@
-"""What a user is told where the log is not there: one line that says what to do, and never a traceback."""
+"""The message of a command without a log: one line with a remedy, and never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key's parts keep their places, whatever is renamed, and in whatever order, until the next sync and after it."""
+"""A key's parts keep their order after any renames in any order, before and after the next sync."""
 
 from __future__ import annotations
 

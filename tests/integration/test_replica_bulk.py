@@ -42,7 +42,7 @@ def _only_plain_replicas(only):
 
 
 def compact_outcomes(outcomes):
-    """Say what became of compact pages."""
+    """Return the outcomes of compact pages."""
     found = []
     for name, outcome in outcomes:
         if name == "compact" and isinstance(outcome, Declined):
@@ -206,7 +206,7 @@ def test_after_a_page_that_was_no_good_some_are_pulled_whole(follower, outcomes)
 
 
 def test_a_page_that_fails_leaves_nothing_behind(follower):
-    """Neither rows nor cursors: what is wrong is found with the whole page, and told of that replica alone."""
+    """Neither rows nor cursors: the fault is found with the whole page, and reported for that replica only."""
     follower.run_once()
     there.Stock.objects.create(warehouse="w", article=0)
     for quantity in (1, 2, 13, 4):
@@ -334,7 +334,7 @@ def test_effects_that_look_at_rows_or_changes_are_not_for_compact_pages(follower
 
 @contextlib.contextmanager
 def pair(only, source, copy):
-    """Make two tables of these columns, the one published, the other its replica and the only one that follows."""
+    """Make two tables with these columns: a published one, and its replica, the only one that follows."""
     names = {"adhoc_from": source, "adhoc_to": copy}
     made = []
     with connection.cursor() as run:

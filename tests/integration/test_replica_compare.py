@@ -100,7 +100,7 @@ def test_rows_that_no_longer_concern_a_replica_are_extra(follower):
 
 
 def test_changes_that_have_not_come_yet_are_no_differences(follower):
-    """The replica stands before them: what differs is on its way."""
+    """The replica's cursor is before them: the differences are still to arrive."""
     write(6)
     follower.run_once()
     there.Customer.objects.filter(name="c1").update(email="new")
@@ -201,7 +201,7 @@ class Between(Client):
 
 
 def test_the_replica_stays_at_its_cursor_while_rows_are_judged(follower):
-    """A page applied in between would make what the source said a false alarm, or its repair a lost update."""
+    """A page applied in between would make the source's answer a false alarm, or its repair a lost update."""
     write(3)
     follower.run_once()
     here.Customer.objects.filter(name="c1").update(email="wrong")

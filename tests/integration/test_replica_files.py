@@ -189,7 +189,7 @@ def test_composite_and_odd_keys_are_resent():
 
 
 def test_a_resent_row_never_hides_a_later_state():
-    """Whoever changes the row meanwhile waits for the lock, and so has the higher version."""
+    """A concurrent writer of the row waits for the lock, and so has the higher version."""
     row = there.Customer.objects.create(name="first")
     with session() as other:
         other.execute("BEGIN")

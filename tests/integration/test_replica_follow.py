@@ -239,7 +239,7 @@ def test_a_replica_copied_later_has_the_rows_it_refers_to(follower):
 
 
 def test_a_lagging_replica_catches_up_if_it_refers_to_rows_of_the_others(follower, follow):
-    """Page by page it would refer to a customer that is gone here already, and to one that is to come."""
+    """Page by page it would refer to a customer already deleted here, and to a customer still to come."""
     write()
     follower.run_once()
     behind = ReplicaState.objects.get(name="replicas.order")
@@ -263,7 +263,7 @@ def take_a_page(cohort, limit):
 
 
 def test_a_replica_amid_an_old_backlog_misses_no_later_change(follower):
-    """The rest of its backlog ends before what the others take in the meeting."""
+    """The rest of its backlog ends before the changes that the others apply in the joint catch-up."""
     follower.run_once()
     stock = pulled.cohort_of("replicas.stock")
     there.Stock.objects.bulk_create(there.Stock(warehouse="w", article=n) for n in range(5))
@@ -608,13 +608,13 @@ def test_a_replica_that_fails_waits_and_catches_up(follower):
 
 
 def until_due(follower):
-    """Follow once what waits may be tried again."""
+    """Follow once the waiting replicas may be tried again."""
     processes.until(lambda: not cohorts.snapshot("shop", "default", timezone.now()).next_attempt())
     follower.run_once()
 
 
 def test_two_that_follow_apply_each_page_once(follower):
-    """Both have pulled the same page; the one that comes second finds the replicas elsewhere, and applies nothing."""
+    """Both have pulled the same page; the second follower finds the replicas moved, and applies nothing."""
     write()
     follower.run_once()
     there.Order.objects.update(quantity=5)

@@ -96,7 +96,7 @@ def test_a_handlers_writes_commit_with_the_page_or_not_at_all(follower, handling
 
 
 def test_a_handler_that_raises_stops_its_own_replica_only(follower, handling):
-    """Even one that foreign keys tie to it goes on."""
+    """Even a replica with a foreign key to it goes on."""
     handling(lambda change: change.unknown)
     follower.run_once()
     there.Customer.objects.create(name="a")

@@ -1,4 +1,4 @@
-"""Jobs: a task once for each instance, whatever else happens."""
+"""Jobs: a task once for each instance, after any failure."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def refusing():
 
 @pytest.fixture
 def command():
-    """Run `pubsubpull_replicas`; return what it printed."""
+    """Run `pubsubpull_replicas`; return its output."""
 
     def run(*arguments):
         out = io.StringIO()
@@ -212,7 +212,7 @@ def test_changes_waiting_for_another_replica_are_not_parked_and_parking_has_a_li
 
 
 def test_a_retrying_operator_and_a_follower_never_apply_one_change_twice(follower, refusing):
-    """Who retries holds the service's places; who comes second finds nothing left."""
+    """The retry locks the service's positions; the second finds nothing left."""
     one = there.Customer.objects.create(name="one")
     follower.run_once()
     there.Customer.objects.filter(pk=one.pk).update(name="bad")

@@ -1,4 +1,4 @@
-"""Following by push: what is verified is applied once, and what is missing is asked for."""
+"""Following by push: a verified page is applied once, and missing changes are pulled."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_gap_is_answered_with_our_cursor(follower):
 
 
 def test_a_replica_with_a_row_that_a_local_table_refers_to_fails_alone(follower):
-    """It is not taken for one that waits for rows of others, which stand elsewhere."""
+    """It is not treated like a replica that waits for rows of others at another position."""
     order = there.Order.objects.create(reference="held")
     there.Stock.objects.create(warehouse="w", article=1)
     follower.run_once()

@@ -178,7 +178,7 @@ def test_an_impossible_declaration_is_refused(declare, options, said):
 
 @pytest.fixture
 def written(declare):
-    """Let a function write Spot, which notes what it is handed, fails for a name, and keeps what is deleted."""
+    """Let a function write Spot. It records its arguments, fails for a name, and keeps deleted rows."""
     came, wrong = [], set()
 
     def write(writes):

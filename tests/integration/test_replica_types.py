@@ -1,4 +1,4 @@
-"""Values come over exactly, whatever their type: the same text on both sides, as PostgreSQL writes it."""
+"""Values of every type arrive exactly: the same text on both sides, as PostgreSQL writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed at a source while its capture was off comes to its replicas by a copy."""
+"""Rows changed at a source while its capture was off reach its replicas by a copy."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_replicas_that_fail_by_turns_all_come_up_in_the_end(follow, only, seed):
 
 
 def test_a_replica_waits_for_the_copy_of_a_new_replica_it_refers_to(follower, only):
-    """Its name comes first, so it is copied first, and fails; what it needs never had a row."""
+    """Its name comes first, so it is copied first, and fails; the replica it needs never had a row."""
     only()
     pubsubpull.replicates("shop.order", service="shop", fields={"customer": None})(Area)
     with tables(Zone, Area):

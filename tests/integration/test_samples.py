@@ -1,4 +1,4 @@
-"""Samples: one for all processes, few enough, and of what was captured, delivered and written."""
+"""Samples: one for all processes, few enough, with the captured, delivered and written rows."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _schemas():
 
 
 def migrate():
-    """Migrate pubsubpull; the tables are copies, as the shop has one that is in a schema of its own."""
+    """Migrate pubsubpull; the tables are copies, since a table of the shop is in a schema of its own."""
     schema = quoted(run("SELECT current_schema()")[0][0])
     for table in TABLES:
         run(f"CREATE TABLE IF NOT EXISTS {schema}.{table} (LIKE public.{table} INCLUDING ALL)")
@@ -72,7 +72,7 @@ def captured():
 
 
 def write():
-    """Write as each kind of trigger captures it; return what was captured."""
+    """Write for each kind of trigger; return the captured changes."""
     last = Change.objects.order_by("-id").values_list("id", flat=True).first() or 0
     customer = Customer.objects.create(name="a")
     Customer.objects.filter(pk=customer.pk).update(name="b")

@@ -398,7 +398,7 @@ def test_an_altered_erased_change_or_record_is_found(erased, statement, place):
 
 
 def test_an_erasure_that_was_made_to_hide_an_alteration_is_named(erased):
-    """Who may write to the database may erase, and nothing but that: what was there is gone, and it is told."""
+    """A writer of the database can erase and no more: the values are gone, and the erasure is reported."""
     expected = seal()
     other = changes()[-2]
     run("SELECT pubsubpull_erase('shop.customer', %s, '{id}', 'mallory', '')", [other.key])
@@ -443,7 +443,7 @@ def test_a_change_erased_before_sealing_is_sealed_as_erased():
 
 
 def test_columns_that_are_forgotten_leave_a_row_that_is_proved():
-    """What is left has a digest of its own; it can be forgotten in turn, and all of it be erased."""
+    """The remaining values have a digest of their own; they can be forgotten in turn, and all be erased."""
     expected = seal()
     there = changes()[0]
     for columns in (["email"], ["name"]):
@@ -461,7 +461,7 @@ def test_columns_that_are_forgotten_leave_a_row_that_is_proved():
 
 
 def test_an_alteration_that_is_called_a_forgotten_column_is_named():
-    """The record says what is left, and nobody else does: until a hash that is kept proves it."""
+    """Only the record describes the remaining values, until a kept hash proves them."""
     expected = seal()
     there = changes()[0]
     run("SELECT pubsubpull_forget(%s, '{email}', NULL, 'mallory', '')", [[there.id]])
@@ -555,7 +555,7 @@ def test_only_a_granted_role_may_record_the_end_of_a_request():
 
 
 def test_the_user_of_a_sealed_change_cannot_be_set_afterwards():
-    """The application may say that the request is written; where it was not, the seal says that nobody knows."""
+    """The application may claim that the request is written; if it was not, the seal records an unknown user."""
     request = "01234567-89ab-cdef-0123-456789abcdef"
     with transaction.atomic():
         run("SELECT set_config('pubsubpull.request', %s, true)", [request + "{}"])

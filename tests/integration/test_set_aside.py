@@ -40,7 +40,7 @@ def subscribe(consumer):
 
 
 class Receiver(HttpRecorder):
-    """Refuses pages with a change whose name begins with "bad"; keeps what it took."""
+    """Refuses pages with a change whose name begins with "bad"; keeps the accepted changes."""
 
     def __init__(self, status=500):
         super().__init__(self.judge)

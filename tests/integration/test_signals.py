@@ -1,4 +1,4 @@
-"""Signals for operators: sent by the worker once what they tell of is in the database."""
+"""Signals for operators: sent by the worker once their event is in the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = {
 
 @pytest.fixture
 def heard():
-    """Keep what each signal tells of, with the state that was in the database at the time."""
+    """Record each signal, with the state in the database at that time."""
     found = []
 
     def listen(name):

@@ -1,4 +1,4 @@
-"""The subscriptions resource: who may do what, and what bad input gets."""
+"""The subscriptions resource: its permissions, and the answers to bad input."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def add(other, name):
 
 
 def quiet():
-    """Return the present at a moment at which nobody writes, also elsewhere on this server."""
+    """Return the present at a moment without any writer on this server."""
     found = []
     until(lambda: found.append(feed.present()) or found[-1].floor == found[-1].seq)
     return found[-1]
@@ -223,7 +223,7 @@ def test_unneeded_ticks_are_deleted_and_the_newest_stays():
 
 
 def test_a_standby_waits_for_late_changes_and_reports_lost_ones():
-    """A cursor of a history that the standby has not replayed yet; one that it has passed; one of a lost end."""
+    """A cursor of a history that the standby has not replayed yet, of a passed one, and of a lost end."""
     now = quiet()
     standby = dataclasses.replace(now, standby=True, past={5: now.tick - 10})
     cursor = now.cursor()

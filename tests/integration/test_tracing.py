@@ -1,4 +1,4 @@
-"""The trace of a request goes from what it changes into the notifications that tell of it."""
+"""The trace of a request goes from its changes into their notifications."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def subscribe():
 
 
 def sent(answer=None, count=1, **settings):
-    """Return what a worker sends; what there is to send is there."""
+    """Return the messages of a worker for the present changes."""
     transport = HttpRecorder(answer) if answer else HttpRecorder()
     delivering.run(lambda *_: delivering.until(lambda: len(transport.sent) >= count), transport, **settings)
     return transport.sent

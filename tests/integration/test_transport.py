@@ -1,4 +1,4 @@
-"""The transports: against a real server, and the one that only records."""
+"""The transports: HTTP against a real server, and the recording one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_absent_service_is_unavailable():
 
 @contextlib.contextmanager
 def saying(data):
-    """Serve connections that say this, whatever is asked, and end."""
+    """Serve connections that answer every request with this, and end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         ended = threading.Event()
 

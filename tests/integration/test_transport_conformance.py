@@ -1,4 +1,4 @@
-"""What holds for every transport: a message goes in, an outcome comes out, and nothing secret comes with it."""
+"""Rules for every transport: a message goes in, an outcome comes out, and no secret comes with it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def rig(request):
 
 
 def needs(*abilities):
-    """Run a test with those rigs alone whose receivers can do what it needs."""
+    """Run a test only with rigs whose receivers have the needed abilities."""
     able = [name for name, made in transport_rigs.RIGS.items() if made.can.issuperset(abilities)]
     return pytest.mark.parametrize("rig", able, indirect=True)
 

@@ -1,4 +1,4 @@
-"""Triggers follow what is published."""
+"""Triggers follow the published models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _publications():
-    """Put back what was published, and the triggers with it."""
+    """Restore the publications and their triggers."""
     before = dict(registry._publications)
     yield
     registry._publications.clear()

@@ -20,7 +20,7 @@ def run(statement, params=None):
 
 
 def command(name, *arguments):
-    """Run a command of pubsubpull; return what it says, and an error's text after that."""
+    """Run a command of pubsubpull; return its output, followed by an error's text."""
     out = io.StringIO()
     try:
         call_command(f"pubsubpull_{name}", *arguments, stdout=out, stderr=out)

@@ -1,4 +1,4 @@
-"""The past of django-auditlog, whose entries have only what changed, as texts."""
+"""The past of django-auditlog, whose entries have only the changed values, as texts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_whole_rows_are_rebuilt_with_times_and_users(ann):
 
 
 def test_rebuilt_rows_are_as_captured_ones():
-    """What capture writes of the same row is the same, value by value, but for what the entries do not have."""
+    """Captured changes of the same row have the same values, except those that the entries lack."""
     with uncaptured(Logged):
         one = write()
         change(one, name="uno")

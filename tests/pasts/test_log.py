@@ -1,4 +1,4 @@
-"""What an imported past is to the rest: histories have it, and the feed, seals and retention stay as they are."""
+"""Effects of an imported past: histories have it, and the feed, seals and retention stay the same."""
 
 from __future__ import annotations
 
@@ -359,7 +359,7 @@ def test_a_missing_package_is_an_error_with_a_remedy():
 
 
 def test_two_imports_at_the_same_time_bring_each_change_once(old):
-    """Both have written down the same; the second waits for the first, and finds what that has brought."""
+    """Both have staged the same changes; the second waits for the first, and finds its imported changes."""
     run("TRUNCATE pubsubpull_change, pubsubpull_request")
     (one,) = packages.imports("simple-history", ["pasts.kept"], using="default")
     one.begin()
@@ -399,7 +399,7 @@ def _closing(parts):
 
 
 def test_an_import_begins_only_once_capture_has():
-    """What changes between the import and the first captured change would be in neither."""
+    """A change between the import and the first captured change would be in neither."""
     command("triggers", "--sync")
     run('DROP TRIGGER "00_pubsubpull_insert" ON pasts_kept')
     try:

@@ -57,7 +57,7 @@ def test_the_whole_past_is_there_with_times_values_and_users(past, ann):
 
 
 def test_imported_rows_are_as_captured_ones(past):
-    """What capture writes of the same row is the same, value by value."""
+    """Captured changes of the same row have the same values."""
     one, _ = past
     command("import", "simple-history")
     imported = pubsubpull.history(one)[0].new

@@ -1,4 +1,4 @@
-"""What a task of the tests does: it must be at a module's level."""
+"""The function of a task in the tests: it must be at a module's level."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pubsubpull.replica import tasks
 
 
 def greet(change, greeting="Hi"):
-    """Run by nobody here: only that it is enqueued counts."""
+    """Never run here: it only needs to be enqueued."""
 
 
 def welcome(instance, greeting="Hi"):

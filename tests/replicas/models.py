@@ -146,7 +146,7 @@ class KindsCopy(Kinds):
 
 
 class Spot(models.Model):
-    """Follows what a test declares."""
+    """Follows the source that a test declares."""
 
     name = models.TextField()
     gone_at = models.DateTimeField(null=True)
@@ -155,6 +155,6 @@ class Spot(models.Model):
 
 
 class Note(models.Model):
-    """What a handler writes."""
+    """The rows that a handler writes."""
 
     text = models.TextField()

@@ -1,4 +1,4 @@
-"""Two tenants and what they share: written to, migrated again, mended; prints what each log has, as JSON."""
+"""Two tenants and their shared tables: written to, migrated again, mended; prints the contents of each log, as JSON."""
 
 from __future__ import annotations
 

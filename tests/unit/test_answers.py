@@ -13,7 +13,7 @@ from pubsubpull.transports.http.connections import HEAD_LIMIT, LIMIT, Answers
 
 
 class Wire(asyncio.Transport):
-    """What a protocol needs of its connection."""
+    """The part of a connection that a protocol needs."""
 
     gone = False
 
@@ -35,7 +35,7 @@ class Wire(asyncio.Transport):
 
 
 def understood(kind, data, cuts):
-    """Return what a protocol of this kind makes of the data in pieces: the status and body, or the error's kind."""
+    """Return a protocol's result for the data in pieces: the status and body, or the error's kind."""
 
     async def main():
         protocol = kind(asyncio.get_running_loop())

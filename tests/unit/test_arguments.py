@@ -1,4 +1,4 @@
-"""What triggers are told of their tables."""
+"""The arguments of triggers about their tables."""
 
 from __future__ import annotations
 

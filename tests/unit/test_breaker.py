@@ -1,4 +1,4 @@
-"""What a breaker decides without a database: which host a callback is at, and how long that is left alone."""
+"""The breaker's decisions without a database: the host of a callback, and the length of its pause."""
 
 from __future__ import annotations
 

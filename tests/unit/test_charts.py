@@ -1,4 +1,4 @@
-"""Pictures: what is reckoned from samples, and where lines go."""
+"""Charts: the values computed from samples, and the course of lines."""
 
 from __future__ import annotations
 

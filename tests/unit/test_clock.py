@@ -1,4 +1,4 @@
-"""The one clock is the database's: no module asks this machine what time it is, but for a few that may."""
+"""The one clock is the database's: no module reads this machine's time, with a few exceptions."""
 
 from __future__ import annotations
 

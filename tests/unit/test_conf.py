@@ -1,4 +1,4 @@
-"""The settings, and what is said of wrong ones."""
+"""The settings, and the messages about wrong ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a receiver's consent."""
+"""Answers that count as a receiver's consent."""
 
 from __future__ import annotations
 

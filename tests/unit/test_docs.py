@@ -1,4 +1,4 @@
-"""The documents say what is there."""
+"""The documents match the code."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def envelope(**given):
 
 
 def events(body):
-    """Return what the official package makes of each event of a batch."""
+    """Return each event of a batch as parsed by the official package."""
     headers = {"content-type": "application/cloudevents+json"}
     texts = [json.dumps(event).encode() for event in json.loads(body)]
     return [from_structured_event(HTTPMessage(headers=headers, body=text)) for text in texts]
@@ -169,7 +169,7 @@ def test_a_template_that_cannot_be_expanded_names_the_field(template):
 
 
 class Receiver:
-    """Takes what `answers` does not speak of; says how many were on their way at once."""
+    """Accepts every item without an entry in `answers`; counts concurrent deliveries."""
 
     def __init__(self, **answers):
         self.answers = answers

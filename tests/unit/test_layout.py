@@ -1,4 +1,4 @@
-"""The package's shape: what is public, what imports what, what is in the files."""
+"""The package's shape: its public names, its imports and its files."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def constants(path):
 
 
 def test_only_the_wire_knows_how_its_texts_look():
-    """No other module glues or looks for the text of JSON: it calls what writes and reads it."""
+    """No other module glues or looks for the text of JSON: it calls the functions that write and read it."""
     for path in (ROOT / "pubsubpull").rglob("*.py"):
         if path.relative_to(ROOT / "pubsubpull").parts[0] == "wire":
             continue

@@ -1,4 +1,4 @@
-"""Looking names up: bounded in number and time, and in nobody's way."""
+"""Lookups of names: bounded in number and time, without delays for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of operations, and that what is written elsewhere agrees with it."""
+"""The table of operations, and its agreement with other places."""
 
 from __future__ import annotations
 

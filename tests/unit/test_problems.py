@@ -1,4 +1,4 @@
-"""What callers are told of the database's errors."""
+"""The answers to callers about the database's errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The digests of seals: whatever differs in what is sealed differs in them, and nothing runs into what is beside it."""
+"""The digests of seals: any difference in the sealed values changes them, and adjacent values never run together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole rows from a trail that has only what changed."""
+"""Whole rows from a trail that has only the changed values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def differing(old, new):
 
 
 def step(old, new):
-    """Return a change as a trail has it, of which each update tells only what differs."""
+    """Return a change as a trail has it: an update names only the differences."""
     if old is None or new is None:
         return Step(op="I" if old is None else "D", old=old or {}, new=new or {})
     names = differing(old, new)

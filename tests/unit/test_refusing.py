@@ -1,4 +1,4 @@
-"""What is said of an error of the database, and of what the client is given."""
+"""The messages about errors of the database, and about wrong arguments of the client."""
 
 from __future__ import annotations
 

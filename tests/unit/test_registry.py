@@ -1,4 +1,4 @@
-"""publish(), and what it refuses."""
+"""publish(), and its refusals."""
 
 from __future__ import annotations
 

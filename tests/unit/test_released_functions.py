@@ -24,7 +24,7 @@ def test_no_text_that_migrations_run_has_changed_without_notice():
 
 
 def test_each_function_in_the_database_is_compared_with_a_pinned_text():
-    """`pubsubpull_triggers --check` tells a database with another text, of whatever release it is."""
+    """`pubsubpull_triggers --check` recognises a database with another text, of any release."""
     pinned = {re.sub(r"\.\d+$", "", file) for file in released_functions.pinned()}
     assert {name.removeprefix("pubsubpull_") for name in functions.expected("log")} <= pinned
 

@@ -1,4 +1,4 @@
-"""Replicas without a database: what may be declared, what the settings may say, and what a page is."""
+"""Replicas without a database: declarations, settings and pages."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_page_is_read_however_another_implementation_writes_it():
 
 
 class Either(Texts):
-    """One that gives another text, or error, where a compact page is asked for."""
+    """A session with another text or error for compact pages."""
 
     def __init__(self, compact):
         super().__init__('{"items":[],"cursor":"whole","more":true}')

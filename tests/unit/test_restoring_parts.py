@@ -1,4 +1,4 @@
-"""What the page that restores asks for, and what it sets by itself."""
+"""The questions of the restore page, and the values it sets by itself."""
 
 from __future__ import annotations
 

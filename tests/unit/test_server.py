@@ -1,4 +1,4 @@
-"""What is known of gunicorn's workers, and the check that tells of ones that are too short for calls that wait."""
+"""The settings of gunicorn's workers, and the check for time-outs that are too short for waiting calls."""
 
 from __future__ import annotations
 

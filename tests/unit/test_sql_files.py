@@ -1,4 +1,4 @@
-"""The files of `sql/`: what they begin with, how wide they are, what is filled in, and where they are used."""
+"""The files of `sql/`: their openings, widths, placeholders and uses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_placeholder_is_a_name_in_braces_and_any_other_brace_is_doubled(name):
 
 @pytest.mark.parametrize("name", sql_files())
 def test_a_query_that_binds_values_binds_all_of_them(name):
-    """`%(name)s` and nothing else with a per cent sign; what stands in braces there is a name or a part of SQL."""
+    """`%(name)s` and nothing else with a per cent sign; text in braces there is a name or a part of SQL."""
     text = sql.read(name)
     if "%(" in text:
         assert "%" not in PER_CENT.sub("", text)

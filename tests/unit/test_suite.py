@@ -1,4 +1,4 @@
-"""The suite itself: what would fail in some order of its tests, or beside another run."""
+"""The suite itself: faults that depend on the order of its tests, or on a concurrent run."""
 
 from __future__ import annotations
 

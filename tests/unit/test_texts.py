@@ -1,4 +1,4 @@
-"""What differs in a text: every word is there, and no text takes longer than a page's effort."""
+"""Differences between texts: no word is lost, and no text takes longer than a page's effort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Django's migrations cannot make."""
+"""The objects that Django's migrations cannot make."""
 
 from django.db import migrations
 

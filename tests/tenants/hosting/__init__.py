@@ -1,1 +1,1 @@
-"""What all tenants share: who they are."""
+"""The table that all tenants share: the list of tenants."""
