@@ -1,2 +1,2 @@
--- Closes the circuit of a host: forgets its failures.
+-- Close the circuit of a host: delete its failures.
 DELETE FROM pubsubpull_host WHERE host = {host}

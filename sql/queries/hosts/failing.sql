@@ -1,4 +1,4 @@
--- Return the hosts with an open breaker, with seconds by the database's clock. Delete the hosts
+-- Return the hosts that do not answer, with seconds by the database's clock. Delete the hosts
 -- untried for a day.
 WITH old AS (DELETE FROM pubsubpull_host WHERE began < clock_timestamp() - interval '1 day')
 SELECT host, failures, extract(epoch FROM clock_timestamp() - began)::double precision,
