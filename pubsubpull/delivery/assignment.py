@@ -103,7 +103,7 @@ class Assignment(loops.Service):
         return self._alive
 
     async def _compare(self, renewed: float) -> None:
-        """Drop the leases that others changed or claimed; release those whose consumers' grants have changed."""
+        """Drop the leases that others changed or claimed; release those with changed grants."""
         mine = await self._writes(self.store.mine)
         for lease in list(self.leases.held.values()):
             if mine.get(lease.terms.id) != lease.terms.lease:
@@ -143,6 +143,7 @@ class Assignment(loops.Service):
             lease.ending.set()
             self.groups.leave(lease)
         if tasks := [lease.task for lease in surplus if lease.task]:
+            # No longer than that: the renewal of the other leases waits for this pass.
             await asyncio.wait(tasks, timeout=self.settings.LEASE / 3)
         # Before the release: afterwards the checkpoints would be refused, and their changes be sent again.
         await self.recorder.flush()

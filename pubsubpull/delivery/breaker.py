@@ -190,4 +190,5 @@ class Breaker(loops.Service):
 
     def _notify(self, name: str) -> None:
         if name in self._changed:
+            # Removed, for this event stays set: later waits get a new one.
             self._changed.pop(name).set()

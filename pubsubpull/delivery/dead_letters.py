@@ -141,6 +141,7 @@ class DeadLetters:
     async def put(self, lease: Lease, page: Notification, refusal: Retry, *, then: Checkpoint) -> bool:
         """Make the page's one change a dead letter and write the checkpoint after it; False if the lease is lost."""
         put = await self._writes(self.store.put, lease, page, refusal, then=then)
+        # Only if it was written: under a lost lease nothing was set aside.
         if put:
             (row,) = page.rows
             logger.error(
@@ -166,6 +167,7 @@ class DeadLetters:
                 "pubsubpull: the database is away (%s); a dead letter is sent again", threads.first_line(error)
             )
         finally:
+            # In any case: a dead letter left here would be sent again at once, before all changes, without end.
             lease.redeliveries.pop(redelivery.id, None)
         return False
 

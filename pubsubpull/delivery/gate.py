@@ -59,6 +59,7 @@ class Gate:
         """Wait so many seconds, or until the worker stops, the lease ends, or an event is set."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self.stopping, lease.ending, *events)]
         await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+        # The waits that are left would pile up on events that are rarely set.
         for wait in waits:
             wait.cancel()
 

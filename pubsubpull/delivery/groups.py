@@ -104,7 +104,7 @@ class Groups:
     def due(self, now: Present) -> list[Group]:
         """Return the groups with something to read: the foremost first, then the longest unread.
 
-        A reader may take only the first few of them before the next poll. No group then waits for those that lag.
+        A reader may take only the first few of them before the next poll. Lagging groups then keep no other waiting.
         """
         behind = [group for group in self._groups.values() if _has_more(group.cursor, now)]
         if not behind:

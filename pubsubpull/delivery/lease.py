@@ -83,16 +83,16 @@ class Terms(spec.Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What delivery has come to. Each field is a column of the subscription; times are unix seconds."""
+    """The progress of a delivery. Each field is a column of the subscription; times are unix seconds."""
 
     cursor: Cursor
-    """The cursor from which delivery goes on."""
+    """The cursor from which delivery continues."""
     last_sent_cursor: str
-    """The cursor that the receiver was last given; `cursor` may be ahead of it, by changes that it does not want."""
+    """The cursor that the receiver was last sent; `cursor` may be ahead by changes that were not asked for."""
     backfill: BackfillPosition | None
-    """How far the rows have come that go before all changes; None if none are left."""
+    """The position in the backfill; None if no rows are left."""
     consented: str
-    """The callback whose receiver has consented."""
+    """The callback that last gave its consent."""
     state: str
     """The subscription's state."""
     attempts: int
@@ -106,7 +106,7 @@ class Checkpoint:
     allowed_rate: int | None
     """How many notifications a minute the receiver allows; None for any number."""
     last_error: str
-    """What the last failed attempt met."""
+    """The error of the last failed attempt."""
     last_delivered: float | None
     """When the receiver last took a change."""
     delivered: int
@@ -229,6 +229,8 @@ class Lease:
 
     def move(self, cursor: Cursor) -> None:
         """Continue from a cursor without changes before it; the caller records it."""
+        # In both, since the caller writes the cursor itself. If that write fails, nothing is lost: no change lies
+        # before it.
         self.checkpoint = dataclasses.replace(self.checkpoint, cursor=cursor)
         self.recorded = dataclasses.replace(self.recorded, cursor=cursor)
 

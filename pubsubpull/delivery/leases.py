@@ -33,6 +33,7 @@ class Leases:
         lease.before = self._leaving.pop(id_, None)
         self.held[id_] = lease
         if lease.checkpoint.unverified or lease.checkpoint.backfill:
+            # It reads the log afterwards: no change may precede the consent, or overtake the backfill.
             self.groups.pause(lease, lease.checkpoint.cursor)
             self.beginning.append(lease)
             self.groups.wake.set()

@@ -41,6 +41,7 @@ class PerKey:
 
     async def _segment(self, queues: list[list[Row]]) -> list[Outcome]:
         results: list[Outcome] = []
+        # One iterator for all tasks: each key goes to exactly one of them, which keeps its order.
         waiting = iter(queues)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(min(self.width, len(queues))):

@@ -39,6 +39,7 @@ class Rewinds:
         """
         if _is_ahead(cursor, at):
             return False
+        # Hashes, not cursors: a cursor's snapshot may name thousands of transactions.
         again = hash(cursor) in self._named or self._furthest is not None
         self.repeats = self.repeats + 1 if again else 0
         if len(self._named) >= CURSORS_REMEMBERED:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pubsubpull.conf import Settings
     from pubsubpull.delivery.backfill import Backfill
     from pubsubpull.delivery.breaker import Breaker
-    from pubsubpull.delivery.dead_letters import DeadLetters
     from pubsubpull.delivery.gate import Gate
     from pubsubpull.delivery.lease import Lease
     from pubsubpull.delivery.meter import Meter
@@ -33,12 +32,11 @@ if TYPE_CHECKING:
     from pubsubpull.transports.base import Transport
     from pubsubpull.wire.items import Row
 
-T = TypeVar("T", bound=Outcome | Ready)
+logger = logging.getLogger("pubsubpull")
 State = Subscription.State
+T = TypeVar("T", bound=Outcome | Ready)
 BACKFILL_RETRY = 1.0
 """How long a backfill waits while the database is away, in seconds."""
-
-logger = logging.getLogger("pubsubpull")
 
 
 class Sender:
@@ -52,7 +50,7 @@ class Sender:
         breaker: Breaker,
         progress: Progress,
         meter: Meter,
-        dead_letters: DeadLetters,
+        dead_letters: dead_letters.DeadLetters,
         backfill: Backfill,
         reads: threads.Database,
         settings: Settings,
@@ -71,6 +69,7 @@ class Sender:
 
     def start(self, lease: Lease) -> None:
         """Start delivering under the lease, unless its task is running."""
+        # Never while stopping: the drain waits only for the tasks that exist when it begins.
         if lease.task is None and not self.gate.stopping.is_set():
             lease.task = asyncio.create_task(self._run(lease), name=f"deliver {lease}")
 
@@ -105,6 +104,7 @@ class Sender:
 
     async def _deliver_next(self, lease: Lease) -> bool:
         """Send the next notification and act on its outcome: from the lease to the moved cursor."""
+        # The page first: once the gate opens, it may have given out the endpoint's probe, which must be used.
         page = await self._next(lease)
         if page is None or not await self.gate.opens(lease):
             return False
@@ -175,6 +175,7 @@ class Sender:
 
     async def _exchange(self, lease: Lease, exchange: Awaitable[T]) -> T:
         """Return the outcome of an exchange, and report it to the breaker and the meter."""
+        # Before the exchange: a failure does not count if the host has answered another one since.
         began = time.monotonic()
         result = await exchange
         endpoint = self.transport.endpoint(lease.terms.callback)
@@ -193,9 +194,9 @@ class Sender:
         """Act on the outcome of a page."""
         match result:
             case Delivered():
+                # The cursor passes these versions now: without this, the set would grow without end.
                 lease.accepted.difference_update([row.version for row in page.rows])
-                count = self.progress.delivered(lease, page)
-                if count:
+                if count := self.progress.delivered(lease, page):
                     self.meter.delivered(page.rows[0].item, count=count, now=self.progress.now())
                 self.delivered += count
             case Rewind(cursor=cursor):
@@ -239,8 +240,7 @@ class Sender:
             expiry.check(cursor, await self._reads(feed.present, self.using))
         except exceptions.CursorExpired as expired:
             # A failure, not a rewind: the checkpoint keeps a cursor that delivery can continue from.
-            error = f"The receiver named a cursor that cannot be used. {expired}"
-            self.progress.failed(lease, Retry(error=error))
+            self.progress.failed(lease, Retry(error=f"The receiver named a cursor that cannot be used. {expired}"))
             return
         logger.info("pubsubpull: subscription %s continues from the cursor that its receiver named", lease)
         self.progress.rewound(lease, cursor)

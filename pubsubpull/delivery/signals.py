@@ -69,6 +69,7 @@ class Signals:
         """Send a signal soon."""
         if signal.has_listeners(Subscription):
             task = asyncio.create_task(self._thread(self._send, signal, id_, arguments))
+            # Kept until it is done: asyncio itself holds tasks only weakly.
             self._waiting.add(task)
             task.add_done_callback(self._sent)
 

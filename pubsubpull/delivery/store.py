@@ -94,6 +94,7 @@ class Store:
         """Claim at most so many subscriptions; return their leases, and the subscriptions with unreadable cursors."""
         query = sql.compose("queries/delivery/claim", worker=self.worker, at_most=at_most, served=SERVED_STATES)
         rows = sql.run_named(self.using, query)
+        # One keyring for all rows: the service's own keys are read at most once.
         keyring = Keyring(self.using)
         leases, unreadable = [], []
         for row in rows:

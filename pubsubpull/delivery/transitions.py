@@ -150,6 +150,7 @@ class Progress:
 
     def failed(self, lease: Lease, result: Retry) -> None:
         """Count a failed attempt, and put the next one off."""
+        # Counted first: the pause grows with the attempts.
         lease.note(dataclasses.replace(lease.checkpoint, attempts=lease.checkpoint.attempts + 1))
         self.put_off(lease, max(self._wait(lease), result.after), result.error)
 

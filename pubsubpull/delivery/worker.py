@@ -217,6 +217,7 @@ class Worker:
             async with asyncio.timeout(self.settings.DRAIN):
                 if tasks := self.leases.under_way():
                     await asyncio.wait(tasks)
+        # Past the limit: another worker sends these notifications again.
         for task in self.leases.under_way():
             task.cancel()
         try:

@@ -43,6 +43,7 @@ class BackfillPosition:
 
 def new_run(now: float) -> str:
     """Return the id of a run that begins now. The ids of later runs sort last."""
+    # Random digits at the end: two runs may begin in the same millisecond.
     return f"{int(now * 1000):0{TIME_DIGITS}x}{secrets.token_hex(4)}"
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def of(subscription: Subscription) -> QuerySet[Failure]:
     """Return a subscription's dead letters, oldest first, of the models that its consumer may still read."""
     failures = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
+    # Granted now: a dead letter must not outlive the right to read its model.
     return failures.filter(model__in=consumers.granted(subscription.consumer))
 
 

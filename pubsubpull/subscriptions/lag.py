@@ -35,6 +35,7 @@ def reached(subscription: Subscription, present: Present) -> int:
 def reached_by(text: str, present: Present) -> int:
     """Return the version that a stored cursor has reached; the present's if it is unreadable."""
     try:
+        # Swallowed: one unreadable cursor must not break the list of all subscriptions.
         return cursor.reached(text)
     except exceptions.CursorInvalid:
         return present.seq

@@ -178,6 +178,7 @@ class Subscription(models.Model):
         # Consent is bound to the address that gave it: a new one must be asked anew.
         if self.callback != options["callback"]:
             self.consented, self.allowed_rate, self.free_at = "", None, None
+        # Counted with the old rate: a limit that is lifted must hold back nothing more.
         if self.max_rate != options["max_rate"]:
             self.free_at = None
         for name, value in options.items():

@@ -88,7 +88,7 @@ class RowNotification(Schema):
 
 
 class ChangeNotification(Schema):
-    """One change, for a callback with variables, or one that had been set aside: here is no cursor either."""
+    """One change, for a callback with variables, or a dead letter sent again: here is no cursor either."""
 
     subscription: str
     items: Annotated[list[PushedChange | PushedRow], Field(min_length=1, max_length=1)]

@@ -31,6 +31,7 @@ def put(consumer: Consumer, name: str, requested: spec.SubscriptionSpec) -> tupl
     any change.
     """
     using = conf.get().DATABASE
+    # Before the transaction: the check of the callback may wait for a name lookup, and must hold no lock then.
     fields = spec.fields(consumer, name, requested)
     cursor = starting_point.of(requested, using)
     if cursor is not None:

@@ -40,6 +40,7 @@ def add(using: str, *, overlap: float) -> SigningKey:
         # Locked: two rotations at once would give their keys the same id, and one key would be lost.
         newest = SigningKey.objects.using(using).select_for_update().order_by("-id").first()
         end = clock.moment(using) + dt.timedelta(seconds=overlap)
+        # Only keys without an end: the end of an earlier rotation must not move.
         SigningKey.objects.using(using).filter(until=None).update(until=end)
         return _create(using, newest.pk + 1 if newest else FIRST_KEY)
 
@@ -57,6 +58,7 @@ def _create(using: str, id_: int) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     seed = private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    # Of two processes at once, both get the key of the first.
     key, _ = SigningKey.objects.using(using).get_or_create(
         id=id_, defaults={"sealed": vault.seal(PRIVATE + _base64(seed)), "public": PUBLIC + _base64(public)}
     )

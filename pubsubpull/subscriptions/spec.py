@@ -133,6 +133,7 @@ def fields(consumer: Consumer, name: str, requested: SubscriptionSpec) -> dict[s
         raise exceptions.SubscriptionError(
             "max_rate", f"must be from {CHANGE_RATES[0]} to {CHANGE_RATES[1]} changes a second."
         )
+    # After the cheap checks: it may look up the callback's host, which may take seconds.
     registry.of(conf.get()).check(requested.callback)
     options = Options(
         callback=requested.callback,

@@ -109,6 +109,7 @@ def opened(stored: Sequence[Sealed]) -> tuple[Key, ...]:
 def loads(text: str) -> tuple[Key, ...]:
     """Return the secrets from a column's JSON; none if the newest cannot be read."""
     try:
+        # The error is swallowed: only this process may lack the key, and each send reports it.
         return opened(json.loads(text))
     except exceptions.SecretError:
         return ()
@@ -127,6 +128,7 @@ def _ended(secret: Sealed, now: float) -> bool:
 
 def _changed(*, setting: str, **_: object) -> None:
     if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS", conf.NAME}:
+        # The box holds keys of these settings, which tests override.
         _box.cache_clear()
 
 

@@ -1,1 +1,1 @@
-"""How a message reaches a receiver: one protocol, and a module for each way."""
+"""Transports, which bring messages to receivers: one protocol, and a module or folder for each."""

@@ -1,6 +1,6 @@
 """The seam to receivers: a message goes in, an outcome comes out.
 
-The delivery engine knows nothing else of a receiver. Each module or folder beside this one is one way to reach it.
+The delivery engine knows receivers only through this seam.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from pubsubpull.log.cursor import Cursor
 
 ANSWER_KEPT = 1000
-"""How much of an answer is kept, in bytes."""
+"""The most bytes kept of an answer."""
 HOLD_LIMIT = 86_400.0
-"""The longest that a receiver may put the next attempt off, in seconds."""
+"""The longest pause that a receiver may ask for, in seconds."""
 
 
 def takes_single(address: str) -> bool:
-    """Return True if an address has variables, so that each change is a message of its own."""
+    """True if an address has variables, so that each change is a message of its own."""
     return "{" in address or "}" in address
 
 
 def beginning(answer: bytes) -> str:
-    """Return the beginning of an answer as text that PostgreSQL can keep."""
+    """Return the beginning of an answer as text that PostgreSQL can store."""
     return answer[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """A secret or a private key in hand."""
+    """A decrypted secret or private key."""
 
     text: str = dataclasses.field(repr=False)
-    """It never reaches a log."""
+    """The key itself, which `repr` leaves out, so that no log holds it."""
     until: float | None = None
-    """When it ends, in unix seconds."""
+    """When the key ends, in unix seconds; None for no end."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,33 +45,37 @@ class Target:
     """The receiver of a subscription's messages."""
 
     address: str
-    """The subscription's callback, in the words of the transport that its scheme names."""
+    """The subscription's callback, in the form of the transport that its scheme names."""
     keys: tuple[Key, ...] = dataclasses.field(default=(), repr=False)
-    """What signs the messages, the newest first. There is none where the stored ones cannot be read."""
+    """The keys that sign the messages, the newest first; none if the stored keys cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChangeRef:
-    """The change that a message is of, as far as an address may have it among its variables."""
+    """The change of a single message: the values for an address's variables."""
 
     model: str
+    """The model's label."""
     key: str | None
-    """None where the change is of all rows."""
+    """The row's key; None for a change of all rows."""
     version: int
+    """The change's version."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Message:
-    """What a receiver is sent."""
+    """A message to a receiver."""
 
     id: str
-    """The same for the same changes, however often they are sent: a receiver's key against repeats."""
+    """The idempotency key: the same for the same changes, however often they are sent."""
     body: bytes
+    """The encoded changes."""
     content_type: str
+    """The media type of the body."""
     attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """What is said of the body beside it: a trace, and for CloudEvents the cursors. Names are in lower case."""
+    """Facts beside the body: a trace, and for CloudEvents the cursors. Names are in lower case."""
     change: ChangeRef | None = None
-    """The one change of the message, where each is sent by itself; None for a page."""
+    """The change of a single message; None for a page."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,30 +83,34 @@ class Ready:
     """The receiver may be sent messages."""
 
     rate: int | None = None
-    """At most so many messages a minute, where the receiver says so."""
+    """The most messages a minute that the receiver allows; None for any number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Delivered:
-    """The receiver has the message."""
+    """The receiver has taken the message."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rewind:
-    """The receiver is elsewhere: delivery goes on from its cursor."""
+    """The receiver names another cursor, from which delivery continues."""
 
     cursor: Cursor
+    """The receiver's cursor."""
     error: str = "The receiver named another cursor."
-    """What a consumer is told, where no cursor can be moved."""
+    """The error for a message that moves no cursor."""
     code: int | None = None
+    """The receiver's own code, as in `Retry`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gone:
-    """The receiver wants no more."""
+    """The receiver unsubscribes."""
 
     error: str = "The receiver wants no more."
+    """The reason, as a sentence."""
     code: int | None = None
+    """The receiver's own code, as in `Retry`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,58 +118,58 @@ class Retry:
     """The message was not taken, and is sent again later."""
 
     error: str
-    """What a consumer is told: a sentence, without addresses of the inner network and without secrets."""
+    """The reason for the consumer: a sentence, without addresses of the inner network and without secrets."""
     after: float = 0.0
-    """The receiver asks for at least so many seconds; at most `HOLD_LIMIT`."""
+    """The pause that the receiver asks for, in seconds, at most `HOLD_LIMIT`."""
     away: bool = False
-    """True where the endpoint gave no answer; that says nothing of the message."""
+    """True if the endpoint gave no answer. Its failure is then no fault of the message."""
     refused: bool = False
-    """True where the receiver does not take this very message; only then may a change be set aside."""
+    """True if the receiver refuses this very message. Only then may a change be set aside."""
     unsent: bool = False
-    """True where nothing was sent; that says nothing of the endpoint."""
+    """True if nothing was sent. The failure then is no fault of the endpoint."""
     code: int | None = None
-    """The receiver's own number for its reason, such as an HTTP status or an AMQP reply code."""
+    """The receiver's own code for its reason, such as an HTTP status or an AMQP reply code."""
     answer: str = ""
-    """What the receiver said, as `beginning` cuts it."""
+    """The beginning of the receiver's answer, as `beginning` returns it."""
 
 
 Outcome = Delivered | Rewind | Gone | Retry
 
 
 class Transport(Protocol):
-    """One way to reach receivers. Inherit from it: only `schemes`, `endpoint` and `send` must be written.
+    """The protocol of a transport. A subclass must define `schemes`, `endpoint` and `send`.
 
-    `check` and `endpoint` are called in any process, from any thread; the others in the one loop of a worker, for
-    many targets at a time.
+    `check` and `endpoint` are called in any process, from any thread. The other methods are called in a worker's loop,
+    for many targets at a time.
     """
 
     schemes: frozenset[str]
-    """What the addresses of this transport begin with, before the first colon, in lower case."""
+    """The schemes of the transport's addresses: the part before the first colon, in lower case."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:  # noqa: ARG003  for those that have something to set
-        """Return a transport as the settings ask for it. It opens no connection before it has something to send."""
+    def of(cls, settings: Settings) -> Self:  # noqa: ARG003  subclasses may need the settings
+        """Return a transport for the settings. It opens its first connection for its first message."""
         return cls()
 
     @property
     def connections(self) -> int | None:
-        """How many connections the transport may have at a time; None where they are not limited."""
+        """The most connections that the transport may have at a time; None for no limit."""
         return None
 
     def check(self, address: str) -> None:
-        """Raise `SubscriptionError` for the field `callback` if nothing is to be sent to such an address."""
+        """Raise `SubscriptionError` for the field `callback` if the address must not be sent to."""
 
     def endpoint(self, address: str) -> str:
-        """Return the name of what answers at an address, without credentials: what fails for one fails for all."""
+        """Return the name of the server at an address, without credentials. It names the breaker of the address."""
         raise NotImplementedError
 
-    async def prepare(self, target: Target) -> Ready | Retry:  # noqa: ARG002  for those that have something to prepare
-        """Find out if the target may be sent messages: for a subscription to be verified, before its first one."""
+    async def prepare(self, target: Target) -> Ready | Retry:  # noqa: ARG002  subclasses may need the target
+        """Check before the first message if the target takes messages. Called for subscriptions with `verify`."""
         return Ready()
 
     async def send(self, target: Target, message: Message) -> Outcome:
-        """Send a message and return what became of it. No exception is for a receiver that fails: that is `Retry`."""
+        """Send a message and return its outcome. A failing receiver is a `Retry`, never an exception."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""

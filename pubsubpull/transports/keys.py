@@ -1,4 +1,4 @@
-"""The keys that sign a subscription's messages, whatever transport sends them."""
+"""The signing of a subscription's messages, the same for all transports."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def valid(keys: Sequence[Key], now: float) -> list[str]:
 
 
 def signed(target: Target, message: Message, *, now: float | None = None) -> dict[str, str]:
-    """Return the three attributes that carry a message's signature; raises `SecretError` if no key is left.
+    """Return the three attributes of a message's signature; raise `SecretError` if no key is left.
 
-    `now` is the clock in unix seconds: the database's, unless another is given.
+    `now` is in unix seconds, by default from the database's clock.
     """
     now = clock.of(conf.get().DATABASE).now() if now is None else now
     secrets = valid(target.keys, now)

@@ -1,4 +1,4 @@
-"""The transport of tests: it sends nothing, records each message, and answers as the test says."""
+"""The transport for tests: it sends nothing, records each message, and answers as configured."""
 
 from __future__ import annotations
 
@@ -18,40 +18,43 @@ if TYPE_CHECKING:
 
     Answer = Outcome | Callable[["Sent"], Outcome | Awaitable[Outcome]]
 
-DELIVERED = Delivered()
+TAKEN = Delivered()
 READY = Ready()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A message that a `RecordingTransport` was given, and for whom."""
+    """A message that a `RecordingTransport` has recorded."""
 
     target: Target
+    """The receiver."""
     message: Message
+    """The message."""
     signature: Mapping[str, str]
     """The three attributes that a receiver verifies."""
 
 
 class RecordingTransport(Transport):
-    """Keeps what it is to send in `sent`, and the targets that it is to prepare in `prepared`.
+    """Records each message in `sent`, and each prepared target in `prepared`.
 
-    Give it to a worker in place of all other transports: `Worker(settings=…, transport=RecordingTransport())`.
+    Pass it to a worker instead of the transports of the settings:
+    `Worker(settings=…, transport=RecordingTransport())`.
     """
 
     schemes = frozenset({"recording"})
 
-    def __init__(self, answer: Answer = DELIVERED, *, readiness: Ready | Retry = READY) -> None:
+    def __init__(self, answer: Answer = TAKEN, *, readiness: Ready | Retry = READY) -> None:
         self.answer = answer
-        """What `send` returns: an outcome, or a function of a `Sent` that returns one. It may be async, or raise."""
+        """The outcome of `send`, or a function from a `Sent` to its outcome. The function may be async, or raise."""
         self.readiness = readiness
-        """What `prepare` returns."""
+        """The result of `prepare`."""
         self.sent: list[Sent] = []
         self.prepared: list[Target] = []
         self.closed = False
         self._arrived = asyncio.Event()
 
     def check(self, address: str) -> None:
-        """Raise `SubscriptionError` for an address that has no scheme."""
+        """Raise `SubscriptionError` for an address without a scheme."""
         scheme, _, rest = address.partition(":")
         if not scheme or not rest:
             raise exceptions.SubscriptionError("callback", "must have a scheme, a colon, and something after it.")
@@ -62,12 +65,12 @@ class RecordingTransport(Transport):
         return f"{scheme}:{rest.removeprefix('//').partition('/')[0].rpartition('@')[2]}"
 
     async def prepare(self, target: Target) -> Ready | Retry:
-        """Record the target, and answer."""
+        """Record the target and return `readiness`."""
         self.prepared.append(target)
         return self.readiness
 
     async def send(self, target: Target, message: Message) -> Outcome:
-        """Sign the message as every transport does, record it, and answer."""
+        """Sign the message as every transport does, record it, and return `answer`."""
         try:
             signature = keys.signed(target, message)
         except exceptions.SecretError as error:
@@ -81,13 +84,14 @@ class RecordingTransport(Transport):
         return await answer if inspect.isawaitable(answer) else answer
 
     async def arrived(self, count: int, *, limit: float = 10.0) -> list[Sent]:
-        """Wait until `count` messages have come and return them; raises `TimeoutError` after `limit` seconds."""
+        """Wait until `count` messages are recorded and return them; raise `TimeoutError` after `limit` seconds."""
         async with asyncio.timeout(limit):
             while len(self.sent) < count:
+                # Without an await between the count and the wait: no arrival can be missed.
                 self._arrived.clear()
                 await self._arrived.wait()
         return self.sent
 
     async def close(self) -> None:
-        """Note that it was closed."""
+        """Set `closed`."""
         self.closed = True

@@ -1,4 +1,4 @@
-"""The transports of the settings, chosen by the scheme of an address."""
+"""The registry of transports: the settings name them, and an address's scheme chooses one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from pubsubpull.transports.base import Message, Target
 
 PARTS = ("schemes", "of", "connections", "check", "endpoint", "prepare", "send", "close")
-"""The names that a transport's class has."""
+"""The attributes that a transport's class must have."""
 
 
 class Transports(Transport):
-    """Several transports as one: each address is of the transport that its scheme names."""
+    """Several transports as one, chosen by the scheme of each address."""
 
     def __init__(self, transports: Iterable[Transport]) -> None:
         self._all = tuple(transports)
@@ -29,16 +29,16 @@ class Transports(Transport):
         self._by_scheme = {scheme: transport for transport in self._all for scheme in transport.schemes}
 
     def chosen(self, address: str) -> Transport | None:
-        """Return the transport of an address; None where there is none for its scheme."""
+        """Return the transport for an address; None if its scheme is unknown."""
         return self._by_scheme.get(scheme(address))
 
     @property
     def connections(self) -> int | None:
-        """How many connections the transport with the fewest may have."""
+        """The smallest limit of connections among the transports."""
         return min((most for transport in self._all if (most := transport.connections) is not None), default=None)
 
     def check(self, address: str) -> None:
-        """Raise `SubscriptionError` for an address that no transport is for, or that its own refuses."""
+        """Raise `SubscriptionError` for an address with an unknown scheme, or refused by its transport."""
         transport = self.chosen(address)
         if transport is None:
             known = " or ".join(f"{name}:" for name in sorted(self._by_scheme))
@@ -46,34 +46,34 @@ class Transports(Transport):
         transport.check(address)
 
     def endpoint(self, address: str) -> str:
-        """Return the name of what answers at an address; the scheme alone where no transport is for it."""
+        """Return the name of the server at an address; the scheme alone if it is unknown."""
         transport = self.chosen(address)
         return f"{scheme(address)}:" if transport is None else transport.endpoint(address)
 
     async def prepare(self, target: Target) -> Ready | Retry:
-        """Have the target's transport find out if it may be sent messages."""
+        """Prepare the target with its transport."""
         transport = self.chosen(target.address)
         return _missing(target) if transport is None else await transport.prepare(target)
 
     async def send(self, target: Target, message: Message) -> Outcome:
-        """Have the target's transport send the message."""
+        """Send the message with the target's transport."""
         transport = self.chosen(target.address)
         return _missing(target) if transport is None else await transport.send(target, message)
 
     async def close(self) -> None:
-        """Close all."""
+        """Close all transports."""
         for transport in self._all:
             await transport.close()
 
 
 def of(settings: Settings) -> Transports:
-    """Return the transports that the settings ask for: HTTP's, and those of TRANSPORTS, the last of which counts."""
+    """Return the transports of the settings: HTTP, then TRANSPORTS. Of two for one scheme, the later counts."""
     others: list[type[Transport]] = [import_string(name) for name in settings.TRANSPORTS]
     return Transports([HttpTransport.of(settings), *(other.of(settings) for other in others)])
 
 
 def wrong(name: str) -> str | None:
-    """Return what is wrong with a name in TRANSPORTS; None where it names a transport's class."""
+    """Return the error of a name in TRANSPORTS; None if it names a transport's class."""
     try:
         named = import_string(name)
     except ImportError as error:
@@ -83,7 +83,7 @@ def wrong(name: str) -> str | None:
 
 
 def scheme(address: str) -> str:
-    """Return what stands before an address's first colon, in lower case: HTTPS://x → https."""
+    """Return the scheme of an address, in lower case: HTTPS://x → https."""
     return address.partition(":")[0].lower() if ":" in address else ""
 
 

@@ -1,4 +1,4 @@
-"""Which addresses are public, and what the others are: one word for each."""
+"""The special-purpose ranges of IP addresses, each with a word for its kind; all others are public."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ipaddress
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# The IANA's special-purpose registries, and what clouds have put beside them. The word is told to the consumer.
+# The IANA's special-purpose registries, and the addresses of clouds. The consumer reads the word in an error.
 IPV4 = tuple(
     (ipaddress.IPv4Network(network), word)
     for network, word in (
@@ -47,16 +47,16 @@ IPV6 = tuple(
         ("ff00::/8", "multicast"),
     )
 )
-PUBLIC = ipaddress.IPv6Network("2000::/3")
-"""All of IPv6 that has been given out for public use; the rest is refused, whatever it will be."""
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""The part of IPv6 in public use. The rest is refused, also before a registry gives it a meaning."""
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 ISATAP = (0x00005EFE, 0x02005EFE)
-"""The third quarter of an IPv6 address whose last one is an IPv4 address that a router of its own makes a tunnel to."""
+"""The third quarter of an ISATAP address. Its last quarter is the IPv4 address at which the tunnel ends."""
 
 
 def parse(text: str) -> Address | None:
-    """Return the address that a text is, without an interface after `%`; None where it is none."""
+    """Return the address in a text, without an interface after `%`; None if the text is no address."""
     try:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -64,7 +64,7 @@ def parse(text: str) -> Address | None:
 
 
 def carried(address: Address) -> Address:
-    """Return the IPv4 address that packets to an IPv6 address end at; otherwise the address itself.
+    """Return the IPv4 address inside a mapped or NAT64 address; any other address unchanged.
 
     ::ffff:127.0.0.1 and 64:ff9b::7f00:1 → 127.0.0.1.
     """
@@ -74,13 +74,14 @@ def carried(address: Address) -> Address:
 
 
 def special(address: Address) -> str | None:
-    """Say what an address is that is not public; None for a public one."""
+    """Return the word for an address that is not public; None for a public address."""
+    # First of all: a private IPv4 address must not pass in the form of an IPv6 address.
     address = carried(address)
     ranges: tuple[tuple[Network, str], ...] = IPV4 if address.version == 4 else IPV6
     for network, word in ranges:
         if address in network:
             return word
-    if address.version == 6 and address not in PUBLIC:
+    if address.version == 6 and address not in GLOBAL_UNICAST:
         return "reserved"
     if address.version == 6 and int(address) >> 32 & 0xFFFFFFFF in ISATAP:
         return "an ISATAP tunnel"

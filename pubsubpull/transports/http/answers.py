@@ -1,4 +1,4 @@
-"""What a receiver's answer by HTTP means for a message."""
+"""The outcome of an HTTP answer: a status, headers and a body in, an `Outcome` out."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
 
 
 AWAY = {502, 503, 504}
-"""What a gateway answers for a receiver that does not."""
+"""The statuses with which a gateway answers for a receiver that is away."""
 BUSY = {408, 425, 429}
-"""What a receiver answers that would take the same another time."""
+"""The statuses of a receiver that would take the same message later."""
 HOLDS = {429, 503}
-"""The answers with which a Retry-After is honoured."""
-
+"""The statuses with which a Retry-After is honoured."""
 
 NOTHING_TO_COMPARE = (
-    "The receiver answered 409. Where each change has a URL of its own, there is no cursor to go on from: "
-    "it answers 2xx to what it has already."
+    "The receiver answered 409. If each change has a URL of its own, there is no cursor to continue from: "
+    "answer 2xx to a change that was taken before."
 )
 
 
 def outcome(response: Response, *, now: float, moves: bool = True) -> Outcome:
-    """Say what an answer means; `now` is the clock, in unix seconds, and `moves` whether a 409 may name a cursor."""
+    """Return the outcome of an answer. `now` is in unix seconds; `moves` is True if a 409 may name a cursor."""
     if 200 <= response.status < 300:
         return Delivered()
     if response.status == 409:
@@ -55,7 +54,7 @@ def _failed(response: Response, *, now: float) -> Retry:
 
 
 def retry_after(value: str, *, now: float) -> float:
-    """Return the seconds that a Retry-After header asks for, as a number or a date; 0 where it says nothing of use."""
+    """Return the seconds of a Retry-After header, which holds a number or a date; 0 if it holds neither."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:9]), HOLD_LIMIT)
@@ -74,9 +73,9 @@ def _conflict(response: Response) -> Rewind | Retry:
         answer = None
     text = answer.get("cursor") if isinstance(answer, dict) else None
     if not isinstance(text, str):
-        error = 'The receiver answered 409 without saying where it is: the body must be {"cursor": "…"}.'
+        error = 'The receiver answered 409 without its cursor: the body must be {"cursor": "…"}.'
         return Retry(error=error, **said)
     try:
         return Rewind(cursor=Cursor.decode(text), error="The receiver answered 409.", code=409)
     except exceptions.CursorInvalid:
-        return Retry(error="The receiver answered 409 with a cursor that is none.", **said)
+        return Retry(error="The receiver answered 409 with a cursor that cannot be read.", **said)

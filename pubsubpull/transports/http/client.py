@@ -1,4 +1,4 @@
-"""Requests and answers: the one way from a worker to the network, through aiohttp."""
+"""The HTTP client: the only way from a worker to a receiver's network, through aiohttp."""
 
 from __future__ import annotations
 
@@ -24,50 +24,52 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER_LIMIT = 64 * 1024
-"""How much of an answer is read, in bytes."""
-REMEMBERED = 10_000
-"""How many hosts are known to have been checked."""
+"""The most bytes read of an answer's body."""
+HOSTS_REMEMBERED = 10_000
+"""How many checked hosts are remembered; then all are forgotten."""
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds between tries where the system has no descriptor for a connection."""
+"""The pauses between attempts while the system has no descriptor for a connection, in seconds."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-AT_ONCE = 512 * 1024
-"""How long a body may be to be handed on in one piece, in bytes."""
-
+ONE_PIECE_LIMIT = 512 * 1024
+"""The most bytes of a body that is handed to aiohttp in one piece; a larger body is streamed."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer: its status, its headers (names in lower case) and at most the first 64 KiB of its body."""
+    """An HTTP answer."""
 
     status: int
+    """The status code."""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """The headers, with names in lower case."""
     body_start: bytes = b""
+    """The first 64 KiB of the body, or all of it."""
 
 
 class Client(Protocol):
-    """Sends a request and returns the answer. Raises `exceptions.Unavailable` where there was none."""
+    """The protocol of a client. It raises `exceptions.Unavailable` if no answer came."""
 
     connections: int | None
-    """How many connections there may be at a time; None where they are not limited."""
+    """The most connections at a time; None for no limit."""
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """PUT `body` to `url` and return the answer, whatever its status."""
+        """PUT `body` to `url` and return the answer of any status."""
 
     async def options(self, url: str, headers: Mapping[str, str]) -> Response:
-        """Ask with OPTIONS, and return the answer, whatever its status."""
+        """Send OPTIONS to `url` and return the answer of any status."""
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close all connections."""
 
 
 class AiohttpClient:
-    """Sends through aiohttp: connections are kept alive, redirects and proxies not followed, cookies not kept.
+    """Sends through aiohttp, with connections kept alive, and without redirects, proxies or cookies.
 
-    `connect` is how long a connection may take, `read` how long the answer may, in seconds. `guard` says where
-    requests may go, and sees each address as its socket is made; without one, only public addresses are allowed. There
-    are `connections` at most: half of them in use, and half kept open for the hosts that were asked last.
+    `connect` and `read` limit the time to connect and to answer, in seconds. `guard` decides which addresses are
+    allowed, as each socket is made; by default, only public ones. Of at most `connections`, half are in use, and half
+    are kept open for the hosts that were used last.
     """
 
     def __init__(
@@ -86,20 +88,21 @@ class AiohttpClient:
         self._trusted: dict[str, bool] = {}
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Response:
-        """PUT `body` to `url` and return the answer, whatever its status."""
+        """PUT `body` to `url` and return the answer of any status."""
         return await self._send("PUT", url, headers, body)
 
     async def options(self, url: str, headers: Mapping[str, str]) -> Response:
-        """Ask with OPTIONS, and return the answer, whatever its status."""
+        """Send OPTIONS to `url` and return the answer of any status."""
         return await self._send("OPTIONS", url, headers)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close all sessions."""
         for session in self._sessions.values():
             await session.close()
         self._sessions.clear()
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
+        # A turn is held during the pauses, too: another send would meet the same lack of descriptors.
         async with self._turns:
             for pause in PAUSES:
                 try:
@@ -113,7 +116,7 @@ class AiohttpClient:
                 raise exceptions.Unavailable("the worker has no descriptor left for a connection") from error
 
     def _keeps(self, url: yarl.URL) -> bool:
-        """Say whether the connection to a host is to be kept: of the hosts that were asked last, so many are."""
+        """True if the connection to a host may be kept open: the host is among those used last."""
         now, host = time.monotonic(), f"{url.scheme}://{url.authority}"
         while self._kept and (next(iter(self._kept.values())) < now - KEEPALIVE):
             self._kept.popitem(last=False)
@@ -126,7 +129,7 @@ class AiohttpClient:
     async def _send_now(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         try:
             address, trusted = self._url(url)
-            data = io.BytesIO(body) if body is not None and len(body) > AT_ONCE else body
+            data = io.BytesIO(body) if body is not None and len(body) > ONE_PIECE_LIMIT else body
             headers = _sendable(headers) if self._keeps(address) else {**_sendable(headers), "Connection": "close"}
             async with self._session(trusted).request(
                 method, address, data=data, headers=headers, allow_redirects=False
@@ -146,45 +149,48 @@ class AiohttpClient:
             raise exceptions.Unavailable(_reason(error)) from error
 
     def _session(self, trusted: bool) -> aiohttp.ClientSession:
-        """Return the session for hosts that are trusted, or for all others.
-
-        A session belongs to the running loop, so it is made at the first call. The two share no connection.
-        """
+        """Return the session for trusted hosts, or for all others. The two share no connection."""
+        # At the first call, not in __init__: a session belongs to the running loop.
         if trusted not in self._sessions:
             self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector(self.guard, trusted=trusted),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
+                # An answer of a few bytes could unpack to gigabytes.
                 auto_decompress=False,
+                # No proxy from the environment: it would connect where the guard cannot see.
                 trust_env=False,
                 skip_auto_headers=("Accept-Encoding",),
             )
         return self._sessions[trusted]
 
     def _url(self, url: str) -> tuple[yarl.URL, bool]:
-        """Return the URL, and whether its host is trusted; raises `guard.Refused`."""
+        """Return the URL, and True if its host is trusted; raise `guard.Refused`."""
         address = yarl.URL(url)
-        # What comes after the host decides nothing, and may be another one with each change.
+        # Up to the host only: the path decides nothing, and differs with each change of a callback with variables.
         start = "/".join(url.split("/", 3)[:3])
         if start not in self._trusted:
             self.guard.check(start)
-            if len(self._trusted) > REMEMBERED:
+            if len(self._trusted) > HOSTS_REMEMBERED:
                 self._trusted.clear()
             self._trusted[start] = self.guard.trusts(address.host or "")
         return address, self._trusted[start]
 
 
 class _NoDescriptorError(Exception):
-    """The system let this process open no connection."""
+    """The system has no descriptor left for a connection."""
 
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what is no header's value, as a trace with a line break: a notification must not wait for that."""
+    """Return the headers without invalid values, such as a trace with a line break.
+
+    An invalid value would fail each attempt, and so stop the subscription.
+    """
     return {name: value for name, value in headers.items() if not _CONTROL.search(value)}
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body up to the limit; a longer one costs its connection, rather than the time to read it."""
+    """Return the body up to the limit. A longer body closes its connection instead of being read."""
     parts: list[bytes] = []
     room = ANSWER_LIMIT
     while room and (part := await response.content.read(room)):
@@ -196,7 +202,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
-    """Say what went wrong without the URL, which may hold something secret."""
+    """Return the reason of an error, without the URL, which may hold a secret."""
     if isinstance(error, Refused):
         return str(error)
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, Refused):
@@ -217,7 +223,7 @@ def _reason(error: Exception) -> str:  # noqa: PLR0911  a table
 
 
 def _system_reason(error: OSError) -> str:
-    """Return the system's words alone: asyncio adds the address, which is not for everyone to know."""
+    """Return the system's own words, without the address that asyncio adds: consumers must not learn it."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""Connections that the guard has seen: each address is checked as its socket is made, whoever looked it up."""
+"""Guarded connections: each address is checked as its socket is made, so no later lookup can change it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from pubsubpull.transports.http.guard import Guard
 
 DNS_TTL = 60
-"""How long an answer is used for new connections, in seconds."""
+"""How long the addresses of a name are used for new connections, in seconds."""
 KEEPALIVE = 60
 """How long an unused connection is kept, in seconds."""
 
 HEAD_LIMIT = 64 * 1024
-"""How long the head of an answer may be, with the interim ones before it, in bytes."""
+"""The most bytes of an answer's head, together with the interim ones before it."""
 LIMIT = 1024 * 1024
-"""How much may come for an answer, in bytes: its head, and the body with what chunks add to it."""
+"""The most bytes of an answer: its head and its body, with the framing of chunks."""
 HEAD_END = re.compile(rb"\n\r?\n")
 BODILESS = {b"204", b"304"}
+"""The statuses of answers without a body."""
 FRAMED = re.compile(rb"\n(content-length:[ \t]*0*[1-9]|transfer-encoding:)", re.IGNORECASE)
-"""What announces a body."""
+"""The headers that announce a body."""
 
 
 class Resolver(AbstractResolver):
-    """Looks names up by the guard's `resolve`, and gives what is not refused; all of it for hosts that are trusted."""
+    """Resolves names with the guard's `resolve`. Refused addresses are left out, except for trusted hosts."""
 
     def __init__(self, guard: Guard, *, trusted: bool) -> None:
         self._guard = guard
@@ -47,8 +48,8 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses that may be connected to; raises `Refused` where there is none."""
-        found = await self._lookups(host, port)
+        """Return the allowed addresses of a host; raise `Refused` if there are none."""
+        addresses = await self._lookups(host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -58,12 +59,12 @@ class Resolver(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
-            for address in (found if self._trusted else self._guard.allowed(found))
+            for address in (addresses if self._trusted else self._guard.allowed(addresses))
             if family in {socket.AF_UNSPEC, _family(address)}
         ]
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: a resolver keeps nothing open."""
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -71,10 +72,10 @@ def _family(address: str) -> socket.AddressFamily:
 
 
 class Answers(ResponseHandler):
-    """The answers on one connection. Bounds what comes for each, and bears with bodies where there must be none.
+    """The answers on one connection, limited in size, and tolerant of bodies where none is allowed.
 
-    Some receivers send a body with a 204, which aiohttp takes for the beginning of the next answer. Here it costs the
-    connection, not the notification: neither this one nor the next.
+    Some receivers send a body with a 204, which aiohttp takes for the start of the next answer. Here such a body only
+    closes the connection: neither this notification nor the next one fails.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,16 +87,16 @@ class Answers(ResponseHandler):
         self._used = False
         self._again = False
 
-    def set_response_params(self, **given: Any) -> None:
-        """Expect the next answer."""
+    def set_response_params(self, **params: Any) -> None:
+        """Prepare for the next answer."""
         self._head.clear()
         self._head_size = self._size = 0
         self._again, self._used = self._used, True
         self._in_head, self._bodiless = True, False
-        super().set_response_params(**given)
+        super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Take received data, up to the limit of an answer."""
         self._size += len(data)
         if self._size > LIMIT:
             self._fail(ClientPayloadError("the answer is too long"))
@@ -112,17 +113,18 @@ class Answers(ResponseHandler):
                 self.transport.close()
 
     def close(self) -> None:
-        """Close; at once where the other side does not read, who could otherwise have it stay open for ever."""
+        """Close the connection."""
+        # Abort with data unsent: a receiver that does not read could otherwise keep the connection open for ever.
         if self.transport is not None and self.transport.get_write_buffer_size():
             self.abort()
         else:
             super().close()
 
     def _take_head(self, data: bytes) -> bytes:
-        """Take data until the head's end; return the rest."""
+        """Take data up to the end of the head; return the rest."""
         if self._again and not self._head and not data.startswith(b"HTTP/"[: len(data)]):
-            # It belongs to the answer before. aiohttp sends again, on another connection.
-            self._fail(ServerDisconnectedError("what came is no answer"))
+            # The data belongs to the answer before. With this error, aiohttp sends again on another connection.
+            self._fail(ServerDisconnectedError("the data is not an answer"))
             return b""
         before = len(self._head)
         end = HEAD_END.search(data) if not before else None
@@ -138,7 +140,7 @@ class Answers(ResponseHandler):
         return data[cut:]
 
     def _gather(self, data: bytes, before: int) -> int:
-        """Add to a head that comes in pieces; return how much of the data is the head's."""
+        """Append data to a head in pieces; return how many of its bytes belong to the head."""
         self._head += data
         end = HEAD_END.search(self._head, max(before - 2, 0))
         if end is None:
@@ -148,7 +150,7 @@ class Answers(ResponseHandler):
         return end.end() - before
 
     def _judge(self, head: bytes, end: int) -> None:
-        """Say what follows a head that is whole."""
+        """Note from a whole head if another head, a body or nothing must follow."""
         status = head[9:12]
         self._in_head = status[:1] == b"1" and status != b"101"
         self._bodiless = status in BODILESS
@@ -165,24 +167,25 @@ class Answers(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's, whose connections speak `Answers`."""
+    """aiohttp's connector with `Answers` as its protocol."""
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        # aiohttp has no public way to this; where the name should change, the tests of answers without a body fail.
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # aiohttp has no public way to set this. If the name changes, the tests of answers without a body fail.
         self._factory = functools.partial(Answers, loop=self._loop)  # type: ignore[assignment]
 
 
 def connector(guard: Guard, *, trusted: bool) -> aiohttp.TCPConnector:
-    """Return what makes connections: to all addresses for hosts that are trusted, else to those not refused."""
+    """Return a connector: to all addresses for trusted hosts, else only to allowed addresses."""
 
     def checked(info: AddrInfoType) -> socket.socket:
-        # The very address that is connected to next: nothing is looked up between here and there.
+        # Checked here, on the very address that is connected to next: a name could resolve differently a second time.
         family, kind, protocol, _, address = info
         guard.check_address(str(address[0]))
         return socket.socket(family, kind, protocol)
 
     return Connector(
+        # No limit here: the client's turns count the connections of both sessions together.
         limit=0,
         keepalive_timeout=KEEPALIVE,
         ttl_dns_cache=DNS_TTL,

@@ -1,6 +1,6 @@
-"""Consent: a receiver says with a header that it wants what is sent to its address, before anything is sent there.
+"""Consent: before the first message, a receiver agrees with a header to take messages at its address.
 
-It is the handshake of CloudEvents' "HTTP 1.1 Web Hooks": nobody's address is made a target by another's subscription.
+This is the handshake of CloudEvents' "HTTP 1.1 Web Hooks". It keeps a consumer from aiming messages at foreign servers.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from pubsubpull.transports.http.client import Response
 
 NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
-RATE = re.compile(r"[1-9][0-9]{0,8}")
+RATE_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def origin(settings: Settings) -> str:
-    """Return the name that the service asks under: ORIGIN, or SERVICE_NAME in the letters of a host's name."""
+    """Return the origin that asks for consent: ORIGIN, or SERVICE_NAME in the letters of a host name."""
     return settings.ORIGIN.lower() or named(settings.SERVICE_NAME)
 
 
 def named(service: str) -> str:
-    """Return a service's name in the letters of a host's name: Our Shop → our-shop."""
+    """Return a service's name in the letters of a host name: Our Shop → our-shop."""
     return NOT_IN_NAMES.sub("-", service.lower()).strip("-.") or "pubsubpull"
 
 
@@ -35,12 +35,13 @@ def request(origin: str) -> dict[str, str]:
 
 
 def outcome(response: Response, *, origin: str, now: float) -> Ready | Retry:
-    """Say what an answer means. Only the header counts: many servers answer 200 to whatever is asked."""
-    given = response.headers.get("webhook-allowed-origin", "").strip().lower()
-    if given in {"*", origin}:
+    """Return `Ready` if the answer gives consent, else a `Retry` with the reason."""
+    # Only the header counts, not the status: many servers answer 200 to any OPTIONS.
+    allowed = response.headers.get("webhook-allowed-origin", "").strip().lower()
+    if allowed in {"*", origin}:
         rate = response.headers.get("webhook-allowed-rate", "").strip()
-        return Ready(rate=int(rate) if RATE.fullmatch(rate) else None)
-    reason = "allows another origin" if given else "has no WebHook-Allowed-Origin header"
+        return Ready(rate=int(rate) if RATE_PATTERN.fullmatch(rate) else None)
+    reason = "allows another origin" if allowed else "has no WebHook-Allowed-Origin header"
     error = f"The receiver has not consented: its answer to OPTIONS ({response.status}) {reason}."
     return Retry(
         error=f"{error} It must allow {origin}.",

@@ -1,4 +1,4 @@
-"""How many connections a worker may have: within what the system lets a process open."""
+"""The limit of a worker's connections, from the number of file descriptors that the system allows."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ except ImportError:  # Windows has no such limit
     resource = None
 
 MOST = 65_536
-"""More than so many are never asked for."""
+"""The most descriptors that a process asks for."""
 RESERVE = 40
-"""What a worker opens besides: its database connections, files, look-ups of names."""
+"""The descriptors kept for database connections, files and name lookups."""
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
-"""What the system says where it has no more descriptors, for this process or for all."""
+"""The errors of a system without free descriptors, for this process or for all."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 def allowed(system: Any = resource) -> int:
-    """Return how many descriptors this process may have, after raising that as far as it may without a right."""
+    """Return how many descriptors this process may have, after raising its limit as far as allowed."""
     if system is None:
         return MOST
     soft: int
@@ -40,10 +40,10 @@ def allowed(system: Any = resource) -> int:
 
 
 def room(system: Any = resource) -> int:
-    """Return how many connections to receivers a worker may have, those that are kept open between sends included."""
+    """Return how many connections to receivers a worker may have, idle ones included."""
     return max(allowed(system) - RESERVE, 4)
 
 
 def is_exhausted(error: BaseException) -> bool:
-    """Say whether the system had no descriptor for it: that is our own lack, and no receiver's fault."""
+    """True if the system had no descriptor left, which is no fault of the receiver."""
     return isinstance(error, OSError) and error.errno in EXHAUSTED

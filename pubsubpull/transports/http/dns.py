@@ -1,6 +1,6 @@
-"""Looking names up: in threads, as the operating system knows no other way.
+"""Name lookups in threads, since the operating system's resolver blocks.
 
-A name that nobody answers for may take it half a minute. The threads end with the process, which waits for none.
+A name without an answer may block for half a minute. The threads are daemons: a process ends without waiting for them.
 """
 
 from __future__ import annotations
@@ -18,29 +18,33 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, int], list[str]]
 
 AT_REGISTRATION = threading.BoundedSemaphore(8)
-"""How many names a process looks up at a time for who registers them."""
+"""How many lookups at a time a process makes to check callbacks."""
 NEW = 48
-"""How many names a worker looks up at a time that have not been found before."""
+"""How many lookups at a time a worker makes of names that it has not resolved before."""
 KNOWN = 16
-"""How many of those that have: who registers many names that nobody answers for keeps none of these waiting."""
-REMEMBERED = 10_000
-"""How many names are known as found before."""
+"""How many lookups at a time a worker makes of names that it has resolved before.
+
+They have a limit of their own, so that many names without an answer keep no working name waiting.
+"""
+NAMES_REMEMBERED = 10_000
+"""How many resolved names are remembered; then all are forgotten."""
 
 
 def within(resolve: Resolve, host: str, *, limit: float) -> list[str]:
-    """Return a name's addresses; none where it has none, or they do not come in so many seconds."""
+    """Return a name's addresses; none if the lookup fails or takes longer than `limit` seconds."""
     if not AT_REGISTRATION.acquire(timeout=limit):
         return []
     answer: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
 
     def work() -> None:
-        found: list[str] = []
+        addresses: list[str] = []
         try:
-            with contextlib.suppress(OSError, UnicodeError):
-                found = resolve(host, 0)
+            with contextlib.suppress(OSError, UnicodeError):  # a name without addresses is no error here
+                addresses = resolve(host, 0)
         finally:
+            # By the thread, not by the caller: a lookup that the caller gave up on still occupies its thread.
             AT_REGISTRATION.release()
-            answer.put(found)
+            answer.put(addresses)
 
     _thread(work)
     try:
@@ -50,49 +54,49 @@ def within(resolve: Resolve, host: str, *, limit: float) -> list[str]:
 
 
 class Lookups:
-    """A worker's. Call it with a host and a port; it raises what `resolve` raises."""
+    """The lookups of a worker, as a function of a host and a port. Errors of `resolve` pass through."""
 
-    def __init__(self, resolve: Resolve, *, remembered: int = REMEMBERED) -> None:
+    def __init__(self, resolve: Resolve, *, remembered: int = NAMES_REMEMBERED) -> None:
         self._resolve = resolve
         self._remembered = remembered
         self._known: set[str] = set()
         self._room = {True: asyncio.Semaphore(KNOWN), False: asyncio.Semaphore(NEW)}
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """Return the name's addresses."""
+        """Return the addresses of a host."""
         room = self._room[host in self._known]
         await room.acquire()
         answer: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         _thread(functools.partial(self._work, host, port, room, answer))
         try:
-            found = await answer
+            addresses = await answer
         except BaseException:
             self._known.discard(host)
             raise
         if len(self._known) > self._remembered:
             self._known.clear()
         self._known.add(host)
-        return found
+        return addresses
 
     def _work(self, host: str, port: int, room: asyncio.Semaphore, answer: asyncio.Future[list[str]]) -> None:
-        found: list[str] | Exception
+        result: list[str] | Exception
         try:
-            found = self._resolve(host, port)
-        except Exception as error:  # noqa: BLE001  it is raised where it is waited for
-            found = error
+            result = self._resolve(host, port)
+        except Exception as error:  # noqa: BLE001  the waiting task raises it
+            result = error
         with contextlib.suppress(RuntimeError):  # the loop may have ended
-            answer.get_loop().call_soon_threadsafe(_done, room, answer, found)
+            answer.get_loop().call_soon_threadsafe(_done, room, answer, result)
 
 
-def _done(room: asyncio.Semaphore, answer: asyncio.Future[list[str]], found: list[str] | Exception) -> None:
-    # Only now, not where the wait was given up: the thread was still there.
+def _done(room: asyncio.Semaphore, answer: asyncio.Future[list[str]], result: list[str] | Exception) -> None:
+    # Here, not where a task gave up waiting: until now the lookup has occupied its thread.
     room.release()
     if answer.done():
         return
-    if isinstance(found, Exception):
-        answer.set_exception(found)
+    if isinstance(result, Exception):
+        answer.set_exception(result)
     else:
-        answer.set_result(found)
+        answer.set_result(result)
 
 
 def _thread(work: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Which addresses callbacks may have: nobody's word leads a request into the service's own network."""
+"""The guard against server-side request forgery: no callback leads a request into the service's own network."""
 
 from __future__ import annotations
 
@@ -23,66 +23,66 @@ URL_LIMIT = 2000
 """The most characters of a callback."""
 NOT_IN_URLS = frozenset(' "<>\\^`{|}')
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-"""A part of a host's name, in lower case."""
+"""A label of a host name, in lower case."""
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""A last part of a host as which some read an IPv4 address from it, as of 2130706433, 0x7f.1 or 0177.0.0.1."""
+"""A last label that makes some resolvers read an IPv4 address, as in 2130706433, 0x7f.1 or 0177.0.0.1."""
 WEB_PORTS = {80, 443}
 WELL_KNOWN = 1024
-"""Below this port, services other than the web's are at home."""
+"""The ports below belong to other services than the web's."""
 ADVICE = "An operator can allow it in PUBSUBPULL['CALLBACK_ADDRESSES'] or ['CALLBACK_HOSTS']"
 
 
 class Refused(OSError):
-    """An address that no request may go to. An OSError, as what connects expects one."""
+    """A refused address. It is an OSError, since asyncio's connect handles no other errors."""
 
 
 def lookup(host: str, port: int) -> list[str]:
-    """Return the addresses of a name, as the operating system has them; raises `OSError`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    """Return the addresses of a name from the operating system's resolver; raise `OSError`."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    return list(dict.fromkeys(str(address[0]) for *_, address in infos))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Guard:
-    """Refuses every address that is not public, but for those in `addresses`, and for `hosts`, whatever theirs are.
-
-    `resolve` looks a name up; tests may give another one.
-    """
+    """Refuses every address that is not public, with the exceptions in the settings."""
 
     addresses: tuple[Network, ...] = ()
+    """The networks that are allowed, too."""
     hosts: tuple[str, ...] = ()
+    """The hosts that are allowed with any address; `.domain` stands for the domain and all its hosts."""
     resolve: Callable[[str, int], list[str]] = lookup
+    """Resolves a name to its addresses."""
 
     @classmethod
     def of(cls, settings: Settings) -> Guard:
-        """Return the guard that the settings ask for."""
+        """Return the guard for the settings."""
         return cls(
             addresses=tuple(ipaddress.ip_network(network) for network in settings.CALLBACK_ADDRESSES),
             hosts=tuple(host.lower() for host in settings.CALLBACK_HOSTS),
         )
 
     def trusts(self, host: str) -> bool:
-        """Say whether a host may have any address: it is in the list, or in a domain that is there as `.domain`."""
+        """True if a host may have any address: it or its domain is in the list."""
         host = host.lower().removesuffix(".")
-        return any(host == one.removeprefix(".") or (one[0] == "." and host.endswith(one)) for one in self.hosts)
+        return any(host == name.removeprefix(".") or (name[0] == "." and host.endswith(name)) for name in self.hosts)
 
     def refusal(self, address: str) -> str | None:
-        """Say why an address is refused, in a word; None where it is not.
+        """Return the word for the refusal of an address; None if the address is allowed.
 
         10.0.0.1 → "private"; ::ffff:127.0.0.1 → "loopback"; 8.8.8.8 → None.
         """
-        found = ranges.parse(address)
-        if found is None:
+        parsed = ranges.parse(address)
+        if parsed is None:
             return "none"
-        return None if self._listed(address) else ranges.special(found)
+        return None if self._listed(address) else ranges.special(parsed)
 
     def _listed(self, address: str) -> bool:
-        found = ranges.parse(address)
-        meant = {found, ranges.carried(found)} if found else set()
-        return any(one in network for network in self.addresses for one in meant)
+        parsed = ranges.parse(address)
+        forms = {parsed, ranges.carried(parsed)} if parsed else set()
+        return any(form in network for network in self.addresses for form in forms)
 
     def check(self, url: str) -> None:
-        """Raise `Refused` for a URL that no request may go to, as far as that is seen without looking its name up."""
+        """Raise `Refused` for a URL that must not be requested, as far as the URL itself shows it."""
         if reason := wrong_url(url):
             raise Refused(f"the callback {reason}")
         parts = urllib.parse.urlsplit(url)
@@ -95,27 +95,27 @@ class Guard:
             raise Refused(f"port {parts.port} is refused: callbacks are at 80, 443, or from {WELL_KNOWN} on. {ADVICE}")
 
     def check_address(self, address: str) -> None:
-        """Raise `Refused` for an address that no connection may be made to."""
+        """Raise `Refused` for an address that is not allowed."""
         if word := self.refusal(address):
             raise Refused(f"its address is refused ({word}). {ADVICE}")
 
     def allowed(self, addresses: Iterable[str]) -> list[str]:
-        """Return those of a name's addresses that are not refused; raises `Refused` where none is left.
+        """Return the allowed addresses of a name; raise `Refused` if none is left.
 
-        The message names no address: what a name means inside the service's network is not the consumer's to know.
+        The message names no address: consumers must not learn the addresses inside the service's network.
         """
         words = {address: self.refusal(address) for address in addresses}
-        good = [address for address, word in words.items() if word is None]
-        if not good:
+        permitted = [address for address, word in words.items() if word is None]
+        if not permitted:
             kinds = ", ".join(sorted({word for word in words.values() if word})) or "there is none"
             raise Refused(f"its name leads only to addresses that are refused ({kinds}). {ADVICE}")
-        return good
+        return permitted
 
 
 def check_callback(guard: Guard, url: str, *, limit: float) -> None:
-    """Raise `SubscriptionError` for a callback that is refused. A name is looked up, for at most `limit` seconds.
+    """Raise `SubscriptionError` for a refused callback. Its name is looked up for at most `limit` seconds.
 
-    One that cannot be looked up now is not refused: each connection is checked in any case.
+    A name that does not resolve now is not refused, since each connection is checked anyway.
     """
     if reason := wrong_url(url):
         raise exceptions.SubscriptionError("callback", f"{reason}.")
@@ -125,15 +125,15 @@ def check_callback(guard: Guard, url: str, *, limit: float) -> None:
         if (
             not guard.trusts(host)
             and not ranges.parse(host)
-            and (found := dns.within(guard.resolve, host, limit=limit))
+            and (addresses := dns.within(guard.resolve, host, limit=limit))
         ):
-            guard.allowed(found)
+            guard.allowed(addresses)
     except Refused as error:
         raise exceptions.SubscriptionError("callback", f"{error}.") from error
 
 
 def wrong_url(url: str) -> str | None:  # noqa: PLR0911  a table
-    """Say what is wrong with a callback's URL, wherever it leads; None where nothing is."""
+    """Return the error in the form of a callback's URL; None if its form is right."""
     if len(url) > URL_LIMIT:
         return f"must be at most {URL_LIMIT} characters long"
     if not url.isascii() or not url.isprintable() or NOT_IN_URLS & set(url):
@@ -153,7 +153,7 @@ def wrong_url(url: str) -> str | None:  # noqa: PLR0911  a table
 
 
 def wrong_host(host: str) -> str | None:
-    """Say what is wrong with the host of a URL; None where nothing is."""
+    """Return the error in the form of a URL's host; None if its form is right."""
     if "%" not in host and ranges.parse(host):
         return None
     labels = host.lower().removesuffix(".").split(".")

@@ -1,4 +1,4 @@
-"""Messages by HTTP: a signed PUT each, and an OPTIONS that asks for consent before the first."""
+"""The HTTP transport: OPTIONS to ask for consent, then a signed PUT for each message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class HttpTransport(Transport):
-    """Sends to http and https addresses."""
+    """Sends messages to http and https addresses."""
 
     schemes = frozenset(PORTS)
 
@@ -40,18 +40,18 @@ class HttpTransport(Transport):
         lookup_limit: float = 5.0,
     ) -> None:
         self.guard = guard
-        """Where requests may go."""
+        """Decides which addresses are allowed."""
         self.origin = origin
-        """The name under which receivers are asked for their consent."""
+        """The origin that asks receivers for their consent."""
         self.now = now
         """The clock of signatures, in unix seconds."""
         self.lookup_limit = lookup_limit
-        """How long a host's name is looked up when an address is checked, in seconds."""
+        """The limit of a name lookup while an address is checked, in seconds."""
         self._make_client = client
 
     @classmethod
     def of(cls, settings: Settings) -> HttpTransport:
-        """Return the transport that the settings ask for."""
+        """Return the transport for the settings."""
         where = guard.Guard.of(settings)
         return cls(
             client=lambda: AiohttpClient(connect=settings.CONNECT_TIMEOUT, read=settings.READ_TIMEOUT, guard=where),
@@ -63,16 +63,16 @@ class HttpTransport(Transport):
 
     @functools.cached_property
     def client(self) -> Client:
-        """The client, made when it is first used: a process that only checks addresses opens no connections."""
+        """The client. It is made at its first use, since a process that only checks addresses needs none."""
         return self._make_client()
 
     @property
     def connections(self) -> int | None:
-        """How many connections there may be at a time."""
+        """The most connections at a time."""
         return self.client.connections
 
     def check(self, address: str) -> None:
-        """Raise `SubscriptionError` for a callback that is no URL, has wrong variables, or leads where none may."""
+        """Raise `SubscriptionError` for a callback with a wrong form, wrong variables, or a refused address."""
         uri_template.check(address)
         guard.check_callback(self.guard, uri_template.example(address), limit=self.lookup_limit)
 
@@ -89,9 +89,10 @@ class HttpTransport(Transport):
         return consent.outcome(response, origin=self.origin, now=self.now())
 
     async def send(self, target: Target, message: Message) -> Outcome:
-        """PUT the message, signed, to the URL that the address comes to."""
+        """PUT the signed message to its URL."""
         try:
             url = _url(target.address, message)
+            # Signed anew for each attempt: receivers refuse old timestamps.
             signature = keys.signed(target, message, now=self.now())
         except uri_template.Unexpandable as error:
             return Retry(error=str(error), refused=True, unsent=True)
@@ -104,7 +105,8 @@ class HttpTransport(Transport):
         return answers.outcome(response, now=self.now(), moves=message.change is None)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
+        # Asked without the property, which would make a client only to close it.
         if "client" in self.__dict__:
             await self.client.close()
 
@@ -118,7 +120,7 @@ def endpoint(url: str) -> str:
 
 
 def _url(address: str, message: Message) -> str:
-    """Return the URL that a message goes to; raises `Unexpandable`."""
+    """Return the URL for a message; raise `Unexpandable` if its change makes none."""
     change = message.change
     if change is None:
         return address
@@ -130,7 +132,7 @@ def _url(address: str, message: Message) -> str:
 
 
 async def _answer(exchange: Awaitable[Response]) -> Response | Retry:
-    """Return the answer, or that there was none."""
+    """Return the answer; a `Retry` if none came."""
     try:
         return await exchange
     except exceptions.Unavailable as error:

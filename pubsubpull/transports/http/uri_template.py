@@ -10,15 +10,15 @@ from pubsubpull import exceptions
 VARIABLES = ("model", "key", "version")
 EXPRESSION = re.compile(r"\{([^{}]*)\}")
 URL_LIMIT = 2000
-"""The most characters of a URL that a change is sent to."""
+"""The most characters of an expanded URL."""
 
 
 class Unexpandable(ValueError):
-    """A change whose key makes no URL."""
+    """A change with a key that makes no URL."""
 
 
 def check(template: str) -> None:
-    """Raise `SubscriptionError` for a template that cannot be expanded, or whose variables could choose the host."""
+    """Raise `SubscriptionError` for a template with a wrong form, or with variables outside of path and query."""
     for name in EXPRESSION.findall(template):
         if name not in VARIABLES:
             raise exceptions.SubscriptionError(
@@ -27,32 +27,34 @@ def check(template: str) -> None:
     bare = EXPRESSION.sub("", template)
     if "{" in bare or "}" in bare:
         raise exceptions.SubscriptionError("callback", "has a brace in it that is not part of a variable.")
+    # Not in the host: the key of a row could otherwise send changes to any server.
     if EXPRESSION.search("/".join(template.split("/", 3)[:3])):
         raise exceptions.SubscriptionError("callback", "may have variables in its path and query only.")
 
 
 def expand(template: str, *, model: str, key: str | None, version: int) -> str:
-    """Return the URL for a change. What is no letter, digit or `-._~` is percent-encoded, so no value leaves its place.
+    """Return the URL for a change; raise `Unexpandable` if there is none.
 
-    With `https://x/{key}`, a/b → https://x/a%2Fb; a truncate has no key: https://x/. Raises `Unexpandable`.
+    All characters except letters, digits and `-._~` are percent-encoded, so no value can change the URL around it.
+    With `https://x/{key}`, a/b → https://x/a%2Fb; a truncate has no key: https://x/.
     """
     values = {"model": model, "key": key or "", "version": str(version)}
-    url = EXPRESSION.sub(lambda found: urllib.parse.quote(values[found[1]], safe=""), template)
+    url = EXPRESSION.sub(lambda match: urllib.parse.quote(values[match[1]], safe=""), template)
     if len(url) > URL_LIMIT:
         raise Unexpandable(f"its key is too long for a URL: {len(url)} characters, of at most {URL_LIMIT}")
     if not {".", ".."}.isdisjoint(url.split("?")[0].split("/")):
-        # These have no other spelling: percent-encoded they mean the same.
-        raise Unexpandable("its key is a dot or two, which in a URL name a folder")
+        # Refused, since they cannot be encoded: a percent-encoded dot means the same.
+        raise Unexpandable("its key is one or two dots, which name a folder in a URL")
     return url
 
 
 def example(template: str) -> str:
-    """Return what the template may expand to, to be judged as a URL."""
+    """Return an expansion of the template, for the checks of URLs."""
     return EXPRESSION.sub("x", template)
 
 
 def stem(callback: str) -> str:
-    """Return where to ask for consent: the callback up to what its variables decide.
+    """Return the URL to ask for consent: the callback up to the folder before its first variable.
 
     https://x/customers/{key}/ → https://x/customers/; https://x/c?k={key} → https://x/c
     """
