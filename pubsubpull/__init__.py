@@ -4,6 +4,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull.capture.publishing import publish, unpublish
+from pubsubpull.exceptions import Refused, RetryAfter
 
 if TYPE_CHECKING:
     from pubsubpull.audit.context.blocks import context
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from pubsubpull.pull.client import Client
     from pubsubpull.replica.declaration import VERSION, constant
     from pubsubpull.replica.declare import replicates
-    from pubsubpull.replica.handlers import on_change
+    from pubsubpull.replica.handlers.declare import on_change, on_event
+    from pubsubpull.replica.handlers.event import Event
 
 __all__ = [
     "VERSION",
     "Client",
+    "Event",
+    "Refused",
+    "RetryAfter",
     "__version__",
     "annotate",
     "as_of",
@@ -31,6 +36,7 @@ __all__ = [
     "event",
     "history",
     "on_change",
+    "on_event",
     "publish",
     "replicates",
     "resend",
@@ -43,6 +49,7 @@ __version__ = version("pubsubpull")
 # The client needs `requests`, which a service that only publishes should not pay to import.
 _LAZY = {
     "Client": "pubsubpull.pull.client",
+    "Event": "pubsubpull.replica.handlers.event",
     "VERSION": "pubsubpull.replica.declaration",
     "annotate": "pubsubpull.audit.context.requests",
     "as_of": "pubsubpull.audit.history.moments",
@@ -52,7 +59,8 @@ _LAZY = {
     "event": "pubsubpull.events.declare",
     "context": "pubsubpull.audit.context.blocks",
     "history": "pubsubpull.audit.history.history",
-    "on_change": "pubsubpull.replica.handlers",
+    "on_change": "pubsubpull.replica.handlers.declare",
+    "on_event": "pubsubpull.replica.handlers.declare",
     "replicates": "pubsubpull.replica.declare",
     "resend": "pubsubpull.log.resend",
     "restore": "pubsubpull.audit.history.restore",

@@ -28,4 +28,5 @@ class PubSubPullConfig(AppConfig):
         pre_migrate.connect(migrating.before, sender=self, dispatch_uid="pubsubpull.triggers")
         pre_migrate.connect(unmigrated.before_migrate, sender=self, dispatch_uid="pubsubpull.unmigrated")
         post_migrate.connect(migrating.after, sender=self, dispatch_uid="pubsubpull.triggers")
-        autodiscover_modules("events")  # each app declares its events there, as its admin in admin.py
+        # Each app declares its events and handlers there, as its admin in admin.py.
+        autodiscover_modules("events", "handlers")

@@ -28,9 +28,11 @@ Their tree::
     ├── SubscriptionError       a subscription cannot be made as asked; names the field
     ├── ReplicaError            a replica cannot be declared or followed as asked
     │   └── ReplicaFailed       a replica could not apply a page; names the replica
+    ├── RetryAfter              raised by a handler: try this again later; carries the seconds
+    ├── Refused                 raised by a handler: this will never be handled
     └── ServiceError            another service's answer to the client
         ├── Unavailable         it could not be reached, or said so (may be retried)
-        └── Refused             it refused the call; carries its problem document
+        └── RequestRefused      it refused the call; carries its problem document
 """
 
 from __future__ import annotations
@@ -165,14 +167,35 @@ class ReplicaError(PubSubPullError):
 class ReplicaFailed(ReplicaError):
     """A replica could not apply a page, which stays to be applied. `name` is the replica's name.
 
-    `needs` is another replica to which it is tied by a foreign key, if that replica has another position.
+    `needs` is another replica to which it is tied by a foreign key, if that replica has another position. `version`
+    is the version of the change on which a handler failed, or of the first of several that it was given together.
     """
 
-    def __init__(self, name: str, reason: str, *, needs: str | None = None) -> None:
+    def __init__(self, name: str, reason: str, *, needs: str | None = None, version: int | None = None) -> None:
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
         self.needs = needs
+        self.version = version
+
+
+class RetryAfter(PubSubPullError):
+    """Raised by a handler that cannot handle a change or event yet: it is tried again after `seconds`.
+
+    That is no failure, so it never leads to parking, however often it is raised.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        super().__init__(f"again in {seconds:g} s" + (f": {reason}" if reason else ""))
+        self.seconds = max(0.0, float(seconds))
+
+
+class Refused(PubSubPullError):
+    """Raised by a handler that will never handle a change or event: it is parked at once, or fails for good.
+
+    With `on_failure="park"` no further try is made before it is parked. Otherwise the handler waits for a person, and
+    is tried again after BACKOFF_LIMIT.
+    """
 
 
 class ServiceError(PubSubPullError):
@@ -183,7 +206,7 @@ class Unavailable(ServiceError):
     """The service could not be reached, or answered that it cannot serve now."""
 
 
-class Refused(ServiceError):
+class RequestRefused(ServiceError):
     """The service refused the call.
 
     `status` is the HTTP status, and `problem` the problem document (RFC 9457). If the answer had none, `problem` is

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core import checks
 
 from pubsubpull.capture import registry
+from pubsubpull.events import declare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 @checks.register("pubsubpull")
 def check_publications(**_: Any) -> list[CheckMessage]:
-    """W002: a parent is not published. E003: an unknown database. W012: published twice. E014: another's label."""
-    messages = [*_published_twice()]
+    """W002: a parent is not published. E003: an unknown database. W012: published twice. E014: another's label.
+
+    E015: a model and an event have one label.
+    """
+    messages = [*_published_twice(), *_events()]
     for publication in registry.all_publications().values():
         messages += [*_parents(publication), *_databases(publication), *_labels(publication)]
     return messages
@@ -33,6 +37,15 @@ def _published_twice() -> Iterator[CheckMessage]:
             f"{label} is published more than once, with different options; the latest publication holds.",
             hint="Publish it once. A proxy's publication is its model's, with `exclude` and `mask` too.",
             id="pubsubpull.W012",
+        )
+
+
+def _events() -> Iterator[CheckMessage]:
+    for label in sorted(registry.all_publications().keys() & declare.all_kinds().keys()):
+        yield checks.Error(
+            f"{label} is the label of a published model and of an event: readers could not tell them apart.",
+            hint="Give the event another label=….",
+            id="pubsubpull.E015",
         )
 
 

@@ -108,7 +108,7 @@ class Client:
         return Instances(self, f"models/{quote(model)}/instances/" + ("" if limit is None else f"?limit={limit}"))
 
     def instance(self, model: str, key: str) -> Instance:
-        """Return one row. Raises `Refused` with status 404 where there is none."""
+        """Return one row. Raises `RequestRefused` with status 404 where there is none."""
         return Instance(**self.get(f"models/{quote(model)}/instances/{quote(key, safe='')}/"))
 
     def changes(

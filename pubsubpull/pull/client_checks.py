@@ -52,7 +52,7 @@ def result(answer: Any) -> dict[str, Any]:
         raise exceptions.CursorExpired(problem.get("detail") or "The cursor has expired.")
     if answer.status_code in {429, 502, 503, 504}:
         raise exceptions.Unavailable(f"{answer.status_code}: {problem.get('detail') or answer.reason}")
-    raise exceptions.Refused(answer.status_code, problem, _unlike(answer))
+    raise exceptions.RequestRefused(answer.status_code, problem, _unlike(answer))
 
 
 def _unlike(answer: Any) -> str:

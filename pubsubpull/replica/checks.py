@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 from django.db import DatabaseError, models, router
 
 from pubsubpull import conf
-from pubsubpull.replica import cohorts, declaration, handlers, health, services
+from pubsubpull.events import declare
+from pubsubpull.replica import cohorts, declaration, health, services
+from pubsubpull.replica.handlers import declare as handlers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from django.core.checks import CheckMessage
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 @checks.register("pubsubpull")
 def check_replicas(**_: Any) -> list[CheckMessage]:
-    """E020: a service is unknown. E021: a key is not unique. E022: a handler has none. W020: another database."""
+    """E020: a service is unknown. E021: a key is not unique. W020: another database."""
     if conf.problems(conf.given()):
         return []  # E001 says it
     found: list[CheckMessage] = [
@@ -34,15 +37,44 @@ def check_replicas(**_: Any) -> list[CheckMessage]:
     ]
     for replica in declaration.all_replicas().values():
         found += _replica(replica)
-    found += [
-        checks.Error(
-            f"The handler {handler.name} follows {handler.source}, of which there is no replica, and names no service.",
+    return found
+
+
+@checks.register("pubsubpull")
+def check_handlers(**_: Any) -> list[CheckMessage]:
+    """E022: a handler has no service. E023: two have one name. E024: an own event is not declared."""
+    return [*_homeless(), *_named_twice(), *_unknown_events()]
+
+
+def _homeless() -> Iterator[CheckMessage]:
+    for handler in handlers.without_replica(None):
+        yield checks.Error(
+            f"The handler {handler.name} follows {handler.source}, which this service does not publish and of which "
+            "there is no replica, and names no service.",
             hint="Say on_change(…, service=…).",
             id="pubsubpull.E022",
         )
-        for handler in handlers.homeless()
-    ]
-    return found
+
+
+def _named_twice() -> Iterator[CheckMessage]:
+    names = collections.Counter(effect.name for effect in cohorts.all_effects())
+    for name in [name for name, count in names.items() if count > 1]:
+        yield checks.Error(
+            f"Two handlers, or a handler and a replica, have the name {name}: they would share one position.",
+            hint="Give one of them another name=….",
+            id="pubsubpull.E023",
+        )
+
+
+def _unknown_events() -> Iterator[CheckMessage]:
+    for handler in handlers.without_replica(handlers.LOCAL):
+        if handler.takes_events and handler.kind is None:
+            yield checks.Error(
+                f"The handler {handler.name} is for {handler.source}, which is no event of this service.",
+                hint="Correct the label, or say which service=… emits it. The events are: "
+                f"{', '.join(declare.all_kinds()) or 'none'}.",
+                id="pubsubpull.E024",
+            )
 
 
 @checks.register("pubsubpull", checks.Tags.database)

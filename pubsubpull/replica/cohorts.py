@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef
 
-from pubsubpull.replica import declaration, handlers, positions, relations
+from pubsubpull.replica import declaration, positions, relations
+from pubsubpull.replica.handlers import declare as handlers
+from pubsubpull.replica.handlers import effect as handling
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.tables.table import Table
 
@@ -43,7 +45,7 @@ class Cohort:
         """Return all effects of a page, in order: tables first, for handlers read the rows as the page leaves them."""
         tables = [effect for effect in self.members if effect.table is not None]
         others = [effect for effect in self.members if effect.table is None]
-        called = [handlers.along(effect) for effect in tables]
+        called = [handling.along(effect) for effect in tables]
         return [*tables, *filter(None, called), *others]
 
     @property
@@ -59,13 +61,18 @@ class Cohort:
 def of_service(service: str) -> list[Effect]:
     """Return what is declared to follow a service, each with a position of its own."""
     tables = [Table(replica) for replica in declaration.all_replicas().values() if replica.service == service]
-    return [*tables, *handlers.on_their_own(service)]
+    return [*tables, *handling.on_their_own(service)]
 
 
 def services() -> list[str]:
     """Return the services that something is declared to follow."""
     named = {handler.service for handler in handlers.all_handlers() if handler.service}
     return sorted({replica.service for replica in declaration.all_replicas().values()} | named)
+
+
+def all_effects() -> list[Effect]:
+    """Return everything that has a position here: what follows other services, and the handlers of this one."""
+    return [effect for service in (*services(), handlers.LOCAL) for effect in of_service(service)]
 
 
 def enter(service: str, using: str) -> None:
@@ -75,6 +82,8 @@ def enter(service: str, using: str) -> None:
         state = known.get(replica.name)
         if state is None:
             new = ReplicaState(name=replica.name, service=service, source=replica.source)
+            if replica.from_start:  # an empty cursor is the log's start, and with a shape nothing is to be copied
+                new.shape, new.state = replica.shape, ReplicaState.State.FOLLOWING
             ReplicaState.objects.using(using).bulk_create([new], ignore_conflicts=True)
             # It may have followed another service until now.
             ReplicaState.objects.using(using).filter(name=replica.name).exclude(service=service).update(

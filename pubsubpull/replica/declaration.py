@@ -33,7 +33,7 @@ class Version:
         return "VERSION"
 
 
-VERSION = Version()
+VERSION: Version = Version()
 """Takes the version of the row: that of its latest change, or one below the version of any change to come."""
 
 

@@ -43,6 +43,10 @@ class Effect(Protocol):
         """A digest of the declaration. If it differs from the stored digest, the rows must be copied again."""
 
     @property
+    def from_start(self) -> bool:
+        """Return True if it begins with the first change of the log; False if a copy, or the present, comes first."""
+
+    @property
     def table(self) -> Replica | None:
         """The declaration of the table that the effect fills; None if it fills no table."""
 

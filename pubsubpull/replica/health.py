@@ -20,7 +20,7 @@ def checks(using: str, *, values: bool = True) -> dict[str, str]:
 
     Without `values`, what the database said, which may quote a row, is left out.
     """
-    names = {effect.name for service in cohorts.services() for effect in cohorts.of_service(service)}
+    names = {effect.name for effect in cohorts.all_effects()}
     if not names:
         return {}
     return {f"replica {name}": reason for name, reason in _of(names, using, values=values).items()}
@@ -63,7 +63,7 @@ def _parked(names: Collection[str], using: str) -> dict[str, int]:
 
 def _state(state: ReplicaState | None, aside: int, *, values: bool) -> str:
     if state is None:
-        return "it has never been followed; run pubsubpull_follow"
+        return "it has never been followed; run pubsubpull_work"
     if state.failing_since:
         since = f"failing since {state.failing_since:%Y-%m-%d %H:%M:%S} UTC"
         return f"{since}: {state.last_error}" if values else since

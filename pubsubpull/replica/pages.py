@@ -70,7 +70,7 @@ def changes(
 
     As many changes as the service gives at once, unless there is a `limit`.
     """
-    given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after, "limit": limit}
+    given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after or None, "limit": limit}
     if wait:
         given["wait"] = wait
     if not old:
@@ -87,7 +87,7 @@ def compact(client: Client, models: Iterable[str], after: str, *, limit: int | N
     given = {"models": ",".join(sorted(models)), "after": after, "limit": limit, "compact": "true"}
     try:
         page = wire.read_compact(client.text("changes/", params=given), previous=after)
-    except exceptions.Refused as error:
+    except exceptions.RequestRefused as error:
         if error.status != 400:
             raise
         page = None

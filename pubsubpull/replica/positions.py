@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
-from pubsubpull import conf
+from pubsubpull import conf, exceptions
 from pubsubpull.base import backoff
 from pubsubpull.capture import sql
 from pubsubpull.replica.models import ReplicaState
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from psycopg import sql as psql
 
-    from pubsubpull import exceptions
     from pubsubpull.replica.declaration import Replica
     from pubsubpull.replica.effects import Effect
 
@@ -41,9 +40,12 @@ class Position:
     """The columns that its source was seen not to send."""
 
 
-def lock_query(service: str) -> psql.Composed:
-    """Return the query that locks the positions of a service's replicas until the transaction ends, and reads them."""
-    return sql.compose("queries/replica/positions", service=service)
+def lock_query(service: str, name: str | None = None) -> psql.Composed:
+    """Return the query that locks the positions of a service's replicas until the transaction ends, and reads them.
+
+    With a `name`, only that position.
+    """
+    return sql.compose("queries/replica/positions", service=service, name=name)
 
 
 def lock(service: str, using: str) -> dict[str, Position]:
@@ -51,6 +53,12 @@ def lock(service: str, using: str) -> dict[str, Position]:
     # Always all of a service, in the order of their names: any two transactions that apply pages of one service wait
     # for each other here, and so never for a row of a replica's table in another order.
     return by_name((*row,) for row in sql.run(using, lock_query(service)))
+
+
+def lock_own(name: str, service: str, using: str) -> dict[str, Position]:
+    """Lock what must not move while something is done to one replica or handler; return the positions by name."""
+    # Handlers of this service's own log move each by itself. Their transactions may take long: none waits for another.
+    return by_name((*row,) for row in sql.run(using, lock_query(service, None if service else name)))
 
 
 def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Position]:
@@ -107,13 +115,14 @@ def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
     with transaction.atomic(using):
         # Locked: a follower and a receiver may fail on it at once, and each failure counts.
         state = ReplicaState.objects.using(using).select_for_update().get(name=failed.name)
-        state.attempts += failed.needs is None
+        state.attempts += failed.needs is None and not isinstance(failed.__cause__, exceptions.RetryAfter)
         wait = backoff.delay(
             max(state.attempts, 1),
             first=settings.BACKOFF_FIRST,
             limit=settings.BACKOFF_LIMIT,
             random=lambda: 0.5 + random.random() / 2,  # noqa: S311  nothing secret
         )
+        wait = _asked(failed.__cause__, wait, limit=settings.BACKOFF_LIMIT)
         needed = ReplicaState.objects.using(using).filter(name=failed.needs, next_attempt__gt=now).first()
         if needed is not None and needed.next_attempt is not None:
             wait = (needed.next_attempt - now).total_seconds()
@@ -123,3 +132,10 @@ def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
         state.last_error = failed.reason[:1000]
         state.save(update_fields=["attempts", "state", "failing_since", "next_attempt", "last_error"], using=using)
     return wait
+
+
+def _asked(cause: BaseException | None, wait: float, *, limit: float) -> float:
+    """Return how long to wait: what a handler asks for, or `wait` where it asks for nothing."""
+    if isinstance(cause, exceptions.RetryAfter):
+        return cause.seconds
+    return limit if isinstance(cause, exceptions.Refused) else wait

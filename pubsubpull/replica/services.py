@@ -28,7 +28,7 @@ class Service:
 
 def told(name: str, error: Exception) -> str:
     """Return an error with a service as a person is told it: with its name, and with the settings to look at."""
-    refused = isinstance(error, exceptions.Refused) and (error.status in {401, 403, 404} or not error.problem)
+    refused = isinstance(error, exceptions.RequestRefused) and (error.status in {401, 403, 404} or not error.problem)
     look = refused or isinstance(error, exceptions.Unavailable)
     hint = f" Its url and token are in PUBSUBPULL['SERVICES'][{name!r}]." if look else ""
     return f"{name} cannot be followed: {first_line(error)}{hint}"

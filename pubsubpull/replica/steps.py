@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from pubsubpull import exceptions
 from pubsubpull.capture import clock
 from pubsubpull.log import expiry
-from pubsubpull.replica import catch_up, cohorts, handlers, positions, prefetch
+from pubsubpull.replica import catch_up, cohorts, positions, prefetch
 from pubsubpull.replica.appliers import choose
 from pubsubpull.replica.appliers.base import Applied
 from pubsubpull.replica.appliers.compact import CompactPages
 from pubsubpull.replica.copy import ranges
 from pubsubpull.replica.errors import constraint_errors
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import Copy
 from pubsubpull.replica.parking import actions
 from pubsubpull.replica.sizes import STANDARD_SIZES, PageLimit, Sizes

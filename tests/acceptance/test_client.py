@@ -67,20 +67,20 @@ def test_the_trail_and_the_subscriptions_of_a_consumer(client):
     assert [one["name"] for one in client.subscriptions()] == ["mails"]
     client.unsubscribe("mails")
     assert client.subscriptions() == []
-    with pytest.raises(exceptions.Refused) as refused:
+    with pytest.raises(exceptions.RequestRefused) as refused:
         client.request("00000000-0000-7000-8000-000000000000")
     assert refused.value.status == 404
 
 
 def test_errors_name_the_mistake_and_hold_no_token(client, token):
-    with pytest.raises(exceptions.Refused, match="shop.nothing") as refused:
+    with pytest.raises(exceptions.RequestRefused, match="shop.nothing") as refused:
         client.changes(["shop.nothing"])
     assert refused.value.problem["field"] == "models"
     with pytest.raises(exceptions.CursorExpired, match="Read all instances"):
         client.changes(after="AgEAAAAFAAA")
     with pytest.raises(exceptions.ServiceError, match="the token is not sent there"):
         client.get("http://127.0.0.1:9/elsewhere/")
-    with Client(client.url, "wrong") as other, pytest.raises(exceptions.Refused) as unknown:
+    with Client(client.url, "wrong") as other, pytest.raises(exceptions.RequestRefused) as unknown:
         other.service()
     assert unknown.value.status == 401
     assert token not in repr(client) + str(refused.value)
@@ -104,6 +104,6 @@ def test_an_answer_that_is_not_json_is_refused(tmp_path, token):
     with (
         processes.gunicorn(tmp_path) as url,
         Client(f"{url}/read/", token) as client,
-        pytest.raises(exceptions.Refused, match="200"),
+        pytest.raises(exceptions.RequestRefused, match="200"),
     ):
         client.service()

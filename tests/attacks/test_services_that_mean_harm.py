@@ -131,7 +131,7 @@ def test_a_redirect_or_a_link_leads_the_token_nowhere():
     with hostile.hostile(answer("200 OK")) as elsewhere:
         away = f"http://127.0.0.1:{elsewhere.port}/"
         with calling_one(answer("307 T", f"Location: {away}"), timeout=20) as (client, _):
-            with pytest.raises(exceptions.Refused, match="not followed"):
+            with pytest.raises(exceptions.RequestRefused, match="not followed"):
                 client.get("")
             for link in (away, "//127.0.0.1:9/", "/..//127.0.0.1:9/", "http://127.0.0.1@127.0.0.2/"):
                 with pytest.raises(exceptions.ServiceError):

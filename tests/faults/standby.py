@@ -63,7 +63,7 @@ class Reader(threading.Thread):
                 self.expired += 1
                 return
             except exceptions.ServiceError as error:
-                if isinstance(error, exceptions.Refused) and error.status < 500:
+                if isinstance(error, exceptions.RequestRefused) and error.status < 500:
                     raise
                 self.failed += 1
                 self._ended.wait(0.1)

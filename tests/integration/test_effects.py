@@ -14,10 +14,11 @@ from django_tasks_db.models import DBTaskResult
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import cohorts, handlers, positions
+from pubsubpull.replica import cohorts, positions
 from pubsubpull.replica.appliers.base import MOVED, Applied
 from pubsubpull.replica.appliers.staged import StagedPages
 from pubsubpull.replica.effects import Effect
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.parking import actions, store
 from tests.integration import pulled
 from tests.replicas import handled

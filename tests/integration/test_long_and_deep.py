@@ -18,7 +18,7 @@ from pubsubpull import exceptions
 from pubsubpull.audit.history import export
 from pubsubpull.models import Change, ReplicaState
 from pubsubpull.pull import client
-from pubsubpull.replica import handlers
+from pubsubpull.replica.handlers import declare as handlers
 from tests.replicas.models import Customer, KindsSource
 from tests.shop import models as shop_models
 

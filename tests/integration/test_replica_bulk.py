@@ -14,10 +14,11 @@ from django.db import OperationalError, connection, models, transaction
 
 import pubsubpull
 from pubsubpull import exceptions
-from pubsubpull.replica import declaration, handlers, pages, services
+from pubsubpull.replica import declaration, pages, services
 from pubsubpull.replica.appliers import choose
 from pubsubpull.replica.appliers.base import MOVED, Applied, Declined
 from pubsubpull.replica.appliers.compact import KEPT_AS, CompactPages
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import ReplicaState
 from pubsubpull.replica.sizes import Sizes
 from pubsubpull.replica.tables.table import Table

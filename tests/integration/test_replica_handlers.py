@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from pubsubpull import exceptions, on_change
 from pubsubpull.pull.client import Change
-from pubsubpull.replica import checks, cohorts, declaration, handlers, health, positions
+from pubsubpull.replica import checks, cohorts, declaration, health, positions
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import ReplicaState
 from tests import processes
 from tests.replicas import models as here
@@ -115,13 +116,13 @@ def test_a_handler_that_raises_stops_its_own_replica_only(follower, handling):
 
 def test_a_handler_without_a_replica_follows_the_changes_alone(follower, handling):
     came = []
-    handling(came.append, source="shop.place", service="shop")
+    handling(came.append, source="shop.place", service="shop", name="places")
     there.Place.objects.create(name="was there")
     follower.run_once()
     there.Place.objects.create(name="new")
     follower.run_once()
     assert [change.new["name"] for change in came] == ["new"]
-    assert health.checks("default")["replica on_change shop shop.place"] == "ok"
+    assert health.checks("default")["replica places"] == "ok"
 
 
 def test_a_second_copy_calls_handlers_once_for_changes_made_meanwhile(follower, handling):
@@ -177,7 +178,7 @@ def test_wrong_declarations_are_refused_or_an_error_of_the_checks(handling):
         on_change("order")
     handling(print, source="elsewhere.thing")
     handling(repr, source="elsewhere.thing", service="unknown")
-    found = {message.id: message.msg for message in checks.check_replicas()}
+    found = {message.id: message.msg for message in [*checks.check_replicas(), *checks.check_handlers()]}
     assert "builtins.print follows elsewhere.thing" in found["pubsubpull.E022"]
     assert "'unknown'" in found["pubsubpull.E020"]
 

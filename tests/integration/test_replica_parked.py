@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from pubsubpull import exceptions, on_change
-from pubsubpull.replica import checks, declaration, handlers, health, positions, services
+from pubsubpull.replica import checks, declaration, health, positions, services
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.parking import actions, store
 from tests.replicas import models as here

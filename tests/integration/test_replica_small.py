@@ -12,9 +12,10 @@ import pytest
 from django.db import connection, models, transaction
 
 import pubsubpull
-from pubsubpull.replica import handlers, positions
+from pubsubpull.replica import positions
 from pubsubpull.replica.appliers.base import Applied
 from pubsubpull.replica.appliers.single_message import SingleMessage
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import ReplicaState
 from pubsubpull.replica.sizes import STANDARD_SIZES
 from tests.integration import pulled

@@ -10,7 +10,8 @@ from django.db import connection
 
 import pubsubpull
 from pubsubpull import on_change
-from pubsubpull.replica import follower, handlers, services
+from pubsubpull.replica import follower, services
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import Parked, ReplicaState
 from tests.integration.test_replica_bulk import PLAIN
 from tests.integration.test_replica_follow import equal, write

@@ -19,6 +19,11 @@ def heed(change):
     """As `greet`, for effects."""
 
 
+def placed(event, greeting="Hi"):
+    """As `greet`, for events."""
+
+
 if (module := tasks.tasks_module()) is not None:
     welcome = importlib.import_module(module).task(welcome)
+    placed = importlib.import_module(module).task(placed)
     heed = importlib.import_module(module).task(heed)

@@ -36,6 +36,9 @@ def test_these_names_are_public_and_each_is_there():
     assert pubsubpull.__all__ == [
         "VERSION",
         "Client",
+        "Event",
+        "Refused",
+        "RetryAfter",
         "__version__",
         "annotate",
         "as_of",
@@ -46,6 +49,7 @@ def test_these_names_are_public_and_each_is_there():
         "event",
         "history",
         "on_change",
+        "on_event",
         "publish",
         "replicates",
         "resend",

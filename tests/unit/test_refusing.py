@@ -70,15 +70,15 @@ def answer(status, **headers):
 
 
 def test_an_answer_that_is_not_the_apis_says_where_to_look():
-    with pytest.raises(exceptions.Refused, match=r"404: http://shop.example/ gave .*is pubsubpull.urls mounted"):
+    with pytest.raises(exceptions.RequestRefused, match=r"404: http://shop.example/ gave .*is pubsubpull.urls mounted"):
         client_checks.result(answer(404))
-    with pytest.raises(exceptions.Refused, match=r"301: http://shop.example/ leads to 'https://shop.example/'"):
+    with pytest.raises(exceptions.RequestRefused, match=r"301: http://shop.example/ leads to 'https://shop.example/'"):
         client_checks.result(answer(301, Location="https://shop.example/"))
 
 
 def test_an_error_with_a_service_names_it_and_the_settings_that_say_where_it_is():
-    told = services.told("shop", exceptions.Refused(401, {"detail": "Send a valid token."}))
+    told = services.told("shop", exceptions.RequestRefused(401, {"detail": "Send a valid token."}))
     assert told.startswith("shop cannot be followed: 401: Send a valid token.")
     assert "PUBSUBPULL['SERVICES']['shop']" in told
-    for elsewhere in (OperationalError("gone"), exceptions.Refused(400, {"detail": "callback: must be a URL."})):
+    for elsewhere in (OperationalError("gone"), exceptions.RequestRefused(400, {"detail": "callback: must be a URL."})):
         assert "SERVICES" not in services.told("shop", elsewhere)

@@ -185,7 +185,7 @@ def test_a_compact_page_is_read_by_its_lines():
         '{"models":{\n},"more":true,"cursor":"c"}',
         '{"models":{\n"a.b":{"columns":[],"items":[]},\n"a.b":{"columns":[],"items":[]}\n},"cursor":"c","more":true}',
         "",
-        exceptions.Refused(400, {"detail": "compact: is no parameter of this call"}),
+        exceptions.RequestRefused(400, {"detail": "compact: is no parameter of this call"}),
     ],
 )
 def test_a_service_that_writes_or_knows_no_such_page_is_asked_for_a_whole_one(text):
@@ -193,8 +193,8 @@ def test_a_service_that_writes_or_knows_no_such_page_is_asked_for_a_whole_one(te
 
 
 def test_another_refusal_is_not_answered_with_another_question():
-    with pytest.raises(exceptions.Refused):
-        pages.compact(Either(exceptions.Refused(403, {})), ["a.b"], "b")
+    with pytest.raises(exceptions.RequestRefused):
+        pages.compact(Either(exceptions.RequestRefused(403, {})), ["a.b"], "b")
 
 
 @pytest.mark.parametrize("room", [0, 10, 2**20])

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 
 from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
-from pubsubpull.management import command_errors
+from pubsubpull.management import command_errors, following
 from pubsubpull.management.command_errors import RefusingCommand
-from pubsubpull.replica import cohorts, declaration, follower, health, positions
+from pubsubpull.replica import cohorts, declaration, follower, positions
 from pubsubpull.replica import services as known
 from pubsubpull.replica.push import receive
 
@@ -75,30 +73,12 @@ class Command(RefusingCommand):
                 for name in names
             ]
             if once:
-                _once(followers, using)
-                self._told(names, using)
+                following.refuse_failures(following.once(followers, using))
+                following.report(self, names, using)
                 return
             self.stdout.write(f"Following {', '.join(names)}, until SIGTERM or Ctrl-C.")
             self.stdout.flush()
-            _always(followers)
-
-    def _told(self, names: list[str], using: str) -> None:
-        """Say where the replicas are; raise where one has not all that was there when the run began."""
-        for name, columns in health.unsent(names, using).items():
-            self.stderr.write(
-                f"{name}: its source does not send {', '.join(columns)}; rows get the default. "
-                "In `fields`, None says that a field is yours."
-            )
-        aside = health.parked(names, using)
-        left = {name: why for name, why in health.waiting(names, using).items() if name not in aside}
-        if left:
-            told = "\n".join(f"{name}: {why}" for name, why in left.items())
-            raise CommandError(f"Not up to date:\n{told}")
-        if aside:
-            told = ", ".join(f"{count} of {name}" for name, count in aside.items())
-            self.stdout.write(self.style.WARNING(f"Up to date, but for changes that are set aside: {told}."))
-            return
-        self.stdout.write(self.style.SUCCESS("Up to date."))
+            following.always(followers)
 
 
 def _refresh(names: list[str], using: str) -> None:
@@ -113,39 +93,6 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
     """Return a function that subscribes to a service once its replicas have rows."""
     callback = f"{push.rstrip('/')}/{name}/"
     return lambda: receive.subscribe(known.get(name), callback, using=using)
-
-
-def _once(followers: list[follower.Follower], using: str) -> None:
-    """Follow all services up to now, also replicas that wait after a failure. Failures are told at the end."""
-    failed: list[str] = []
-    for each in followers:
-        try:
-            positions.hurry(each.service, using)
-            each.run_once()
-        except exceptions.ServiceError as error:
-            failed.append(known.told(each.service, error))
-        except exceptions.ReplicaFailed as error:
-            failed.append(str(error))
-    if failed:
-        raise CommandError("Not up to date:\n" + "\n".join(failed))
-
-
-def _always(followers: list[follower.Follower]) -> None:
-    """Follow each service in a thread. At a signal each finishes the page that it applies; waits are cut off."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = [threading.Thread(target=follower.run, daemon=True) for follower in followers]
-    try:
-        for thread in threads:
-            thread.start()
-        stop.wait()
-        for follower in followers:
-            follower.stopping.set()
-        for thread in threads:
-            thread.join(1.0)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

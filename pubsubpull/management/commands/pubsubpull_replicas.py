@@ -69,8 +69,11 @@ class Command(RefusingCommand):
         state = ReplicaState.objects.using(using).filter(name=name).first()
         if state is None:
             raise CommandError(f"{name} is not followed. See: manage.py pubsubpull_replicas list")
-        with services.get(state.service).client() as client:
-            change = actions.park(name, client, using=using)
+        if state.service:
+            with services.get(state.service).client() as client:
+                change = actions.park(name, client, using=using)
+        else:
+            change = actions.park(name, None, using=using)
         if change is None:
             self.stdout.write(f"{name} can take what comes next: nothing is set aside.")
         else:

@@ -136,7 +136,7 @@ def _judge_in_parts(sides: suspects.Sides, keys: list[str], *, repair: bool) -> 
     """Judge some suspects as `_judge` does; if their rows are too large for one answer, each half by itself."""
     try:
         return _judge(sides, keys, repair=repair)
-    except exceptions.Refused as error:
+    except exceptions.RequestRefused as error:
         if error.status != 413 or len(keys) == 1:
             raise
     middle = len(keys) // 2

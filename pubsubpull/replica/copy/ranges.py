@@ -155,7 +155,7 @@ def _naming(cohort: Cohort, source: str) -> Iterator[None]:
     """Let a row that its own service cannot read be the failure of its replica alone: the others are copied."""
     try:
         yield
-    except exceptions.Refused as error:
+    except exceptions.RequestRefused as error:
         if not str(error.problem.get("type")).endswith(":unreadable"):
             raise
         name = next(effect.name for effect in cohort.members if effect.table and effect.source == source)

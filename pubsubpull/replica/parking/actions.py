@@ -12,6 +12,7 @@ from pubsubpull import conf, exceptions
 from pubsubpull.capture import sql
 from pubsubpull.replica import cohorts, pages, positions, staging
 from pubsubpull.replica.errors import constraint_errors
+from pubsubpull.replica.handlers import own_log
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.parking import store
 from pubsubpull.replica.sizes import STANDARD_SIZES, Sizes
@@ -45,24 +46,26 @@ def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
     """Return True if a replica that was declared with `on_failure="park"` has failed often enough for that."""
     if error.needs is not None or constraint_errors.lacks_row(error):
         return False  # it waits for another's rows, which will come
-    effect = next((known for known in _declared() if known.name == error.name), None)
+    effect = next((known for known in cohorts.all_effects() if known.name == error.name), None)
     state = ReplicaState.objects.using(using).filter(name=error.name).first()
     return (
         effect is not None
         and state is not None
         and effect.on_failure == "park"
-        and state.attempts >= conf.get().SET_ASIDE_AFTER
+        and not isinstance(error.__cause__, exceptions.RetryAfter)
+        and (state.attempts >= conf.get().SET_ASIDE_AFTER or isinstance(error.__cause__, exceptions.Refused))
     )
 
 
-def park(name: str, client: Client, *, sizes: Sizes = STANDARD_SIZES, using: str) -> Culprit | None:
+def park(name: str, client: Client | None, *, sizes: Sizes = STANDARD_SIZES, using: str) -> Culprit | None:
     """Set aside the change that a replica cannot take, so that it goes on; return None if it can take all of its page.
 
-    Its page is tried change by change, in transactions that are taken back: handlers are called more than once. Raises
-    `ReplicaError` if as many changes are set aside as may be, or if the replica waits for another one.
+    Its page is tried change by change, in transactions that are taken back: handlers are called more than once. For a
+    handler of this service's own log there is no `client`. Raises `ReplicaError` if as many changes are set aside as
+    may be, or if the replica waits for another one.
     """
     cohort = _alone(name, using)
-    page = pages.changes(client, cohort.sources, cohort.cursor, limit=sizes.page)
+    page = _page(cohort, client, sizes, using)
     culprit = _culprit(cohort, page, using)
     if culprit is None:
         ReplicaState.objects.using(using).filter(name=name).update(next_attempt=None)
@@ -71,7 +74,7 @@ def park(name: str, client: Client, *, sizes: Sizes = STANDARD_SIZES, using: str
     if store.of(name, using).count() >= limit:
         raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
     with transaction.atomic(using):
-        if not cohorts.is_current(cohort, positions.lock(cohort.service, using)):
+        if not cohorts.is_current(cohort, positions.lock_own(cohort.members[0].name, cohort.service, using)):
             return None  # another process has moved it on
         store.keep(name, cohort.sources[0], page, [culprit.version], error=culprit.error, passed=False, using=using)
         ReplicaState.objects.using(using).filter(name=name).update(
@@ -93,7 +96,7 @@ def drop(name: str, *, key: str | None = None, using: str) -> int:
     The key's next change is applied again.
     """
     with transaction.atomic(using):
-        positions.lock(_state(name, using).service, using)
+        positions.lock_own(name, _state(name, using).service, using)
         count = store.finish(name, using, key=key)
     if count:
         logger.warning("Replica %s: %s changes that were set aside are dropped by a person", name, count)
@@ -104,7 +107,7 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
     effect = _effect(name)
     try:
         with transaction.atomic(using):
-            locked = positions.lock(_state(name, using).service, using)
+            locked = positions.lock_own(name, _state(name, using).service, using)
             query = sql.template("queries/replica/parked_page")
             ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
             if last is None:
@@ -157,7 +160,7 @@ def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str
     """Apply a page without some of its changes, and take it back; return what failed."""
     try:
         with transaction.atomic(using):
-            locked = positions.lock(cohort.service, using)
+            locked = positions.lock_own(cohort.members[0].name, cohort.service, using)
             staging.begin(using)
             staging.stage_and_apply([page], cohort.effects, locked, one_by_one=True, left_out=left_out, using=using)
             sql.run(using, sql.template("queries/replica/check_now"))
@@ -174,6 +177,13 @@ def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str
 def _kind(error: exceptions.ReplicaFailed) -> tuple[Any, ...]:
     cause = getattr(error.__cause__, "__cause__", None)
     return type(error.__cause__), getattr(cause, "sqlstate", None)
+
+
+def _page(cohort: Cohort, client: Client | None, sizes: Sizes, using: str) -> pages.Page:
+    """Return the page that comes next: from the service that the client is of, or without one from the own log."""
+    if client is None:
+        return own_log.page(cohort.sources, cohort.cursor, limit=sizes.page or own_log.PAGE, using=using)
+    return pages.changes(client, cohort.sources, cohort.cursor, limit=sizes.page)
 
 
 def _alone(name: str, using: str) -> Cohort:
@@ -193,11 +203,7 @@ def _state(name: str, using: str) -> ReplicaState:
 
 
 def _effect(name: str) -> Effect:
-    effect = next((known for known in _declared() if known.name == name), None)
+    effect = next((known for known in cohorts.all_effects() if known.name == name), None)
     if effect is None:
         raise exceptions.ReplicaError(f"{name} is not declared (any more).")
     return effect
-
-
-def _declared() -> list[Effect]:
-    return [effect for service in cohorts.services() for effect in cohorts.of_service(service)]

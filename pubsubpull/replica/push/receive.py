@@ -16,10 +16,11 @@ from pubsubpull import conf, exceptions
 from pubsubpull.base.database_errors import is_away
 from pubsubpull.base.once import Once
 from pubsubpull.capture import clock
-from pubsubpull.replica import cohorts, handlers, pages, positions, prefetch, services, staging
+from pubsubpull.replica import cohorts, pages, positions, prefetch, services, staging
 from pubsubpull.replica.appliers import choose
 from pubsubpull.replica.appliers.base import Applied
 from pubsubpull.replica.errors import constraint_errors
+from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.push import body as notification
 from pubsubpull.replica.steps import Steps
 from pubsubpull.wire import signing

@@ -53,6 +53,11 @@ class Table:
         return self.table.source
 
     @property
+    def from_start(self) -> bool:
+        """Return False: the rows are copied first."""
+        return False
+
+    @property
     def service(self) -> str:
         """Return the service that has the source."""
         return self.table.service
