@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
+from psycopg import sql as psql
 
-from pubsubpull.capture import planning, registry
+from pubsubpull.capture import planning, registry, sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,7 @@ def check_shared_tables(**_: Any) -> list[CheckMessage]:
 
 @checks.register("pubsubpull", checks.Tags.database)
 def check_tables(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """W040: a table cannot be captured. W041: a hidden column is still logged. W042 to W044: see `_of`."""
+    """W040: a table cannot be captured. W041: a hidden column is still logged. W042 to W045: see below."""
     warnings: list[CheckMessage] = []
     for using in databases or ():
         plan = planning.plan(using)
@@ -65,7 +66,25 @@ def check_tables(*, databases: Iterable[str] | None = None, **_: Any) -> list[Ch
         ]
         for label, table in plan.tables.items():
             warnings += _of(label, table, using)
+        warnings += _money(plan, using)
     return warnings
+
+
+def _money(plan: planning.Plan, using: str) -> Iterator[CheckMessage]:
+    """W045: the text of a column's values depends on a setting of each session."""
+    relations = [psql.Identifier(table.schema, table.table).as_string() for table in plan.tables.values()]
+    columns = dict(sql.run(using, sql.compose("queries/capture/money_columns", relations=relations)))
+    for place, label in enumerate(plan.tables, 1):
+        publication = registry.get(label)
+        hidden = [*publication.excluded_columns, *publication.masked_columns] if publication else []
+        if names := [name for name in columns.get(place, []) if name not in hidden]:
+            yield checks.Warning(
+                f"Database {using}: {label} is published with money in {', '.join(names)}: its text depends on "
+                "lc_monetary, and a session or a reader with another one takes it for another amount.",
+                hint="Make it numeric, exclude it, or see to it that all databases, roles and sessions that write or "
+                "read it have one lc_monetary.",
+                id="pubsubpull.W045",
+            )
 
 
 def _of(label: str, table: Facts, using: str) -> Iterator[CheckMessage]:

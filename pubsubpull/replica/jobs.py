@@ -47,10 +47,11 @@ def pull(
     `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version, op and data,
     in which numbers with a point are texts; of one that was there the op is `snapshot`. It takes `callback_kwargs` too,
     a dict of what JSON can hold, the same at each call. `ops` are the changes from now on that it is called for: of
-    insert, update and delete, whose data is the row that went. The job's own steps run with `pull_priority`, the
-    callback with `job_priority`. A job has a name, by default one of its kind, service, source and callback; to start
-    one again that is there already changes nothing but wakes it. Returned is the name. Raises `ReplicaError`, and what
-    the client does.
+    insert, update and delete, whose data is the row that went. Where capture was switched off at the source, a job for
+    inserts calls for all rows once more, as snapshots: nothing tells which of them are new. The job's own steps run
+    with `pull_priority`, the callback with `job_priority`. A job has a name, by default one of its kind, service,
+    source and callback; to start one again that is there already changes nothing but wakes it. Returned is the name.
+    Raises `ReplicaError`, and what the client does.
     """
     return _start(
         source,
@@ -192,9 +193,9 @@ def _step(name: str, client: Client, sizes: Sizes, using: str) -> PullJob | None
             return None
         # In this order: an instance that came before its page was read is among the changes, and called for once.
         page = _page_down(job, client, sizes) if job.down else None
-        if job.up:
-            _go_up(job, client)
-        if page:
+        begins = job.up and _go_up(job, client)
+        # A page from before rows came without changes is read again, from the top.
+        if page and not begins:
             _go_down(job, page)
         if not job.down:
             job.keys.all().delete()
@@ -206,18 +207,24 @@ def _page_down(job: PullJob, client: Client, sizes: Sizes) -> pages.Rows:
     return pages.rows(client, job.source, at=job.at, until=None, cursor=job.cursor, limit=sizes.rows, newest=True)
 
 
-def _go_up(job: PullJob, client: Client) -> None:
-    """Call for the changes since the job's cursor, of the operations that it wants."""
-    more = True
+def _go_up(job: PullJob, client: Client) -> bool:
+    """Call for the changes since the job's cursor, of the operations that it wants.
+
+    Return True if rows may have come without changes: the job goes down again, through all rows.
+    """
+    more, begins = True, False
     while more:
         page = pages.changes(client, [job.source], job.cursor)
         for item in [] if page.empty else jsontext.row(page.body, parse_float=str)["items"]:
             if item["op"] in job.ops:
                 data = item["old"] if item["op"] == "delete" else item["new"]
                 _call(job, {"key": item["key"], "version": item["version"], "op": item["op"], "data": data})
+            if item["op"] == "uncaptured" and "insert" in job.ops:
+                job.at, job.down, begins = None, True, True
             if item["op"] == "insert" and "insert" in job.ops and job.down:
                 PullKey.objects.using(job._state.db).get_or_create(job=job, key=item["key"])
         job.cursor, more = page.cursor, page.more
+    return begins
 
 
 def _go_down(job: PullJob, page: pages.Rows) -> None:

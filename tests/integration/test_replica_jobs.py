@@ -6,6 +6,7 @@ import pytest
 from django.test import override_settings
 from django_tasks_db.models import DBTaskResult
 
+import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.pull import consumers
 from pubsubpull.replica import jobs
@@ -81,6 +82,43 @@ def test_pull_calls_once_for_those_that_come_while_it_is_on_its_way_down():
     make("later")
     jobs.run(name)
     assert called()[-1] == "later"
+
+
+def test_rows_that_come_while_capture_is_off_are_called_for_with_all_others():
+    make("a")
+    name = jobs.pull_up("shop.customer", handled.welcome, service="shop")
+    make("b")
+    jobs.run(name)
+    with pubsubpull.uncaptured(there.Customer, reason="load"):
+        make("unseen")
+    make("c")
+    jobs.run(name, sizes=Sizes(rows=2))
+    assert called() == ["b", "c", "unseen", "b", "a"]
+    assert not PullKey.objects.exists()
+    jobs.run(name)
+    make("d")
+    jobs.run(name)
+    assert called()[5:] == ["d"]
+
+
+def test_rows_that_come_while_capture_is_off_above_the_page_are_called_for_too():
+    for key in (10, 20, 30, 40):
+        there.Customer.objects.create(pk=key, name=str(key))
+    name = jobs.pull("shop.customer", handled.welcome, service="shop")
+    with jobs.services.get("shop").client() as client:
+        jobs._step(name, client, Sizes(rows=2), "default")
+    with pubsubpull.uncaptured(there.Customer, reason="load"):
+        there.Customer.objects.create(pk=50, name="50")
+    jobs.run(name, sizes=Sizes(rows=2))
+    assert called() == ["40", "30", "50", "40", "30", "20", "10"]
+
+
+def test_jobs_for_other_changes_do_not_go_down():
+    make("a")
+    name = jobs.pull_up("shop.customer", handled.welcome, service="shop", ops=["update"])
+    with pubsubpull.uncaptured(there.Customer, reason="load"):
+        make("unseen")
+    assert jobs.run(name) == 0
 
 
 def test_a_step_that_fails_leaves_nothing_behind_and_is_taken_again():

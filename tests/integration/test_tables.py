@@ -161,6 +161,17 @@ def test_keys_that_may_not_be_unique_and_unlogged_tables_are_named(model):
     assert ids(checks.check_tables(databases=["default"])) == ["pubsubpull.W043"]
 
 
+def test_columns_whose_text_depends_on_a_setting_of_the_session_are_named(model):
+    run("CREATE TYPE price AS (amount money, currency text); CREATE DOMAIN paid AS money")
+    run("CREATE TABLE odd (id int PRIMARY KEY, text money, a price[], b paid, c numeric, hidden money, masked money)")
+    fields = {name: models.TextField(null=True) for name in ("text", "a", "b", "c", "hidden", "masked")}
+    publish(model(id=models.IntegerField(primary_key=True), **fields), exclude=["hidden"], mask=["masked"])
+    (warning,) = checks.check_tables(databases=["default"])
+    assert (warning.id, "shop.odd is published with money in a, b, text: " in warning.msg) == ("pubsubpull.W045", True)
+    run("ALTER TABLE odd ALTER text TYPE numeric, DROP a, DROP b")
+    assert checks.check_tables(databases=["default"]) == []
+
+
 def test_a_column_not_yet_hidden_is_named():
     before = dict(registry._publications)
     try:

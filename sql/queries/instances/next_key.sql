@@ -1,4 +1,4 @@
--- The key of the first row after another, of which nothing but the key is read: the rest of the row
+-- Return the key of the first row after another. Nothing but the key is read: the rest of the row
 -- may be what PostgreSQL cannot give.
 SELECT pubsubpull_key(to_jsonb(pubsubpull_keys), {columns}::text[])
 FROM (
