@@ -10,7 +10,7 @@ from django.urls import URLPattern, re_path
 import pubsubpull
 from pubsubpull.operate import api as operate
 from pubsubpull.pull import consumers, held_calls, limits, problems
-from pubsubpull.pull.api import audit, hashes, openapi
+from pubsubpull.pull.api import audit, changes, hashes, openapi
 from pubsubpull.pull.api import pages as pull
 from pubsubpull.subscriptions import api as subscriptions
 from pubsubpull.subscriptions import dead_letters_api
@@ -55,6 +55,7 @@ api.pushed = pushed.pushed()
 problems.install(api)
 api.add_router("", audit.router, tags=["audit"])  # its addresses are longer, and so go first
 api.add_router("", pull.router, tags=["pull"])
+api.add_router("", changes.router, tags=["pull"])
 api.add_router("", hashes.router, tags=["compare"])
 api.add_router("", operate.router, tags=["operate"])
 api.add_router("/keys", subscriptions.keys_router, tags=["subscribe"])

@@ -24,13 +24,13 @@ def item(old: psql.Composable = OLD) -> psql.Composed:
 @functools.cache
 def op_in_item() -> psql.Composed:
     """Return the SQL expression for an item's text between the key and the time, which names the operation."""
-    return _by_letter(items.OP_TEXTS)
+    return _by_letter(items.ITEM_OP_TEXTS)
 
 
 @functools.cache
 def op_in_compact() -> psql.Composed:
     """Return the SQL expression for the text between the key and the row of a change in a compact page."""
-    return _by_letter(pages.OP_TEXTS)
+    return _by_letter(pages.COMPACT_OP_TEXTS)
 
 
 @functools.cache

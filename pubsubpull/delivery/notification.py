@@ -85,7 +85,7 @@ class Style:
     """The subscription's id, from which, with the versions, the notifications' ids are derived."""
     name: str
     """The subscription's name, which the notifications carry."""
-    form: str = formats.PAGE
+    form: str = formats.PAGE_FORMAT
     """The format: a page or CloudEvents."""
 
 

@@ -16,25 +16,28 @@ FORMAT = 2
 """The first byte of an encoded cursor."""
 
 LARGEST = 2**63 - 1
-"""What PostgreSQL's bigint holds; xid8 holds more, but no cluster lives that long."""
+"""The largest bigint of PostgreSQL. An xid8 may be larger, but no cluster lives that long."""
 
-NONE = "This is no cursor: pass one on just as it was given."
+NONE = "This is no cursor: pass it on exactly as it was given."
 
 TEXT_LIMIT = 64_000
-"""Characters; a snapshot of 10,000 running transactions takes about 14,000."""
+"""The most characters of a cursor. A snapshot of 10,000 running transactions takes about 14,000."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Which transactions had ended at one moment: all below `xmax` but those of `running` (sorted)."""
+    """The transactions that had ended at one moment: all below `xmax` but those of `running`."""
 
     xmin: int
+    """The lowest transaction that ran."""
     xmax: int
+    """The first transaction that had not begun."""
     running: tuple[int, ...] = ()
+    """The transactions that ran, sorted."""
 
     @classmethod
     def parse(cls, text: str) -> Snapshot:
-        """Read PostgreSQL's own text, `xmin:xmax:xip,xip`."""
+        """Return the snapshot of PostgreSQL's text, `xmin:xmax:xip,xip`."""
         xmin, xmax, running = text.split(":")
         return cls(
             xmin=int(xmin),
@@ -46,10 +49,11 @@ class Snapshot:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.running))}"
 
     def covers(self, earlier: Snapshot) -> bool:
-        """Say whether every transaction that `earlier` has seen is seen here too."""
+        """True if every transaction that `earlier` has seen is seen here too."""
         unseen = set(earlier.running)
         missing = (x for x in self.running if x < earlier.xmax)
         beyond = range(self.xmax, earlier.xmax)
+        # Before the loop below: a cursor that was made up may name an xmax that is any number of steps away.
         if len(beyond) > len(unseen):
             return False
         return unseen.issuperset(missing) and unseen.issuperset(beyond)
@@ -61,37 +65,40 @@ NOTHING = Snapshot(xmin=1, xmax=1)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Window:
-    """The rest of a read between two snapshots: up to `snapshot`, after the id `last`, at most the id `top`.
-
-    `seq` and `floor` are those of the cursor that follows the window.
-    """
+    """The rest of a read between two snapshots."""
 
     seq: int
+    """The `seq` of the cursor that follows the window."""
     floor: int
+    """The `floor` of the cursor that follows the window."""
     snapshot: Snapshot
+    """The later of the two snapshots."""
     last: int
+    """The id up to which the changes have been read."""
     top: int
+    """The highest id of the read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cursor:
-    """What a reader has seen: the transactions of `snapshot`, and, within `window`, the ids up to its `last`.
-
-    `history` names the history of the log, and `tick` the newest of its ticks that went into the cursor, 0 where it has
-    seen nothing; `seq` is an id that the sequence had reached before the snapshot, and `floor` one at or below which
-    every transaction had ended at the snapshot.
-    """
+    """The position of a reader: it has seen the changes of a snapshot and, within a window, some later ones."""
 
     history: int
+    """The token of the log's history."""
     tick: int
+    """The newest tick that the cursor is made of; 0 if the reader has seen nothing."""
     seq: int
+    """An id that the sequence had reached before the snapshot was taken."""
     floor: int
+    """An id at or below which every transaction had ended at the snapshot."""
     snapshot: Snapshot
+    """The transactions whose changes the reader has seen."""
     window: Window | None = None
+    """The read that has begun, if any: the reader has also seen its changes up to `window.last`."""
 
     @property
     def settled(self) -> bool:
-        """Say whether all that is yet to be seen has ids above `seq`: every transaction with one below had ended."""
+        """True if all changes that follow have ids above `seq`, so that there are no stragglers."""
         return self.window is None and self.floor >= self.seq
 
     def encode(self) -> str:
@@ -111,9 +118,10 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Read what `encode` wrote; anything else raises `CursorInvalid`."""
+        """Return the cursor of a text that `encode` wrote. Raises `CursorInvalid` for any other text."""
         try:
             return _decode(text)
+        # The text comes from callers: each way in which it can be wrong is the same error to them.
         except (ValueError, binascii.Error, StopIteration) as error:
             raise exceptions.CursorInvalid(NONE) from error
 
@@ -160,13 +168,15 @@ def _decode(text: str) -> Cursor:
         if next(reader, None) is not None:
             raise ValueError("too much")
         cursor = dataclasses.replace(cursor, window=window)
+    # One text for each cursor: ETags and equal questions of waiting calls compare texts.
     if cursor.encode() != text:
         raise ValueError("not in the one form that encode writes")
     return cursor
 
 
 def _numbers(snapshot: Snapshot) -> Iterator[int]:
-    """Give a snapshot as small numbers: each running transaction by its distance from the one before."""
+    """Yield a snapshot as numbers, most of them small: a running transaction is its distance from the one before."""
+    # Small numbers take one byte each, which keeps a cursor of many running transactions fit for a URL.
     yield from (snapshot.xmin, snapshot.xmax - snapshot.xmin, len(snapshot.running))
     before = snapshot.xmin
     for xid in snapshot.running:
@@ -179,6 +189,7 @@ def _snapshot(numbers: Iterator[int]) -> Snapshot:
     xmax = _bounded(xmin + span)
     running = []
     xid = xmin
+    # Not `[next(numbers) for ...]` of a made-up count: the loop ends with the text, by StopIteration.
     for place in range(count):
         step = next(numbers)
         if place and not step:
@@ -197,7 +208,7 @@ def _bounded(number: int) -> int:
 
 
 def _varint(number: int) -> bytes:
-    """Encode in groups of seven bits, the lowest first: 0 → 00, 127 → 7f, 128 → 80 01, 300 → ac 02."""
+    """Return a number in groups of seven bits, the lowest first: 0 → 00, 127 → 7f, 128 → 80 01, 300 → ac 02."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -214,6 +225,7 @@ def _varints(data: bytes) -> Iterator[int]:
         if byte < 0x80:
             yield _bounded(number)
             number = shift = 0
+        # As soon as possible: a text of set bits would otherwise build a number of any size.
         elif shift > 63:
             raise ValueError("out of range")
     if shift:

@@ -1,4 +1,4 @@
-"""Whether the log can still say what comes after a cursor."""
+"""Whether the log still has all changes after a cursor."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
 EXPIRED = (
     "Read all instances of the models you follow again, and go on from the cursor that comes with them; "
-    "or start with after=now and do without what lies between."
+    "or start with after=now, without the changes in between."
 )
 
 
 def check(cursor: Cursor, now: Present) -> None:
-    """Raise `CursorExpired` where the log at hand cannot say what comes after the cursor."""
+    """Raise `CursorExpired` if changes after the cursor may be missing from the log: deleted, restored or reverted."""
     last = now.last_tick(cursor.history)
+    # The history may have begun on the primary, and not have reached this standby yet.
     if last is None and now.standby and cursor.tick > now.tick:
-        return  # its history may have begun on the primary, and not have come here yet
+        return
     if last is None:
         raise exceptions.CursorExpired(
             f"This cursor is of another history of the log: the database was restored or replaced. {EXPIRED}"
@@ -34,20 +35,19 @@ def check(cursor: Cursor, now: Present) -> None:
 
 
 def is_ahead(cursor: Cursor, now: Present) -> bool:
-    """True if the cursor has seen what this server, a standby, has not.
-
-    The snapshots are compared, too: of two ticks made at once the one with the lower number may have seen more.
-    """
+    """True if this server is a standby that lags behind the cursor."""
+    # The ticks do not suffice: of two ticks made at once, that with the lower number may have seen more.
     return now.standby and (cursor.tick > now.tick or not now.snapshot.covers((cursor.window or cursor).snapshot))
 
 
 def lacks(cursor: Cursor, dropped: int, dropped_xid: int) -> bool:
-    """True if a reader at the cursor may have missed a change of those up to the id `dropped`, which are gone.
+    """True if a reader at the cursor may have missed deleted changes, which are all up to the id `dropped`.
 
-    `dropped_xid` is the newest transaction that wrote one of them: a transaction that ran when the cursor was taken
-    may have written below ids that the cursor has seen.
+    `dropped_xid` is the newest transaction among those that wrote the deleted changes.
     """
     last = cursor.window.last if cursor.window else 0
+    # Every transaction at or below the floor had ended: the reader has seen all of the deleted changes.
     if max(cursor.floor, last) >= dropped:
         return False
+    # A transaction that ran when the cursor was taken may have written below ids that the cursor has seen.
     return max(cursor.seq, last) < dropped or cursor.snapshot.xmin <= dropped_xid

@@ -1,4 +1,4 @@
-"""Around a `migrate`: what is to be hidden is hidden before its migrations run, and the triggers follow after them."""
+"""The triggers around a `migrate`: newly hidden columns are hidden before it, and the triggers follow after it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from pubsubpull.capture.tables import Facts
 
 FIRST_MIGRATION = ("pubsubpull", "0001_log")
-"""The migration that made the log, and takes it away."""
+"""The migration that creates the log and, backwards, removes it."""
 
 
 def before(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
-    """Have the functions follow a schema that was renamed, so that migrations may write, and hide what is to be hidden.
+    """Move the functions to a renamed schema, and hide the columns that are excluded or masked by now.
 
-    Where the log is to go, drop its triggers instead. Raises `CommandError`, before anything is migrated, where a table
-    was in use all the while.
+    If the plan removes the log, drop the triggers instead. Raises `CommandError`, before anything is migrated, if a
+    table was in use all the time.
     """
     schema = triggers.log_schema(using)
     if schema is None:
         return
+    # First: the migrations may write, and would fail in functions that name the schema's old name.
     functions.replace(functions.state(schema, using).moved, using)
     if _goes(plan):
         syncing.drop_all(schema, using)
@@ -39,57 +40,60 @@ def before(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> No
 
 
 def after(*, using: str, plan: Sequence[tuple[Any, bool]] = (), **_: Any) -> None:
-    """Reconcile the triggers after each `migrate`, and start the log's history where it has none.
-
-    Where the log has just gone, one that is further along the search path is another service's.
-    """
+    """Reconcile the triggers after each `migrate`, and start the log's history if there is none."""
+    # If this plan removed the log, a log that is further along the search path belongs to another service.
     if not _goes(plan) and triggers.log_schema(using) is not None:
         syncing.sync(using)
+        # A tick is valid once it is committed: within a caller's transaction, as in a test, that may never be.
         if not connections[using].in_atomic_block:
             feed.present(using)
 
 
 def _goes(plan: Sequence[tuple[Any, bool]]) -> bool:
-    """Say whether the log is taken away."""
-    return any(backwards and (one.app_label, one.name) == FIRST_MIGRATION for one, backwards in plan)
+    """True if the plan removes the log."""
+    return any(backwards and (migration.app_label, migration.name) == FIRST_MIGRATION for migration, backwards in plan)
 
 
 def hide(schema: str, using: str) -> None:
-    """Let the triggers in place hide what they hide and what is published as hidden now, by the present columns.
+    """Have the installed triggers hide, besides what they hide, the columns that are published as hidden by now.
 
-    A migration may write to a column that it has just renamed or added: by the next sync it would be in the log.
+    Raises `CommandError` if a table with a newly hidden column was locked all the time.
     """
-    there, _others = triggers.installed(schema, using)
+    # A migration may write to a column that it has just added or renamed. The sync after the migrations would be too
+    # late: the values would be in the log by then.
+    installed, _others = triggers.installed(schema, using)
     actions, urgent = [], set()
     for publication, table in _published(using):
         columns = {(table.schema, table.table): table.columns, **dict.fromkeys(table.partitions, table.columns)}
         columns |= {child.qualified_name: child.columns for child in table.children}
-        for (*place, name), found in there.items():
-            where = (place[0], place[1])
+        for (table_schema, table_name, name), present in installed.items():
+            where = (table_schema, table_name)
             if where not in columns:
                 continue
-            told = ahead(found.arguments, publication, columns[where])
-            trigger = triggers.build(name.removeprefix(triggers.NAME_PREFIX), where, told, schema=schema)
-            if found.fingerprint not in {None, trigger.fingerprint}:
+            arguments = ahead(present.arguments, publication, columns[where])
+            trigger = triggers.build(name.removeprefix(triggers.NAME_PREFIX), where, arguments, schema=schema)
+            if present.fingerprint not in {None, trigger.fingerprint}:
                 actions.append(planning.Action.of("replace", trigger))
-                if not told.hidden <= found.arguments.hidden:
+                # Only these must not wait for the sync: the others would merely show less than they may.
+                if not arguments.hidden <= present.arguments.hidden:
                     urgent.add(where)
-    left = {(one.schema, one.table) for one in syncing.perform(actions, using).left} & urgent
-    if left:
-        names = ", ".join(sorted(f"{schema}.{table}" for schema, table in left))
+    locked = {(action.schema, action.table) for action in syncing.perform(actions, using).left} & urgent
+    if locked:
+        names = ", ".join(sorted(f"{schema}.{table}" for schema, table in locked))
         raise CommandError(
-            f"What is excluded or masked of {names} by now would reach the log while it is migrated: others had the "
-            "table locked. Nothing has been migrated. Run the command again."
+            f"Columns of {names} that are excluded or masked by now would reach the log during the migrations: other "
+            "sessions kept the table locked. Nothing has been migrated. Run the command again."
         )
 
 
 def ahead(told: Arguments, publication: Publication, columns: tuple[str, ...]) -> Arguments:
-    """Return what a trigger is to be told before the migrations: what was hidden, or will be, is.
+    """Return a trigger's arguments for the time of the migrations: they hide what either version of the code hides.
 
-    `columns` are those that its table has now.
+    `told` are the trigger's present arguments, and `columns` the present columns of its table.
     """
     if told.shown is None and not publication.hides:
         return told
+    # A column keeps its number when it is renamed: this finds the new names of hidden columns.
     renamed = [
         name
         for name, before in zip(columns, told.columns or (), strict=False)
@@ -104,9 +108,10 @@ def ahead(told: Arguments, publication: Publication, columns: tuple[str, ...]) -
 
 
 def _keys_by_number(told: Arguments, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names that the key's columns have now, which the trigger may know by earlier ones."""
+    """Return the present names of the key's columns. The trigger may know a column by an earlier name."""
     pairs = list(zip(told.columns or (), columns, strict=False))
-    if any(now for before, now in pairs if not before):  # a dump brought the table back: it has other numbers
+    # A table that a dump restored has other numbers of columns, so that they say nothing of renames.
+    if any(now for before, now in pairs if not before):
         return told.keys
     names = dict(pairs)
     return tuple(names.get(key) or key for key in told.keys)

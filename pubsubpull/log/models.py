@@ -1,4 +1,4 @@
-"""The change log's tables as models. Capture functions write them; nobody else needs a right on them."""
+"""The change log's tables as models. Only capture functions write them, so that no role needs a right to."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pubsubpull.wire import jsontext, ops
 
 
 class Change(ReadOnlyModel):
-    """One change of the log. Its id is the version: for one key, a higher one is always the later state."""
+    """One change of the log. Its id is the version: for one key, a higher version is always a later state."""
 
     class Op(models.TextChoices):
-        """What happened. A truncate is one change for the whole table and has no key.
+        """The operation of a change.
 
-        So is an uncaptured: in its transaction rows of the model may have changed without changes.
+        A truncate and an uncaptured are about the whole table and have no key. An uncaptured says that rows of the
+        model may have changed in its transaction without changes of their own.
 
-        Of an erased change nothing is left but that it was; the feed passes it by. Of an erased delete the key is left
-        too, as `old`; to readers of the feed it is a delete.
+        An erased change has lost its values and its key; the feed skips it. An erased delete keeps the key in `old`,
+        and is a delete to readers of the feed.
         """
 
         INSERT = ops.INSERT.letter, ops.INSERT.label
@@ -48,7 +49,7 @@ class Change(ReadOnlyModel):
 
 
 class Log(ReadOnlyModel):
-    """What is known of the log as a whole; one row."""
+    """The state of the log as a whole: one row."""
 
     restored = models.BigIntegerField(primary_key=True)
     settled = models.BigIntegerField()
@@ -62,7 +63,7 @@ class Log(ReadOnlyModel):
 
 
 class History(ReadOnlyModel):
-    """One history of the log: it begins with a start of the server, after the tick `after` of the history before."""
+    """One history of the log. It begins with a start of the server, after the tick `after` of the history before."""
 
     token = models.BigIntegerField(primary_key=True)
     after = models.BigIntegerField()

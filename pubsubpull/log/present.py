@@ -1,4 +1,4 @@
-"""The present of the log: its newest tick, and what goes with it."""
+"""The present of the log: its newest tick, and the facts that are read with it."""
 
 from __future__ import annotations
 
@@ -15,61 +15,66 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Present:
-    """The log at one tick, of one history. Its fields are the columns that `pubsubpull_present()` gives, by name."""
+    """The log at one tick. The fields have the names of the columns of `pubsubpull_present()`."""
 
     history: int
+    """The token of the log's history."""
     tick: int
+    """The number of the tick."""
     seq: int
-    """An id that the sequence had reached before the snapshot."""
+    """An id that the sequence had reached before the snapshot was taken."""
     snapshot: Snapshot
+    """The transactions that had ended at the tick."""
     top: int
-    """An id that no transaction of the snapshot goes beyond."""
+    """An id that no change of the snapshot's transactions is above."""
     restored: int
     """The last id whose transaction belongs to another cluster."""
     settled: int
-    """The latest id that the log itself has noted as one at or below which every transaction had ended."""
+    """The latest id that the log has recorded as settled: every transaction at or below it had ended."""
     floor: int
     """An id at or below which every transaction had ended at the snapshot."""
     dropped: int
-    """The id up to which the log is gone."""
+    """The id up to which the changes were deleted."""
     dropped_xid: int
-    """The newest transaction that wrote a change which is gone."""
+    """The newest transaction among those that wrote the deleted changes."""
     standby: bool
-    """True where the newest tick at hand is served: on a standby, and in a transaction that cannot make a tick."""
+    """True if no new tick could be made: on a standby, and in a transaction that is read-only or keeps one snapshot."""
     reached: int
-    """An id that the sequence has reached now."""
+    """An id that the sequence has reached by now."""
     past: dict[int, int] = dataclasses.field(repr=False)
-    """The histories that have ended, each with its last tick."""
+    """The last tick of each earlier history, by its token."""
 
     @classmethod
     def read(cls, using: str) -> Present:
-        """Read the present of the log of a database: its newest tick, or a new one where something has come since."""
+        """Return the present of a database's log: its newest tick, or a new tick if changes came after that."""
+        # One function reads all of it: the order of its reads (sequence, snapshot, sequence) is what makes it right.
         (row,) = sql.run_named(using, sql.template("queries/feed/present"))
         return cls.of(row)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Present:
-        """Return the present that a query has read, perhaps among other columns, as text or as bytes."""
+        """Return the present of a query's row, which may have other columns too. Texts may be bytes."""
         columns = {name: row[name] for name in _COLUMNS}
         snapshot, past = _text(columns.pop("snapshot")), _text(columns.pop("past"))
         return cls(**columns, snapshot=Snapshot.parse(snapshot), past=_past(past))
 
     def last_tick(self, history: int) -> int | None:
-        """Return the last tick of a history which this log still holds; None where it knows no such history."""
+        """Return the last tick that this log holds of a history; None for an unknown history."""
         if history == self.history:
+            # The primary may have made ticks that have not reached this standby: its cursors are valid all the same.
             return LARGEST if self.standby else self.tick
         return self.past.get(history)
 
     def cursor(self) -> Cursor:
-        """Return the cursor of a reader that has seen everything up to now."""
+        """Return the cursor of a reader that has seen all changes up to this tick."""
         return Cursor(history=self.history, tick=self.tick, seq=self.seq, floor=self.floor, snapshot=self.snapshot)
 
     def start(self) -> Cursor:
-        """Return the cursor of a reader that has seen nothing, at the beginning of what the log keeps."""
+        """Return the cursor of a reader that has seen nothing, at the log's oldest change."""
         return Cursor(history=self.history, tick=0, seq=self.dropped, floor=self.dropped, snapshot=NOTHING)
 
     def after(self, version: int) -> Cursor:
-        """Return the cursor of a reader that has seen the changes up to a version, and nothing beyond it."""
+        """Return the cursor of a reader that has seen the changes up to a version, and none above it."""
         last = max(version, self.dropped)
         if last >= self.top:
             return self.cursor()
@@ -84,8 +89,9 @@ def _text(value: str | bytes | None) -> str:
     return value.decode() if isinstance(value, bytes) else value or ""
 
 
+# The text changes with a start of the server only, and is read with every present.
 @functools.lru_cache(maxsize=16)
 def _past(text: str) -> dict[int, int]:
-    """Read the histories that have ended, `token:tick,token:tick`."""
+    """Return the last tick of each earlier history, from the text `token:tick,token:tick`."""
     pairs = [pair.split(":") for pair in text.split(",")] if text else []
     return {int(token): int(tick) for token, tick in pairs}

@@ -1,4 +1,4 @@
-"""One query's worth of the feed: what to read between a cursor and the present, and where that has led."""
+"""One query of the feed: its bounds between a cursor and the present, its text, and the cursor after it."""
 
 from __future__ import annotations
 
@@ -20,44 +20,46 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STRAGGLERS = 20_000
-"""The ids that are looked at for stragglers without a limit of time. No cursor that was not made up has as many."""
+"""The most ids that are searched for stragglers without a time limit. Only a made-up cursor has more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One query's worth of a window."""
+    """The bounds of one query within a window."""
 
     after: Cursor
-    """The cursor to go on from. It names the tick of the window's end already."""
+    """The cursor that the query starts from. Its tick is already that of the window's end."""
     window: Window
+    """The rest of the read between the two snapshots."""
     high: int
-    """The last id that is looked at."""
+    """The last id that the query looks at."""
     restored: int
     """The last id whose transaction belongs to another cluster."""
 
     @property
     def holds_nothing(self) -> bool:
-        """True if no change is to be looked for: no id was taken since, and none below can have come to light."""
+        """True if there can be no change: no id was taken since, and no straggler can have become visible."""
         after, window = self.after, self.window
         settled = after.floor >= after.seq or after.snapshot == window.snapshot
         return after.window is None and window.top <= after.seq and settled
 
     @property
     def low(self) -> int:
-        """The id above which there is the tail of the log."""
+        """The id that the tail of the log is above."""
         return max(self.window.last, self.after.seq)
 
     @property
     def late(self) -> int:
-        """The number of ids to look at for stragglers: of a cursor that was not made up, seldom more than a few."""
+        """The number of ids to search for stragglers: seldom more than a few, unless the cursor was made up."""
         return self.after.seq - max(self.window.last, self.after.floor)
 
     def is_gap_before(self, cursor: Cursor) -> bool:
-        """True if the cursor after this reading has skipped ids that are not there."""
+        """True if `cursor`, which follows this reading, has skipped a gap in the ids."""
         return cursor.window is not None and cursor.window.last > self.high
 
     def next(self, reached: int) -> tuple[Cursor, bool]:
-        """Return the cursor after this reading, which looked at all ids up to `reached`, and whether there is more."""
+        """Return the cursor after this reading of all ids up to `reached`, and True if the window holds more."""
+        # At its end the window goes: what the next page has to see begins at the window's snapshot.
         if reached >= self.window.top:
             return Cursor(
                 history=self.after.history,
@@ -69,11 +71,11 @@ class Reading:
         return dataclasses.replace(self.after, window=dataclasses.replace(self.window, last=reached)), True
 
     def ended(self) -> list[str]:
-        """Return the transactions that ran when the cursor was taken and had ended at the end of the window."""
+        """Return the transactions, as text, that ran at the cursor's snapshot and had ended at the window's."""
         return [str(xid) for xid in sorted(set(self.after.snapshot.running) - set(self.window.snapshot.running))]
 
     def values(self) -> dict[str, Any]:
-        """Return the values of a query's placeholders."""
+        """Return the values of a query's placeholders by name. Numbers of transactions are text, which SQL casts."""
         return {
             "low": self.low,
             "high": self.high,
@@ -91,30 +93,35 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The changes that a page is to have."""
+    """The choice of a page's changes."""
 
     models: Collection[str] | None
-    """The labels of their models; None for all."""
+    """The labels of the models; None for all."""
     limit: int
+    """The most changes."""
     size: int
-    """About how many bytes they have at most."""
+    """The most bytes, about."""
     using: str
+    """The database."""
     old: bool = True
-    """False where updates come without the row before."""
+    """False if updates come without the row before."""
 
     def read(self, shape: Shape[T], reading: Reading) -> Batch[T]:
-        """Run one query."""
+        """Run one query; return its batch in the given shape."""
+        # The sum of sizes costs a fifth of the query's time: without large values in the log it is left out.
         bound = self.size if sizes.may_be_large(self.using, limit=self.limit) else None
         rows = sql.run(
             self.using,
             self._query(shape, reading, bounded=bound is not None),
             {**reading.values(), "limit": self.limit, "size": bound, "models": list(self.models or ())},
             as_bytes=shape.as_bytes,
+            # A made-up cursor may name any floor, and so have the whole log searched: its query is limited in time.
             within=shape.for_callers and reading.late > STRAGGLERS,
         )
         return shape.read(rows)
 
     def _query(self, shape: Shape[T], reading: Reading, *, bounded: bool) -> psql.SQL:
+        # Each part is a scan of its own: most readings have no stragglers, and their query is the tail alone.
         ended = ("queries/feed/ended",) if reading.late > 0 and reading.ended() else ()
         begun = ("queries/feed/begun",) if reading.late > 0 else ()
         return _text(
@@ -131,7 +138,8 @@ class Selection:
 def _text(
     name: str, *, stragglers: tuple[str, ...], bounded: bool, wanted: str, old: str, hidden: tuple[hiding.Hidden, ...]
 ) -> psql.SQL:
-    """Return a query without its values, put together once: that takes as long as to read a page of few changes."""
+    """Return the text of a query, with placeholders for its values."""
+    # Cached: to compose the text takes as long as to read a page of few changes.
     only = psql.SQL(wanted)
     window: psql.Composable = sql.template("queries/feed/tail").format(wanted=only)
     if stragglers:
@@ -141,6 +149,7 @@ def _text(
     if bounded:
         window = sql.template("queries/feed/bounded").format(window=window)
     cut = psql.SQL("cut" if bounded else "false")
+    # Rows that were written before a column was hidden still have it: it is taken out as they are read.
     if hidden:
         images = {name: _doubled(hiding.shown(name, hidden)) for name in ("old", "new")}
         window = sql.template("queries/feed/shown_window").format(window=window, cut=cut, **images)
@@ -156,5 +165,6 @@ def _text(
 
 
 def _doubled(part: psql.Composable) -> psql.SQL:
-    """Return a part of a query with names and values in it, for a query that is given parameters."""
+    """Return a composed part as text of a query that gets parameters."""
+    # A column's name may have a percent sign, which psycopg would take for a placeholder.
     return psql.SQL(part.as_string().replace("%", "%%"))

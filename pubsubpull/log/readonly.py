@@ -1,4 +1,4 @@
-"""Models of tables that only the log's own functions write: the ORM reads them, and cannot change them."""
+"""Models that the ORM may read and not change, as only the log's functions write their tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pubsubpull import exceptions
 def _refuse(model: type[models.Model]) -> NoReturn:
     raise exceptions.LogIsReadOnly(
         f"{model._meta.label} is written by the change log's own functions alone. Change the application's rows, and "
-        "the log follows; `pubsubpull_erase` empties what must be forgotten, and RETENTION drops what is old."
+        "the log follows. `pubsubpull_erase` removes an object's values from the log; RETENTION drops old changes."
     )
 
 
@@ -22,14 +22,15 @@ def _refusing(name: str) -> Any:
 
     method.__name__ = name
     method.__doc__ = "Raise `LogIsReadOnly`."
-    # As Django has it of its own: a template that names it does not call it.
+    # Django's own methods have this mark: a template that names such a method does not call it.
     method.alters_data = True  # type: ignore[attr-defined]
     return method
 
 
 class ReadOnlyQuerySet(models.QuerySet[Any]):
-    """Reads. Whatever writes raises `LogIsReadOnly`; Django's asynchronous forms call these."""
+    """A queryset that reads. Each method that writes raises `LogIsReadOnly`."""
 
+    # Django's asynchronous forms (`acreate` and so on) call these, and so are refused as well.
     create = _refusing("create")
     bulk_create = _refusing("bulk_create")
     bulk_update = _refusing("bulk_update")
@@ -37,11 +38,12 @@ class ReadOnlyQuerySet(models.QuerySet[Any]):
     update_or_create = _refusing("update_or_create")
     update = _refusing("update")
     delete = _refusing("delete")
-    delete.queryset_only = True  # as Django's own: no manager has it
+    # Django's own `delete` has this mark, so that no manager offers it.
+    delete.queryset_only = True
 
 
 class ReadOnlyModel(models.Model):
-    """A model whose rows are looked at. Whatever writes raises `LogIsReadOnly`."""
+    """A model that reads. Each method that writes raises `LogIsReadOnly`."""
 
     objects = models.Manager.from_queryset(ReadOnlyQuerySet)()
 
@@ -50,10 +52,12 @@ class ReadOnlyModel(models.Model):
 
     class Meta:
         abstract = True
-        # Else `_base_manager`, which relations and other packages use, would be a plain one that writes.
+        # Without this, `_base_manager`, which relations and other packages use, would be a plain manager that writes.
         base_manager_name = "objects"
 
     def save_base(self, raw: bool = False, *_: Any, **__: Any) -> None:
-        """Raise `LogIsReadOnly`, but pass by the row of a fixture: the log of another database is none of this one."""
+        """Raise `LogIsReadOnly`, but skip the row of a fixture."""
+        # `loaddata` calls this with raw=True. The log in a fixture is that of another database: it is not loaded, and
+        # the fixture's other rows are.
         if not raw:
             _refuse(type(self))

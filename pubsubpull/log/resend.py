@@ -1,4 +1,4 @@
-"""Resending: rows are put into the log once more, for readers that have lost or never had them."""
+"""Resending: rows are written into the log once more, for readers that have lost or never received them."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 ROWS_AT_ONCE = 500
-"""Rows of one transaction: each keeps its rows' writers waiting, and no longer."""
+"""Rows of one transaction. Writers of these rows wait until it ends."""
 
 
 def resend(target: django_models.Model | QuerySet[Any], *, using: str | None = None) -> int:
-    """Put an instance's row, or a query's rows, into the log once more as they are now; return how many changes.
+    """Write an instance's row, or a queryset's rows, into the log once more; return the number of changes.
 
-    All readers get them again: subscriptions that take updates, replicas, pulls. Rows of published parents (multi-table
-    inheritance) are put there too. A row that is gone by now is passed by. `using` is the database whose log it is, by
-    default the one that the target names or PUBSUBPULL["DATABASE"]. Raises `PublicationError` where the model is not
-    published or the instance was never saved, `ProtectionError` where the role may not write to the log.
+    All readers get the rows again, as updates: subscriptions that take updates, replicas, pulls. Rows of published
+    parents (multi-table inheritance) are written too. A row that was deleted in the meantime is skipped. `using` is the
+    database of the log, by default the target's or PUBSUBPULL["DATABASE"]. Raises `PublicationError` if the model is
+    not published or the instance was never saved, and `ProtectionError` if the role may not write to the log.
     """
     if isinstance(target, django_models.Model):
         if target.pk is None:
@@ -46,11 +46,11 @@ def resend(target: django_models.Model | QuerySet[Any], *, using: str | None = N
 
 
 def _publications(model: type[django_models.Model]) -> list[Publication]:
-    """Return the publications of a model and of its parents, the parents' first, as rows refer to these."""
+    """Return the publications of a model and of its parents, the parents' first."""
     concrete = model._meta.concrete_model or model
+    # Parents first, since a replica's child row has a foreign key to its parent row.
     family = [*reversed(concrete._meta.get_parent_list()), concrete]
-    found = [registry.get(registry.label_of(one)) for one in family]
-    published = [one for one in found if one is not None]
+    published = [publication for member in family if (publication := registry.get(registry.label_of(member)))]
     if not published:
         known = ", ".join(registry.all_publications()) or "none"
         raise exceptions.PublicationError(f"{concrete._meta.label} is not published. Published are: {known}.")
@@ -58,15 +58,16 @@ def _publications(model: type[django_models.Model]) -> list[Publication]:
 
 
 def write(publication: Publication, rows: QuerySet[Any], *, using: str) -> int:
-    """Put the rows of a query into the log as they are now, as updates that change nothing; return how many.
+    """Write the present rows of a queryset into the log, as updates that change nothing; return their number.
 
-    Each row is read under its lock, so that its change stands in the log where it belongs, before any later one.
-    Raises `RowsHidden`.
+    Each row is read under its lock, so that no later change of the row comes before it in the log. Raises `RowsHidden`
+    if row level security would hide rows from the role.
     """
     tables.require_whole(publication, using)
     rows = rows.using(using)
+    # By key, so that two calls at once lock their rows in one order: any other order may be a deadlock.
     if not (rows.query.is_sliced or rows.query.combinator):
-        rows = rows.order_by("pk")  # so that two at once lock the rows of one batch after the other
+        rows = rows.order_by("pk")
     keys = rows.values_list("pk", flat=True).iterator(chunk_size=5000)
     return sum(_write(publication, some, using) for some in _batches(keys))
 

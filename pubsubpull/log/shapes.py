@@ -21,32 +21,38 @@ class Batch(Generic[T]):
     dropped: int
     """The id up to which the log was gone, in the snapshot of the query."""
     count: int
+    """The number of changes."""
     last: int
-    """The id of the last change, where there is any."""
+    """The id of the last change; 0 if there is none."""
     cut: bool
-    """True where further changes would have been too large."""
+    """True if the page left out changes because it would have been too large."""
     items: T
+    """The changes, in the form of the shape."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape(Generic[T]):
-    """A query for changes, and how its rows are read."""
+    """A query for changes, and the function that reads its rows."""
 
     query: str
+    """The name of the query's file."""
     read: Callable[[Sequence[tuple[Any, ...]]], Batch[T]]
+    """Returns the batch of the query's rows."""
     as_bytes: bool = True
-    """True where texts are passed on as they come."""
+    """True if texts are passed on as the bytes that PostgreSQL sent."""
     for_callers: bool = True
-    """True where cursors come from outside. A made-up one may have all of the log looked at: the time is limited."""
+    """True if the cursors come from callers. The query's time is limited, as a made-up cursor may scan all the log."""
 
 
 def _page(rows: Sequence[tuple[Any, ...]]) -> Batch[bytes]:
+    # One row: PostgreSQL joins the items, which is faster than to send and join them here.
     ((dropped, count, last, cut, items),) = rows
     return Batch(dropped=dropped, count=count, last=last or 0, cut=cut, items=items)
 
 
 def _compact(rows: Sequence[tuple[Any, ...]]) -> Batch[bytes]:
-    """Join what was read of each model: its label, its number of changes, the last id, if cut, columns and items."""
+    """Return the batch of rows that have, by model: label, number of changes, last id, whether cut, columns, items."""
+    # `dropped` comes in any case: the outer join gives one row without a model where no change was read.
     models = [row[1:] for row in rows if row[2] is not None]
     return Batch(
         dropped=rows[0][0],
@@ -58,6 +64,7 @@ def _compact(rows: Sequence[tuple[Any, ...]]) -> Batch[bytes]:
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> Batch[tuple[Row, ...]]:
+    # As above: the one row without a change carries `dropped`.
     changes = tuple(Row(*change) for _, *change, _ in rows if change[0] is not None)
     return Batch(
         dropped=rows[0][0],
@@ -68,6 +75,7 @@ def _rows(rows: Sequence[tuple[Any, ...]]) -> Batch[tuple[Row, ...]]:
     )
 
 
-PAGE = Shape(query="queries/feed/page", read=_page)
-COMPACT = Shape(query="queries/feed/compact", read=_compact)
+TEXT_PAGE = Shape(query="queries/feed/page", read=_page)
+COMPACT_PAGE = Shape(query="queries/feed/compact", read=_compact)
+# Delivery reads its own cursors, and needs texts: it looks into each item.
 ROWS: Shape[tuple[Row, ...]] = Shape(query="queries/feed/rows", read=_rows, as_bytes=False, for_callers=False)

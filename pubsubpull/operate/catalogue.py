@@ -62,7 +62,7 @@ def _message(label: str, schemas: dict[str, Any]) -> dict[str, Any] | None:
         names, summary = [ops.EVENT.name], _summary(kind.event_class.__doc__) or f"The event {label}."
     elif publication is not None:
         schemas[label] = columns.schema(publication)
-        names, summary = [name for name in ops.NAMES if name != ops.EVENT.name], f"A change of {label}."
+        names, summary = [name for name in ops.OP_NAMES if name != ops.EVENT.name], f"A change of {label}."
     else:
         return None
     schemas[f"{label}.change"] = _change(label, names)

@@ -38,7 +38,7 @@ def new_key(using: str, *, overlap: float) -> str:
     """Make a new key pair, and have workers sign with it from now on; return the public half."""
     with transaction.atomic(using=using):
         key = signing_keys.add(using, overlap=overlap)
-        signed = Subscription.objects.using(using).filter(signature=signing.PUBLIC_VERSION)
+        signed = Subscription.objects.using(using).filter(signature=signing.ED25519_VERSION)
         # The worker that holds a subscription lets go of it, and claims it again with the new key.
         # In the transaction of the new key: no worker signs with the old one after it was said to be replaced.
         signed.update(worker=None, lease=models.F("lease") + 1)

@@ -54,7 +54,7 @@ def unknown(using: str) -> list[Unknown]:
         for label in labels:
             asked.setdefault(label, []).append(name)
     logged = {label for (label,) in sql.run(using, sql.template("queries/labels/seen"))}
-    published = {consumers.ALL, consumers.EVENTS, *consumers.known_labels()}
+    published = {consumers.ALL_MODELS, consumers.EVENTS, *consumers.known_labels()}
     return [
         Unknown(
             label=label,

@@ -1,4 +1,4 @@
-"""A page of changes, waited for within a transaction of the caller's, which nobody else can look for."""
+"""Waiting for a page of changes on the caller's own connection, within its transaction."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pubsubpull.log.cursor import Cursor
     from pubsubpull.log.present import Present
 
-FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
-"""Seconds between two looks at the log, from the first to the longest."""
-PASSING = 5.0
-"""For how many seconds empty pages are passed by."""
-PAUSE_SHARE = 0.05
-"""The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.05 s."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.0005, 0.25
+"""Seconds between two polls of the log, at the least and at the most."""
+EMPTY_PAGES_FOR = 5.0
+"""Seconds for which empty pages that lead to more changes are skipped."""
+SHARE_OF_WAIT = 0.05
+"""The pause before the next poll, as a part of the time waited so far: after 1 s, a poll each 0.05 s."""
 
 
 def page(
@@ -36,23 +36,27 @@ def page(
     clock: Callable[[], float] = time.monotonic,
     poll: Callable[..., tuple[Present, feed.Page | None]] = feed.poll,
 ) -> feed.Page:
-    """Return the first page with something in it, or the page at hand after `wait` seconds.
+    """Return the first page with changes, or the last empty page after `wait` seconds. Raises `CursorExpired`.
 
-    `old` and `compact` are as in `feed.page`. With `passing`, empty pages that lead to more are passed by in any case.
+    `old` and `compact` are as in `feed.page`. With `passing`, empty pages that lead to more changes are skipped even
+    without a wait.
     """
-    read = functools.partial(feed.page, models=models, limit=limit, using=using, old=old, compact=compact)
-    look = functools.partial(poll, models=models, limit=limit, using=using, old=old, compact=compact)
+    read_page = functools.partial(feed.page, models=models, limit=limit, using=using, old=old, compact=compact)
+    poll_log = functools.partial(poll, models=models, limit=limit, using=using, old=old, compact=compact)
     began = clock()
-    quiet = after  # the latest of this call's cursors that is of a moment at which nobody wrote
-    got = read(after)
+    # The latest settled cursor of this call. While another transaction is open for long, the newest cursor is not
+    # settled, and only from a settled cursor does one round trip poll the log and read the page.
+    quiet = after
+    page = read_page(after, now=None)
     while True:
         waited = clock() - began
         left = wait - waited
-        if got.count or (left <= 0 and not (passing and got.more and waited < PASSING)):
-            return got
-        after, now, polled = got.cursor, None, None
+        if page.count or (left <= 0 and not (passing and page.more and waited < EMPTY_PAGES_FOR)):
+            return page
+        after, now, polled = page.cursor, None, None
         quiet = after if after.settled else quiet
-        if not got.more:
-            sleep(min(max(FIRST_PAUSE, waited * PAUSE_SHARE), LONGEST_WAIT, left))
-            now, polled = look(quiet)
-        got = polled or read(after, now=now)
+        # No pause while there is more to read: the page was empty for this reader's models alone.
+        if not page.more:
+            sleep(min(max(SHORTEST_PAUSE, waited * SHARE_OF_WAIT), LONGEST_PAUSE, left))
+            now, polled = poll_log(quiet)
+        page = polled or read_page(after, now=now)

@@ -17,47 +17,61 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One change. `op` is insert, update or delete, or truncate or uncaptured, which have no key.
-
-    Numbers with a point are Decimal.
-    """
+    """One change. In rows, numbers with a point are `Decimal`."""
 
     version: int
+    """The id of the change. For one key, a higher version is a later state."""
     transaction: str
+    """The id of the transaction that wrote it."""
     model: str
+    """The label of the model."""
     key: str | None
+    """The key of the row; None for a truncate and an uncaptured."""
     op: str
+    """The operation: insert, update, delete, truncate, uncaptured or event."""
     at: str
+    """The time, in ISO 8601."""
     request: str | None
+    """The id of the request that caused it."""
     old: dict[str, Any] | None
+    """The row before."""
     new: dict[str, Any] | None
+    """The row after, or an event's data."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Page:
-    """Some changes, the cursor after them, and whether there were more."""
+    """A page of changes."""
 
     items: tuple[Change, ...]
     cursor: str
+    """The cursor after the changes."""
     more: bool
+    """True if the log had further changes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instance:
-    """A row as it is. `version` compares with those of changes: none that is in the row is higher, each to come is."""
+    """A row in its present state."""
 
     key: str
     version: int
+    """At least the version of each change that the row contains, and below that of each later change."""
     data: dict[str, Any]
+    """The row's columns by name."""
 
 
 class Instances:
-    """All rows of a model, page by page as they are iterated over. `cursor` is that of the changes to go on with."""
+    """The rows of a model. Each page is fetched as the iteration reaches it."""
+
+    cursor: str
+    """The cursor from which to go on with the changes. It was taken before the first page."""
 
     def __init__(self, client: Client, url: str) -> None:
         self._client = client
+        # At once, not with the iteration: `cursor` has to be there before the first row is used.
         self._first = client.get(url)
-        self.cursor: str = self._first["cursor"]
+        self.cursor = self._first["cursor"]
 
     def __iter__(self) -> Iterator[Instance]:
         page = self._first
@@ -96,7 +110,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._session.close()
 
     def service(self) -> dict[str, Any]:
@@ -104,11 +118,11 @@ class Client:
         return self.get("")
 
     def instances(self, model: str, *, limit: int | None = None) -> Instances:
-        """Return all rows of a model; its `cursor` is the place to pull changes from afterwards."""
+        """Return all rows of a model. Pull the changes after its `cursor` afterwards."""
         return Instances(self, f"models/{quote(model)}/instances/" + ("" if limit is None else f"?limit={limit}"))
 
     def instance(self, model: str, key: str) -> Instance:
-        """Return one row. Raises `RequestRefused` with status 404 where there is none."""
+        """Return one row. Raises `RequestRefused` with status 404 if there is none."""
         return Instance(**self.get(f"models/{quote(model)}/instances/{quote(key, safe='')}/"))
 
     def changes(
@@ -120,10 +134,10 @@ class Client:
         wait: float = 0,
         old: bool = True,
     ) -> Page:
-        """Return a page of changes after a cursor: from the log's start without one, the present with `now`.
+        """Return the page of changes after a cursor: None is the log's start, and `now` the present.
 
-        `wait` is how many seconds the service may hold the call until there is something. Without `old`, updates come
-        without the row before.
+        The service may hold the call for up to `wait` seconds until there are changes. With `old=False`, updates have
+        no row before.
         """
         params = {
             "models": None if models is None else ",".join(client_checks.labels(models)),
@@ -131,6 +145,7 @@ class Client:
             "limit": limit,
         }
         more = ({"wait": wait} if wait else {}) | ({} if old else {"old": "false"})
+        # The wait comes on top: the service holds the call for that long, and only then is it slow.
         page = self.get("changes/", params=params | more, timeout=self.timeout + wait)
         items = tuple(Change(**item) for item in page["items"])
         return Page(items=items, cursor=page["cursor"], more=page["more"])
@@ -144,10 +159,11 @@ class Client:
         wait: float = 30,
         old: bool = True,
     ) -> Iterator[Page]:
-        """Give page after page of changes, without end, as they come; pages without a change are left out.
+        """Yield page after page of changes, without end, as they come. Pages without changes are left out.
 
         Store each page's `cursor` in the transaction that stores your results, and begin with it the next time.
         """
+        # A list, as an iterator of labels would be empty from the second call on.
         models = None if models is None else client_checks.labels(models)
         while True:
             page = self.changes(models, after, limit=limit, wait=wait, old=old)
@@ -156,7 +172,7 @@ class Client:
                 yield page
 
     def audit(self, model: str, key: str, *, limit: int = 100) -> Iterator[dict[str, Any]]:
-        """Give the trail of one object, newest first."""
+        """Yield the trail of one object, newest first."""
         url: str | None = f"models/{quote(model)}/audit/{quote(key, safe='')}/?limit={limit}"
         while url is not None:
             page = self.get(url)
@@ -168,9 +184,9 @@ class Client:
         return self.get(f"requests/{quote(request_id)}/")
 
     def subscribe(self, name: str, callback: str, models: Iterable[str] | str, **options: Any) -> dict[str, Any]:
-        """Make or replace a subscription; the answer holds its secret when it is made.
+        """Create or replace a subscription, and return it. Only the answer of its creation has the secret.
 
-        `options` are those of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`,
+        `options` are members of the resource, as `ops`, `batch`, `after`, `instances`, `secret`, `paused`, `verify`,
         `format`.
         """
         body = {"callback": callback, "models": client_checks.labels(models), **options}
@@ -181,7 +197,7 @@ class Client:
         self._call("DELETE", f"subscriptions/{quote(name, safe='')}/")
 
     def subscriptions(self) -> list[dict[str, Any]]:
-        """Return this consumer's subscriptions and how they fare."""
+        """Return this consumer's subscriptions and their state."""
         subscriptions: list[dict[str, Any]] = []
         url: str | None = "subscriptions/"
         while url is not None:
@@ -190,28 +206,30 @@ class Client:
         return subscriptions
 
     def subscription(self, name: str) -> dict[str, Any]:
-        """Return one subscription and how it fares."""
+        """Return one subscription and its state."""
         return self.get(f"subscriptions/{quote(name, safe='')}/")
 
     def get(self, url: str, **options: Any) -> dict[str, Any]:
-        """GET a path below the API, or a link that the API gave."""
+        """GET a path below the API, or a link of one of its answers; return the answer's body."""
         return self._call("GET", url, **options)
 
     def text(self, url: str, **options: Any) -> str:
-        """GET as `get` does, and return the body as it came: PostgreSQL's own JSON."""
+        """GET as `get` does; return the body as text, in which PostgreSQL's numbers keep each digit."""
         answer = self._answer("GET", url, **options)
+        # Any other status is an error, which `result` raises.
         if answer.status_code != 200:
             client_checks.result(answer)
         try:
             return answer.content.decode()
         except UnicodeDecodeError as error:
-            raise exceptions.ServiceError(f"{self.url} gave what is no text in UTF-8.") from error
+            raise exceptions.ServiceError(f"{self.url} gave an answer that is not text in UTF-8.") from error
 
     def _call(self, method: str, url: str, **options: Any) -> dict[str, Any]:
         return client_checks.result(self._answer(method, url, **options))
 
     def _answer(self, method: str, url: str, **options: Any) -> requests.Response:
         address = urljoin(self.url, url)
+        # A link of an answer, or a key with `//` in it, may lead to another host.
         if not address.startswith(self.url):
             raise exceptions.ServiceError(f"{address} is not below {self.url}: the token is not sent there.")
         options.setdefault("timeout", self.timeout)

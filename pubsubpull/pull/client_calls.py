@@ -23,21 +23,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TRIES = 5
-"""How often a call is repeated, after no answer and after 429, 502, 503 and 504; each may be made twice."""
+"""The number of tries before the last, after no answer and after 429, 502, 503 and 504. Each call may be repeated."""
 RETRIED_STATUSES = {429, 502, 503, 504}
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-"""The wait before the second try, in seconds, and the longest one; each further wait is twice as long."""
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 5.0
+"""Seconds before the second try, and the most before any other; each wait is twice as long as the one before."""
 PIECE = 1 << 16
 """Bytes that are unpacked at a time."""
 LARGEST_ANSWER = 1 << 27
-"""The most bytes of an answer, unpacked, where the caller says no other: 128 MiB."""
+"""The default limit of an answer's size after unpacking: 128 MiB."""
 
 _due: contextvars.ContextVar[float] = contextvars.ContextVar("_due", default=float("inf"))
 
 
 class Bearer(requests.auth.AuthBase):
-    """Sends a token. As it is the call's own authentication, none of a `.netrc` file takes its place."""
+    """Sends a token."""
 
+    # An object, not a header: requests would replace the header by the password of a `.netrc` file.
     def __init__(self, token: str) -> None:
         self._token = token
 
@@ -48,7 +49,7 @@ class Bearer(requests.auth.AuthBase):
 
 
 class _Reader(io.RawIOBase):
-    """Reads a socket until the call is due: each wait for bytes is bounded by the time that is left."""
+    """Reads a socket until the call is due. Each wait for bytes is limited to the time that is left."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -71,7 +72,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Readable:
-    """A socket as a response wants it: something that makes a file."""
+    """A socket as far as a response needs it: it makes a file."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -102,7 +103,7 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes connections on which no read of an answer goes on after the call is due."""
+    """Makes connections whose reads end when the call is due."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -136,7 +137,7 @@ def call(  # noqa: PLR0917  as requests has them
     sleep: Callable[[float], object] = time.sleep,
     **options: Any,
 ) -> requests.Response:
-    """Return the answer with its body read, after some tries where it asks for them, all within `timeout` seconds.
+    """Return the answer with its body read. All tries together take at most `timeout` seconds.
 
     Raises `requests.RequestException`, and `ServiceError` for an answer with more than `largest` bytes.
     """
@@ -148,10 +149,12 @@ def call(  # noqa: PLR0917  as requests has them
                 if answer.status_code not in RETRIED_STATUSES:
                     return answer
                 pause = _pause(answer.headers, tried)
+                # The answer tells the caller more than a time-out would.
                 if time.monotonic() + pause >= due:
                     return answer
             except requests.ConnectionError:
-                pause = _pause({}, tried) if tried else 0.0  # the service may just have closed an idle connection
+                # No pause at first: the service may just have closed an idle connection.
+                pause = _pause({}, tried) if tried else 0.0
                 if time.monotonic() + pause >= due:
                     raise
             sleep(pause)
@@ -159,18 +162,17 @@ def call(  # noqa: PLR0917  as requests has them
 
 
 def _pause(headers: Mapping[str, str], tried: int) -> float:
-    """Return how long to wait for the next try: as the answer asks, or twice as long as before the last one.
-
-    A date counts from that of the answer, so that no clock of this machine is asked.
-    """
+    """Return the seconds until the next try: those of `Retry-After`, or a back-off that doubles with each try."""
     asked = headers.get("Retry-After", "").strip()
     if asked.isascii() and asked.isdigit():
         # Nine digits are more than any call waits; more of them would be no float of use.
         return float(asked[:9])
+    # A date counts from the answer's own: this machine's clock may be wrong. Headers that are no dates are ignored.
     with contextlib.suppress(ValueError, OverflowError):
-        given = (email.utils.parsedate_to_datetime(text).timestamp() for text in (asked, headers.get("Date", "")))
-        return max(0.0, next(given) - next(given))
-    wait: float = min(FIRST_PAUSE * 2**tried, LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311  not for secrets
+        times = (email.utils.parsedate_to_datetime(text).timestamp() for text in (asked, headers.get("Date", "")))
+        return max(0.0, next(times) - next(times))
+    # Spread, so that clients that failed together do not come back together.
+    wait: float = min(FIRST_BACKOFF * 2**tried, LONGEST_BACKOFF) * random.uniform(0.5, 1.5)  # noqa: S311  not for secrets
     return wait
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def base(url: str) -> str:
-    """Return the address below which the API is, or say why it cannot be one."""
+    """Return the URL of the API, with a slash at its end. Raises `ServiceError` for any other text."""
+    # Checked here, where the caller's own line is in the traceback: requests would fail at the first call.
     try:
         parts = urlsplit(url)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -25,7 +26,8 @@ def base(url: str) -> str:
 
 
 def sendable(token: str) -> str:
-    """Return a token as it is sent: of a file, without the end of its line."""
+    """Return a token without the line end of a file. Raises `ServiceError` for a text that no header may have."""
+    # A line end within it would end the header, and the rest would be a header of the token's author.
     bare = token.strip() if isinstance(token, str) else ""
     if not bare or not bare.isascii() or not bare.isprintable():
         raise exceptions.ServiceError("token: must be the text that the service gave; it is one line.")
@@ -33,12 +35,13 @@ def sendable(token: str) -> str:
 
 
 def labels(models: Iterable[str] | str) -> list[str]:
-    """Return the models that are named, by a list or as the only one."""
+    """Return a list of the models, which may also be named by a single text."""
+    # A text is iterable too: its letters would be taken for models.
     return [models] if isinstance(models, str) else list(models)
 
 
 def result(answer: Any) -> dict[str, Any]:
-    """Return the answer's body, or raise the error that it is."""
+    """Return the answer's body. Raises `CursorExpired`, `Unavailable` or `RequestRefused` for an error's answer."""
     if answer.status_code == 204:
         return {}
     try:
@@ -48,6 +51,7 @@ def result(answer: Any) -> dict[str, Any]:
     if answer.status_code < 300 and isinstance(body, dict) and body:
         return body
     problem = body if isinstance(body, dict) else {}
+    # By the problem's type, too: a proxy may answer 410, and a follower would then copy all rows anew.
     if answer.status_code == 410 and str(problem.get("type", "")).endswith(":cursor-expired"):
         raise exceptions.CursorExpired(problem.get("detail") or "The cursor has expired.")
     if answer.status_code in {429, 502, 503, 504}:
@@ -56,7 +60,7 @@ def result(answer: Any) -> dict[str, Any]:
 
 
 def _unlike(answer: Any) -> str:
-    """Describe an answer that is not the API's."""
+    """Return a description of an answer that is not the API's."""
     address = answer.url.partition("?")[0]
     if answer.is_redirect:
         return f"{address} leads to {answer.headers['Location']!r}, which is not followed: give that address."

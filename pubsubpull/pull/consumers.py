@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CONSUMER_COLUMNS = [field.attname for field in Consumer._meta.concrete_fields]
 EVENTS = "event:*"
 """A grant of every event, also of events that are declared later. `*` is of models alone: it gives no event."""
-ALL = "*"
+ALL_MODELS = "*"
 """A grant of every published model, also of models that are published later."""
 
 
@@ -40,7 +40,9 @@ def new_token() -> str:
 
 
 def hashed(token: str) -> str:
-    """Return the hash of a token, which is all that is stored. A token is long and random, so a plain hash is safe."""
+    """Return the hash of a token: the database has no more of it."""
+    # A plain hash is safe for 256 random bits, and is needed: the consumer is found by it, with each call.
+    # surrogatepass: text that is not valid Unicode must be a wrong token, not an error.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -52,7 +54,7 @@ def add(
     may_subscribe: bool = False,
     may_monitor: bool = False,
 ) -> tuple[Consumer, str]:
-    """Make a consumer; return it with its token, which is not kept. Raises `PublicationError` for an unknown model."""
+    """Create a consumer; return it and its token, which is not stored. Raises `PublicationError`."""
     granted = checked(models)
     token = new_token()
     consumer = consumers().create(
@@ -67,7 +69,7 @@ def add(
 
 
 def rotate(consumer: Consumer) -> str:
-    """Give a consumer a new token; the old one ends at once."""
+    """Give a consumer a new token, and return it. The old token is invalid at once."""
     token = new_token()
     # The hash alone is stored: a copy of the database opens no API.
     consumer.token_hash = hashed(token)
@@ -103,17 +105,18 @@ def checked(models: Iterable[str]) -> list[str]:
     """Return model labels in lower case, each once. Raises `PublicationError` if a model is not published."""
     labels = sorted({label.strip().lower() for label in models} - {""})
     for label in labels:
-        if label not in {ALL, EVENTS} and not is_known(label):
+        if label not in {ALL_MODELS, EVENTS} and not is_known(label):
             known = ", ".join(known_labels()) or "none"
             raise exceptions.PublicationError(f"{label} is not published. Published are: {known}.")
     return labels
 
 
 def authenticate(token: str) -> Consumer | None:
-    """Return the active consumer that has this token, looked up by its hash; None if there is none."""
+    """Return the active consumer with this token; None if there is none."""
     using = conf.get().DATABASE
-    found = sql.run(using, sql.compose("queries/consumers/active", token_hash=hashed(token)))
-    for pk, name, token_hash, granted_, *rest in found:
+    # By its hash, so that no time of a comparison tells how much of a guessed token is right.
+    rows = sql.run(using, sql.compose("queries/consumers/active", token_hash=hashed(token)))
+    for pk, name, token_hash, granted_, *rest in rows:
         return Consumer.from_db(using, CONSUMER_COLUMNS, [pk, name, token_hash, json.loads(granted_), *rest])
     return None
 
@@ -125,7 +128,7 @@ def granted(consumer: Consumer) -> list[str]:
 
 def permits(grants: Collection[str], label: str) -> bool:
     """True if some grants include a label: by itself, or with all models or all events."""
-    return label in grants or (EVENTS if declare.get(label) is not None else ALL) in grants
+    return label in grants or (EVENTS if declare.get(label) is not None else ALL_MODELS) in grants
 
 
 def known_labels() -> list[str]:
@@ -149,6 +152,7 @@ def chosen(consumer: Consumer, models: str | Iterable[str] | None) -> list[str]:
     names = models.split(",") if isinstance(models, str) else models
     labels = sorted({name.strip().lower() for name in names})
     for label in labels:
+        # One answer for both: a consumer must not learn which other models there are.
         if label not in may:
             raise problems.not_found(f"{label[:100]!r} is not a model that you may read.", "models")
     return labels
@@ -175,6 +179,7 @@ def may_see_docs(request: HttpRequest) -> HttpResponse | None:
     mode = conf.get().DOCS
     if mode == "off":
         return problems.response(problems.not_found("This service does not show its documentation."))
+    # A project without Django's authentication has no `user`.
     user: Any = getattr(request, "user", None)
     if mode == "public" or getattr(user, "is_staff", False) or Token()(request):
         return None

@@ -24,24 +24,30 @@ if TYPE_CHECKING:
 
     from pubsubpull.capture.registry import Publication
 
-ROWS_A_PAGE = 1000
+DUMP_PAGE = 1000
+"""Rows of one page of a dump."""
 LEVEL = 3
-"""Of compression: higher ones take longer than PostgreSQL takes for the rows."""
+"""The level of compression. Higher levels take longer than PostgreSQL takes to read the rows."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class _Part:
-    """The usable part of an interrupted file: up to the byte `size`, and the key of its last row."""
+    """The usable part of an interrupted file."""
 
     size: int = 0
+    """The length in bytes, up to the last whole member."""
     rows: int = 0
+    """The number of rows in it."""
     last: str | None = None
+    """The key of the last row."""
     cursor: str = ""
+    """The cursor of the file's head; empty if there is no head."""
     whole: bool = False
+    """True if the file is complete."""
 
 
 def dump(publication: Publication, file: BinaryIO, *, using: str) -> int:
-    """Write a model's rows into a file; return how many."""
+    """Write a model's rows into a file; return their number."""
     # Before the first row: changes made while the rows are read come after this cursor.
     cursor = feed.present(using).cursor().encode()
     _member(file, [_head(publication, cursor)])
@@ -49,15 +55,15 @@ def dump(publication: Publication, file: BinaryIO, *, using: str) -> int:
 
 
 def resume(publication: Publication, file: BinaryIO, *, using: str) -> int:
-    """Go on with an interrupted file, open for reading and writing; return how many rows it has then.
+    """Complete an interrupted file, open for reading and writing; return its number of rows.
 
-    Raises `DumpError` for another file, and `CursorExpired` where its changes are no longer kept.
+    Raises `DumpError` for any other file, and `CursorExpired` if the log no longer has the changes after its cursor.
     """
     part = _part(publication, file)
     file.seek(part.size)
     if part.whole:
         return part.rows
-    # A half-written member behind the last whole one would spoil all that follows.
+    # A half-written member after the last whole member would make the rest of the file unreadable.
     file.truncate()
     if not part.cursor:
         return dump(publication, file, using=using)
@@ -74,26 +80,28 @@ def _head(publication: Publication, cursor: str) -> str:
 def _rows(publication: Publication, file: BinaryIO, part: _Part, using: str) -> int:
     after, count = part.last, part.rows
     while True:
-        page = instances.page(publication, after=after, limit=ROWS_A_PAGE, using=using)
+        page = instances.page(publication, after=after, limit=DUMP_PAGE, using=using)
         if page.count:
             _member(file, [dumps.write_rows(page.items)])
         count, after = count + page.count, page.last
         if not page.full:
-            # Last: a file without this line is known to be cut off.
+            # Last: a reader knows by this line that the file is complete.
             _member(file, [dumps.write_end(count)])
             return count
 
 
 def _member(file: BinaryIO, lines: list[str]) -> None:
+    # A member a page: its checksum tells an interrupted dump up to where the file can be used.
     file.write(gzip.compress("".join(line + "\n" for line in lines).encode(), LEVEL))
     file.flush()
 
 
 def _part(publication: Publication, file: BinaryIO) -> _Part:
-    """Read the file up to its last whole member."""
+    """Return the part of the file up to its last whole member."""
     part = _Part()
     for size, text in _members(file):
-        lines = text.split("\n")[:-1]  # rows may hold other line ends
+        # Not splitlines(), which also splits at the other line ends that texts of rows may have.
+        lines = text.split("\n")[:-1]
         if not part.cursor:
             part.cursor = dumps.read_head(lines[0], model=publication.label)["cursor"]
             lines = lines[1:]
@@ -107,18 +115,20 @@ def _part(publication: Publication, file: BinaryIO) -> _Part:
 
 
 def _members(file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Give the text of each whole member, and where it ends."""
+    """Yield the end of each whole member, in bytes from the file's beginning, and its text."""
+    # Not the module gzip, which does not tell where a member ends. 31: the largest window, and gzip's header.
     file.seek(0)
-    reader, place, done, rest = zlib.decompressobj(31), 0, bytearray(), b""
+    reader, end, text, rest = zlib.decompressobj(31), 0, bytearray(), b""
     while data := rest or file.read(1 << 16):
         try:
-            done += reader.decompress(data)
+            text += reader.decompress(data)
         except zlib.error as error:
-            if place:
-                return  # the bytes behind the last whole member are written anew
+            # The bytes after the last whole member are written again.
+            if end:
+                return
             raise exceptions.DumpError("This is no dump: it is not compressed by gzip.") from error
         rest = reader.unused_data
-        place += len(data) - len(rest)
+        end += len(data) - len(rest)
         if reader.eof:
-            yield place, done.decode()
-            reader, done = zlib.decompressobj(31), bytearray()
+            yield end, text.decode()
+            reader, text = zlib.decompressobj(31), bytearray()

@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 VALUES = 1000
-"""How many values a condition may have, of all its columns together."""
+"""The most values of a condition, of all its columns together."""
 Key = list[str] | None
 """The text of each of a key's columns; None is the beginning or the end."""
 
 
 class Range(NamedTuple):
-    """How many rows a range of keys has, and one hash of them all, of 64 bits."""
+    """The hash of a range of keys."""
 
     rows: int
+    """The number of rows."""
     hash: int
+    """One hash of all the rows, of 64 bits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,16 @@ class Table:
     """The hashed part of a table: columns in the order that both sides agree on, masked columns as their constant."""
 
     relation: str
+    """The quoted name of the table."""
     keys: list[str]
+    """The columns of the primary key."""
     columns: list[str]
+    """The hashed columns, sorted."""
     masked: list[str] = dataclasses.field(default_factory=list)
+    """The columns that are hashed as their constant."""
 
     def ranges(self, ends: Sequence[tuple[Key, Key]], *, where: str = "{}", using: str) -> list[Range]:
-        """Return the hash of each range of keys, which is after its first end and up to its second."""
+        """Return the hash of each range of keys. A range is after its first end, and up to its second."""
         query = sql.compose("queries/hashes/ranges", bounds=json.dumps(ends), filter=where, **self._parts())
         with sql.savepoint(using):
             return [Range(*row) for row in sql.run_within(using, query)]
@@ -70,11 +76,9 @@ class Table:
 
 
 def of(publication: Publication, columns: Collection[str] | None, *, using: str) -> Table:
-    """Return the hashed part of a published table: all that readers get, or only `columns`. Raises `InvalidColumn`.
-
-    An excluded column gets the same error as an unknown column: a hash would give away a value of few possible ones.
-    """
+    """Return the hashed part of a published table: all that readers get, or only `columns`. Raises `InvalidColumn`."""
     sent = _sent(publication, using)
+    # An excluded column is as unknown as any other: by its hash, a reader could guess a value of few possible ones.
     if unknown := sorted(set(columns or ()) - set(sent)):
         raise exceptions.InvalidColumn(f"{publication.label} has no column {unknown[0][:100]!r}.")
     return Table(
@@ -86,7 +90,7 @@ def of(publication: Publication, columns: Collection[str] | None, *, using: str)
 
 
 def checked_where(publication: Publication, where: str, *, using: str) -> str:
-    """Return the condition as it was given, where it is an object of columns with the list of values they may have."""
+    """Return a condition: a JSON object of columns with lists of values. Raises `InvalidColumn` for any other text."""
     try:
         read = json.loads(where)
     except (ValueError, RecursionError) as error:
@@ -97,6 +101,7 @@ def checked_where(publication: Publication, where: str, *, using: str) -> str:
         or "\\u0000" in where
     ):
         raise exceptions.InvalidColumn("It is a JSON object of columns, each with a list of values.")
+    # Each value is compared with each row: a call must not choose the work of the database.
     if sum(map(len, read.values())) > VALUES:
         raise exceptions.InvalidColumn(f"It has {VALUES} values at most, those of all columns together.")
     of(publication, read, using=using)
@@ -106,6 +111,7 @@ def checked_where(publication: Publication, where: str, *, using: str) -> str:
 def bounds(publication: Publication, *, each: int, most: int, using: str) -> list[str]:
     """Return keys that split a table into ranges of about `each` rows, at most `most`, in the order of hashes."""
     sent = _sent(publication, using)
+    # By "C": both databases have to sort alike, whatever their collations are.
     ordered = [
         psql.SQL('{} COLLATE "C"' if sent[name] else "{}").format(psql.Identifier(name))
         for name in publication.key_columns
@@ -117,7 +123,7 @@ def bounds(publication: Publication, *, each: int, most: int, using: str) -> lis
 def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
     """Return the items of the rows with these keys, all of one snapshot, as JSON text.
 
-    Raises `InvalidKey`, `Unreadable`, and `TooLarge` where the rows of several keys come to more than a page may have.
+    Raises `InvalidKey`, `Unreadable`, and `TooLarge` if the rows of several keys have more bytes than a page may have.
     """
     query = sql.compose(
         "queries/instances/by_key",
@@ -128,7 +134,7 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
         excluded=publication.excluded_columns,
         known=publication.known_columns,
         masked=publication.masked_columns,
-        size=sizes.PAGE,
+        size=sizes.PAGE_BYTES,
     )
     try:
         with sql.savepoint(using):
@@ -141,7 +147,7 @@ def rows(publication: Publication, keys: Sequence[str], *, using: str) -> str:
         raise
     if items is None:
         raise exceptions.TooLarge(
-            f"The rows of these {len(keys)} keys have more than {sizes.PAGE} bytes: ask for fewer."
+            f"The rows of these {len(keys)} keys have more than {sizes.PAGE_BYTES} bytes: ask for fewer."
         )
     return str(items)
 

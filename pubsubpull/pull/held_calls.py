@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from pubsubpull.pull.waiting import Question, Waiter
 
 THREADS = 2
-"""How many threads of a process under asyncio read pages, and how many connections that takes."""
+"""The threads of a process under asyncio that read pages, each with a connection."""
 CONNECTION_KEPT = 0.05
 """Seconds after which a waiting call gives its connection back. A call that is answered sooner keeps it."""
 GONE = 0.5
-"""How often it is looked whether a caller is still there, in seconds."""
+"""Seconds between two checks that a caller is still connected."""
 
 
 class Held(HttpResponse):
-    """Stands for an answer that is to come: `answer` makes it of the page that was waited for."""
+    """A placeholder for a later answer, which `answer` makes of the page that was waited for."""
 
     def __init__(
         self, question: Question, consumer: Consumer, *, seconds: float, answer: Callable[[Page], HttpResponse]
@@ -53,11 +53,11 @@ class Held(HttpResponse):
         self.answer = answer
 
     def begin(self, wake: Callable[[], object]) -> Waiter:
-        """Begin to wait. Raises a problem where the consumer has too many calls that wait."""
+        """Begin to wait. Raises a problem if too many of the consumer's calls wait already."""
         return waiting.begin(self.question, self.consumer, seconds=self.until - time.monotonic(), wake=wake)
 
     def ended(self, waiter: Waiter) -> HttpResponse:
-        """Return the answer, or raise the error that the call ends with; 204 where its caller has gone."""
+        """Return the answer, or 204 if the caller has disconnected. Raises the error that ended the wait."""
         if isinstance(waiter.result, Exception):
             raise waiter.result
         return self.answer(waiter.result) if waiter.result else HttpResponse(status=204)
@@ -69,6 +69,7 @@ def held(view: Callable[..., HttpResponse], errors: Callable[[HttpRequest, Excep
     `errors` turns an error into an answer, as the API does.
     """
 
+    # ATOMIC_REQUESTS would keep a transaction, and so a connection, open for as long as the call waits.
     @transaction.non_atomic_requests
     @functools.wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -107,6 +108,7 @@ class HeldPattern(URLPattern):
         """Return the match, with the view for ASGI within a running loop."""
         match = super().resolve(path)
         if match is not None:
+            # RuntimeError: there is no loop, so that this runs under WSGI.
             with contextlib.suppress(RuntimeError):
                 asyncio.get_running_loop()
                 match.func = self.callback.awaited  # type: ignore[attr-defined]
@@ -114,7 +116,7 @@ class HeldPattern(URLPattern):
 
 
 def _wait(response: Held, request: HttpRequest) -> HttpResponse:
-    """Hold the thread until there is an answer, but no connection; end where the caller has gone."""
+    """Return the answer as soon as there is one. The thread waits without a connection of the database."""
     come = threading.Event()
     waiter = response.begin(come.set)
     try:
@@ -125,12 +127,13 @@ def _wait(response: Held, request: HttpRequest) -> HttpResponse:
                 if _has_gone(request):
                     break
     finally:
+        # Also after an error: a waiter that stays counts against the consumer's limit.
         waiting.watcher(conf.get().DATABASE).remove(waiter)
     return response.ended(waiter)
 
 
 def _has_gone(request: HttpRequest) -> bool:
-    """Say whether the caller has closed the connection, as far as the server lets us see it."""
+    """True if the caller has closed the connection, as far as the server shows it."""
     connection = getattr(request, "environ", {}).get("gunicorn.socket")
     if not isinstance(connection, socket.socket) or connection.fileno() < 0:
         return False
@@ -145,44 +148,49 @@ def _has_gone(request: HttpRequest) -> bool:
 
 
 async def _await(response: Held) -> HttpResponse:
-    """Hold nothing until there is an answer. Where the caller goes, Django cancels this."""
+    """Return the answer as soon as there is one. Neither a thread nor a connection is held meanwhile."""
     loop = asyncio.get_running_loop()
     come = asyncio.Event()
     waiter = response.begin(lambda: _call(loop, come.set))
     try:
         await come.wait()
     finally:
+        # Django cancels this task when the caller disconnects.
         waiting.watcher(conf.get().DATABASE).remove(waiter)
     return response.ended(waiter)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended, and all its calls with it
+    # RuntimeError: the loop has ended, and all its calls with it. An error here would end the thread of all others.
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function)
 
 
 @functools.cache
 def _threads(pid: int) -> concurrent.futures.ThreadPoolExecutor:
-    """Return the threads of this process; a forked one has its own."""
+    """Return the threads of the process `pid`."""
+    # By process: threads do not come along with a fork.
     del pid
     return concurrent.futures.ThreadPoolExecutor(THREADS, thread_name_prefix="pubsubpull reads")
 
 
 async def _in_thread(view: Callable[..., HttpResponse], *args: Any, **kwargs: Any) -> HttpResponse:
-    """Call a view in one of few threads, so that however many call hold few connections."""
+    """Call a view in one of `THREADS` threads, so that any number of calls hold few connections."""
     context = contextvars.copy_context()
 
     def call() -> HttpResponse:
         try:
             return view(*args, **kwargs)
         finally:
-            connections.close_all()  # they are this context's, and nobody else finds them again
+            # Connections belong to a context: no later call would find these again.
+            connections.close_all()
 
     return await asyncio.get_running_loop().run_in_executor(_threads(os.getpid()), context.run, call)
 
 
 async def _without_thread() -> None:
-    """End the thread that Django keeps for a request where a middleware is not of asyncio's kind."""
+    """End the thread that Django keeps for a request if a middleware is synchronous."""
+    # Without this, each waiting call would hold a thread, and perhaps its connection, until it is answered.
     context = SyncToAsync.thread_sensitive_context.get(None)
     executor: Any = SyncToAsync.context_to_thread_executor
     if context is not None and context in executor:

@@ -112,7 +112,7 @@ def query(
         until=None if until is None else parts(publication, until),
         only=None if only is None else parts(publication, only),
         limit=limit,
-        size=sizes.PAGE,
+        size=sizes.PAGE_BYTES,
         newest=newest,
     )
 

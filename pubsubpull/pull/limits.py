@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pubsubpull.pull.models import Consumer
 
 WINDOW = 10
-"""Requests are counted over so many seconds."""
+"""Seconds over which requests are counted."""
 
 logger = logging.getLogger("pubsubpull")
 
@@ -29,6 +29,7 @@ logger = logging.getLogger("pubsubpull")
 def check_rate(consumer: Consumer, *, now: float | None = None) -> None:
     """Count a request; raise a problem if the consumer has made too many. Processes with one cache count together."""
     settings = conf.get()
+    # The database's clock, which all processes share: each would count in a window of its own otherwise.
     now = clock.now(settings.DATABASE) if now is None else now
     most = settings.REQUEST_RATE * WINDOW
     if _count(settings.CACHE, f"pubsubpull:requests:{consumer.pk}:{int(now // WINDOW)}") <= most:
@@ -43,16 +44,18 @@ def check_rate(consumer: Consumer, *, now: float | None = None) -> None:
 
 
 def _count(alias: str, key: str) -> int:
-    """Count one more, and return how many there are; 0 where the cache is away, which must not end the service."""
+    """Count one request, and return the number in the window; 0 if the cache does not answer."""
     try:
         cache = caches[alias]
         # `add` and `incr` are each atomic: processes that count together lose no request.
         cache.add(key, 0, timeout=2 * WINDOW)
         return cache.incr(key)
-    except ValueError:  # a cache that keeps nothing, or has let go of it
+    # `incr` found no counter: the cache stores nothing (as Django's dummy cache), or has just evicted it.
+    except ValueError:
         return 0
+    # Swallowed: without a cache the service answers, only without limits.
     except Exception as error:  # noqa: BLE001  each cache has its own errors
-        logger.warning("pubsubpull: requests are not counted, as the cache is away: %s", type(error).__name__)
+        logger.warning("pubsubpull: requests are not counted, as the cache does not answer: %s", type(error).__name__)
         return 0
 
 
@@ -63,7 +66,7 @@ def bounded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         limit = conf.get().BODY_LIMIT
         length = request.headers.get("Content-Length") or "0"
-        # Such a body has no length, and would be read whole before it could be refused.
+        # A chunked body names no length, and would be read whole before it could be refused.
         endless = "Transfer-Encoding" in request.headers and "Content-Length" not in request.headers
         if endless or not length.isdecimal() or int(length) > limit:
             return problems.response(

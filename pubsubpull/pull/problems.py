@@ -24,7 +24,7 @@ TOOK_TOO_LONG = "The database took too long. Ask for less at a time, or try agai
 
 
 class Problem(Exception):
-    """An answer that is an error. `type` is a stable word for programs, `field` the part of the call that is wrong."""
+    """An error answer. `type` is a stable word for programs, and `field` the part of the call that is wrong."""
 
     def __init__(
         self,
@@ -127,7 +127,8 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return unauthorized()
         case ValidationError():
             return _validation(error)
-        case HttpError(status_code=400):  # ninja's, of a body that it cannot parse
+        # ninja's own error of a body that it cannot parse.
+        case HttpError(status_code=400):
             return invalid("body", "is not JSON in UTF-8.")
         case HttpError():
             return Problem(status=error.status_code, type="invalid", title="The call is not valid", detail=str(error))
@@ -135,6 +136,7 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return unavailable(
                 "Row level security hides rows of this table from the service. Its operator sees to that."
             )
+        # The answers below name no table and quote no statement: the errors' own texts would.
         case OperationalError():
             slow = isinstance(error.__cause__, QueryCanceled)
             return unavailable(TOOK_TOO_LONG if slow else "The database does not answer. Try again.")
@@ -153,14 +155,16 @@ def unavailable(detail: str) -> Problem:
 
 
 def _is_of_log(error: ProgrammingError, *kinds: type[Exception]) -> bool:
+    # The first line alone names the object that is missing: the others quote the statement.
     return isinstance(error.__cause__, kinds) and "pubsubpull_" in next(iter(str(error).splitlines()), "")
 
 
 def install(api: NinjaAPI) -> None:
-    """Let the API answer every error that is meant with its problem document."""
+    """Have the API answer each expected error with its problem document."""
 
     def handle(_request: HttpRequest, error: Any) -> HttpResponse:
         problem = from_error(error)
+        # An error of the application's own code stays one, so that it is logged and reported as such.
         if problem is None:
             raise error
         return response(problem)
@@ -207,8 +211,9 @@ def as_problems(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
 
 
 def _validation(error: ValidationError) -> Problem:
-    """Name the first field that does not validate."""
+    """Return the problem of the first field that does not validate."""
     first = error.errors[0]
-    place = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "payload"}]
-    field = ".".join(place) or "body"
+    # Without the names of ninja's own arguments, which the caller has not written.
+    names = [str(part) for part in first["loc"] if part not in {"query", "path", "body", "payload"}]
+    field = ".".join(names) or "body"
     return invalid(field, str(first["msg"]))

@@ -1,4 +1,4 @@
-"""gunicorn's settings of its workers, as far as its environment and its configuration file tell them."""
+"""gunicorn's settings of its workers, as far as its environment and its configuration file show them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ CONFIG_FILE = "gunicorn.conf.py"
 
 
 def short_sync_worker(limit: float) -> int | None:
-    """Return the time-out of sync workers that is shorter than calls may wait; None where nothing tells of such."""
-    told = {**_file(), **_environment()}
-    if not told:
+    """Return the time-out of sync workers if it is at most `limit` seconds; None if nothing shows such workers."""
+    # gunicorn's own order: what the environment says overrides the file.
+    options = {**_file(), **_environment()}
+    if not options:
         return None
-    kind = str(told.get("worker_class", "sync"))
-    threads = told.get("threads", 1)
-    timeout = told.get("timeout", TIMEOUT)
+    kind = str(options.get("worker_class", "sync"))
+    threads = options.get("threads", 1)
+    timeout = options.get("timeout", TIMEOUT)
     if kind != "sync" or not isinstance(threads, int) or threads > 1 or not isinstance(timeout, int):
         return None
     return timeout if 0 < timeout <= limit else None
@@ -38,13 +39,15 @@ def _environment() -> dict[str, Any]:
     parser.add_argument("-t", "--timeout", type=int)
     try:
         parsed, _ = parser.parse_known_args(shlex.split(options))
+    # Swallowed: a check must not fail for options that gunicorn itself will complain of.
     except (argparse.ArgumentError, ValueError):
         return {}
     return {"gunicorn": True} | {name: value for name, value in vars(parsed).items() if value is not None}
 
 
 def _file() -> dict[str, Any]:
-    """Return the constants that the configuration file in the working folder assigns; it is read, not run."""
+    """Return the constants that the configuration file in the working folder assigns."""
+    # Parsed, not run: a check must not have the file's effects.
     try:
         tree = ast.parse(pathlib.Path(CONFIG_FILE).read_text("utf-8"))
     except (OSError, SyntaxError, ValueError):

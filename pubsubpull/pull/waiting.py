@@ -1,6 +1,6 @@
-"""Calls that wait for changes: one thread of a process looks for all of them, on one connection.
+"""Calls that wait for changes: one thread of a process polls the log for all of them, on one connection.
 
-A waiting call holds no connection meanwhile, and under asyncio no thread. Equal questions are read once for all.
+A waiting call holds no connection, and under asyncio no thread. Equal questions are read once for all.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from pubsubpull.log.present import Present
     from pubsubpull.pull.models import Consumer
 
-FIRST_PAUSE, LONGEST_WAIT = 0.0005, 0.25
-"""Seconds between two looks at the log, from the first to the longest."""
-PAUSE_SHARE = 0.02
-"""The pause before the next look, as a part of the time waited so far: after 1 s, a look each 0.02 s."""
+POLL_PAUSES = (0.0005, 0.25)
+"""Seconds between two polls of the log, at the least and at the most."""
+POLL_SHARE = 0.02
+"""The pause before the next poll, as a part of the time waited so far: after 1 s, a poll each 0.02 s."""
 ASK = 0.5
 """Seconds between two checks of the waiting calls' tokens and grants."""
 LINGER = 1.0
-"""How long the thread stays for the next call, in seconds, once nobody waits."""
+"""Seconds for which the thread stays when no call waits."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """The question of a waiting call: the first page after its cursor with something in it."""
+    """The question of a waiting call: the first page with changes after its cursor."""
 
     after: Cursor
     models: tuple[str, ...]
@@ -53,22 +53,25 @@ class Question:
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Waiter:
-    """A waiting call, until `due` by the monotonic clock. `wake` is called once, when there is a `result`.
-
-    The result is a page, or the error that ends the call. `granted` are the consumer's grants as the call began.
-    """
+    """A waiting call. Times are those of the monotonic clock, in seconds."""
 
     question: Question
     consumer: int
+    """The primary key of the consumer."""
     token_hash: str
+    """The hash of the call's token."""
     due: float
+    """The time at which the call ends without changes."""
     wake: Callable[[], object]
+    """Called once, when there is a result."""
     began: float = dataclasses.field(default_factory=time.monotonic)
+    """The time at which the call began to wait."""
     result: Page | Exception | None = None
+    """The page, or the error that ends the call."""
 
 
 class Watcher:
-    """Looks at the log of one database for all waiting calls of this process."""
+    """Polls the log of one database for all waiting calls of this process."""
 
     def __init__(self, using: str) -> None:
         self.using = using
@@ -79,9 +82,10 @@ class Watcher:
         self._pid = os.getpid()
 
     def add(self, waiter: Waiter, *, most: int) -> None:
-        """Let somebody wait. Raises a problem where the consumer has `most` calls that wait already."""
+        """Add a call that waits. Raises a problem if `most` of the consumer's calls wait already."""
         with self._changed:
-            if self._pid != os.getpid():  # this process was forked: nobody waits here, and no thread came along
+            # The process was forked: neither the waiting calls nor the thread have come along.
+            if self._pid != os.getpid():
                 self._pid, self._waiters, self._thread = os.getpid(), set(), None
             if sum(one.consumer == waiter.consumer for one in self._waiters) >= most:
                 raise problems.Problem(
@@ -91,7 +95,7 @@ class Watcher:
                     detail=f"A consumer may have {most} calls that wait at a time in a process of the service.",
                     headers={"Retry-After": "1"},
                 )
-            # Counted and added under one lock: two calls at once cannot both take the last place.
+            # Counted and added under one lock, so that two calls at once cannot exceed the limit.
             self._waiters.add(waiter)
             if self._thread is None or not self._thread.is_alive():
                 # A daemon: a process that ends does not wait for calls that wait.
@@ -100,16 +104,16 @@ class Watcher:
             self._changed.notify()
 
     def remove(self, waiter: Waiter) -> None:
-        """Forget a call that does not wait any more."""
+        """Remove a call that does not wait any more."""
         with self._changed:
             self._waiters.discard(waiter)
 
     def count(self) -> int:
-        """Return how many wait."""
+        """Return the number of waiting calls."""
         return len(self._waiters)
 
     def close(self) -> None:
-        """End the thread and its connection; calls that still wait get the page at hand."""
+        """End the thread and its connection. Calls that still wait get an empty page."""
         with self._changed:
             for waiter in self._waiters:
                 waiter.due = 0.0
@@ -126,6 +130,7 @@ class Watcher:
                 with self._changed:
                     self._changed.wait(_pause(self._waiters))
         finally:
+            # The connection is this thread's own: nothing else would close it.
             connections[self.using].close()
 
     def _all(self) -> list[Waiter]:
@@ -139,13 +144,14 @@ class Watcher:
             return list(self._waiters)
 
     def _turn(self, waiting: list[Waiter]) -> None:
-        """Look once; wake each call that has a result, or that is due."""
+        """Poll once; wake each call that has a result, or that is due."""
         try:
             answers = self._read(waiting)
             if answers or time.monotonic() - self._asked > ASK:
                 # Also before each answer: a token removed a moment ago must not be given a page.
                 self._asked = time.monotonic()
                 answers |= self._refused(waiting)
+        # Swallowed here: each call raises it to its own caller, and the thread serves the next ones.
         except Exception as error:  # noqa: BLE001  each call tells its own caller
             connections[self.using].close()
             answers = dict.fromkeys(waiting, error)
@@ -168,7 +174,7 @@ class Watcher:
         answers: dict[Waiter, Page | Exception] = {}
         now: Present | None = None
         for question, those in asked.items():
-            # One look serves all questions of this turn: each page is of the same moment.
+            # One present serves all questions of this turn: each page is of the same moment.
             now, result = self._page(question, now)
             if isinstance(result, Exception) or result.count:
                 answers |= dict.fromkeys(those, result)
@@ -179,13 +185,8 @@ class Watcher:
 
     def _page(self, question: Question, now: Present | None) -> tuple[Present | None, Page | Exception]:
         """Return the page after a question's cursor, and the present, which is read with it unless it is given."""
-        wanted: dict[str, Any] = {
-            "models": question.models,
-            "limit": question.limit,
-            "using": self.using,
-            "old": question.old,
-            "compact": question.compact,
-        }
+        wanted: dict[str, Any] = {"models": question.models, "limit": question.limit, "using": self.using}
+        wanted |= {"old": question.old, "compact": question.compact}
         try:
             if now is None:
                 now, polled = feed.poll(question.after, **wanted)
@@ -212,9 +213,10 @@ class Watcher:
 
 
 def _pause(waiting: Iterable[Waiter]) -> float:
-    """Return how long to wait for the next look: the shorter, the less somebody has waited; 0 where one is due."""
+    """Return the seconds until the next poll: few after a short wait, 0 if a call is due."""
     now = time.monotonic()
-    times = [min(max(FIRST_PAUSE, (now - one.began) * PAUSE_SHARE), LONGEST_WAIT, one.due - now) for one in waiting]
+    least, most = POLL_PAUSES
+    times = [min(max(least, (now - call.began) * POLL_SHARE), most, call.due - now) for call in waiting]
     return max(min(times, default=LINGER), 0.0)
 
 
@@ -230,12 +232,12 @@ def watcher(using: str) -> Watcher:
 
 def close() -> None:
     """End all watchers, as before a test's database is dropped."""
-    for one in list(_watchers.values()):
-        one.close()
+    for each in list(_watchers.values()):
+        each.close()
 
 
 def begin(question: Question, consumer: Consumer, *, seconds: float, wake: Callable[[], object]) -> Waiter:
-    """Let a consumer wait. Raises a problem where it has too many calls that do."""
+    """Begin to wait for a consumer. Raises a problem if too many of its calls wait already."""
     settings = conf.get()
     waiter = Waiter(
         question=question,

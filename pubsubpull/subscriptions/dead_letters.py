@@ -32,7 +32,7 @@ def page(subscription: Subscription, *, after: int | None, limit: int) -> list[F
     # In chunks: items may be large, and the memory for `limit` of them is not bounded otherwise.
     for failure in failures[:limit].iterator(chunk_size=10):
         size += len(failure.item)
-        if kept and size > sizes.PAGE:
+        if kept and size > sizes.PAGE_BYTES:
             break
         kept.append(failure)
     return kept

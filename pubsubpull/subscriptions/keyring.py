@@ -25,7 +25,7 @@ class Keyring:
 
     def keys(self, signature: str, secrets: str) -> tuple[Key, ...]:
         """Return the keys of a subscription from its kind of signature and its stored secrets."""
-        return self._own if signature == signing.PUBLIC_VERSION else vault.loads(secrets)
+        return self._own if signature == signing.ED25519_VERSION else vault.loads(secrets)
 
     @functools.cached_property
     def _own(self) -> tuple[Key, ...]:

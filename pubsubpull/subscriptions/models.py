@@ -130,7 +130,7 @@ class Subscription(models.Model):
     class Format(models.TextChoices):
         """The format of notifications."""
 
-        PAGE = formats.PAGE
+        PAGE = formats.PAGE_FORMAT
         CLOUDEVENTS = formats.CLOUDEVENTS
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)

@@ -66,7 +66,7 @@ def _create(
     """Create a subscription that starts now, unless its fields have a cursor; return it, and True if it is new."""
     using = conf.get().DATABASE
     cursor = fields.get("cursor") or feed.present(using).cursor().encode()
-    public = requested.signature == signing.PUBLIC_VERSION
+    public = requested.signature == signing.ED25519_VERSION
     # A concurrent call may have created it nevertheless: its row is returned then, to be replaced.
     return Subscription.objects.using(using).get_or_create(
         consumer_id=consumer.pk,
@@ -142,7 +142,7 @@ def _replace(subscription: Subscription, fields: dict[str, Any], requested: Subs
 
 def _secrets(subscription: Subscription, secret: str | None) -> list[vault.Sealed]:
     """Return the secrets to store; raise `SubscriptionError` if none of them can be used."""
-    if subscription.signature == signing.PUBLIC_VERSION:
+    if subscription.signature == signing.ED25519_VERSION:
         return []
     if secret is not None:
         return vault.added(

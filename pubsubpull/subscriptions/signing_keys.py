@@ -15,7 +15,7 @@ from pubsubpull.capture import clock
 from pubsubpull.subscriptions import vault
 from pubsubpull.subscriptions.models import SigningKey
 from pubsubpull.transports.base import Key
-from pubsubpull.wire.signing import PRIVATE, PUBLIC
+from pubsubpull.wire.signing import PRIVATE_PREFIX, PUBLIC_PREFIX
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -60,13 +60,14 @@ def _create(using: str, id_: int) -> SigningKey:
     public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     # Of two processes at once, both get the key of the first.
     key, _ = SigningKey.objects.using(using).get_or_create(
-        id=id_, defaults={"sealed": vault.seal(PRIVATE + _base64(seed)), "public": PUBLIC + _base64(public)}
+        id=id_,
+        defaults={"sealed": vault.seal(PRIVATE_PREFIX + _base64(seed)), "public": PUBLIC_PREFIX + _base64(public)},
     )
     return key
 
 
 def _described(key: SigningKey) -> dict[str, Any]:
-    raw = binascii.a2b_base64(key.public.removeprefix(PUBLIC))
+    raw = binascii.a2b_base64(key.public.removeprefix(PUBLIC_PREFIX))
     return {
         "kty": "OKP",
         "crv": "Ed25519",

@@ -15,7 +15,7 @@ from pubsubpull.subscriptions.models import Subscription
 from pubsubpull.transports import registry
 from pubsubpull.transports.base import takes_single
 from pubsubpull.wire import signing
-from pubsubpull.wire.ops import NAMES
+from pubsubpull.wire.ops import OP_NAMES
 from pubsubpull.wire.ops import Name as OpName
 
 if TYPE_CHECKING:
@@ -178,10 +178,10 @@ def _models(consumer: Consumer, models: list[str]) -> list[str]:
 
 def _ops(ops: list[str] | None) -> list[str]:
     if ops is None:
-        return list(NAMES)
-    if not ops or not set(ops) <= set(NAMES):
-        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(NAMES)}.")
-    return [op for op in NAMES if op in ops]
+        return list(OP_NAMES)
+    if not ops or not set(ops) <= set(OP_NAMES):
+        raise exceptions.SubscriptionError("ops", f"must be some of {', '.join(OP_NAMES)}.")
+    return [op for op in OP_NAMES if op in ops]
 
 
 def _concurrency(requested: SubscriptionSpec) -> int:
@@ -202,9 +202,9 @@ def _format(form: str) -> str:
 
 
 def _signature(requested: SubscriptionSpec) -> str:
-    if requested.signature not in {signing.VERSION, signing.PUBLIC_VERSION}:
-        raise exceptions.SubscriptionError("signature", f"must be {signing.VERSION} or {signing.PUBLIC_VERSION}.")
-    if requested.signature == signing.PUBLIC_VERSION and requested.secret is not None:
+    if requested.signature not in {signing.HMAC_VERSION, signing.ED25519_VERSION}:
+        raise exceptions.SubscriptionError("signature", f"must be {signing.HMAC_VERSION} or {signing.ED25519_VERSION}.")
+    if requested.signature == signing.ED25519_VERSION and requested.secret is not None:
         raise exceptions.SubscriptionError("secret", "must not be given: the service signs with a key of its own.")
     return requested.signature
 

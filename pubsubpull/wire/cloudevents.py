@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pubsubpull.wire.items import Row
 
-VERSION = "1.0"
+SPEC_VERSION = "1.0"
 
 
 def source(service: str, history: int) -> str:
@@ -35,24 +35,27 @@ def batch(rows: Iterable[Row], source: str) -> str:
 
 
 def event(row: Row, source: str) -> str:
-    """Return a change as an event, whose data are the rows of the change; of a domain event, its own data."""
+    """Return a change as an event. The event's data are the change's rows or, of a domain event, its own data."""
     change, rows = items.split(items.traced(row))
     domain = row.op == ops.EVENT.letter
     attributes: dict[str, Any] = {
-        "specversion": VERSION,
-        "id": str(row.version),  # many rows may share the version that their items have
+        "specversion": SPEC_VERSION,
+        # Not the item's version: the rows of a backfill share one, and an event's id must be its own.
+        "id": str(row.version),
         "source": source,
         "type": change["model"] if domain else f"{change['model']}.{change['op']}",
         "subject": change["key"],
         "time": change["at"],
         "datacontenttype": "application/json",
         "partitionkey": change["key"] and f"{change['model']}:{change['key']}",
+        # The specification compares sequences as texts: with leading zeros that is the order of the numbers.
         "sequence": f"{change['version']:020}",
         "transaction": change["transaction"],
         "request": change["request"],
         "traceparent": change.get("traceparent"),
         "tracestate": change.get("tracestate"),
     }
+    # The specification allows no empty text as an attribute: an attribute without a value is left out.
     present = {name: value for name, value in attributes.items() if value}
     data = items.event_data(row.item) if domain else rows
     return f'{json.dumps(present)[:-1]},"data":{data}}}'

@@ -14,61 +14,65 @@ if TYPE_CHECKING:
 
     from pubsubpull.wire.items import Row
 
-PAGE, CLOUDEVENTS = "page", "cloudevents"
-FORMATS = (PAGE, CLOUDEVENTS)
+PAGE_FORMAT, CLOUDEVENTS = "page", "cloudevents"
+FORMATS = (PAGE_FORMAT, CLOUDEVENTS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Which of a model's rows a notification has, where it has rows and no changes."""
+    """The position of a notification in a backfill: it has rows of a model, and no changes."""
 
     id: str
-    """The same for all rows of one run. It sorts after that of an earlier run."""
+    """The id of the backfill. It sorts after the ids of earlier backfills."""
     model: str
+    """The label of the model."""
     first: bool
-    """True until the receiver has taken some of the model's rows."""
+    """True until the receiver has accepted rows of the model."""
     last: bool
-    """True where no rows of the model follow."""
+    """True if no rows of the model follow."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Envelope:
-    """What a notification says besides its changes."""
+    """The members of a notification besides its changes."""
 
     subscription: str
     """The name of the subscription."""
     history: int
-    """The history of the log that the changes are of."""
+    """The token of the history of the log."""
     previous: str | None = None
     """The cursor before the changes."""
     cursor: str | None = None
-    """The cursor after them."""
+    """The cursor after the changes."""
     more: bool | None = None
-    """True where the log has further changes for the subscription."""
+    """True if the log has further changes for the subscription."""
     snapshot: Snapshot | None = None
+    """The position in a backfill; None for a notification with changes."""
     single: bool = False
-    """True for callbacks that take one change a PUT."""
+    """True for callbacks that get one change a PUT."""
 
     def parts(self) -> dict[str, str]:
-        """Return what is said, as JSON texts by name."""
-        said = {"subscription": json.dumps(self.subscription)}
+        """Return the members as JSON texts by name, in the order of the body."""
+        members = {"subscription": json.dumps(self.subscription)}
+        # A cursor is base64url, which has no character that JSON escapes.
         if self.previous is not None:
-            said["previous"] = f'"{self.previous}"'
+            members["previous"] = f'"{self.previous}"'
         if self.cursor is not None:
-            said["cursor"] = f'"{self.cursor}"'
+            members["cursor"] = f'"{self.cursor}"'
         if self.more is not None:
-            said["more"] = "true" if self.more else "false"
-        return said
+            members["more"] = "true" if self.more else "false"
+        return members
 
 
 def encode(rows: Sequence[Row], envelope: Envelope, form: str) -> tuple[bytes, Mapping[str, str]]:
-    """Return the body and the headers that describe it."""
+    """Return the body of a notification in the format `form`, and the headers that describe the body."""
     body, headers = _cloudevents(rows, envelope) if form == CLOUDEVENTS else _page(rows, envelope)
     return body, {**headers, **_tracing(rows)}
 
 
 def _tracing(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the headers of a notification with changes of one request alone, or of several of one span."""
+    """Return the trace headers of a notification whose changes all belong to one span; else none."""
+    # A header names one trace. Changes of several requests carry theirs in their items.
     traces = {row.trace for row in rows}
     trace = traces.pop() if len(traces) == 1 else None
     return {} if trace is None else items.trace_headers(trace)
@@ -82,17 +86,18 @@ def _page(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, 
 
 
 def _cloudevents(rows: Sequence[Row], envelope: Envelope) -> tuple[bytes, Mapping[str, str]]:
-    """Return structured events. What a page says around its items goes into headers: a batch has no room for it."""
+    """Return the events in structured mode, and their headers."""
+    # The members of a page go into headers, since the format of a batch has no room for them.
     source = cloudevents.source(conf.get().SERVICE_NAME, envelope.history)
     text = cloudevents.event(rows[0], source) if envelope.single else cloudevents.batch(rows, source)
     return text.encode(), {
         "content-type": cloudevents.content_type(single=envelope.single),
-        **{f"pubsubpull-{name}": said.strip('"') for name, said in _headed(envelope)},
+        **{f"pubsubpull-{name}": text.strip('"') for name, text in _members(envelope)},
     }
 
 
-def _headed(envelope: Envelope) -> Iterator[tuple[str, str]]:
-    """Give what headers say: no text among it has a character that JSON would escape."""
+def _members(envelope: Envelope) -> Iterator[tuple[str, str]]:
+    """Yield the members as JSON texts by name. None has a character that JSON escapes: names and labels are checked."""
     yield from envelope.parts().items()
     if envelope.snapshot is not None:
         for name, value in dataclasses.asdict(envelope.snapshot).items():

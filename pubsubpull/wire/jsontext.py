@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEEPEST = 100
-"""A value that is nested deeper is not taken apart. Python's own functions, as json.dumps, take some hundred levels."""
+"""The levels up to which a value is taken apart. Python's own functions, as json.dumps, manage some hundred levels."""
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]|NaN|-?Infinity', re.DOTALL)
 
 
 class Deep(str):
-    """The JSON text of a value that is nested deeper than `DEEPEST` levels: it stands for the value."""
+    """The JSON text of a value that is nested deeper than `DEEPEST` levels, in the place of the value."""
 
     __slots__ = ()
 
@@ -40,23 +40,25 @@ class Encoder(json.JSONEncoder):
 
 
 def loads(text: str | bytes, *, parse_float: Callable[[str], Any] = decimal.Decimal) -> Any:
-    """Return the value of JSON text. Raises `ValueError` for any text that is none.
+    """Return the value of JSON text. Raises `ValueError` for any other text.
 
-    A number with a point, or with more digits than Python reads as an int, is what `parse_float` makes of it; a value
-    that is nested deeper than Python can go is a `Deep`.
+    `parse_float` converts numbers with a point, and numbers with more digits than Python reads as an int. A value that
+    is nested deeper than Python can go is a `Deep`.
     """
     text = text.decode() if isinstance(text, bytes) else text
     try:
         return _read(text, parse_float, _no_json)
+    # PostgreSQL stores values of any depth: such a row is rare, and must not stop its readers.
     except RecursionError:
         return _shallow(text, parse_float)
 
 
 def row(text: str, *, parse_float: Callable[[str], Any] = decimal.Decimal) -> Any:
-    """Return the value as `loads` does, but whatever is nested deeper than `DEEPEST` is a `Deep` in any case.
+    """Return the value as `loads` does, with a `Deep` for each part that is nested deeper than `DEEPEST` levels.
 
-    So what compares or writes the value need not care for its depth.
+    Code that compares or writes the value needs no care for its depth.
     """
+    # Counting brackets is much cheaper than to parse, and more brackets than levels only cost the longer way.
     if text.count("[") + text.count("{") <= DEEPEST:
         return loads(text, parse_float=parse_float)
     return _shallow(text, parse_float)
@@ -67,7 +69,7 @@ def dumps(value: Any) -> str:
     if isinstance(value, Deep | decimal.Decimal):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{dumps(str(name))}:{dumps(one)}" for name, one in value.items()) + "}"
+        return "{" + ",".join(f"{dumps(str(name))}:{dumps(member)}" for name, member in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(dumps, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
@@ -80,7 +82,8 @@ def _read(text: str, parse_float: Callable[[str], Any], constant: Callable[[str]
         raise
     except decimal.InvalidOperation as error:
         raise ValueError("a number with an exponent that is out of range") from error
-    except ValueError:  # int() takes no more than some thousand digits, which depends on the interpreter's settings
+    # int() takes no more than some thousand digits, which depends on the interpreter's settings.
+    except ValueError:
         return json.loads(
             text, parse_float=parse_float, parse_int=functools.partial(_whole, parse_float), parse_constant=constant
         )
@@ -94,14 +97,13 @@ def _whole(parse_float: Callable[[str], Any], digits: str) -> Any:
 
 
 def _no_json(constant: str) -> Any:
+    # Python's json reads NaN and Infinity, which are no JSON: PostgreSQL would refuse what is read here.
     raise json.JSONDecodeError(f"{constant} is not JSON", constant, 0)
 
 
 def _shallow(text: str, parse_float: Callable[[str], Any]) -> Any:
-    """Return the value of JSON text, with a `Deep` for each part of it that is nested deeper than `DEEPEST`.
-
-    NaN, which JSON does not have, holds the place of such a part while the rest is read.
-    """
+    """Return the value of JSON text, with a `Deep` for each part that is nested deeper than `DEEPEST` levels."""
+    # A NaN, which JSON does not have, marks each such part while the rest is read: the parser asks for its value.
     kept: list[str] = []
     deep: list[Deep] = []
     depth = begin = end = 0

@@ -1,6 +1,6 @@
-"""The operations of changes, in one table: the letter in the log, the name on the wire, and what each is about.
+"""The operations of changes in one table: the letter in the log, the names, and whether a change has a key.
 
-Each other list of operations, in Python and in the SQL that writes names, is made of this one.
+Each other list of operations, in Python and in the SQL that writes names, is derived from this table.
 """
 
 from __future__ import annotations
@@ -9,25 +9,25 @@ import dataclasses
 from typing import Literal, get_args
 
 Name = Literal["insert", "update", "delete", "truncate", "uncaptured", "event"]
-"""The names that changes of the feed may have."""
+"""The names of operations in the feed."""
 RowName = Literal["insert", "update", "delete"]
-"""Those of them that are of one row."""
+"""The names of operations on one row."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Op:
-    """What a change did."""
+    """An operation."""
 
     letter: str
-    """Its letter in the log."""
+    """The letter in the log."""
     name: str
-    """Its name on the wire, in the text of a change."""
+    """The name on the wire, in the text of a change."""
     trail: str
-    """Its name in the history of an object."""
+    """The name in the history of an object."""
     label: str
-    """Its name where all operations of the log are told apart."""
+    """The name where all operations of the log are told apart."""
     whole: bool = False
-    """True where the change is of its whole table, so that it has no key."""
+    """True if a change is of its whole table, so that it has no key."""
 
 
 INSERT = Op(letter="I", name="insert", trail="insert", label="insert")
@@ -39,18 +39,18 @@ UNCAPTURED = Op(letter="O", name="uncaptured", trail="uncaptured", label="uncapt
 EVENT = Op(letter="V", name="event", trail="event", label="event")
 """A domain event: `new` is its data, and there is no row."""
 ERASE = Op(letter="E", name="erase", trail="erase", label="erase")
-"""A change of which nothing is left but that it was. The feed passes it by."""
+"""An erased change, without its values and its key. The feed skips it."""
 ERASED_DELETE = Op(letter="X", name="delete", trail="erase", label="erased delete")
-"""A delete of which only the key is left."""
+"""An erased delete, of which the key is left. Readers of the feed get it as a delete."""
 SNAPSHOT = Op(letter="S", name="snapshot", trail="snapshot", label="snapshot")
-"""A row as it is, sent before the changes of a subscription. The log has none."""
+"""A row of a backfill, sent before the changes of a subscription. The log has no such changes."""
 
 FEED = (INSERT, UPDATE, DELETE, TRUNCATE, UNCAPTURED, EVENT)
-"""One for each name that changes of the feed may have."""
+"""The operations of the feed, one for each name."""
 LOG = (*FEED, ERASE, ERASED_DELETE)
-"""All that the log may have."""
+"""The operations of the log."""
 
-NAMES: tuple[Name, ...] = get_args(Name)
+OP_NAMES: tuple[Name, ...] = get_args(Name)
 ROW_NAMES: tuple[RowName, ...] = get_args(RowName)
 WHOLE_NAMES = frozenset(op.name for op in FEED if op.whole)
 LETTERS = {op.name: op.letter for op in FEED}

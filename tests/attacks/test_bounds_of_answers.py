@@ -24,7 +24,7 @@ from tests.shop.models import Customer, Order, Stock
 pytestmark = pytest.mark.django_db(transaction=True)
 MEGABYTE = 1_000_000
 ROWS = 12
-LARGEST = sizes.PAGE + 2 * MEGABYTE
+LARGEST = sizes.PAGE_BYTES + 2 * MEGABYTE
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_rows_by_key_are_all_of_them_or_are_to_be_asked_for_in_parts(get, large)
 
 
 def test_one_row_that_is_larger_than_a_page_is_had_everywhere(get):
-    customer = Customer.objects.create(name="x" * (sizes.PAGE + MEGABYTE))
+    customer = Customer.objects.create(name="x" * (sizes.PAGE_BYTES + MEGABYTE))
     Customer.objects.create(name="after")
     found = [len(page["items"]) for page in pages_of_any_size(get, "models/shop.customer/instances/")]
     assert found == [1, 1]

@@ -493,12 +493,12 @@ def test_with_the_present_only_quickly_read_changes_are_found():
     assert feed.poll(unsettled, **given)[1] is None, "stragglers may be below it"
     Customer.objects.create(name="c")
     assert feed.poll(cursor, **given)[1] is None, "it is more than a page"
-    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.FEW - 3))
+    Customer.objects.bulk_create(Customer(name=str(n)) for n in range(feed.POLLED_IDS - 3))
     given["limit"] = 1000
-    assert feed.poll(cursor, **given)[1].count == feed.FEW
+    assert feed.poll(cursor, **given)[1].count == feed.POLLED_IDS
     Customer.objects.create(name="d")
     assert feed.poll(cursor, **given)[1] is None, "so many are not read with each look"
-    assert len(drain(cursor)[0]) == feed.FEW + 1
+    assert len(drain(cursor)[0]) == feed.POLLED_IDS + 1
     last = quiet().cursor()
     Customer.objects.create(name="small", email="x" * 1000)
     assert feed.poll(last, **given)[1].count == 1

@@ -259,7 +259,7 @@ def test_a_waiting_call_moves_to_the_next_moment_without_writers():
     def sleep(_):
         pauses.append(1)
         if len(pauses) == 1:
-            Order.objects.bulk_create(Order() for _ in range(feed.FEW + 1))
+            Order.objects.bulk_create(Order() for _ in range(feed.POLLED_IDS + 1))
         elif afters[-1].seq > start.seq and afters[-1].settled:
             Customer.objects.create(name="awaited")
 

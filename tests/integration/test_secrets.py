@@ -106,7 +106,7 @@ def test_a_secret_is_nowhere_in_the_database_the_logs_or_the_pages(put, call, ca
     assert len(shown) == 6
     for text in (stored(), caplog.text, *shown):
         assert text
-        assert secret.removeprefix(signing.PREFIX) not in text
+        assert secret.removeprefix(signing.HMAC_PREFIX) not in text
 
 
 def test_two_secrets_sign_until_the_older_one_ends(put):

@@ -106,7 +106,7 @@ def test_a_put_replaces_all_but_the_cursor_and_the_secret(call):
         first.last_sent_cursor,
         first.secrets,
     )
-    assert (second.batch, second.labels, len(second.ops)) == (100, ["shop.order"], len(ops.NAMES))
+    assert (second.batch, second.labels, len(second.ops)) == (100, ["shop.order"], len(ops.OP_NAMES))
     assert second.lease > first.lease
 
 

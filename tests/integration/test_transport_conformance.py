@@ -84,7 +84,7 @@ def is_fit(outcome):
     assert isinstance(outcome, Delivered | Rewind | Gone | Retry | Ready)
     shown = repr(outcome)
     assert KEY not in shown
-    assert KEY.removeprefix(signing.PREFIX) not in shown
+    assert KEY.removeprefix(signing.HMAC_PREFIX) not in shown
     assert transport_rigs.SECRET not in shown
     assert "\0" not in getattr(outcome, "answer", "")
     assert len(getattr(outcome, "answer", "")) <= ANSWER_KEPT

@@ -102,7 +102,7 @@ def test_numbers_that_make_no_cursor_are_invalid(numbers):
     "text", ["", "A", "AA", "=", "AQ==", "Ag", "AQ", "Ag" + "A" * 70_000, "AoCAgICAgICAgICAgIAB", "AoA", "é"]
 )
 def test_texts_that_are_no_cursor_are_invalid(text):
-    with pytest.raises(exceptions.CursorInvalid, match="pass one on just as it was given"):
+    with pytest.raises(exceptions.CursorInvalid, match="pass it on exactly as it was given"):
         Cursor.decode(text)
 
 

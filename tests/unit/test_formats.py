@@ -98,7 +98,7 @@ def test_snapshots_of_rows_that_never_changed_have_ids_of_their_own():
 def test_rows_say_of_which_model_they_are_the_first_and_the_last():
     snapshot = formats.Snapshot(id="5f", model="shop.customer", first=True, last=False)
     told = envelope(previous=None, more=None, snapshot=snapshot)
-    body, _ = formats.encode([], told, formats.PAGE)
+    body, _ = formats.encode([], told, formats.PAGE_FORMAT)
     assert json.loads(body) == {
         "subscription": "main",
         "cursor": "b",

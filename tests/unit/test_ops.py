@@ -20,8 +20,8 @@ def test_each_letter_is_one_operation():
 
 
 def test_the_names_are_those_of_the_feed():
-    assert tuple(op.name for op in ops.FEED) == ops.NAMES
-    assert set(ops.ROW_NAMES) < set(ops.NAMES)
+    assert tuple(op.name for op in ops.FEED) == ops.OP_NAMES
+    assert set(ops.ROW_NAMES) < set(ops.OP_NAMES)
     assert ops.WHOLE_NAMES.isdisjoint(ops.ROW_NAMES)
 
 

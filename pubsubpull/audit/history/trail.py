@@ -48,7 +48,7 @@ def page(
         key=key,
         before=LATEST if before is None else before,
         limit=limit,
-        size=sizes.PAGE,
+        size=sizes.PAGE_BYTES,
     )
     # Limited in time: a consumer may ask for an object with millions of changes.
     ((count, last, items, cut),) = sql.run_within(using, query)
@@ -74,7 +74,7 @@ def request(
         models=list(models),
         after=EARLIEST if after is None else after,
         limit=limit,
-        size=sizes.PAGE,
+        size=sizes.PAGE_BYTES,
     )
     rows = sql.run_within(using, query)
     return rows[0][0] if rows and (rows[0][1] or after) else None

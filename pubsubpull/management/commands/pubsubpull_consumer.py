@@ -126,7 +126,7 @@ def _labels(text: str) -> list[str]:
 
 def _line(consumer: Consumer) -> str:
     """Return a consumer's name, the models that it may read, and its rights."""
-    known = {consumers.ALL, consumers.EVENTS, *consumers.known_labels()}
+    known = {consumers.ALL_MODELS, consumers.EVENTS, *consumers.known_labels()}
     granted = [label if label in known else f"{label} (not published)" for label in consumer.granted]
     rights = [right for right in consumers.RIGHTS if getattr(consumer, f"may_{right}")]
     return f"{consumer.name}: {', '.join(granted) or 'no model'} {' '.join(rights)}".rstrip()

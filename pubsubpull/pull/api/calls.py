@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
 
 DEFAULT_LIMIT = 1000
-"""How many items a page has where the call does not say, unless the service allows fewer."""
+"""The items of a page if the call names no limit and the service allows as many."""
 
 
 def using() -> str:
@@ -35,16 +35,18 @@ def consumer(request: HttpRequest) -> Any:
 
 
 def publication(request: HttpRequest, model: str) -> Publication:
-    """Return the publication that the call names if it was granted; refuse any other."""
+    """Return the publication that the call names. Raises a problem if it was not granted."""
     (label,) = consumers.chosen(consumer(request), [model])
-    found = registry.get(label)
-    if found is None:  # an event that was granted
+    publication_ = registry.get(label)
+    # A granted label without a publication is an event's.
+    if publication_ is None:
         raise problems.not_found(f"{label} is an event: it has no rows. Read changes/ with models={label}.", "model")
-    return found
+    return publication_
 
 
 def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
-    """Refuse parameters that a view does not have: without a misspelt `after`, a reader would begin anew unawares."""
+    """Raise a problem for a parameter that the view does not have."""
+    # With a misspelt `after` that is ignored, a reader would begin again at the log's start, unawares.
     in_path = request.resolver_match.kwargs if request.resolver_match else {}
     names = [name for name in _parameters(view) if name not in in_path]
     for name in request.GET:
@@ -54,19 +56,20 @@ def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
 
 @functools.cache
 def _parameters(view: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(inspect.signature(view).parameters)[1:]  # without the request
+    # Without the first, which is the request.
+    return tuple(inspect.signature(view).parameters)[1:]
 
 
 def check_audit(request: HttpRequest) -> None:
-    """Refuse a consumer that was not granted the trail."""
+    """Raise a problem if the consumer was not granted the trail."""
     if not consumer(request).may_audit:
         raise problems.forbidden("This consumer was not granted the audit trail.")
 
 
 def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT, times: int = 1) -> int:
-    """Return the most items that a page may have: the call's `limit`, or `usual`. Refuse a limit out of range.
+    """Return the most items of a page: the call's `limit`, or `usual`. Raises a problem for a limit out of range.
 
-    A page of short items may have `times` as many as other pages.
+    A page of short items may have `times` as many items as other pages.
     """
     most = conf.get().PAGE_LIMIT * times
     if limit is None:
@@ -77,7 +80,7 @@ def checked_limit(limit: int | None, *, usual: int = DEFAULT_LIMIT, times: int =
 
 
 def cursor(text: str, field: str) -> Cursor:
-    """Return the cursor in a field of the query; refuse a text that is no cursor."""
+    """Return the cursor in a field of the query. Raises a problem for a text that is no cursor."""
     try:
         return Cursor.decode(text)
     except exceptions.CursorInvalid as error:
@@ -85,7 +88,7 @@ def cursor(text: str, field: str) -> Cursor:
 
 
 def zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
-    """Return the moment in UTC; refuse one without a time zone, or that no calendar of UTC has."""
+    """Return the moment in UTC. Raises a problem for a moment without a time zone, or out of the calendar in UTC."""
     if moment is None:
         return None
     if moment.tzinfo is None:
@@ -97,7 +100,7 @@ def zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
 
 
 def answer(content: str | bytes | dict[str, Any]) -> HttpResponse:
-    """Answer with JSON: text and bytes are taken as such."""
+    """Return an answer of JSON. Text and bytes are JSON already."""
     if isinstance(content, dict):
         content = json.dumps(content)
     body = content.encode() if isinstance(content, str) else content

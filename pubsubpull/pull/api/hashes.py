@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 router = Router()
 HASH_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 404, 410, 413, 500, 503), schemas.Problem)
 MOST_RANGES = 1000
-"""The most ranges that a table is split into; one call gives at most a tenth of them."""
+"""The most ranges that a table is split into. One call returns at most a tenth of them."""
 
 
 @router.get(
@@ -68,7 +68,7 @@ def ranges(
         {
             "model": publication.label,
             "columns": table.columns,
-            "ranges": [{"count": one.rows, "hash": _hex(one.hash)} for one in hashed],
+            "ranges": [{"count": part.rows, "hash": _hex(part.hash)} for part in hashed],
         }
     )
 
@@ -128,6 +128,7 @@ def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None)
 
 
 def _not_before(text: str) -> None:
+    # A replica that is ahead of a standby would find each of its newer rows to be wrong.
     try:
         cursor = Cursor.decode(text)
     except exceptions.CursorInvalid as error:
@@ -147,6 +148,7 @@ def _not_before(text: str) -> None:
 def _bounds(publication: Publication, text: str) -> list[tuple[hashes.Key, hashes.Key]]:
     try:
         keys = json.loads(text)
+    # The text comes from the caller: too deeply nested JSON is as wrong as none.
     except (ValueError, RecursionError):
         keys = None
     most = MOST_RANGES // 10
@@ -196,4 +198,5 @@ def _checked(field: str, read: Any) -> Any:
 
 
 def _hex(number: int) -> str:
+    # PostgreSQL's hash is a signed bigint.
     return f"{number % 2**64:016x}"

@@ -21,7 +21,7 @@ TITLES = {
     401: "The token is missing or not known.",
     403: "The consumer was not granted this.",
     404: "It is not there, or not for this consumer.",
-    410: "The cursor cannot be gone on from, or what is asked for was erased on request.",
+    410: "The log no longer has the changes after this cursor, or the values were erased on request.",
     429: "Too many calls; try again after Retry-After.",
     503: "The database does not answer; try again after Retry-After.",
 }
@@ -31,7 +31,7 @@ TAGS = {
     "audit": "Who changed what: it takes the audit grant.",
     "compare": "Hashes of rows, by which a copy is compared.",
     "subscribe": "Have changes pushed: it takes the grant to subscribe.",
-    "operate": "How the service fares.",
+    "operate": "The state of the service.",
 }
 
 
@@ -63,12 +63,13 @@ class Api(NinjaAPI):
             complete(operation["responses"])
         for schema in document["components"]["schemas"].values():
             close(schema)
+        # The schema of a PUT alone: the others are of answers, which have no defaults.
         without_defaults(document["components"]["schemas"]["SubscriptionSpec"])
         return document
 
 
 def close(schema: Any) -> None:
-    """Let arrays of fixed places, wherever there are any in a schema, have nothing behind these."""
+    """Let all arrays of a fixed form within a schema end with their fixed items."""
     if isinstance(schema, dict):
         if "prefixItems" in schema:
             schema.setdefault("items", False)
@@ -80,7 +81,8 @@ def close(schema: Any) -> None:
 
 
 def without_defaults(schema: dict[str, Any]) -> None:
-    """Move defaults into the descriptions: generators of types treat a field with a default as required."""
+    """Move defaults into the descriptions."""
+    # Generators of types treat a field with a default as required.
     for part in schema["properties"].values():
         default = part.pop("default", None)
         if default is not None:
@@ -93,7 +95,7 @@ def exported(types: Mapping[str, str]) -> dict[str, Any]:
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give each operation of an OpenAPI document."""
+    """Yield each operation of an OpenAPI document."""
     for path in document["paths"].values():
         yield from path.values()
 

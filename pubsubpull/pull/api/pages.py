@@ -1,31 +1,25 @@
-"""The pull API: models, instances, changes and the trail. GET only; each answer shows only granted models."""
+"""Models and their rows over HTTP. GET only; each answer shows only granted models."""
 
 from __future__ import annotations
 
 import datetime as dt  # noqa: TC003  ninja reads the annotations
-import functools
-import hashlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from django.db import connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse  # noqa: TC002  ninja reads the annotations
 from ninja import Router
 
 from pubsubpull import conf, exceptions
 from pubsubpull.audit.history import moments
 from pubsubpull.capture import registry
-from pubsubpull.log import expiry, feed
-from pubsubpull.pull import changes, consumers, held_calls, instances, problems, waiting
+from pubsubpull.log import feed
+from pubsubpull.pull import consumers, instances, problems
 from pubsubpull.pull.api import calls, columns, schemas
 from pubsubpull.wire import items, pages
 
 if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
-    from pubsubpull.log.cursor import Cursor
 
-COMPACT = 5
-"""A compact page has so many times as many changes as another."""
 router = Router()
 PAGE_ERRORS: dict[int, Any] = dict.fromkeys((400, 401, 403, 404, 410, 500, 503), schemas.Problem)
 
@@ -152,84 +146,6 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
     return calls.answer(item)
 
 
-@router.get(
-    "/changes/",
-    response={200: schemas.Changes | schemas.CompactChanges, **PAGE_ERRORS},
-    summary="The changes after a cursor",
-    operation_id="getChanges",
-)
-def changes_(  # noqa: PLR0917  each is a part of the query
-    request: HttpRequest,
-    models: str | None = None,
-    after: str | None = None,
-    limit: int | None = None,
-    wait: float = 0,
-    old: bool = True,
-    compact: bool = False,
-) -> HttpResponse:
-    """Return a page of changes; without `after`, or with `start`, from the log's start.
-
-    With `after=now` it is an empty page and the cursor. `wait` holds the call until there is something, at most so many
-    seconds. With `old=false` updates come without the row before. With `compact=true` the page is by model, and each
-    change an array: its version, key and op, and of the row that it left, or that a delete took, the values of the
-    model's `columns`, or the row where it has others.
-    """
-    calls.check_known(request, changes_)
-    chosen = consumers.chosen(calls.consumer(request), models)
-    times = COMPACT if compact else 1
-    limit = calls.checked_limit(limit, usual=calls.DEFAULT_LIMIT * times, times=times)
-    _check_wait(wait)
-    cursor = _cursor(after)
-    form = "compact" if compact else "whole" if old else "new"
-    tag = _tag(cursor, chosen, limit, form)
-    if unchanged := _unchanged(request, cursor, tag):
-        return unchanged
-    alone = connections[calls.using()].in_atomic_block  # only this connection sees the caller's own transaction
-    page = changes.page(
-        cursor,
-        models=chosen,
-        limit=limit,
-        wait=wait if alone else 0.0,
-        using=calls.using(),
-        old=old,
-        compact=compact,
-        passing=wait > 0,
-    )
-    answer = functools.partial(_answer, compact=compact, tag=tag)
-    if page.count or alone or not wait:
-        return answer(page)
-    asked = waiting.Question(after=page.cursor, models=tuple(chosen), limit=limit, old=old, compact=compact)
-    return held_calls.Held(asked, calls.consumer(request), seconds=wait, answer=answer)
-
-
-def _check_wait(wait: float) -> None:
-    longest = conf.get().WAIT_LIMIT
-    if not 0 <= wait <= longest:
-        raise problems.invalid("wait", f"is from 0 to {longest:g} seconds.")
-
-
-def _unchanged(request: HttpRequest, cursor: Cursor | None, tag: str | None) -> HttpResponse | None:
-    """Return the answer 304 if the caller has the page of this tag already; raises `CursorExpired`."""
-    if cursor is None or tag is None or request.headers.get("If-None-Match") != tag:
-        return None
-    expiry.check(cursor, feed.present(calls.using()))
-    return HttpResponse(status=304, headers={"ETag": tag})
-
-
-def _cursor(after: str | None) -> Cursor | None:
-    if after == "now":
-        return feed.present(calls.using()).cursor()
-    return None if after in {None, "", "start"} else calls.cursor(str(after), "after")
-
-
-def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:
-    write = pages.write_compact if compact else pages.write
-    answer = calls.answer(write(page.items, cursor=page.cursor.encode(), more=page.more))
-    if tag:
-        answer.headers["ETag"] = tag
-    return answer
-
-
 def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.datetime) -> str | None:
     """Return a row as it was; None where the log has no change of it, so that it is as it was."""
     calls.check_audit(request)
@@ -241,11 +157,3 @@ def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.date
     if data is None:
         raise problems.not_found(f"{publication.label} had no row with this key then.", "key")
     return items.instance(key, data, version=version)
-
-
-def _tag(cursor: Cursor | None, models: list[str], limit: int, form: str) -> str | None:
-    """Return the ETag of a page between two fixed snapshots, which never changes; None for any other."""
-    if cursor is None or cursor.window is None:
-        return None
-    text = "\n".join([cursor.encode(), str(limit), form, *models])
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -10,7 +10,7 @@ from pubsubpull.capture import registry
 from pubsubpull.events import declare as events
 from pubsubpull.replica import declaration, tasks
 from pubsubpull.wire import ops as wire
-from pubsubpull.wire.ops import NAMES
+from pubsubpull.wire.ops import OP_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -123,7 +123,7 @@ def on_change(
     source: str | type[models.Model],
     *,
     service: str | None = None,
-    ops: Iterable[Name] = NAMES,
+    ops: Iterable[Name] = OP_NAMES,
     task: bool = False,
     together: bool = False,
     on_failure: declaration.OnFailure = "wait",
@@ -208,8 +208,8 @@ def _decorator(
 def _checked_ops(source: str, ops: Iterable[str]) -> frozenset[str]:
     """Return the operations as a set. Raises `ReplicaError` for an unknown operation or a malformed source."""
     wanted = frozenset([ops] if isinstance(ops, str) else ops)
-    if unknown := wanted - set(NAMES):
-        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(NAMES)}, not {', '.join(sorted(unknown))}.")
+    if unknown := wanted - set(OP_NAMES):
+        raise exceptions.ReplicaError(f"{source}: ops are of {', '.join(OP_NAMES)}, not {', '.join(sorted(unknown))}.")
     if source.count(".") != 1:
         raise exceptions.ReplicaError(f"The source is app_label.modelname, not {source!r}.")
     return wanted

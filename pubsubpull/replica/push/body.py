@@ -71,7 +71,7 @@ _CHANGE: dict[str, Callable[[Any], bool]] = {
     "version": lambda value: type(value) is int and abs(value) <= LARGEST,
     "model": _is_text,
     "key": lambda value: value is None or _is_text(value),
-    "op": lambda value: _is_text(value) and value in ops.NAMES,
+    "op": lambda value: _is_text(value) and value in ops.OP_NAMES,
     "old": _is_row,
     "new": _is_row,
 }
