@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pubsubpull.capture import clock, registry, sql
+from pubsubpull.capture import clock, sql
 from pubsubpull.log import feed, partitions
 from pubsubpull.operate import labels
+from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import lag
 from pubsubpull.subscriptions.models import SERVED, Subscription
 
@@ -70,11 +71,11 @@ def _delivery(using: str) -> str:
 
 
 def _labels(using: str) -> str:
-    """Look for subscriptions that wait for the changes of a model that is published no more, or under another label."""
-    published = {*registry.all_publications()}
+    """Look for subscriptions to a label that no published model and no declared event has."""
+    published = {*consumers.known_labels()}
     missing = sorted({label for _, wanted in labels.subscribed(using) for label in wanted} - published)
     if missing:
-        return f"subscriptions name {', '.join(missing)}, which no published model is called; run pubsubpull_rename"
+        return f"subscriptions name {', '.join(missing)}, which no model and no event is called; run pubsubpull_rename"
     return OK
 
 

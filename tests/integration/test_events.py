@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 import pubsubpull
-from pubsubpull import exceptions
+from pubsubpull import conf, exceptions
 from pubsubpull.events import declare
 from pubsubpull.log import feed
 from pubsubpull.log.models import Change
+from pubsubpull.operate import health
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
 from tests.delivering import run as run_worker
@@ -239,3 +240,9 @@ def test_an_object_has_the_events_about_it_in_its_history(client):
     page = client.get(f"/admin/shop/order/{order.pk}/history/").content.decode()
     assert "orderplaced" in page
     assert "12.50" in page
+
+
+def test_a_subscription_to_an_event_is_healthy():
+    consumer, _ = consumers.add("events", ["event:*"], may_subscribe=True)
+    service.put(consumer, "all", service.SubscriptionSpec(callback="https://a.example/", models=["shop.orderplaced"]))
+    assert health.checks(conf.get())["labels"] == "ok"
