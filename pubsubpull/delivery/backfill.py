@@ -8,7 +8,10 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from django.db import DatabaseError
+
 from pubsubpull.base import threads, times
+from pubsubpull.base.database_errors import is_away
 from pubsubpull.capture import registry, sql
 from pubsubpull.delivery import notification
 from pubsubpull.pull import instances
@@ -105,11 +108,18 @@ def _began(position: BackfillPosition) -> str:
 
 
 def _read(publication: Publication, position: BackfillPosition, *, limit: int, using: str) -> list[Read]:
-    rows = instances.query(publication, past=position.after, limit=limit)
+    query = instances.query(publication, past=position.after, limit=limit)
     at = _began(position)
+    try:
+        rows = sql.run(using, sql.compose("queries/delivery/backfill", rows=query))
+    except DatabaseError as error:
+        if not is_away(error):
+            # The same rows: this names the one that cannot be read.
+            instances.page(publication, after=position.after, limit=limit, using=using)
+        raise
     return [
         Read(key, version, items.snapshot(publication.label, data, key=key, version=version, at=at), cut)
-        for key, version, data, cut in sql.run(using, sql.compose("queries/delivery/backfill", rows=rows))
+        for key, version, data, cut in rows
     ]
 
 

@@ -134,6 +134,10 @@ class Sender:
         if lease.checkpoint.backfill is not None and lease.current is None:
             try:
                 lease.send(await self.backfill.next_page(lease))
+            except exceptions.Unreadable as error:
+                self.progress.failed(lease, Retry(error=str(error)))
+                await self.gate.wait(lease, (lease.due_at or 0.0) - self.progress.now())
+                return None
             except DatabaseError as error:
                 logger.warning("pubsubpull: the database is away (%s); the backfill waits", threads.first_line(error))
                 await self.gate.wait(lease, BACKFILL_RETRY)

@@ -16,6 +16,9 @@ from pubsubpull.capture import registry
 from pubsubpull.pull import consumers, dump, hashes, instances, unreadable
 from pubsubpull.replica import health
 from pubsubpull.replica.models import ReplicaState
+from pubsubpull.subscriptions import service
+from pubsubpull.subscriptions.models import Subscription
+from tests import delivering
 from tests.replicas import models as here
 from tests.shop import models as there
 
@@ -135,6 +138,21 @@ def test_a_copy_names_it_and_the_other_replicas_are_copied(follower, capsys):
     ReplicaState.objects.update(next_attempt=None)
     follower.run_once()
     assert here.Customer.objects.count() == 20
+
+
+def test_a_subscription_whose_rows_are_sent_first_names_it_and_goes_on_once_it_is_mended():
+    consumer = consumers.add("billing", ["shop.customer"], may_subscribe=True)[0]
+
+    def work(_, transport):
+        with broken(7) as (key,):
+            given = {"callback": "http://127.0.0.1:9/", "models": ["shop.customer"], "instances": True}
+            service.put(consumer, "main", service.SubscriptionSpec(**given))
+            delivering.until(lambda: f"shop.customer {key} " in Subscription.objects.get().last_error)
+            assert (Subscription.objects.get().state, transport.sent) == ("failing", [])
+        delivering.until(lambda: Subscription.objects.get().delivered == 20)
+        assert Subscription.objects.get().last_error == ""
+
+    delivering.run(work)
 
 
 def test_a_comparison_names_it(follower, only):
