@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """The first byte of an encoded cursor."""
 
-LARGEST = 2**63 - 1
+LARGEST_ID = 2**63 - 1
 """The largest bigint of PostgreSQL. An xid8 may be larger, but no cluster lives that long."""
 
 NONE = "This is no cursor: pass it on exactly as it was given."
@@ -202,7 +202,7 @@ def _snapshot(numbers: Iterator[int]) -> Snapshot:
 
 
 def _bounded(number: int) -> int:
-    if number > LARGEST:
+    if number > LARGEST_ID:
         raise ValueError("out of range")
     return number
 

@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from pubsubpull.capture import sql
-from pubsubpull.log.cursor import LARGEST, NOTHING, Cursor, Snapshot, Window
+from pubsubpull.log.cursor import LARGEST_ID, NOTHING, Cursor, Snapshot, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Present:
         """Return the last tick that this log holds of a history; None for an unknown history."""
         if history == self.history:
             # The primary may have made ticks that have not reached this standby: its cursors are valid all the same.
-            return LARGEST if self.standby else self.tick
+            return LARGEST_ID if self.standby else self.tick
         return self.past.get(history)
 
     def cursor(self) -> Cursor:

@@ -70,7 +70,7 @@ def declare(
     *,
     where: Where,
     key: Iterable[str] | None,
-    on_delete: str = removal.DELETE,
+    on_delete: str = removal.DELETE_ROWS,
     write: Callable[[list[Write]], object] | None = None,
 ) -> Replica:
     """Return the replica that is declared. Raises `ReplicaError`."""
@@ -121,7 +121,7 @@ def _check(
         raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
     if where is not None and not callable(where) and not isinstance(where, Mapping):
         raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
-    if write is not None and (not callable(write) or on_delete != removal.DELETE):
+    if write is not None and (not callable(write) or on_delete != removal.DELETE_ROWS):
         raise exceptions.ReplicaError(
             f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
         )

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
-from pubsubpull.log.cursor import LARGEST
+from pubsubpull.log.cursor import LARGEST_ID
 from pubsubpull.replica.pages import Page
 from pubsubpull.wire import jsontext, ops
 
@@ -68,7 +68,7 @@ _PAGE: dict[str, Callable[[Any], bool]] = {
     "items": lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
 }
 _CHANGE: dict[str, Callable[[Any], bool]] = {
-    "version": lambda value: type(value) is int and abs(value) <= LARGEST,
+    "version": lambda value: type(value) is int and abs(value) <= LARGEST_ID,
     "model": _is_text,
     "key": lambda value: value is None or _is_text(value),
     "op": lambda value: _is_text(value) and value in ops.OP_NAMES,

@@ -14,7 +14,7 @@ from pubsubpull.replica.declaration import Column, Constant
 if TYPE_CHECKING:
     from pubsubpull.replica.declaration import Replica
 
-DELETE, KEEP = "delete", "keep"
+DELETE_ROWS, KEEP = "delete", "keep"
 
 
 def mark(model: type[models.Model], on_delete: str) -> Column | None:
@@ -22,7 +22,7 @@ def mark(model: type[models.Model], on_delete: str) -> Column | None:
 
     Raises `ReplicaError` if `on_delete` is neither of its words nor a field that can mark.
     """
-    if on_delete in {DELETE, KEEP}:
+    if on_delete in {DELETE_ROWS, KEEP}:
         return None
     fields = {field.name: field for field in model._meta.local_concrete_fields}
     field = fields.get(on_delete) if isinstance(on_delete, str) else None
@@ -31,7 +31,7 @@ def mark(model: type[models.Model], on_delete: str) -> Column | None:
     if isinstance(field, models.BooleanField):
         return Column(name=str(field.column), source=Constant(False), field=field)
     raise exceptions.ReplicaError(
-        f'{model._meta.label}: on_delete is "{DELETE}", "{KEEP}", or the name of a field that marks the row: a '
+        f'{model._meta.label}: on_delete is "{DELETE_ROWS}", "{KEEP}", or the name of a field that marks the row: a '
         f"BooleanField, or a DateTimeField with null=True; not {on_delete!r}."
     )
 

@@ -154,7 +154,7 @@ def _write_each(target: Target, using: str) -> None:
 
 def _empty(target: Target, using: str) -> None:
     if target.replica.write is not None:
-        writing.hand_over(target.replica, [writing.TRUNCATE])
+        writing.hand_over(target.replica, [writing.TRUNCATED_WRITE])
         return
     parts = removal.parts(target.replica, target.relation)
     sql.run(using, sql.compose("queries/replica/empty_table", clearing=parts["clearing"], removable=parts["removable"]))

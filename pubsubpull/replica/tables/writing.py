@@ -38,7 +38,7 @@ class Write:
     """All other fields that the replica takes over, of a put."""
 
 
-TRUNCATE = Write(op="truncate", version=0, key={}, values={})
+TRUNCATED_WRITE = Write(op="truncate", version=0, key={}, values={})
 
 
 def hand_over(replica: Replica, writes: Sequence[Write]) -> None:
