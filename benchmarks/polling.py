@@ -65,7 +65,7 @@ def _idle(running: Processes, consumer: Consumer, count: int, seconds: float) ->
     running.start("worker", "django", "pubsubpull_deliver")
     process = running.pid("worker")
     services.until(lambda: consumer.subscriptions.filter(worker=None).count() == 0, running)
-    time.sleep(min(3.0, seconds))  # what it takes to begin is not what is asked
+    time.sleep(min(3.0, seconds))  # the time to start is not measured
     sessions = set(_sessions()) - before
     marks = _cpu([process]), _cpu(sessions), time.monotonic()
     time.sleep(seconds)

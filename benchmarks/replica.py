@@ -220,7 +220,7 @@ def _made_and_deleted(side: _Side, few: int) -> int:
             side.source.objects.get(pk=_make(side.source)).delete()
         last = _make(side.source)
         _until(lambda: side.replica.objects.filter(pk=last).exists())
-        time.sleep(1.0)  # what overtook it may still come; nothing says that it has
+        time.sleep(1.0)  # messages that it overtook may still come; nothing reports their arrival
     tables = {"source": side.source, "replica": side.replica}
     named = {name: psql.Identifier(model._meta.db_table) for name, model in tables.items()}
     ((left,),) = sql.run(sql.compose("left_over", **named))

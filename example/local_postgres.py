@@ -72,7 +72,7 @@ def ensure(name: str = "test", settings: Mapping[str, object] | None = None) -> 
     """Return the URL in ``DATABASE_URL``, else that of a new, empty server which ends with this process.
 
     The server is this process's own, however many others ask for the same name at the same time.
-    A small process waits for the end of ours, whatever the cause, and then stops the server.
+    A small process waits for any end of ours, and then stops the server.
     """
     given = os.environ.get("DATABASE_URL")
     if given:

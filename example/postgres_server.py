@@ -241,7 +241,7 @@ def base_folder(base: Path | None = None) -> Path:
         return base.resolve()
     folder = _temporary_folder() / f"pubsubpull-{os.geteuid()}"
     _make(folder)
-    # In a folder that all may write to, somebody else could have made it first.
+    # In a folder that all users may write to, another user could have made it first.
     if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
         raise PostgresError(f"{folder} belongs to somebody else; set TMPDIR to a folder of your own")
     return folder.resolve()
@@ -261,7 +261,7 @@ def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)
-        folder.chmod(0o755 if os.geteuid() == 0 else 0o700)  # whatever the umask is
+        folder.chmod(0o755 if os.geteuid() == 0 else 0o700)  # under any umask
 
 
 def clone_digest() -> str:

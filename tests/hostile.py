@@ -48,7 +48,7 @@ def one_byte_at_a_time(connection):
     ask(connection)
     for byte in itertools.chain(b"HTTP/1.1 200 OK\r\nX: ", itertools.repeat(120)):
         connection.sendall(bytes([byte]))
-        time.sleep(0.05)  # this is what it does, and nothing waits for it
+        time.sleep(0.05)  # the attack itself, and nothing waits for it
 
 
 def never_reading(connection):

@@ -86,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.reply(*self.server.receiver.ask({name.lower(): value for name, value in self.headers.items()}))
 
     def reply(self, status, headers, answer):
-        with contextlib.suppress(OSError):  # who asked may be gone
+        with contextlib.suppress(OSError):  # the caller may be gone
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

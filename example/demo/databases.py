@@ -31,7 +31,7 @@ def databases() -> Iterator[dict[str, str]]:
         for name in [name for name in os.environ if name.startswith("PG")]:
             del os.environ[name]
     url = local_postgres.ensure("demo", SERVER_SETTINGS)
-    # On a server of somebody's, names that nobody has: what is there already is not touched.
+    # On a given server, use unused names: existing databases are not touched.
     mark = f"pubsubpull_demo_{secrets.token_hex(4)}_" if given else ""
     urls = {name: _with_database(url, mark + name) for name in NAMES}
     try:

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(options, display, folder)
     except Stopped as stopped:
         code = 128 + stopped.number
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - it is written to until the very end
         code = 128 + signal.SIGPIPE
     except (DemoError, PostgresError) as error:
@@ -155,7 +155,7 @@ def _listen(*, stop: bool) -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    _listen(stop=False)  # once is enough: what follows is bounded in time
+    _listen(stop=False)  # once is enough: the remaining work is bounded in time
     raise Stopped(number)
 
 

@@ -129,7 +129,7 @@ def _at_once(work: Callable[[int], Any], arguments: range) -> list[Any]:
     def run(argument: int) -> None:
         try:
             done.put(((argument, work(argument)), None))
-        except Exception as error:  # noqa: BLE001 - it is raised again, by whoever waits
+        except Exception as error:  # noqa: BLE001 - the waiting thread raises it again
             done.put((None, error))
 
     for argument in arguments:

@@ -32,7 +32,7 @@ class TokenMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "Authorization" in request.headers:  # in the admin, a session says who it is
+        if "Authorization" in request.headers:  # in the admin, the session names the user
             request.user = SimpleLazyObject(lambda: _user(request))
         return self.get_response(request)
 

@@ -14,7 +14,7 @@ from tests import browser
 from tests.processes import until
 
 
-def nobody_else():
+def no_other_session():
     """Say whether no other session has the test database open."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -59,11 +59,11 @@ def open_browser(live_server, monkeypatch):
                 page.on("request", lambda r: None if r.url.startswith(live_server.url) else faults.append(r.url))
                 page.route("**/admin/**", browser.with_policy)
                 yield page
-                page.unroute_all(behavior="ignoreErrors")  # what is still on its way is of no account
+                page.unroute_all(behavior="ignoreErrors")  # pending requests do not matter
             finally:
                 chromium.close()
                 connection.close()  # where a loop runs, Django has a connection of its own
-        until(nobody_else, limit=10)  # the server's threads end a little later
+        until(no_other_session, limit=10)  # the server's threads end a little later
         assert faults == []
 
     return opened

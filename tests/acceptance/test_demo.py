@@ -144,7 +144,7 @@ def test_it_stays_up_on_a_server_of_its_own_until_ctrl_c_from_any_folder(tmp_pat
         assert scripts
         for script in scripts:  # from the shop itself: the newcomer may be off line
             assert requests.get(urljoin(documentation, script), timeout=30).status_code == 200
-        assert_admin_shows_who_did_it(running.output)
+        assert_admin_shows_the_users(running.output)
         live = re.search(r"billing, live +(http://\S+/)\?order=(\d+)", running.output)
         assert "<table>" in requests.get(live[1], timeout=30).text
         rows = requests.get(f"{live[1]}rows/", params={"order": live[2]}, timeout=30).json()
@@ -153,7 +153,7 @@ def test_it_stays_up_on_a_server_of_its_own_until_ctrl_c_from_any_folder(tmp_pat
         assert "has ended" in running.ends(0)
 
 
-def assert_admin_shows_who_did_it(said):
+def assert_admin_shows_the_users(said):
     """Log in with the printed password, and read the printed history."""
     admin, name, password = re.search(r"(http://\S+/admin/)  \(log in as (\w+), password (\S+)\)", said).groups()
     history = re.search(r"http://\S+/admin/shop/order/\d+/history/", said)[0]

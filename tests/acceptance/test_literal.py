@@ -338,7 +338,7 @@ def test_a_receiver_that_follows_the_wire_format_has_the_sources_rows(workers, t
     with scene.receivers.running():
         scene.writer.write(6)
         until(lambda: scene.elsewhere() == {*STORES}, log=tmp_path / "log")
-        (tmp_path / "healed").touch()  # what was set aside is taken now, after later changes of the same rows
+        (tmp_path / "healed").touch()  # dead letters are accepted now, after later changes of the same rows
         scene.equal()
         scene.lapse()
         (tmp_path / "calm").touch()

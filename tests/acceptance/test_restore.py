@@ -83,7 +83,7 @@ def test_a_standby_serves_pulls_without_losing_a_running_transaction():
             other = second.url()
 
             def replayed():
-                python(url, "manage.py", "pubsubpull_deliver", "--once")  # a worker looks, whoever subscribes
+                python(url, "manage.py", "pubsubpull_deliver", "--once")  # a worker reads even without subscriptions
                 servers.caught_up(primary, second)
 
             start = read(url)["cursor"]

@@ -60,7 +60,7 @@ def run(*command, cwd, **env):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     out = tmp_path_factory.mktemp("dist")
-    shutil.rmtree(ROOT / "build", ignore_errors=True)  # what an earlier build left there would go into this one
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # an earlier build's files would go into this one
     run(sys.executable, "-m", "build", "--wheel", "--outdir", str(out), ".", cwd=ROOT)
     (path,) = out.glob("*.whl")
     return path

@@ -43,7 +43,7 @@ def get(token):
 
 @pytest.fixture
 def large():
-    """Make rows of a megabyte each, which compress well, as what is stored may."""
+    """Make rows of a megabyte each, which compress well, as stored values may."""
     return [Customer.objects.create(name="x" * MEGABYTE).pk for _ in range(ROWS)]
 
 

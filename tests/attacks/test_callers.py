@@ -136,7 +136,7 @@ def exchange(operation, mode, token, checks):
     def run(case):
         case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=checks)
 
-    with contextlib.suppress(Unsatisfiable):  # what takes nothing cannot be given what it does not take
+    with contextlib.suppress(Unsatisfiable):  # an operation without arguments has no wrong ones
         run()
 
 
@@ -154,7 +154,7 @@ def test_every_call_gets_an_answer_that_the_document_knows(rich):
     assert Customer.objects.count() == 2
 
 
-# Each route, and what of another consumer's it is asked for. A route that is not here fails the test below.
+# Each route, with another consumer's object to ask for. A route missing here fails the test below.
 OTHERS = {
     "": None,
     "keys/": None,

@@ -19,7 +19,7 @@ BOUND = 0.6
 
 
 @contextlib.contextmanager
-def calling_one(way, **options):
+def calling_service(way, **options):
     with hostile.hostile(way) as server, Client(f"http://127.0.0.1:{server.port}", "psp_token", **options) as client:
         yield client, server
 
@@ -34,7 +34,7 @@ def dripping(beginning):
         hostile.ask(connection)
         for byte in itertools.chain(beginning, itertools.repeat(32)):
             connection.sendall(bytes([byte]))
-            time.sleep(0.05)  # this is what it does, and nothing waits for it
+            time.sleep(0.05)  # the attack itself, and nothing waits for it
 
     return way
 
@@ -42,7 +42,7 @@ def dripping(beginning):
 @pytest.mark.parametrize("name", sorted(set(hostile.WAYS) - {"never-reading"}))
 def test_every_answer_ends_within_the_time_out_and_raises_only_service_errors(name):
     began = time.monotonic()
-    with calling_one(hostile.WAYS[name], timeout=BOUND, largest=10**6) as (client, _):
+    with calling_service(hostile.WAYS[name], timeout=BOUND, largest=10**6) as (client, _):
         with pytest.raises(exceptions.ServiceError):
             client.get("")
         with pytest.raises(exceptions.ServiceError):
@@ -69,7 +69,7 @@ def test_every_answer_ends_within_the_time_out_and_raises_only_service_errors(na
 )
 def test_waits_and_slow_bytes_end_with_the_time_out_all_tries_together(way):
     began = time.monotonic()
-    with calling_one(way, timeout=BOUND) as (client, server), pytest.raises(exceptions.Unavailable):
+    with calling_service(way, timeout=BOUND) as (client, server), pytest.raises(exceptions.Unavailable):
         client.get("")
     assert time.monotonic() - began < BOUND + 2
     assert server.count <= client_calls.TRIES + 1
@@ -82,7 +82,7 @@ BOMBS = {"gzip": hostile.BOMB, "gzip, gzip": gzip.compress(gzip.compress(bytes(5
 def test_an_answer_is_unpacked_to_so_many_bytes_and_no_more(kind):
     way = answer("200 OK", f"Content-Encoding: {kind}", body=BOMBS[kind])
     refused = pytest.raises(exceptions.ServiceError, match="more than 1000000 bytes")
-    with calling_one(way, timeout=20, largest=10**6) as (client, _), refused:
+    with calling_service(way, timeout=20, largest=10**6) as (client, _), refused:
         client.get("")
 
 
@@ -101,7 +101,7 @@ def test_an_answer_is_unpacked_to_so_many_bytes_and_no_more(kind):
     ],
 )
 def test_odd_bodies_are_read_or_refused(body):
-    with calling_one(answer("200 OK", body=body), timeout=20) as (client, _):
+    with calling_service(answer("200 OK", body=body), timeout=20) as (client, _):
         for ask in (client.get, client.text):
             with contextlib.suppress(exceptions.ServiceError):
                 ask("")
@@ -117,7 +117,7 @@ def test_a_netrc_file_does_not_take_the_tokens_place(tmp_path, monkeypatch):
         seen.append(connection.recv(65536))
         connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}')
 
-    with calling_one(way, timeout=20) as (client, _):
+    with calling_service(way, timeout=20) as (client, _):
         assert client.get("") == {"a": 1}
     with (
         hostile.hostile(way) as server,
@@ -130,7 +130,7 @@ def test_a_netrc_file_does_not_take_the_tokens_place(tmp_path, monkeypatch):
 def test_a_redirect_or_a_link_leads_the_token_nowhere():
     with hostile.hostile(answer("200 OK")) as elsewhere:
         away = f"http://127.0.0.1:{elsewhere.port}/"
-        with calling_one(answer("307 T", f"Location: {away}"), timeout=20) as (client, _):
+        with calling_service(answer("307 T", f"Location: {away}"), timeout=20) as (client, _):
             with pytest.raises(exceptions.RequestRefused, match="not followed"):
                 client.get("")
             for link in (away, "//127.0.0.1:9/", "/..//127.0.0.1:9/", "http://127.0.0.1@127.0.0.2/"):
@@ -145,6 +145,6 @@ def test_a_service_that_comes_back_within_the_time_out_is_answered_by():
     def way(connection):
         next(answers)(connection)
 
-    with calling_one(way, timeout=20) as (client, server):
+    with calling_service(way, timeout=20) as (client, server):
         assert client.get("") == {"a": 1}
     assert server.count == 2

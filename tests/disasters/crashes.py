@@ -1,4 +1,4 @@
-"""Crashes of the server under writers of whom many roll back, a reader and a worker reading on all the while."""
+"""Crashes of the server under writers with many rollbacks, while a reader and a worker read on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class Writer(threading.Thread):
-    """Writes in small transactions, and rolls a part of them back, on whatever server there is."""
+    """Writes in small transactions, and rolls a part of them back, on the present server."""
 
     def __init__(self, url, number, stop):
         super().__init__()
@@ -151,7 +151,7 @@ def run(crashes, say=lambda _: None):
             )
         }
         copy = receiver.copies["crashes"]
-        with contextlib.suppress(AssertionError):  # what is missing is told below
+        with contextlib.suppress(AssertionError):  # missing changes are reported below
             servers.until(
                 lambda: set(expected) <= {version for version, _ in reader.seen} and set(expected) <= copy.seen, ""
             )

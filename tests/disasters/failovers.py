@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclasses.dataclass(kw_only=True)
 class Readers:
-    """Those who read: one who had `seen` what is lost, one of `before`; `lost` is the cursor of the first."""
+    """The readers: `seen` had read the lost changes, `before` had not; `lost` is the cursor of the first."""
 
     seen: readers.Puller
     before: readers.Puller
@@ -147,7 +147,7 @@ def _pushed(loss, now, all_):
 
 
 def _later(loss, now, all_):
-    """Ask once more, when the new history has gone on; and again with what had expired."""
+    """Ask once more, when the new history has gone on; and again with expired cursors."""
     readers.deliver(now)
     all_.replicas.follow()
     for name, one in {"who had seen": all_.seen, "who had not": all_.before}.items():

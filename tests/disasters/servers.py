@@ -154,7 +154,7 @@ def hand_over_like(folder, like):
 
 
 def rewind(server, other):
-    """Make a server that has ended a standby of the one that was promoted in its place."""
+    """Make a stopped server a standby of the server promoted in its place."""
     server.start()  # it must have ended well
     server.stop()
     target = ["--target-pgdata", str(server.data), "--source-server", f"{source(other)} dbname=postgres"]

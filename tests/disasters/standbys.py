@@ -118,7 +118,7 @@ def run(*, writers, seconds, folder):
             thread.join()
         query = f"SELECT id FROM pubsubpull_change WHERE op = 'U' AND model = '{readers.MODEL}'"
         expected = {version for (version,) in servers.execute(primary, query)}
-        with contextlib.suppress(AssertionError):  # what is missing is told below
+        with contextlib.suppress(AssertionError):  # missing changes are reported below
             servers.until(lambda: expected <= set(reader.versions), "")
             servers.until(lambda: replicas.table() == readers.rows(primary), "")
         reading.set()

@@ -29,7 +29,7 @@ JUNK = [
 
 
 class Copy:
-    """What has arrived. `seen` holds the versions of changes, `rows` the tables, `fresh` when something new came."""
+    """The arrived changes. `seen` holds their versions, `rows` the tables, `fresh` the time of the last new change."""
 
     def __init__(self):
         self.seen = set()

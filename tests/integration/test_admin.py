@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 
 import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.pages import texts
+from tests import factories
 from tests.shop.events import OrderPlaced
 from tests.shop.models import Customer, Order
 
@@ -20,20 +21,13 @@ LOG = "/admin/pubsubpull/change/"
 
 @pytest.fixture
 def boss(client):
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
+    return factories.log_in_superuser(client)
 
 
 @pytest.fixture
 def clerk(client):
     """Log in a member of the staff with the permissions `allow`."""
-    user = User.objects.create_user("clerk", is_staff=True)
-    client.force_login(user)
-
-    def allow(*names):
-        user.user_permissions.add(*Permission.objects.filter(codename__in=names))
-
-    client.allow = allow
+    client.allow = functools.partial(factories.grant, factories.log_in_staff(client))
     return client
 
 

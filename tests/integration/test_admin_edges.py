@@ -15,6 +15,7 @@ from pubsubpull import exceptions
 from pubsubpull.models import Change
 from pubsubpull.pages import values
 from pubsubpull.wire import jsontext
+from tests import factories
 from tests.shop.admin import ShopAdmin
 from tests.shop.models import Customer, Order
 
@@ -24,8 +25,7 @@ LOG = "/admin/pubsubpull/change/"
 
 @pytest.fixture
 def boss(client):
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
+    return factories.log_in_superuser(client)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pubsubpull
 from pubsubpull import exceptions
 from pubsubpull.audit.models import Request
 from pubsubpull.log.models import Change
+from tests.factories import customers_and_users as log
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,13 +36,6 @@ def run(statement, params=None, using="default"):
     with connections[using].cursor() as cursor:
         cursor.execute(statement, params)
         return cursor.fetchall() if cursor.description else cursor.rowcount
-
-
-def log(using="default"):
-    """Return (name of the object, user) of each change."""
-    users = dict(Request.objects.using(using).values_list("id", "user_name"))
-    changes = Change.objects.using(using).filter(model="shop.customer")
-    return [((c.new or c.old)["name"], users.get(c.request_id)) for c in changes]
 
 
 @pytest.mark.usefixtures("_binding")

@@ -11,7 +11,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 import pubsubpull
 from pubsubpull.audit.models import Request
-from pubsubpull.log.models import Change
+from tests.factories import customers_and_users as log
 from tests.shop.models import Customer, Order
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_binding")]
@@ -42,12 +42,6 @@ def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return cursor.fetchall() if cursor.description else cursor.rowcount
-
-
-def log():
-    """Return (name of the object, user) of each change."""
-    users = dict(Request.objects.values_list("id", "user_name"))
-    return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 
 
 def alters_a_table():

@@ -20,7 +20,7 @@ from pubsubpull import exceptions
 from pubsubpull.audit.context import actors, announce, contexts, requests
 from pubsubpull.audit.models import Request
 from pubsubpull.log import feed
-from pubsubpull.log.models import Change
+from tests.factories import customers_and_users as log
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,12 +32,6 @@ def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return cursor.fetchall() if cursor.description else cursor.rowcount
-
-
-def log():
-    """Return (name of the object, user) of each change."""
-    users = dict(Request.objects.values_list("id", "user_name"))
-    return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 
 
 def test_a_rollback_to_a_savepoint_does_not_bring_a_context_back_that_was_left():

@@ -9,13 +9,13 @@ import tracemalloc
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import AsyncClient
 
 import pubsubpull
 from pubsubpull.audit.history import export
 from pubsubpull.pull import consumers
+from tests import factories
 from tests.shop.models import Customer, Order
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,7 +186,7 @@ def test_a_hundred_thousand_changes_come_page_by_page_and_take_no_more_memory_th
     length = 0
     while length < 80_000:
         length += next(parts).count(b"\r\n")
-    tracemalloc.start()  # what follows would take tens of millions of bytes if it were kept; to trace takes its time
+    tracemalloc.start()  # storing the export would take tens of megabytes; tracing takes time
     try:
         length += sum(part.count(b"\r\n") for part in parts)
         peak = tracemalloc.get_traced_memory()[1]
@@ -211,9 +211,7 @@ def test_under_asgi_an_export_is_a_stream_too():
 
 @pytest.fixture
 def clerk(client):
-    user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_change", "view_customer"]))
-    client.force_login(user)
+    factories.log_in_staff(client, "view_change", "view_customer")
     return client
 
 

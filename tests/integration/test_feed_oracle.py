@@ -27,7 +27,7 @@ class Abandoned(Exception):
     """A writer changes its mind."""
 
 
-def write_one(one, dice):
+def write_change(one, dice):
     """Make one random write of one of several tables: of one row or many, new, changed, moved, deleted."""
     n, word = dice.randrange(CUSTOMERS), str(dice.random())
     article = dice.randrange(ARTICLES)
@@ -60,12 +60,12 @@ def transaction_of(one, dice):
         for _ in range(dice.randint(1, 4)):
             if dice.random() < 0.2:
                 one.execute("SELECT pg_current_xact_id()")
-            write_one(one, dice)
+            write_change(one, dice)
             if dice.random() < 0.15:
                 one.execute("SELECT pg_sleep(%s)", (dice.random() / 50,))
             if dice.random() < 0.2:
                 with contextlib.suppress(Abandoned), one.transaction():
-                    write_one(one, dice)
+                    write_change(one, dice)
                     raise Abandoned
         if dice.random() < 0.15:
             raise Abandoned
@@ -77,7 +77,7 @@ def writer(given, seed, count):
         for _ in range(count):
             with contextlib.suppress(Abandoned, psycopg.errors.DeadlockDetected, psycopg.errors.UniqueViolation):
                 if dice.random() < 0.3:
-                    write_one(one, dice)
+                    write_change(one, dice)
                 else:
                     transaction_of(one, dice)
 

@@ -1,4 +1,4 @@
-"""Columns of type json hold what jsonb cannot: the application's writes go through, and nothing is lost."""
+"""Columns of type json hold values that jsonb cannot: the application's writes go through, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_a_server_whose_launcher_was_killed_before_it_was_ready_is_found(place, 
     server.start()
     server.kill()
     (server.data / "postmaster.pid").unlink()
-    orphan = server._spawn(postgres_server._free_port())  # and nobody waits until it is ready
+    orphan = server._spawn(postgres_server._free_port())  # and no process waits until it is ready
     try:
         if action == "start":
             assert ask(server.start()) == "alive"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from pubsubpull.operate import samples
 from pubsubpull.pages import dead_letters, state
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
+from tests import factories
 from tests.shop.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,16 +27,13 @@ PAGE = "/admin/pubsubpull/subscription/"
 
 @pytest.fixture
 def boss(client):
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
+    return factories.log_in_superuser(client)
 
 
 @pytest.fixture
 def clerk(client):
     """Log in a member of the staff with the permissions `allow`."""
-    user = User.objects.create_user("clerk", is_staff=True)
-    client.force_login(user)
-    client.allow = lambda *names: user.user_permissions.add(*Permission.objects.filter(codename__in=names))
+    client.allow = functools.partial(factories.grant, factories.log_in_staff(client))
     return client
 
 

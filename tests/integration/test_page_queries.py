@@ -83,7 +83,7 @@ def test_a_page_takes_the_same_queries_however_much_there_is(client, tmp_path, c
             "request": made.id,
             "version": pubsubpull.history(order)[0].version,
         }
-        client.get(path.format(**names))  # what is looked at once a process is not the page's
+        client.get(path.format(**names))  # queries that run once a process are not the page's
         with statements(tmp_path / "trace") as found:
             assert client.get(path.format(**names)).status_code == 200
         assert len(found) == count, found

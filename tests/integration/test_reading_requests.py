@@ -15,6 +15,7 @@ import pubsubpull
 from pubsubpull.audit.context import contexts
 from pubsubpull.audit.models import Request
 from pubsubpull.log.models import Change
+from tests.factories import customers_and_users as log
 from tests.shop.models import Customer
 
 INSERT = "INSERT INTO shop_customer (name, email) VALUES ('{}', '')"
@@ -39,12 +40,6 @@ def run(statement, params=None):
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return cursor.fetchall() if cursor.description else cursor.rowcount
-
-
-def log():
-    """Return (name of the object, user) of each change."""
-    users = dict(Request.objects.values_list("id", "user_name"))
-    return [(c.new["name"], users.get(c.request_id)) for c in Change.objects.filter(model="shop.customer")]
 
 
 @pytest.mark.django_db

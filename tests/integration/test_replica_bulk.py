@@ -165,7 +165,7 @@ def test_columns_missing_in_compact_pages_are_handled_as_with_whole_pages(follow
         assert ReplicaState.objects.get(name="replicas.stock").absent == ["amount"]
         assert stock() == {("w", 0, 1), ("w", 1, 0), ("w", 2, 0), ("w", 3, 0)}
         assert compact_outcomes(outcomes) == ["declined"]
-    for article in (4, 5, 6):  # now it is there again, and has values that nobody was told of
+    for article in (4, 5, 6):  # now the row is back, with values that no change has told
         there.Stock.objects.create(warehouse="w", article=article, amount=6)
     follower.run_once()
     assert ReplicaState.objects.get(name="replicas.stock").absent == []

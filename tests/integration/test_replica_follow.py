@@ -170,7 +170,7 @@ def test_an_expired_cursor_leads_to_a_new_copy_without_an_empty_table(follow, ca
     write()
     follow().run_once()
     with connection.cursor() as run, session() as other:
-        run.execute("SET session_replication_role = replica")  # changes that nobody is told of
+        run.execute("SET session_replication_role = replica")  # writes without changes
         there.Order.objects.filter(quantity__lt=20).delete()
         there.Order.objects.filter(quantity=25).update(status="sent")
         there.Order.objects.bulk_create([there.Order(reference="unseen", quantity=99)])

@@ -106,7 +106,7 @@ def test_no_files_import_each_other_in_a_circle():
     while leaves := [name for name, others in graph.items() if not others & graph.keys()]:
         for name in leaves:
             del graph[name]
-    # Of what is left, drop also what is only above a circle.
+    # Drop also the remaining modules that are only above a circle.
     while tops := [name for name in graph if not any(name in others for others in graph.values())]:
         for name in tops:
             del graph[name]
