@@ -12,12 +12,14 @@ from pubsubpull import __version__, conf
 from pubsubpull.capture import registry
 from pubsubpull.events import declare
 from pubsubpull.pull.api import columns
+from pubsubpull.replica.handlers import declare as declared
 from pubsubpull.wire import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pubsubpull.events.declare import Kind
+    from pubsubpull.replica.handlers.declare import Handler
 
 MODE: Literal["serialization"] = "serialization"
 TOLD = ("title", "description", "default", "examples")
@@ -26,13 +28,17 @@ UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 """Characters that the name of a component must not have."""
 
 
-def document(labels: Collection[str]) -> dict[str, Any]:
-    """Return the AsyncAPI document of the models and events with some labels."""
+def document(labels: Collection[str], *, handlers: Iterable[Handler] = ()) -> dict[str, Any]:
+    """Return the AsyncAPI document of the models and events with some labels, and of what `handlers` react to."""
     schemas: dict[str, Any] = {}
     messages = {label: message for label in sorted(labels) if (message := _message(label, schemas))}
     channels = {
         label: {"address": label, "messages": {label: {"$ref": f"#/components/messages/{label}"}}} for label in messages
     }
+    operations = {f"send.{label}": _operation("send", label, label) for label in channels}
+    for handler in handlers:
+        name = _received(handler, channels, messages)
+        operations[f"receive.{UNFIT.sub('_', handler.name)}"] = _operation("receive", name, handler.source)
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -42,16 +48,28 @@ def document(labels: Collection[str]) -> dict[str, Any]:
         },
         "defaultContentType": "application/json",
         "channels": channels,
-        "operations": {
-            f"send.{label}": {
-                "action": "send",
-                "channel": {"$ref": f"#/channels/{label}"},
-                "messages": [{"$ref": f"#/channels/{label}/messages/{label}"}],
-            }
-            for label in channels
-        },
+        "operations": operations,
         "components": {"messages": messages, "schemas": schemas},
     }
+
+
+def _operation(action: str, channel: str, message: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+    }
+
+
+def _received(handler: Handler, channels: dict[str, Any], messages: dict[str, Any]) -> str:
+    """Return the name of the channel of what a handler reacts to. Another service's gets a channel and message."""
+    service, label = declared.service_of(handler), handler.source
+    if not service and label in channels:
+        return label
+    name = UNFIT.sub("_", f"{service}.{label}") if service else label
+    messages.setdefault(name, {"name": label, "summary": f"{label} of {service or 'this service'}."})
+    channels.setdefault(name, {"address": label, "messages": {label: {"$ref": f"#/components/messages/{name}"}}})
+    return name
 
 
 def _message(label: str, schemas: dict[str, Any]) -> dict[str, Any] | None:
@@ -115,7 +133,9 @@ def breaks(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     try:
         old, new = before["components"]["schemas"], now["components"]["schemas"]
-        labels = list(before["channels"])
+        # What the service receives is not its own to promise.
+        sent = [name.removeprefix("send.") for name in before["operations"] if name.startswith("send.")]
+        labels = [label for label in before["channels"] if label in sent]
         found: list[str] = []
         for label in labels:
             if label not in now["channels"]:

@@ -9,8 +9,11 @@ import json
 import pytest
 from django.core.management import CommandError, call_command
 
+import pubsubpull
 from pubsubpull.operate import catalogue
 from pubsubpull.pull import consumers
+from pubsubpull.replica.handlers import declare as handlers
+from tests.shop.events import OrderPlaced
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,3 +105,26 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path, text):
     file.write_text(text)
     with pytest.raises(CommandError, match="asyncapi.json: "):
         run("--check", str(file))
+
+
+def test_what_the_service_reacts_to_is_received_and_is_no_promise_of_its_own():
+    def reserve(event):
+        """Reserve the stock."""
+
+    pubsubpull.on_event(OrderPlaced, name="reserve")(reserve)
+    pubsubpull.on_event("billing.invoicepaid", service="billing", name="ship")(reserve)
+    try:
+        document = json.loads(run("--asyncapi"))
+        listed = run()
+    finally:
+        handlers.forget(reserve)
+    operations, channels = document["operations"], document["channels"]
+    assert operations["receive.reserve"]["action"] == operations["receive.ship"]["action"] == "receive"
+    assert operations["receive.reserve"]["channel"] == {"$ref": "#/channels/shop.orderplaced"}
+    assert operations["receive.ship"]["messages"] == [
+        {"$ref": "#/channels/billing.billing.invoicepaid/messages/billing.invoicepaid"}
+    ]
+    assert channels["billing.billing.invoicepaid"]["address"] == "billing.invoicepaid"
+    assert "reserve reacts to shop.orderplaced\n" in listed
+    assert "ship reacts to billing.invoicepaid of billing\n" in listed
+    assert catalogue.breaks(document, catalogue.document(consumers.known_labels())) == []

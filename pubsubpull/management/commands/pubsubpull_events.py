@@ -12,6 +12,7 @@ from pubsubpull.events import declare
 from pubsubpull.management.command_errors import RefusingCommand
 from pubsubpull.operate import catalogue
 from pubsubpull.pull import consumers
+from pubsubpull.replica.handlers import declare as handlers
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -21,9 +22,10 @@ class Command(RefusingCommand):
     """Lists events, prints the catalogue, or compares it with an earlier one."""
 
     help = (
-        "Lists the events that this service emits, with their keys, versions and fields. --asyncapi prints all that it "
-        "publishes, models and events, as an AsyncAPI 3.0 document. --check compares an earlier such document with "
-        "the code, and fails where a label or a field that others may read is gone or has another type."
+        "Lists the events that this service emits, with their keys, versions and fields, and what its handlers react "
+        "to. --asyncapi prints all that it publishes and reacts to as an AsyncAPI 3.0 document. --check compares an "
+        "earlier such document with the code, and fails where a label or a field that others may read is gone or has "
+        "another type."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,7 +35,7 @@ class Command(RefusingCommand):
 
     def handle(self, *, asyncapi: bool, check: str | None, **_: Any) -> None:
         if asyncapi:
-            self.stdout.write(json.dumps(catalogue.document(consumers.known_labels()), indent=2))
+            self.stdout.write(json.dumps(_document(), indent=2))
         elif check is not None:
             self._check(check)
         else:
@@ -42,7 +44,7 @@ class Command(RefusingCommand):
     def _check(self, file: str) -> None:
         try:
             before = json.loads(pathlib.Path(file).read_text("utf-8"))
-            broken = catalogue.breaks(before, catalogue.document(consumers.known_labels()))
+            broken = catalogue.breaks(before, _document())
         except (OSError, ValueError) as error:
             raise CommandError(f"{file}: {error}") from error
         if broken:
@@ -59,6 +61,13 @@ class Command(RefusingCommand):
             self.stdout.write(f"{label}: key {', '.join(kind.fields)}{version}{subject}")
             for name, part in kind.adapter.json_schema(mode="serialization").get("properties", {}).items():
                 self.stdout.write(f"  {name}: {_type(part)}")
+        for handler in handlers.all_handlers():
+            service = handlers.service_of(handler)
+            self.stdout.write(f"{handler.name} reacts to {handler.source}" + (f" of {service}" if service else ""))
+
+
+def _document() -> dict[str, Any]:
+    return catalogue.document(consumers.known_labels(), handlers=handlers.all_handlers())
 
 
 def _type(schema: dict[str, Any]) -> str:
