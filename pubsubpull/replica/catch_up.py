@@ -25,43 +25,46 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Laggard:
-    """A cohort that is at another cursor than the leaders."""
+    """A cohort at another cursor than the leaders."""
 
     cohort: Cohort
     """The replicas."""
     start: str
-    """The cursor from which they go on."""
+    """The cursor from which the cohort continues."""
     first: Callable[[], object] | None = None
-    """What is done before: a copy is applied. Without it, they follow from the cursor already."""
+    """Applies a copy before the changes; None for a cohort that follows already."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A laggard with the pages that bring it up."""
+    """A laggard, with the pages that bring it to the leaders' cursor."""
 
     laggard: Laggard
-    """Which cohort."""
+    """The laggard."""
     pages: Spool
-    """Its pages, which lead as far as the leaders' pages, or beyond."""
+    """The pages from the laggard's cursor to the leaders' last page or beyond."""
     beyond: Collection[int]
-    """The versions in them that lie beyond the leaders' pages."""
+    """The versions of changes in `pages` that come after the leaders' last page."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """All pages that bring some cohorts to one cursor."""
+    """All pages that bring several cohorts to one cursor."""
 
     leaders: Cohort
-    """The cohort to whose cursor the others come."""
+    """The cohort that the others join."""
     pages: Spool
-    """The leaders' own pages; behind the last of them all come together."""
+    """The leaders' pages. All cohorts meet at the cursor after the last page."""
     laggards: Sequence[Pulled]
     """The other cohorts."""
 
 
 @contextlib.contextmanager
 def gather(leaders: Cohort, laggards: Sequence[Laggard], pull: Callable[[list[str], str], Page]) -> Iterator[Gathered]:
-    """Pull the pages that bring cohorts to one cursor, and hold them while the context is entered."""
+    """Pull the pages that bring cohorts to one cursor; delete them when the context ends.
+
+    `pull` returns the page of some models after a cursor.
+    """
 
     def pulled(cohort: Cohort, after: str) -> Iterator[Page]:
         return up_to_now(functools.partial(pull, cohort.sources), after)
@@ -74,8 +77,8 @@ def gather(leaders: Cohort, laggards: Sequence[Laggard], pull: Callable[[list[st
                 spool.add(page)
             return spool
 
-        # The order matters. The leaders' pages come first, so that the laggards' pages reach at least as far. What
-        # lies beyond the leaders' last page is pulled last, so that nothing the laggards hold is missing from it.
+        # The order matters. Pull the leaders' pages first, so that the laggards' pages reach at least as far. Pull
+        # the changes beyond the leaders' last page last, so that they include all further changes of the laggards.
         pages = spooled(leaders, leaders.cursor)
         others: list[Pulled] = []
         for laggard in laggards:
@@ -90,9 +93,9 @@ def _versions(page: Page) -> list[int]:
 
 
 def catch_up_together(gathered: Gathered, *, using: str) -> bool:
-    """Bring cohorts to one cursor in one transaction; return False if one of them is elsewhere by now.
+    """Bring cohorts to one cursor in one transaction; return False if one of them has moved meanwhile.
 
-    Each change is applied once, and told to handlers once. Raises `ReplicaFailed`.
+    Each change is applied once, and handlers are called once for it. Raises `ReplicaFailed`.
     """
     one_by_one = False
     while True:
@@ -102,14 +105,14 @@ def catch_up_together(gathered: Gathered, *, using: str) -> bool:
             if one_by_one or getattr(error.__cause__, "sqlstate", None) != constraint_errors.UNIQUE:
                 late = [effect for pulled in gathered.laggards for effect in pulled.laggard.cohort.members]
                 raise constraint_errors.failure([*late, *gathered.leaders.members], error, using=using) from error
-            one_by_one = True  # a unique value may have moved from row to row within the pages
+            one_by_one = True  # A unique value may have moved from row to row within the pages.
         except staging.Unreadable as error:
             cohort, pages = _pages_of(gathered, error.name)
             raise constraint_errors.unreadable_change(cohort.members, pages, error, using=using) from error
 
 
 def _pages_of(gathered: Gathered, name: str) -> tuple[Cohort, Spool]:
-    """Return the cohort of a replica, and its pages."""
+    """Return the cohort that has the replica `name`, with its pages."""
     for pulled in gathered.laggards:
         if name in {effect.name for effect in pulled.laggard.cohort.members}:
             return pulled.laggard.cohort, pulled.pages
@@ -123,7 +126,7 @@ def _apply(gathered: Gathered, *, one_by_one: bool, using: str) -> bool:
         locked = positions.lock(leaders.service, using)
         if not _are_current(leaders, laggards, locked):
             return False
-        # Before any change is applied: one may say that all rows are to be copied again, and moving would undo that.
+        # Move before any change is applied: a change may require a new copy of all rows, and moving would undo that.
         for laggard in laggards:
             if laggard.first:
                 laggard.first()
@@ -132,7 +135,8 @@ def _apply(gathered: Gathered, *, one_by_one: bool, using: str) -> bool:
         own = Pulled(laggard=Laggard(cohort=leaders, start=leaders.cursor), pages=gathered.pages, beyond=())
         for pulled in (own, *gathered.laggards):
             cohort = pulled.laggard.cohort
-            staging.begin(using)  # the pages of the cohort before are staged still
+            staging.begin(using)  # The stage still has the pages of the cohort before.
+            # Changes beyond the meeting point are left out: all cohorts get them from their next page, once.
             left_out = [*pulled.beyond, *store.hold(cohort, pulled.pages, using=using)]
             staging.stage_and_apply(
                 pulled.pages, cohort.effects, locked, one_by_one=one_by_one, left_out=left_out, using=using
@@ -140,6 +144,7 @@ def _apply(gathered: Gathered, *, one_by_one: bool, using: str) -> bool:
     return True
 
 
+# The leaders follow already. A laggard with a copy to apply must still be waiting for it.
 def _are_current(leaders: Cohort, laggards: Sequence[Laggard], locked: dict[str, Position]) -> bool:
     return cohorts.is_current(leaders, locked) and all(
         cohorts.is_current(laggard.cohort, locked, follows=laggard.first is None) for laggard in laggards

@@ -1,4 +1,4 @@
-"""System checks of what is declared to follow other services."""
+"""System checks of the declared replicas and handlers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def check_replicas(**_: Any) -> list[CheckMessage]:
     """E020: a service is unknown. E021: a key is not unique. W020: another database."""
     if conf.problems(conf.given()):
-        return []  # E001 says it
-    found: list[CheckMessage] = [
+        return []  # E001 reports the settings.
+    messages: list[CheckMessage] = [
         checks.Error(
             f"The service {name!r}, which replicas or handlers follow, is not in PUBSUBPULL['SERVICES'].",
             hint="Add it there, with its url and token.",
@@ -36,8 +36,8 @@ def check_replicas(**_: Any) -> list[CheckMessage]:
         if name not in services.names()
     ]
     for replica in declaration.all_replicas().values():
-        found += _replica(replica)
-    return found
+        messages += _replica(replica)
+    return messages
 
 
 @checks.register("pubsubpull")
@@ -51,7 +51,7 @@ def _homeless() -> Iterator[CheckMessage]:
         yield checks.Error(
             f"The handler {handler.name} follows {handler.source}, which this service does not publish and of which "
             "there is no replica, and names no service.",
-            hint="Say on_change(…, service=…).",
+            hint="Name the service: on_change(…, service=…).",
             id="pubsubpull.E022",
         )
 
@@ -79,17 +79,17 @@ def _unknown_events() -> Iterator[CheckMessage]:
 
 @checks.register("pubsubpull", checks.Tags.database)
 def check_columns(*, databases: Iterable[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """W021: a replica takes over a column that its source does not send."""
+    """W021: the source does not send a replicated column."""
     if conf.problems(conf.given()) or conf.get().DATABASE not in (databases or ()):
         return []
     try:
         missing = health.unsent(cohorts.services(), conf.get().DATABASE)
     except DatabaseError:
-        return []  # it is not migrated yet
+        return []  # Swallowed: before the first migration, the tables do not exist.
     return [
         checks.Warning(
             f"{name}: its source does not send {', '.join(columns)}; rows get the default.",
-            hint="Correct the names, or say in `fields` which columns they are; None says that a field is yours.",
+            hint="Correct the names, or map them in `fields`; None marks a field that is not replicated.",
             id="pubsubpull.W021",
         )
         for name, columns in missing.items()
@@ -97,9 +97,9 @@ def check_columns(*, databases: Iterable[str] | None = None, **_: Any) -> list[C
 
 
 def _replica(replica: Replica) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if not _unique(replica):
-        found.append(
+        messages.append(
             checks.Error(
                 f"{replica.name}: its key, {', '.join(replica.key)}, is not unique.",
                 hint="Give the field unique=True, or several of them a UniqueConstraint without a condition.",
@@ -108,7 +108,7 @@ def _replica(replica: Replica) -> list[CheckMessage]:
             )
         )
     if router.db_for_write(replica.model) != conf.get().DATABASE:
-        found.append(
+        messages.append(
             checks.Warning(
                 f"{replica.name} is written to another database than PUBSUBPULL['DATABASE'] names.",
                 hint="Let the router send it there, or name its database in PUBSUBPULL['DATABASE'].",
@@ -116,19 +116,21 @@ def _replica(replica: Replica) -> list[CheckMessage]:
                 id="pubsubpull.W020",
             )
         )
-    return found
+    return messages
 
 
 def _unique(replica: Replica) -> bool:
-    """Say whether the key is the primary key, a unique field, or the fields of an unconditional unique constraint."""
+    """Return True if the key is the primary key, a unique field, or an unconditional unique constraint."""
     meta, key = replica.model._meta, set(replica.key)
     fields = {field.name: str(field.column) for field in meta.local_concrete_fields}
     primary = [str(field.column) for field in getattr(meta, "pk_fields", None) or [meta.pk]]
     sets = [set(primary), *({str(field.column)} for field in meta.local_concrete_fields if field.unique)]
     sets += [{fields[name] for name in names} for names in meta.unique_together]
+    # PostgreSQL's ON CONFLICT takes neither a partial nor a deferrable constraint.
     sets += [
-        {fields[name] for name in one.fields}
-        for one in meta.constraints
-        if isinstance(one, models.UniqueConstraint) and one.fields and one.condition is None and one.deferrable is None
+        {fields[name] for name in unique.fields}
+        for unique in meta.constraints
+        if isinstance(unique, models.UniqueConstraint)
+        if unique.fields and unique.condition is None and unique.deferrable is None
     ]
     return key in sets

@@ -1,4 +1,4 @@
-"""Cohorts: replicas of a service that are at the same cursor, and so move together."""
+"""Cohorts: the replicas of a service at one cursor. They apply the same pages, and so move together."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """Replicas of a service that are at the same cursor, and so move together."""
+    """The replicas of a service at one cursor."""
 
     service: str
     """The service that they follow."""
     cursor: str
-    """Where all of them are."""
+    """The cursor of all members."""
     members: tuple[Effect, ...]
-    """The effects that have a position there, by name."""
+    """The effects with a position at the cursor, sorted by name."""
     apart: bool = False
-    """True for a replica that has changes set aside: it passes by some that others apply, and so moves alone."""
-
+    """True for a cohort of one replica with parked changes: it skips changes that others apply, so it moves alone."""
     failing: bool = False
-    """True if one of them failed on what comes next."""
+    """True if a member failed on the next page."""
 
     @property
     def effects(self) -> list[Effect]:
-        """Return all effects of a page, in order: tables first, for handlers read the rows as the page leaves them."""
+        """Return all effects of a page, in the order in which they are applied."""
+        # Tables first: handlers read the rows as the page leaves them.
         tables = [effect for effect in self.members if effect.table is not None]
         others = [effect for effect in self.members if effect.table is None]
         called = [handling.along(effect) for effect in tables]
@@ -50,22 +50,22 @@ class Cohort:
 
     @property
     def sources(self) -> list[str]:
-        """Return the models that they follow."""
+        """Return the models that the members follow, sorted."""
         return sorted({effect.source for effect in self.members})
 
     def moved(self, cursor: str) -> Cohort:
-        """Return the cohort at another cursor, to which its position has been moved."""
+        """Return the cohort at another cursor."""
         return dataclasses.replace(self, cursor=cursor, failing=False)
 
 
 def of_service(service: str) -> list[Effect]:
-    """Return what is declared to follow a service, each with a position of its own."""
+    """Return the declared effects of a service that have a position of their own."""
     tables = [Table(replica) for replica in declaration.all_replicas().values() if replica.service == service]
     return [*tables, *handling.on_their_own(service)]
 
 
 def services() -> list[str]:
-    """Return the services that something is declared to follow."""
+    """Return the names of the services with declared replicas or handlers, sorted."""
     named = {handler.service for handler in handlers.all_handlers() if handler.service}
     return sorted({replica.service for replica in declaration.all_replicas().values()} | named)
 
@@ -76,7 +76,7 @@ def all_effects() -> list[Effect]:
 
 
 def enter(service: str, using: str) -> None:
-    """Give each replica a position. If its declaration differs from what was copied, let it be copied again."""
+    """Give each replica a position. Replicas with a changed declaration are marked to be copied again."""
     known = {state.name: state for state in _states(service, using)}
     for replica in of_service(service):
         state = known.get(replica.name)
@@ -85,7 +85,7 @@ def enter(service: str, using: str) -> None:
             if replica.from_start:  # an empty cursor is the log's start, and with a shape nothing is to be copied
                 new.shape, new.state = replica.shape, ReplicaState.State.FOLLOWING
             ReplicaState.objects.using(using).bulk_create([new], ignore_conflicts=True)
-            # It may have followed another service until now.
+            # A row of this name may exist already, if the replica followed another service until now.
             ReplicaState.objects.using(using).filter(name=replica.name).exclude(service=service).update(
                 service=service, source=replica.source, cursor="", shape=""
             )
@@ -95,49 +95,56 @@ def enter(service: str, using: str) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """The positions of a service's replicas at one moment, and which of them may move."""
+    """The positions of a service's replicas at one moment."""
 
     service: str
+    """The service's name."""
     now: datetime
+    """The moment, by the database's clock."""
     states: tuple[ReplicaState, ...]
+    """The stored positions, sorted by name."""
     declared: tuple[Effect, ...]
-    """What is declared to follow the service."""
+    """The declared effects of the service."""
     apart: frozenset[str] = frozenset()
-    """The names of the replicas that have changes set aside."""
+    """The names of the replicas with parked changes."""
 
     def to_copy(self, *, without: Collection[str] = ()) -> Cohort | None:
-        """Return a cohort whose rows are to be copied, or copied again; None if there is none.
+        """Return a cohort with rows to copy; None if there is none. Replicas in `without` are left out.
 
-        Left out are replicas that wait after a failure, and replicas tied to those: their rows could not refer to
-        what the failed one lacks. Replicas that were never copied stay in: the failed one may wait for their rows.
+        Replicas that wait after a failure are left out, and so are replicas tied to those by foreign keys: their rows
+        could refer to rows that the failed replica lacks.
         """
+        # Replicas that were never copied stay in, even if tied: the failed replica may be waiting for their rows.
         waiting = {*without, *self._waiting()}
         never_copied = {state.name for state in self.states if not state.applied}
         cohorts = self._by_cursor(waiting | (relations.tied(waiting, self.declared) - never_copied), copied=False)
         return cohorts[0] if cohorts else None
 
     def cohorts(self, *, without: Collection[str] = ()) -> list[Cohort]:
-        """Return the replicas that follow, by cursor, the largest cohort first.
+        """Return the cohorts that follow, the largest cohort first. Replicas in `without` are left out.
 
-        Left out are replicas that wait after a failure, and replicas tied to one that is being copied again. A replica
-        tied to a waiting one goes on, until one of its rows needs a row that the waiting one lacks.
+        Replicas that wait after a failure are left out, and so are replicas tied by foreign keys to a replica that is
+        copied again. A replica tied to a waiting replica goes on until it needs a row that the waiting replica lacks.
         """
         return self._by_cursor(
             {*without, *self._waiting(), *relations.tied(self._copied_again(), self.declared)}, copied=True
         )
 
     def to_join(self, copied: Collection[str]) -> list[Cohort]:
-        """Return the cohorts that `copied` replicas may go on with; none in which a row may fail for a missing one."""
+        """Return the cohorts that freshly `copied` replicas may join.
+
+        Cohorts with replicas tied to a waiting replica are left out: one of their rows may fail for a missing row.
+        """
         stuck = self._waiting() | (self._copied_again() - {*copied})
         return self._by_cursor(relations.tied(stuck, self.declared), copied=True)
 
     def next_attempt(self) -> float | None:
-        """Return the seconds until a replica that waits after a failure is to be tried again; None if none waits."""
+        """Return the seconds until the next attempt of a failed replica; None if no replica waits."""
         times = [state.next_attempt for state in self.states if state.next_attempt]
         return max(0.0, (min(times) - self.now).total_seconds()) if times else None
 
     def is_quiet(self, seconds: float) -> bool:
-        """Return True if nothing was applied for so long, or if some replicas are at another cursor than the others."""
+        """Return True if no page was applied for `seconds`, or if the replicas are at several cursors."""
         applied = [state.applied for state in self.states if state.applied]
         return len(self.cohorts()) > 1 or not applied or max(applied) < self.now - timedelta(seconds=seconds)
 
@@ -153,6 +160,7 @@ class Snapshot:
         by_cursor: dict[tuple[str, str], list[Effect]] = {}
         for state in self.states:
             if bool(state.shape) == copied and state.name in moving:
+                # A replica with parked changes skips some, so it cannot share a transaction with others.
                 alone = state.name if copied and state.name in self.apart else ""
                 by_cursor.setdefault((state.cursor, alone), []).append(moving[state.name])
         cohorts = [
@@ -165,11 +173,12 @@ class Snapshot:
             )
             for (cursor, alone), members in by_cursor.items()
         ]
+        # The largest cohort leads: the fewest replicas then have to catch up.
         return sorted(cohorts, key=lambda cohort: -len(cohort.members))
 
 
 def snapshot(service: str, using: str, now: datetime) -> Snapshot:
-    """Return the positions of a service's replicas as they are now."""
+    """Return the positions of a service's replicas at the moment `now`."""
     parked = Parked.objects.using(using).filter(replica=OuterRef("name"))
     states = tuple(_states(service, using).annotate(apart=Exists(parked)))
     apart = frozenset(state.name for state in states if state.apart)
@@ -177,15 +186,16 @@ def snapshot(service: str, using: str, now: datetime) -> Snapshot:
 
 
 def following(service: str, using: str, now: datetime, *, without: Collection[str] = ()) -> list[Cohort]:
-    """Return the cohorts of a service that follow, the largest first."""
+    """Return the cohorts of a service that follow, the largest cohort first."""
     return snapshot(service, using, now).cohorts(without=without)
 
 
 def is_current(cohort: Cohort, locked: Mapping[str, Position], *, follows: bool = True) -> bool:
-    """Return True if all of a cohort are still at its cursor, and follow; without `follows`, are to be copied.
+    """Return True if all members are still at the cohort's cursor, and still follow.
 
-    Only the locked positions tell: until the lock was had, another process may have applied the same page.
+    Without `follows`, the members must be waiting for a copy instead.
     """
+    # Only locked positions can tell: until the lock was taken, another process may have applied the same page.
     current = [locked.get(effect.name) for effect in cohort.members]
     return all(position and (position.cursor, position.follows) == (cohort.cursor, follows) for position in current)
 

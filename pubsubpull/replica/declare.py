@@ -1,4 +1,4 @@
-"""`@replicates`: checks what a model says of the model that it follows, and makes its columns of that."""
+"""`@replicates`: check the declaration of a replica, and build its columns."""
 
 from __future__ import annotations
 
@@ -36,18 +36,27 @@ def replicates(
 ) -> Callable[[M], M]:
     """Let the decorated model follow the model `source` (`app_label.modelname`) of a service in PUBSUBPULL["SERVICES"].
 
-    Each field takes the source's column of its own column's name, unless `fields` says otherwise of it: the name of
-    another column, `constant(value)`, `VERSION`, a function of the source's row (a dict by column), or None: it is
-    yours, and never touched. `where` picks the rows: a dict of columns with the value, or a list of the values, that
-    they must have, or a function of the row; a row that stops matching is deleted here. `key` names the fields that
-    hold the source's primary key, where they are not this model's own; they must be unique together. A change that it
-    cannot take is waited for; with `on_failure="park"` it is set aside after some tries, with all that follows for its
-    key, and the others go on.
+    `fields` maps field names of this model to their values. A value is the name of a column of the source,
+    `constant(value)`, `VERSION`, or a function of the source's row (a dict by column). None marks a field that is not
+    replicated and never touched. A field that is not in `fields` takes the source's column with the same name.
 
-    `on_delete` says what becomes of a row that the source has no more: `"delete"`, `"keep"`, which leaves it as it
-    was, or the name of a field that marks it: a BooleanField, or a DateTimeField with null=True. `write` is a function
-    that writes the rows in place of pubsubpull: it is called with a list of `Write`, in the transaction that moves the
-    replica on; what it raises is a failure of the replica. Raises `ReplicaError`.
+    `where` filters rows: a dict of columns with the accepted value or a list of accepted values, or a function of the
+    row that returns a bool. A row that no longer matches is deleted here.
+
+    `key` names the fields that hold the source's primary key; by default, this model's primary key. These fields must
+    be unique together.
+
+    `on_failure` is the reaction to a change that fails. With `"wait"`, the replica tries again for ever. With
+    `"park"`, the change is set aside after some attempts, with all further changes of its key, and the replica goes
+    on.
+
+    `on_delete` is the treatment of a row deleted at the source: `"delete"`, `"keep"` (unchanged), or the name of a
+    field that marks the row: a BooleanField, or a DateTimeField with null=True.
+
+    `write` is a function that writes the rows instead of pubsubpull. It takes a list of `Write`, in the transaction
+    that moves the replica's cursor. If it raises, the replica fails.
+
+    Raises `ReplicaError` for a declaration that cannot work.
     """
     if not isinstance(source, str):
         raise exceptions.ReplicaError(f"replicates() takes the source's label, as 'shop.order', not {source!r}.")
@@ -73,13 +82,13 @@ def declare(
     on_delete: str = removal.DELETE_ROWS,
     write: Callable[[list[Write]], object] | None = None,
 ) -> Replica:
-    """Return the replica that is declared. Raises `ReplicaError`."""
+    """Return the replica for these arguments of `replicates`. Raises `ReplicaError`."""
     label = model._meta.label
     _check(model, source, where=where, key=key, on_delete=on_delete, write=write)
     named = {_field(model, name).name: value for name, value in fields.items()}
     mark = removal.mark(model, on_delete)
     if mark is not None and named.setdefault(mark.field.name, mark.source) is not mark.source:
-        raise exceptions.ReplicaError(f"{label}: {on_delete} marks what is deleted, and takes over no column.")
+        raise exceptions.ReplicaError(f"{label}: {on_delete} marks deleted rows, so `fields` cannot fill it.")
     columns = tuple(column for field in model._meta.local_concrete_fields for column in _columns(label, field, named))
     keys = [_field(model, name) for name in key] if key is not None else _primary_key(model)
     replica = Replica(
@@ -96,8 +105,8 @@ def declare(
     taken = {column.name for column in columns if isinstance(column.source, str) and not column.kept}
     if missing := [name for name in replica.key if name not in taken]:
         raise exceptions.ReplicaError(
-            f"{label}: {', '.join(missing)} must take over a column of the source's primary key; "
-            "name the fields that do with key=[…]."
+            f"{label}: {', '.join(missing)} must take a column of the source's primary key; "
+            "name the fields with that key by key=[…]."
         )
     return replica
 
@@ -111,19 +120,20 @@ def _check(
     on_delete: str,
     write: Callable[[list[Write]], object] | None,
 ) -> None:
-    """Raise `ReplicaError` if the model, the source or an option cannot be what it is declared to be."""
+    """Raise `ReplicaError` if the model, the source or an option is of a wrong kind."""
     label = model._meta.label
     if model._meta.abstract or model._meta.proxy or model._meta.parents:
+        # With multi-table inheritance, a row is in two tables, and one statement could not write it.
         raise exceptions.ReplicaError(f"{label}: a replica is a model with one table of its own.")
     if source.count(".") != 1:
         raise exceptions.ReplicaError(f"{label}: the source is app_label.modelname, not {source!r}.")
-    if isinstance(key, str):
+    if isinstance(key, str):  # A text is iterable, too: each letter would be a field.
         raise exceptions.ReplicaError(f'{label}: key is a list of names, not the text "{key}".')
     if where is not None and not callable(where) and not isinstance(where, Mapping):
         raise exceptions.ReplicaError(f"{label}: where is a dict or a function, not {where!r}.")
     if write is not None and (not callable(write) or on_delete != removal.DELETE_ROWS):
         raise exceptions.ReplicaError(
-            f"{label}: write is a function, which sees to what is deleted, too; no on_delete."
+            f"{label}: write must be a function. It gets the deleted rows, too, so it excludes on_delete."
         )
 
 
@@ -142,9 +152,9 @@ def _primary_key(model: type[models.Model]) -> list[models.Field[Any, Any]]:
 
 
 def _columns(label: str, field: models.Field[Any, Any], named: Mapping[str, Any]) -> list[Column]:
-    """Return the column of a field; none if the database or the user fills it."""
+    """Return the column of a field as a list; an empty list if the database or the user fills the field."""
     if getattr(field, "generated", False):
-        return []
+        return []  # PostgreSQL computes the column, and refuses any value for it.
     value = named.get(field.name, field.column)
     if value is None:
         return declaration.default(field)

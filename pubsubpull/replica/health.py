@@ -1,4 +1,4 @@
-"""Whether the replicas follow: each one that does not, and why."""
+"""The health of replicas: the reason for each replica that does not follow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 OK = "ok"
+"""The state of a healthy replica."""
 
 
 def checks(using: str, *, values: bool = True) -> dict[str, str]:
-    """Return each declared replica with `ok` or the reason why it fails; nothing where none is declared.
+    """Return `ok` or the reason of a failure for each declared replica, by `replica <name>`.
 
-    Without `values`, what the database said, which may quote a row, is left out.
+    Without `values`, the error text of the database is left out, since it may quote a row.
     """
     names = {effect.name for effect in cohorts.all_effects()}
     if not names:
@@ -27,25 +28,26 @@ def checks(using: str, *, values: bool = True) -> dict[str, str]:
 
 
 def waiting(services: Collection[str], using: str) -> dict[str, str]:
-    """Return the replicas of services that lack some of what their sources sent, and why."""
+    """Return the reason for each replica of the services that has not applied all changes, by name."""
     names = {effect.name for service in services for effect in cohorts.of_service(service)}
     kept = {state.name: state for state in ReplicaState.objects.using(using).filter(name__in=names)}
     return {
         name: reason
         for name, reason in _of(names, using).items()
+        # Absent columns alone are no reason: the replica has applied all that was sent, and `unsent` reports them.
         if reason != OK and not (kept.get(name) and kept[name].absent and not kept[name].failing_since)
     }
 
 
 def unsent(services: Collection[str], using: str) -> dict[str, list[str]]:
-    """Return the columns that replicas take over and their sources do not send, by replica."""
+    """Return the replicated columns that the source does not send, by replica."""
     names = {effect.name for service in services for effect in cohorts.of_service(service)}
     states = ReplicaState.objects.using(using).filter(name__in=names).exclude(absent=[])
     return {state.name: sorted(state.absent) for state in states}
 
 
 def parked(services: Collection[str], using: str) -> dict[str, int]:
-    """Return how many changes are set aside, by replica."""
+    """Return the number of parked changes, by replica."""
     names = [effect.name for service in services for effect in cohorts.of_service(service)]
     return _parked(names, using)
 

@@ -1,7 +1,7 @@
-"""Jobs that call a task once for each instance of another service's model: existing ones, and those that come.
+"""Jobs: enqueue a task once for each instance of another service's model, existing and new.
 
-A step takes a page, enqueues a task for each instance, and moves the job on, in one transaction: with a tasks backend
-in the same database an instance's task is enqueued exactly once, whatever is killed when. Steps are tasks themselves.
+A step takes a page, enqueues a task for each instance, and moves the job on, in one transaction. With a tasks backend
+in the same database, a crash therefore neither loses nor repeats a task. Steps are tasks themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pubsubpull.wire.ops import RowName
 
 AGAIN = 5.0
-"""Seconds until a job that waits for new instances looks again, where the tasks backend can wait."""
+"""The seconds between two checks for new instances, if the tasks backend can defer tasks."""
 
 
 def pull(
@@ -42,7 +42,7 @@ def pull(
     pull_priority: int = 0,
     job_priority: int = 0,
 ) -> str:
-    """Call a task once for each instance of a model: all that are there, newest first, and those that come from now on.
+    """Enqueue a task for each instance of a model: existing ones, newest first, and changes from now on.
 
     `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version, op and data,
     in which numbers with a point are texts; of one that was there the op is `snapshot`. It takes `callback_kwargs` too,
@@ -53,17 +53,8 @@ def pull(
     source and callback; to start one again that is there already changes nothing but wakes it. Returned is the name.
     Raises `ReplicaError`, and what the client does.
     """
-    return _start(
-        source,
-        callback,
-        service=service,
-        name=name,
-        ops=ops,
-        callback_kwargs=callback_kwargs,
-        pull_priority=pull_priority,
-        job_priority=job_priority,
-        kind="pull",
-    )
+    options = _options(callback_kwargs, pull_priority, job_priority, ops=ops)
+    return _start("pull", source, callback, options, service=service, name=name)
 
 
 def pull_up(
@@ -77,18 +68,9 @@ def pull_up(
     pull_priority: int = 0,
     job_priority: int = 0,
 ) -> str:
-    """As `pull`, for the changes that come from now on."""
-    return _start(
-        source,
-        callback,
-        service=service,
-        name=name,
-        ops=ops,
-        callback_kwargs=callback_kwargs,
-        pull_priority=pull_priority,
-        job_priority=job_priority,
-        kind="pull_up",
-    )
+    """Enqueue a task for each change from now on. Arguments, result and errors are those of `pull`."""
+    options = _options(callback_kwargs, pull_priority, job_priority, ops=ops)
+    return _start("pull_up", source, callback, options, service=service, name=name)
 
 
 def pull_down(
@@ -101,49 +83,43 @@ def pull_down(
     pull_priority: int = 0,
     job_priority: int = 0,
 ) -> str:
-    """As `pull`, for the instances that are there, newest first: by primary key, from the highest. Then it ends."""
-    return _start(
-        source,
-        callback,
-        service=service,
-        name=name,
-        ops=("insert",),
-        callback_kwargs=callback_kwargs,
-        pull_priority=pull_priority,
-        job_priority=job_priority,
-        kind="pull_down",
-    )
+    """Enqueue a task for each existing instance, from the highest key down, and end. Otherwise as `pull`."""
+    options = _options(callback_kwargs, pull_priority, job_priority, ops=("insert",))
+    return _start("pull_down", source, callback, options, service=service, name=name)
 
 
 def stop(name: str) -> None:
-    """End a job. What it has enqueued stays."""
+    """End a job. Tasks that it has enqueued stay."""
     PullJob.objects.using(conf.get().DATABASE).filter(name=name).delete()
 
 
-def _start(
-    source: str,
-    callback: Any,
-    *,
-    service: str,
-    name: str | None,
-    ops: Iterable[RowName],
-    callback_kwargs: Mapping[str, Any] | None,
-    pull_priority: int,
-    job_priority: int,
-    kind: Literal["pull", "pull_up", "pull_down"],
-) -> str:
-    source = source.lower()
-    if not hasattr(callback, "enqueue"):
-        raise exceptions.ReplicaError("The callback is a task: decorate it with @task() of Django's tasks.")
-    tasks.prioritized(callback, job_priority)
-    steps = tasks.prioritized(step, pull_priority, field="pull_priority")
-    given = {
+def _options(
+    callback_kwargs: Mapping[str, Any] | None, pull_priority: int, job_priority: int, *, ops: Iterable[RowName]
+) -> dict[str, Any]:
+    return {
         "ops": _checked_ops(ops),
         "callback_kwargs": tasks.checked_kwargs(callback_kwargs, taken={"instance"}),
         "pull_priority": pull_priority,
         "job_priority": job_priority,
     }
+
+
+def _start(
+    kind: Literal["pull", "pull_up", "pull_down"],
+    source: str,
+    callback: Any,
+    options: dict[str, Any],
+    *,
+    service: str,
+    name: str | None,
+) -> str:
+    source = source.lower()
+    if not hasattr(callback, "enqueue"):
+        raise exceptions.ReplicaError("The callback must be a Django task: decorate it with @task().")
+    tasks.prioritized(callback, options["job_priority"])  # Now, so that the caller gets the error, and not a worker.
+    steps = tasks.prioritized(step, options["pull_priority"], field="pull_priority")
     name = name or f"{kind} {service} {source} {callback.module_path}"
+    # The cursor is taken before the job exists, so no change between both is lost.
     with services.get(service).client() as client:
         cursor = pages.changes(client, [source], "now", limit=1).cursor
     PullJob.objects.using(conf.get().DATABASE).get_or_create(
@@ -155,7 +131,7 @@ def _start(
             "up": kind != "pull_down",
             "down": kind != "pull_up",
             "cursor": cursor,
-            **given,
+            **options,
         },
     )
     steps.enqueue(name=name)
@@ -172,11 +148,11 @@ def _checked_ops(ops: Iterable[RowName]) -> list[str]:
 
 
 def run(name: str, *, sizes: Sizes = STANDARD_SIZES) -> int:
-    """Take steps until there is nothing more now; return how many tasks were enqueued."""
+    """Take steps until there is nothing more to do now; return the number of enqueued tasks."""
     using = conf.get().DATABASE
     job = PullJob.objects.using(using).filter(name=name).first()
     if job is None:
-        return 0  # it was stopped
+        return 0  # A person has stopped it.
     before = job.called
     with services.get(job.service).client() as client:
         while (job := _step(name, client, sizes, using)) is not None and job.down:
@@ -185,13 +161,14 @@ def run(name: str, *, sizes: Sizes = STANDARD_SIZES) -> int:
 
 
 def _step(name: str, client: Client, sizes: Sizes, using: str) -> PullJob | None:
-    """Take one step."""
+    """Take one step; return the job after it, or None if it was stopped."""
     with transaction.atomic(using):
-        # Locked: another process that takes a step waits for the end of this one.
+        # Locked: steps of other processes wait until this one has moved the job on.
         job = PullJob.objects.using(using).select_for_update().filter(name=name).first()
         if job is None:
             return None
-        # In this order: an instance that came before its page was read is among the changes, and called for once.
+        # The order matters: read the page of rows first, the changes after it. An instance inserted before the page
+        # was read is then among the changes, and so known before the page is handled.
         page = _page_down(job, client, sizes) if job.down else None
         begins = job.up and _go_up(job, client)
         # A page from before rows came without changes is read again, from the top.
@@ -215,6 +192,7 @@ def _go_up(job: PullJob, client: Client) -> bool:
     more, begins = True, False
     while more:
         page = pages.changes(client, [job.source], job.cursor)
+        # Texts for decimals: the JSON of a tasks backend would lose digits.
         for item in [] if page.empty else jsontext.row(page.body, parse_float=str)["items"]:
             if item["op"] in job.ops:
                 data = item["old"] if item["op"] == "delete" else item["new"]
@@ -222,13 +200,14 @@ def _go_up(job: PullJob, client: Client) -> bool:
             if item["op"] == "uncaptured" and "insert" in job.ops:
                 job.at, job.down, begins = None, True, True
             if item["op"] == "insert" and "insert" in job.ops and job.down:
+                # A deleted key may be inserted again.
                 PullKey.objects.using(job._state.db).get_or_create(job=job, key=item["key"])
         job.cursor, more = page.cursor, page.more
     return begins
 
 
 def _go_down(job: PullJob, page: pages.Rows) -> None:
-    """Call for the instances of a page, but those that came since the job began: they were called for."""
+    """Enqueue tasks for the instances of a page, except those inserted since the job began: they have theirs."""
     items = jsontext.row(page.body, parse_float=str)["items"]
     came = set(job.keys.filter(key__in=[item["key"] for item in items]).values_list("key", flat=True))
     for item in items:
@@ -244,7 +223,7 @@ def _call(job: PullJob, instance: dict[str, Any]) -> None:
 
 
 def _step_and_wait(name: str) -> None:
-    """Run a job until there is nothing more now, and again after a while if it waits for new instances."""
+    """Run a job until there is nothing more to do now; if it waits for changes, enqueue the next step."""
     run(name)
     using = conf.get().DATABASE
     job = PullJob.objects.using(using).filter(name=name, up=True).first()
@@ -254,7 +233,8 @@ def _step_and_wait(name: str) -> None:
 
 
 def _task(function: Any, name: str) -> Any:
-    """Return a function as the task of this module that has the name: workers find it by that."""
+    """Return a function as a task of this module with the name `name`."""
+    # Workers import tasks by module and name, so the function must carry the name of the module's attribute.
     module = tasks.tasks_module()
     if module is None:
         raise exceptions.ReplicaError("Jobs need Django 6, or the package django-tasks.")

@@ -1,4 +1,4 @@
-"""How far replicas have got, and the copies that are being made."""
+"""The stored state of replicas: positions, parked changes, unfinished copies and jobs."""
 
 from __future__ import annotations
 
@@ -11,42 +11,39 @@ from pubsubpull.wire import jsontext
 
 
 class ReplicaState(models.Model):
-    """A replica's position: its cursor moves in the transaction that applies a page.
-
-    Replicas of one service that are at the same cursor move together. A replica that fails waits by itself.
-    """
+    """The position of a replica. Its cursor moves in the transaction that applies a page."""
 
     class State(models.TextChoices):
-        """What the replica does."""
+        """The activity of a replica, for display."""
 
         COPYING = "copying"
         FOLLOWING = "following"
         FAILING = "failing"
 
     name = models.TextField(primary_key=True)
-    """The name of the effect: a local model's label, or that of handlers on their own."""
+    """The name of the effect: a local model's label, or the name of handlers without a replica."""
     service = models.TextField()
-    """The service that has the source."""
+    """The service of the source."""
     source = models.TextField()
-    """The model that it follows."""
+    """The model that the effect follows."""
     state = models.TextField(choices=State, default=State.COPYING)
-    """What it does, for a person."""
+    """The activity, for display only: decisions read `cursor`, `shape` and `next_attempt`."""
     cursor = models.TextField(default="")
-    """The cursor after the last page that it applied; empty before the first copy."""
+    """The cursor after the last applied page; empty before the first copy."""
     shape = models.TextField(default="")
-    """The digest of the declaration by which its rows were copied; empty if they are to be copied."""
+    """The digest of the declaration at the time of the copy; empty if the rows must be copied."""
     absent = models.JSONField(default=list)
-    """The columns that its source was seen not to send."""
+    """The replicated columns that the source was seen not to send."""
     attempts = models.IntegerField(default=0)
-    """How often it has failed on what comes next."""
+    """The number of failures on the next page."""
     failing_since = models.DateTimeField(null=True)
-    """When it failed first on what comes next."""
+    """The time of the first failure on the next page; None if it has not failed."""
     next_attempt = models.DateTimeField(null=True)
-    """Until when it waits after a failure."""
+    """The time of the next attempt after a failure."""
     last_error = models.TextField(default="")
-    """Why it failed last."""
+    """The reason of the last failure."""
     applied = models.DateTimeField(null=True)
-    """When it applied the last page."""
+    """The time at which the last page was applied."""
 
     class Meta:
         db_table = "pubsubpull_replica"
@@ -58,9 +55,9 @@ class ReplicaState(models.Model):
 
 
 class Parked(models.Model):
-    """A change that a replica could not take, or a later change of the same key.
+    """A change that a replica failed to apply, or a later change of the same key.
 
-    While a key has parked changes, its further changes wait here as well, in order; those of other keys go on.
+    While a key has parked changes, its further changes are parked as well. Changes of other keys are applied.
     """
 
     replica = models.TextField()
@@ -69,16 +66,17 @@ class Parked(models.Model):
     """The key of the row."""
     version = models.BigIntegerField()
     """The version of the change."""
+    # The encoder and decoder of the wire keep every digit of a number.
     item = models.JSONField(decoder=jsontext.Decoder, encoder=jsontext.Encoder)
-    """The change as it came."""
+    """The change, as the source sent it."""
     error = models.TextField()
-    """Why it could not be taken; empty for the later changes of a key."""
+    """The reason of the failure; empty for the later changes of the key."""
     since = models.DateTimeField()
-    """When it was parked."""
+    """The time at which the change was parked."""
     passed = models.BooleanField()
-    """True once the replica's cursor is behind it."""
+    """True once the replica's cursor has moved past the change."""
     done = models.BooleanField()
-    """True if it was retried or dropped before it was passed: its page is applied without it."""
+    """True if the change was retried or dropped before the cursor passed it: its page is then applied without it."""
 
     class Meta:
         db_table = "pubsubpull_parked"
@@ -90,23 +88,24 @@ class Parked(models.Model):
 
 
 class Copy(models.Model):
-    """All rows of some models of a service, being fetched: kept apart until they are whole, then applied at once."""
+    """An unfinished copy of some models of a service: its rows are stored until it is whole, then applied at once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    # Unique: of two processes that begin a copy at the same moment, the second takes part in the first one's.
     service = models.TextField(unique=True)
-    """The service that has the models; a dump that is loaded has a name of its own here."""
+    """The service of the models; for a loaded dump, `dump of` and the model."""
     sources = models.JSONField()
-    """The models whose rows are copied."""
+    """The models with rows to copy."""
     followed = models.JSONField()
-    """The models whose changes are fetched."""
+    """The models with changes to fetch, which handlers may follow without rows."""
     began = models.TextField()
-    """The cursor of the replicas when the copy began; empty if they had none."""
+    """The cursor of the replicas at the start of the copy; empty if they had none."""
     cursor = models.TextField()
-    """The cursor before the first row; it moves on with the changes that are fetched after the last row."""
+    """The cursor before the first row; later, the cursor after the last fetched changes."""
     whole = models.BooleanField(default=False)
-    """True once all is fetched that makes one state of the source."""
+    """True once the stored rows and changes make up one state of the source."""
     started = models.DateTimeField(db_default=Now())
-    """When the copy began."""
+    """The time at which the copy began."""
 
     class Meta:
         db_table = "pubsubpull_copy"
@@ -116,22 +115,22 @@ class Copy(models.Model):
 
 
 class CopyRange(models.Model):
-    """A range of a model's keys."""
+    """A range of a model's keys, fetched by one worker."""
 
     copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="ranges")
-    """The copy that it is of."""
+    """The copy that the range belongs to."""
     source = models.TextField()
     """The model."""
     at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
-    """The key up to which it is fetched; None at the first key of all."""
+    """The last fetched key; None before the first key of the model."""
     until = models.TextField(null=True)  # noqa: DJ001
-    """The last key; None for the last key of all."""
+    """The last key of the range; None for the last key of the model."""
     rows = models.BigIntegerField(default=0)
-    """How many rows have been fetched."""
+    """The number of rows fetched so far."""
     expected = models.BigIntegerField(default=0)
-    """About how many rows there are."""
+    """The estimated number of rows."""
     done = models.BooleanField(default=False)
-    """True once all are fetched."""
+    """True once all rows are fetched."""
 
     class Meta:
         db_table = "pubsubpull_copy_range"
@@ -141,12 +140,12 @@ class CopyRange(models.Model):
 
 
 class CopyPage(models.Model):
-    """A page of a copy, kept as it came."""
+    """A page of a copy, stored as the source sent it."""
 
     copy = models.ForeignKey(Copy, on_delete=models.CASCADE, related_name="pages")
-    """The copy that it is of."""
+    """The copy that the page belongs to."""
     source = models.TextField(default="")
-    """The model whose rows it has; empty if it has changes."""
+    """The model of its rows; empty for a page of changes."""
     body = models.TextField()
     """The page's text."""
 
@@ -164,31 +163,31 @@ class PullJob(models.Model):
     name = models.TextField(primary_key=True)
     """The job's name."""
     service = models.TextField()
-    """The service that has the model."""
+    """The service of the model."""
     source = models.TextField()
     """The model."""
     callback = models.TextField()
-    """The path of the task."""
+    """The dotted path of the task."""
     callback_kwargs = models.JSONField(default=dict)
-    """The task's further arguments."""
+    """Further keyword arguments of the task."""
     ops = models.JSONField(default=list)
-    """The operations that it calls for."""
+    """The names of the operations for which the job enqueues the task."""
     pull_priority = models.IntegerField(default=0)
     """The priority of the job's own steps."""
     job_priority = models.IntegerField(default=0)
     """The priority of the task."""
     up = models.BooleanField()
-    """True if it calls for instances that come from now on."""
+    """True if the job handles changes from its start on."""
     down = models.BooleanField()
-    """True while it calls for instances that existed before, from the highest key down."""
+    """True while the job still handles instances from before its start, from the highest key down."""
     cursor = models.TextField()
-    """The cursor after the last changes that it has called for."""
+    """The cursor after the last handled changes."""
     at = models.TextField(null=True)  # noqa: DJ001  no text is a key, the empty one is
-    """The key of the last instance that it has called for on its way down."""
+    """The key of the last handled instance on the way down."""
     called = models.BigIntegerField(default=0)
-    """How many tasks it has enqueued."""
+    """The number of tasks enqueued so far."""
     started = models.DateTimeField(db_default=Now())
-    """When it began."""
+    """The time at which the job began."""
 
     class Meta:
         db_table = "pubsubpull_pull_job"
@@ -198,10 +197,12 @@ class PullJob(models.Model):
 
 
 class PullKey(models.Model):
-    """A key that came while its job was on its way down: the job does not call for it a second time."""
+    """The key of an instance inserted while its job was on the way down, which must not handle it a second time."""
 
     job = models.ForeignKey(PullJob, on_delete=models.CASCADE, related_name="keys")
+    """The job."""
     key = models.TextField()
+    """The key of the instance, as text."""
 
     class Meta:
         db_table = "pubsubpull_pull_key"

@@ -1,4 +1,4 @@
-"""Pages as they are pulled, and many of them kept on the disk."""
+"""Pull pages, and spool many of them to the disk."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 __all__ = ["Compact", "Page", "Part", "Rows", "Spool", "changes", "compact", "rows", "up_to_now"]
 
 IN_MEMORY = 2**24
-"""So many bytes of pages are kept in memory."""
+"""The bytes of pages that a spool holds in memory before it uses the disk."""
 
 
 class Spool:
-    """Pages, one behind the other. Where there are many, their text is on the disk. Close it when it has been read."""
+    """Consecutive pages, on the disk if they are many. Close it after use."""
 
     def __init__(self, first: Page | None = None, *, in_memory: int = IN_MEMORY) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115  it is closed with this
+        self._file = tempfile.SpooledTemporaryFile(max_size=in_memory)  # noqa: SIM115  `close` closes it
         self._kept: list[tuple[Page, int]] = []
         if first is not None:
             self.add(first)
 
     def add(self, page: Page) -> None:
-        """Keep a page behind the others; an empty one only for its cursor."""
+        """Append a page; of an empty page, only its cursor. Raises `ReplicaError` if the disk is full."""
         text = b"" if page.empty else page.body.encode()
         try:
-            self._file.seek(0, os.SEEK_END)
+            self._file.seek(0, os.SEEK_END)  # Reading may have moved the position.
             self._file.write(text)
         except OSError as error:
             raise exceptions.ReplicaError(
-                f"The temporary folder {tempfile.gettempdir()} does not take what is kept there: {error.strerror}."
+                f"The temporary folder {tempfile.gettempdir()} does not take pages: {error.strerror}."
             ) from error
         self._kept.append((dataclasses.replace(page, body=""), len(text)))
 
     def __iter__(self) -> Iterator[Page]:
-        """Give the pages that bring anything, read one after the other."""
+        """Yield the pages that are not empty, reading one at a time."""
         at = 0
         for page, size in self._kept:
             if size:
@@ -59,47 +59,47 @@ class Spool:
         return self._kept[-1][0].cursor
 
     def close(self) -> None:
-        """Forget the pages."""
+        """Delete the pages."""
         self._file.close()
 
 
 def changes(
     client: Client, models: Iterable[str], after: str, *, wait: float = 0, limit: int | None = None, old: bool = True
 ) -> Page:
-    """Pull the page after a cursor; without `old`, updates come without the row before.
+    """Return the page of changes after a cursor. Raises `ServiceError` and its subclasses.
 
-    As many changes as the service gives at once, unless there is a `limit`.
+    The service may hold the call for `wait` seconds until it has changes. `limit` is the most changes of the page; by
+    default, the service decides. Without `old`, updates come without the row before the change.
     """
-    given: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after or None, "limit": limit}
+    params: dict[str, Any] = {"models": ",".join(sorted(models)), "after": after or None, "limit": limit}
     if wait:
-        given["wait"] = wait
+        params["wait"] = wait
     if not old:
-        given["old"] = "false"
-    body = client.text("changes/", params=given, timeout=client.timeout + wait)
+        params["old"] = "false"
+    # The time-out counts from the end of the wait, for which the service may hold the call.
+    body = client.text("changes/", params=params, timeout=client.timeout + wait)
     try:
         return wire.read(body, previous=after)
     except ValueError as error:
-        raise exceptions.ServiceError(f"{client.url} gave what is no page of changes.") from error
+        raise exceptions.ServiceError(f"The answer of {client.url} is no page of changes.") from error
 
 
 def compact(client: Client, models: Iterable[str], after: str, *, limit: int | None = None) -> Compact | Page:
-    """Pull the page after a cursor in its compact form, or whole if the service writes or knows no such form."""
+    """Return the page after a cursor in the compact form, or whole if the service does not give that form."""
     given = {"models": ",".join(sorted(models)), "after": after, "limit": limit, "compact": "true"}
     try:
         page = wire.read_compact(client.text("changes/", params=given), previous=after)
     except exceptions.RequestRefused as error:
         if error.status != 400:
             raise
-        page = None
+        page = None  # An older service refuses the parameter.
     return changes(client, models, after, limit=limit, old=False) if page is None else page
 
 
 def up_to_now(pull: Callable[[str], Page], after: str) -> Iterator[Page]:
-    """Pull page after page, up to a moment that is not before this call.
-
-    A backlog is paged up to where it ended when its first page was pulled. A cursor may be in the midst of one that
-    is old, so what has come since follows.
-    """
+    """Yield page after page, up to a moment after this call."""
+    # Two ends. The pages of a backlog end at the state of their first page, and `after` may be within an old backlog;
+    # only the pages after its end reach the present.
     ends = 0
     while ends < 2:
         page = pull(after)
@@ -117,11 +117,14 @@ def rows(
     limit: int | None = None,
     newest: bool = False,
 ) -> Rows:
-    """Pull the rows after a key, up to another; with `newest` from the highest key down."""
+    """Return a page of the rows after the key `at`, up to `until`; with `newest`, from the highest key down.
+
+    `cursor` is the cursor taken before the first row, which the service gives back. Raises `ServiceError`.
+    """
     given = {"limit": limit, "cursor": cursor, "after": at, "until": until, "newest": "true" if newest else None}
     url = f"models/{quote(model)}/instances/"
     body = client.text(url, params={name: value for name, value in given.items() if value is not None})
     try:
         return wire.read_rows(body)
     except ValueError as error:
-        raise exceptions.ServiceError(f"{client.url} gave what is no page of rows.") from error
+        raise exceptions.ServiceError(f"The answer of {client.url} is no page of rows.") from error

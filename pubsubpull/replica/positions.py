@@ -1,4 +1,4 @@
-"""Positions: each replica's cursor, which moves in the transaction that applies a page, under its service's lock."""
+"""Positions: the cursor of each replica. It moves in the transaction that applies a page, under the service's lock."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where a replica is in its source's changes."""
+    """The position of a replica in the changes of its source."""
 
     cursor: str
-    """The cursor after the last page that it applied."""
+    """The cursor after the last applied page."""
     follows: bool
-    """True if it goes on from the cursor; False if its rows are to be copied first."""
+    """True if the replica follows from the cursor; False if its rows must be copied first."""
     absent: frozenset[str]
-    """The columns that its source was seen not to send."""
+    """The replicated columns that the source was seen not to send."""
 
 
 def lock_query(service: str, name: str | None = None) -> psql.Composed:
@@ -50,8 +50,8 @@ def lock_query(service: str, name: str | None = None) -> psql.Composed:
 
 def lock(service: str, using: str) -> dict[str, Position]:
     """Lock the positions of a service's replicas until the transaction ends; return them by replica."""
-    # Always all of a service, in the order of their names: any two transactions that apply pages of one service wait
-    # for each other here, and so never for a row of a replica's table in another order.
+    # Always lock all positions of a service, in the order of their names. Two transactions that apply pages of one
+    # service then wait for each other here, and cannot deadlock on the rows of replicas.
     return by_name((*row,) for row in sql.run(using, lock_query(service)))
 
 
@@ -62,7 +62,7 @@ def lock_own(name: str, service: str, using: str) -> dict[str, Position]:
 
 
 def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Position]:
-    """Return the positions that `lock_query` read, by replica."""
+    """Return the rows of `lock_query` as positions, by replica."""
     return {
         name: Position(cursor=cursor, follows=follows, absent=frozenset(json.loads(absent)))
         for name, cursor, follows, absent in rows
@@ -70,25 +70,26 @@ def by_name(rows: Iterable[tuple[str, str, bool, str]]) -> dict[str, Position]:
 
 
 def move_query(replicas: Collection[Effect], cursor: str) -> psql.Composed:
-    """Return the statement that moves replicas to a cursor, from which they follow."""
+    """Return the statement that moves replicas to a cursor and lets them follow from it."""
     return sql.compose("queries/replica/move", cursor=cursor, names=[replica.name for replica in replicas])
 
 
 def move(replicas: Collection[Effect], cursor: str, *, using: str) -> None:
-    """Move replicas to a cursor, from which they follow."""
+    """Move replicas to a cursor, and let them follow from it."""
     sql.run(using, move_query(replicas, cursor))
 
 
 def hurry(service: str, using: str) -> None:
-    """Let the replicas of a service that wait after a failure be tried now."""
+    """End the wait of a service's failed replicas: they are tried again now."""
     ReplicaState.objects.using(using).filter(service=service).exclude(next_attempt=None).update(next_attempt=None)
 
 
 def copy_again(replicas: Iterable[Effect | Replica], using: str, *, expired: bool = False) -> None:
-    """Let replicas be copied anew. Their rows stay until the copy is whole.
+    """Mark replicas to be copied again. Their rows stay until the copy is whole.
 
-    The copy goes on from their cursor, so that handlers miss no change, unless that cursor has `expired`.
+    With `expired`, the log no longer has the changes after their cursor, and the copy starts at the present.
     """
+    # Otherwise the cursor stays, and the copy starts there, so that handlers miss no change.
     for replica in replicas:
         ReplicaState.objects.using(using).filter(name=replica.name).update(
             state=ReplicaState.State.COPYING,
@@ -99,27 +100,29 @@ def copy_again(replicas: Iterable[Effect | Replica], using: str, *, expired: boo
 
 
 def note_absent(replica: Effect, absent: Collection[str], using: str) -> None:
-    """Note which columns the source does not send, and log them."""
+    """Store and log the columns that the source does not send."""
     if absent:
-        text = "Replica %s: %s does not send %s; rows get the default. In `fields`, None says that a field is yours."
+        text = "Replica %s: %s does not send %s; rows get the default. None in `fields` marks a field not replicated."
         logger.warning(text, replica.name, replica.source, ", ".join(sorted(absent)))
     ReplicaState.objects.using(using).filter(name=replica.name).update(absent=sorted(absent))
 
 
 def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
-    """Let a replica wait after a failure, longer after each; return the seconds. Its cursor stays: nothing is lost.
+    """Record the failure of a replica; return the seconds until its next attempt, which grow with each failure.
 
-    A replica that needs a row of another waits as long as that other does.
+    The cursor stays, so no change is lost. A replica that needs a row of a waiting replica waits as long as that one.
     """
     settings = conf.get()
     with transaction.atomic(using):
-        # Locked: a follower and a receiver may fail on it at once, and each failure counts.
+        # Locked: a follower and a receiver may record failures at once, and each must be counted.
         state = ReplicaState.objects.using(using).select_for_update().get(name=failed.name)
+        # Waiting for another replica is no failed attempt, and neither is a retry that the handler asked for.
         state.attempts += failed.needs is None and not isinstance(failed.__cause__, exceptions.RetryAfter)
         wait = backoff.delay(
             max(state.attempts, 1),
             first=settings.BACKOFF_FIRST,
             limit=settings.BACKOFF_LIMIT,
+            # Jitter: replicas that failed together must not all retry at the same moment.
             random=lambda: 0.5 + random.random() / 2,  # noqa: S311  nothing secret
         )
         wait = _asked(failed.__cause__, wait, limit=settings.BACKOFF_LIMIT)
@@ -129,7 +132,7 @@ def fail(failed: exceptions.ReplicaFailed, using: str, now: datetime) -> float:
         state.state = ReplicaState.State.FAILING
         state.failing_since = state.failing_since or now
         state.next_attempt = now + timedelta(seconds=wait)
-        state.last_error = failed.reason[:1000]
+        state.last_error = failed.reason[:1000]  # Bounded: an error may quote a whole row.
         state.save(update_fields=["attempts", "state", "failing_since", "next_attempt", "last_error"], using=using)
     return wait
 

@@ -1,4 +1,4 @@
-"""Pulling pages of changes, and prefetching: while a page of a backlog is applied, the next one is on its way."""
+"""Pull pages of changes. Prefetch a backlog: the next page is pulled while the current one is applied."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Puller:
-    """Pulls pages of changes of some models."""
+    """Pulls pages with the changes of some models."""
 
     client: Client
-    """The client of the service that has them."""
+    """The client of the service."""
     sources: tuple[str, ...]
-    """The models."""
+    """The models, as app_label.modelname."""
     old: bool = True
-    """True if updates come with the row before, as handlers are told."""
+    """True if updates must have the row before the change, which handlers get."""
     sizes: Sizes = STANDARD_SIZES
-    """How large the pages may be."""
+    """Limits the size of pages."""
 
     def whole(self, after: str, *, wait: float = 0.0, limit: int | None = None) -> Page:
-        """Pull the page after a cursor; let the service hold the call for `wait` seconds until there is something."""
+        """Return the page after a cursor. The service may hold the call for `wait` seconds until it has changes."""
         limit = limit or self.sizes.page
         return pages.changes(self.client, self.sources, after, wait=wait, limit=limit, old=self.old)
 
     def compact(self, after: str) -> Compact | Page:
-        """Pull the page after a cursor in its compact form, or whole if the service has no such form."""
+        """Return the page after a cursor in the compact form, or whole if the service has no compact form."""
         return pages.compact(self.client, self.sources, after, limit=self.sizes.compact_page)
 
 
 class Prefetcher:
-    """Gives pages of changes; of a backlog, the next page is pulled in a thread before it is asked for."""
+    """Returns pages of changes, and pulls the next page of a backlog ahead, in a thread."""
 
     def __init__(self, service: Service, *, sizes: Sizes = STANDARD_SIZES) -> None:
-        self._client: Client = service.client()
+        self._client: Client = service.client()  # The thread's own: an HTTP session is not safe for two threads.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-prefetch")
         self._next: tuple[tuple[tuple[str, ...], str, bool, bool], Future[Page | Compact]] | None = None
         self._whole_pages = sizes.whole_pages
@@ -60,25 +60,26 @@ class Prefetcher:
         self._client.close()
 
     def prefer_whole(self) -> None:
-        """Pull the next pages whole."""
+        """Pull the next `Sizes.whole_pages` pages whole."""
         self._whole_left = self._whole_pages
 
     def page(
         self, puller: Puller, after: str, *, wait: float = 0.0, compact: bool, limit: int | None = None
     ) -> Page | Compact:
-        """Return the page after a cursor: the one that was prefetched, or one that is pulled now.
+        """Return the page after a cursor, prefetched or pulled now.
 
-        Where `compact` pages would do, those are prefetched, unless one has turned out not to do.
+        With `compact`, the next page is prefetched in the compact form, unless whole pages are preferred for now.
         """
         compact = compact and limit is None and not self._whole_left
         self._whole_left = max(0, self._whole_left - 1)
         prefetched, self._next = self._next, None
         page = None
+        # The caller may have turned to another cursor or form; then the prefetched page is of no use.
         if prefetched is not None and prefetched[0] == (puller.sources, after, puller.old, compact):
             page = self._taken(prefetched[1], compact=compact)
         if page is None:
             page = puller.whole(after, wait=wait, limit=limit)
-        if page.more and limit is None:
+        if page.more and limit is None:  # A limit follows a time-out: the size of the next page is open.
             compact = compact and not self._whole_left
             own = dataclasses.replace(puller, client=self._client)
             future = self._thread.submit(own.compact if compact else own.whole, page.cursor)
@@ -86,13 +87,14 @@ class Prefetcher:
         return page
 
     def _taken(self, future: Future[Page | Compact], *, compact: bool) -> Page | Compact | None:
-        """Return a page that was prefetched; None if it is a compact one that the service failed to give."""
+        """Return the prefetched page; None if the service failed to give a compact page."""
         try:
             page = future.result()
         except exceptions.ServiceError as error:
             if not compact:
                 raise
-            logger.debug("A compact page could not be had; whole ones are pulled: %s", error)
+            # Swallowed: the page can still be pulled whole, which shows a real failure of the service.
+            logger.debug("No compact page; pulling whole pages: %s", error)
             page = None
         if compact and not isinstance(page, pages.Compact):
             self.prefer_whole()

@@ -1,4 +1,4 @@
-"""Which replicas move together: those whose tables refer to each other."""
+"""Relations: the replicas that foreign keys tie together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 def tied(names: Collection[str], among: Iterable[Effect]) -> set[str]:
-    """Return these names, with those of the tables that foreign keys tie to them, directly or by way of others.
+    """Return `names` and the names of all tables tied to them by foreign keys, directly or through other tables.
 
-    While one of them waits, those may not get far: a row may come to refer to a row that it lacks, or a row that it
-    still has may go.
+    While a replica waits, the replicas tied to it may fail: their rows may refer to rows that it lacks, or its rows may
+    refer to a row that they delete.
     """
     if not names:
         return set()
     links = [(effect.name, other) for effect in among if effect.table for other in _referred(effect.table)]
+    # Both directions, until no further name is reached: a tie holds for the referring and the referred table.
     reached, before = set(names), 0
     while len(reached) > before:
         before = len(reached)
@@ -30,7 +31,7 @@ def tied(names: Collection[str], among: Iterable[Effect]) -> set[str]:
 
 
 def _referred(replica: Replica) -> set[str]:
-    """Return the names of the replicas that a replica's foreign keys refer to."""
+    """Return the names of the replicas to which a replica's foreign keys refer."""
     fields = (column.field for column in replica.columns)
     models = {field.related_model for field in fields if field.related_model and getattr(field, "db_constraint", False)}
     return {

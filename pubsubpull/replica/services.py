@@ -1,4 +1,4 @@
-"""The services that are followed, as the settings name them."""
+"""The followed services, as in the settings."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from pubsubpull.transports.http import consent
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service that is followed. What is secret is not shown."""
+    """A followed service. Its `repr` hides the secrets."""
 
     name: str
+    """The name in PUBSUBPULL["SERVICES"]."""
     url: str
+    """The base URL of its API."""
     token: str = dataclasses.field(repr=False)
+    """The token for its API."""
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    """The secrets that verify its notifications; several while they are exchanged."""
     origin: str = ""
-    """The name under which it asks for consent to its notifications."""
+    """The name under which the service asks for consent to notifications, in lower case."""
 
     def client(self, *, timeout: float = 30.0) -> Client:
-        """Return a client of its API."""
+        """Return a client of the service's API; `timeout` is in seconds for each call."""
         return Client(self.url, self.token, timeout=timeout)
 
 
 def told(name: str, error: Exception) -> str:
-    """Return an error with a service as a person is told it: with its name, and with the settings to look at."""
+    """Return the text of an error for the user, with the service's name and the settings to check."""
+    # An answer without a problem document comes from something else than the API: the URL is likely wrong.
     refused = isinstance(error, exceptions.RequestRefused) and (error.status in {401, 403, 404} or not error.problem)
     look = refused or isinstance(error, exceptions.Unavailable)
     hint = f" Its url and token are in PUBSUBPULL['SERVICES'][{name!r}]." if look else ""
@@ -35,12 +40,12 @@ def told(name: str, error: Exception) -> str:
 
 
 def names() -> list[str]:
-    """Return the names of all services in the settings."""
+    """Return the names of all services in the settings, sorted."""
     return sorted(conf.get().SERVICES or {})
 
 
 def get(name: str) -> Service:
-    """Return a service by its name; raises `ReplicaError` for one that the settings do not have."""
+    """Return the service with a name. Raises `ReplicaError` if the settings have no such service."""
     settings = (conf.get().SERVICES or {}).get(name)
     if settings is None:
         raise exceptions.ReplicaError(

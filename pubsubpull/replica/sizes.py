@@ -1,40 +1,41 @@
-"""Sizes: how much a follower takes at once."""
+"""Sizes: the limits of a follower's pages and transactions."""
 
 from __future__ import annotations
 
 import dataclasses
 
-LARGEST, PATIENCE = 1000, 20
-"""The changes of an ordinary page; after how many smaller pages twice as many changes are asked for."""
+FULL_PAGE, PATIENCE = 1000, 20
+"""The changes of an ordinary page; the number of smaller pages before the limit is doubled."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much a follower takes at once. The defaults are good; a small machine or a test may want less."""
+    """The limits of a follower. The defaults suit most machines; a small machine or a test may want less."""
 
     page: int | None = None
     """The most changes of a page; None for as many as the service gives."""
     compact_page: int | None = None
     """The most changes of a compact page; None for as many as the service gives."""
     rows: int | None = None
-    """The most rows of a page of a copy; None for as many as the service gives."""
+    """The most rows of a page of rows; None for as many as the service gives."""
     small_page: int = 2**16
-    """The most characters of a page that one message applies. Each effect's statement reads all of it."""
+    """The most characters of a page for `SingleMessage`, since each effect's statement reads the whole page."""
     compact_together: int = 4
-    """The most compact pages of one transaction. If more are needed, pages are staged."""
+    """The most compact pages of one transaction. If rows need more pages, the pages are staged."""
     whole_pages: int = 50
-    """How many pages are pulled whole after a compact one that did not do: its successors may be like it."""
+    """The number of pages pulled whole after a declined compact page, since the next pages may be like it."""
     hashed_rows: int = 10_000
-    """How many rows of a source one hash covers, when a replica is compared with it."""
+    """The number of rows that one hash covers when a replica is compared with its source."""
     statements: int = 50
-    """The most statements for compact pages that are kept for a table. A source decides how many it would need."""
+    """The most cached statements for compact pages of one table. The source determines how many exist."""
 
 
 STANDARD_SIZES = Sizes()
+"""The default limits."""
 
 
 class PageLimit:
-    """How many changes a page may have: fewer after a time-out of the database, later as many as before."""
+    """The limit of changes in a page: lowered after a time-out of the database, and raised again later."""
 
     def __init__(self) -> None:
         self.value: int | None = None
@@ -44,11 +45,12 @@ class PageLimit:
         """Ask for smaller pages; return False if there are no smaller ones."""
         if self.value == 1:
             return False
-        self.value, self._taken = max(1, (self.value or LARGEST) // 4), 0
+        # A quarter: a page that is only a little smaller would time out as well.
+        self.value, self._taken = max(1, (self.value or FULL_PAGE) // 4), 0
         return True
 
     def taken(self) -> None:
-        """Count a page that was applied; after some, ask for larger ones."""
+        """Count an applied page; after `PATIENCE` pages, ask for larger pages."""
         self._taken += 1
         if self.value is not None and self._taken >= PATIENCE:
-            self.value, self._taken = self.value * 2 if self.value < LARGEST // 2 else None, 0
+            self.value, self._taken = self.value * 2 if self.value < FULL_PAGE // 2 else None, 0

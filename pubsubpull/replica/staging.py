@@ -1,4 +1,4 @@
-"""Staging: pages are laid out as rows of a temporary table once, and then applied to each effect from there."""
+"""Staging: write pages into a temporary table once, and apply each effect from there."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ if TYPE_CHECKING:
 
 
 class Unreadable(exceptions.ReplicaFailed):
-    """PostgreSQL does not read a page: a value in it is too large or nested too deep for this server."""
+    """PostgreSQL cannot read a page: a value is too large or nested too deep."""
 
 
 def begin_queries(*, relaxed: bool = False) -> list[psql.SQL]:
-    """Return the statements that make the temporary table and empty it; `relaxed`, no commit waits for the disk."""
+    """Return the statements that create the temporary table, or empty it.
+
+    With `relaxed`, the commit does not wait for the disk: a crash may then lose it, position and rows together.
+    """
     files = ["queries/replica/open_stage", *(["queries/replica/relax"] if relaxed else [])]
     return [sql.template(file) for file in files]
 
 
 def begin(using: str) -> None:
-    """Make the temporary table in this session, and empty it."""
+    """Create the temporary table in this session, or empty it."""
     sql.run_each(using, *begin_queries())
 
 
 def stage(
     pages: Iterable[Page], *, effects: Iterable[Effect], left_out: Collection[int] = (), using: str
 ) -> dict[str, Summary]:
-    """Stage pages, one behind the other, without the versions `left_out`; return what is staged, by source."""
+    """Stage consecutive pages without the versions `left_out`; return a summary for each source."""
     reads: dict[str, set[str]] = {}
     for effect in effects:
         reads.setdefault(effect.source, set()).update(effect.reads())
@@ -53,13 +56,14 @@ def stage(
     query = sql.template("queries/replica/stage_changes")
     summaries: dict[str, Summary] = {}
     for number, page in enumerate(pages):
+        # A page has fewer than 2^32 changes, so the ordinals of later pages are higher.
         for source, *counted in sql.run_bound(using, query, base=number << 32, body=page.body, **values):
             summaries[source] = summaries.get(source, Summary()).then(*counted)
     return summaries
 
 
 def summary(source: str, *, effects: Iterable[Effect], using: str) -> Summary:
-    """Return what is staged of a source, when something else than `stage` staged it."""
+    """Return the summary of a source that was staged by another statement than that of `stage`."""
     reads = sorted({name for effect in effects if effect.source == source for name in effect.reads()})
     query = sql.compose("queries/replica/staged_summary", source=source, columns=reads)
     ((truncated, rows, whole, uncaptured),) = sql.run(using, query)
@@ -76,8 +80,9 @@ def stage_and_apply(
     left_out: Collection[int] = (),
     using: str,
 ) -> None:
-    """Stage pages and apply them to effects, in the transaction that has the positions `locked`.
+    """Stage pages and apply them to effects, in the transaction that holds the lock on the positions `locked`.
 
+    `types` are column types, by effect, that are known already. With `one_by_one`, each change is applied alone.
     Raises `ReplicaFailed`, or `IntegrityError` if a constraint does not hold.
     """
     try:
@@ -85,6 +90,7 @@ def stage_and_apply(
     except Exception as error:
         if is_away(error):
             raise
+        # The first effect stands for all: `unreadable_change` finds the change, and with it the effect.
         raise Unreadable(effects[0].name, first_line(error)) from error
     staged = Staged(
         summaries=summaries,
@@ -97,7 +103,7 @@ def stage_and_apply(
 
 
 def apply(staged: Staged, effects: Iterable[Effect], *, using: str) -> None:
-    """Apply what is staged to the effects that it concerns. Raises `ReplicaFailed` and `IntegrityError`."""
+    """Apply the staged changes to the effects of their sources. Raises `ReplicaFailed` and `IntegrityError`."""
     for effect in effects:
         if effect.source in staged.summaries:
             _apply(effect, staged, using=using)
@@ -107,7 +113,7 @@ def _apply(effect: Effect, staged: Staged, *, using: str) -> None:
     try:
         effect.apply(staged, using=using)
     except Exception as error:
-        # A constraint may be that of another effect's table, and a database that is away is no effect's failure.
+        # A violated constraint may belong to another effect's table. An unavailable database is no effect's failure.
         if isinstance(error, IntegrityError | exceptions.ReplicaFailed) or is_away(error):
             raise
         reason = first_line(error).removeprefix(f"{effect.name}: ")

@@ -1,4 +1,4 @@
-"""Where notifications arrive: `path("pubsubpull/receive/", include("pubsubpull.replica.urls"))`."""
+"""The URLs of the receiving view: `path("pubsubpull/receive/", include("pubsubpull.replica.urls"))`."""
 
 from django.urls import path
 

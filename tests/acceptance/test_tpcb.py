@@ -157,7 +157,7 @@ class Sending(HttpTransport):
 def test_at_the_end_of_each_snapshot_the_balances_agree(bank):
     bank.run_once()
     with services.get("bank").client() as client:
-        check_while_it_changes(lambda: bank.step(client))
+        check_while_it_changes(lambda: bank.steps.step(client))
     bank.run_once()
     check_that_all_came()
 
@@ -168,7 +168,7 @@ def test_at_the_end_of_each_snapshot_that_is_pushed_the_balances_agree(bank, liv
     last = "SELECT coalesce(max(hid), 0) FROM pgbench_history EXCEPT SELECT coalesce(max(hid), 0) FROM copied_history"
 
     def work(*_):
-        # Who is always behind is always in the midst of a backlog: on a busy machine this many can be kept up with.
+        # A receiver that never catches up is always within a backlog. A busy machine can keep up with this rate.
         check_while_it_changes(lambda: None, "--rate=50")
         delivering.until(lambda: run(last) == [] and sums("copied") == sums("pgbench"), limit=120)
 

@@ -17,7 +17,7 @@ from pubsubpull import exceptions
 from pubsubpull.replica import declaration, pages, services
 from pubsubpull.replica.appliers import choose
 from pubsubpull.replica.appliers.base import MOVED, Applied, Declined
-from pubsubpull.replica.appliers.compact import KEPT_AS, CompactPages
+from pubsubpull.replica.appliers.compact import COMPACT_STATEMENT, CompactPages
 from pubsubpull.replica.handlers import declare as handlers
 from pubsubpull.replica.models import ReplicaState
 from pubsubpull.replica.sizes import Sizes
@@ -307,7 +307,7 @@ def test_statements_are_not_kept_without_end(follower):
         )
         assert isinstance(apply(cohort, made, statements=3), Applied)
         cohort = dataclasses.replace(cohort, cursor=f"{n}")
-    assert len([key for key in declaration.get(here.Stock).statements if key[0] == KEPT_AS]) == 3
+    assert len([key for key in declaration.get(here.Stock).statements if key[0] == COMPACT_STATEMENT]) == 3
     assert stock() == {("w", 1, 0)}
 
 

@@ -108,7 +108,7 @@ def packed(data):
     ("data", "message"),
     [
         (b"", "first line"),
-        (b"not compressed", "no dump, or a damaged one"),
+        (b"not compressed", "is not a dump, or is damaged"),
         (packed(b"a,b\n1,2\n"), "first line"),
         (packed(b"[1]\n"), "first line"),
         (packed(b"\xff\n"), "damaged"),
@@ -117,11 +117,11 @@ def packed(data):
         (packed(b'{"pubsubpull": 1, "service": "s", "model": "shop.customer", "cursor": "x"}\n'), "cut off"),
         (
             packed(HEAD + b'{"x": 1}\n' * 999),
-            "cut off|no row",
+            "not a row of a dump",
         ),
         (
             packed(HEAD + b'{"end": true, "rows": 3}\n'),
-            "says that it has 3",
+            "ends with a count of 3",
         ),
     ],
 )

@@ -182,9 +182,9 @@ def test_a_job_calls_for_the_changes_that_it_wants():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"callback_kwargs": {"instance": 1}}, "callback_kwargs: instance is given"),
-        ({"callback_kwargs": {"when": object()}}, "callback_kwargs: a dict of what JSON can hold"),
-        ({"callback_kwargs": ["no", "dict"]}, "callback_kwargs: a dict of what JSON can hold"),
+        ({"callback_kwargs": {"instance": 1}}, "callback_kwargs: instance is passed"),
+        ({"callback_kwargs": {"when": object()}}, "callback_kwargs must be a dict that JSON can hold"),
+        ({"callback_kwargs": ["no", "dict"]}, "callback_kwargs must be a dict that JSON can hold"),
         ({"ops": ["truncate"]}, "ops: one or more of insert, update, delete, not 'truncate'"),
         ({"ops": []}, "ops: one or more of insert, update, delete, not none"),
         ({"job_priority": 1000}, "job_priority: "),

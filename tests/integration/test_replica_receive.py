@@ -177,7 +177,7 @@ def test_consent_under_another_name_is_logged_once_for_each_name(follower, caplo
     for origin in ("late.example", "later.example", *map(str, range(50))):
         for _ in range(3):
             Browser().options(URL, headers={"WebHook-Request-Origin": origin})
-    asked = [record.args[1] for record in caplog.records if "Consent to" in record.msg]
+    asked = [record.args[1] for record in caplog.records if "asked for consent" in record.msg]
     assert asked[:2] == ["late.example", "later.example"]
     assert len(asked) == len(set(asked)) <= 10
 

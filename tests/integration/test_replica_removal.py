@@ -165,7 +165,10 @@ def test_to_declare_it_otherwise_has_all_rows_copied_again(follower, declare):
         ({"on_delete": "name"}, 'on_delete is "delete", "keep", or the name of a field .* not \'name\''),
         ({"on_delete": "nothing"}, "not 'nothing'"),
         ({"on_delete": None}, "not None"),
-        ({"on_delete": "is_gone", "fields": {"is_gone": "seats"}}, "is_gone marks what is deleted, and takes over no"),
+        (
+            {"on_delete": "is_gone", "fields": {"is_gone": "seats"}},
+            "is_gone marks deleted rows, so `fields` cannot fill it",
+        ),
         ({"write": "function"}, "write is a function"),
         ({"write": print, "on_delete": "keep"}, "no on_delete"),
     ],

@@ -41,8 +41,8 @@ def declare():
     [
         ({"fields": {"nothing": "a"}}, "has no column for a field 'nothing'"),
         ({"fields": {"name": 3}}, "name is a column's name, constant"),
-        ({"fields": {"id": None}}, "id must take over a column of the source's primary key"),
-        ({"fields": {"id": lambda row: row["id"]}}, "id must take over"),
+        ({"fields": {"id": None}}, "id must take a column of the source's primary key"),
+        ({"fields": {"id": lambda row: row["id"]}}, "id must take a column"),
         ({"key": "id"}, "key is a list of names"),
         ({"where": 3}, "where is a dict or a function"),
     ],

@@ -1,1 +1,1 @@
-"""The ways to apply a page to replicas."""
+"""Appliers: the ways to apply a page to replicas."""

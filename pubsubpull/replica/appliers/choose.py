@@ -1,9 +1,9 @@
-"""The one place that chooses how a page is applied: which form to ask for, and which appliers to try in which order.
+"""The choice of an applier: the form in which pages are pulled, and the order in which appliers are tried.
 
-| page | appliers, in order | declined |
+| page | appliers, in order | if all decline |
 | --- | --- | --- |
-| compact | `CompactPages` | the page is pulled whole, and goes on below |
-| whole | `SingleMessage`, `StagedPages` | another process has applied it |
+| compact | `CompactPages` | pull the page whole, and apply it as below |
+| whole | `SingleMessage`, `StagedPages` | another process has applied the page |
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def takes_compact(cohort: Cohort) -> bool:
-    """Return True if compact pages will do for a cohort: no function looks at a row, and no handler at a change."""
+    """Return True if a cohort can take compact pages: no Python function looks at a row or change."""
     return not cohort.apart and all(effect.plain() for effect in cohort.effects)
 
 
@@ -42,19 +42,21 @@ def apply_page(
     observe: Callable[[str, Outcome], object] = lambda _applier, _outcome: None,
     using: str,
 ) -> Outcome:
-    """Apply a page to a cohort by the first applier that does. Raises `ReplicaFailed`, and what pulling further does.
+    """Apply a page to a cohort by the first applier that does not decline.
 
-    `observe` is called with each applier's name and its outcome.
+    `further` pulls further pages where rows refer to them. `observe` is called with each applier's name and outcome.
+    Raises `ReplicaFailed` and the errors of `further`.
     """
     if isinstance(page, pages.Compact):
         if further is None:
-            raise TypeError("A compact page needs to be pulled whole if it does not do.")
+            raise TypeError("A compact page needs `further`, to pull the page whole if the applier declines.")
         outcome = CompactPages(further=further, sizes=sizes).apply(cohort, page, using=using)
         observe(CompactPages.name, outcome)
         if isinstance(outcome, Applied) or outcome.moved:
             return outcome
         logger.debug("%s: the page after %s is pulled whole: %s", cohort.service, page.previous, outcome.reason)
-        page = further.whole(page.previous)
+        page = further.whole(page.previous)  # From the same cursor: the transaction that declined moved nothing.
+    # The cheap applier first: most pages of a live feed are small, and it needs a single round trip.
     outcome = SingleMessage(sizes=sizes).apply(cohort, page, using=using)
     observe(SingleMessage.name, outcome)
     if isinstance(outcome, Applied):

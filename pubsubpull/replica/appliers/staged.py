@@ -1,4 +1,4 @@
-"""Pages that are staged: whatever is in them, and whatever follows them, is applied from there."""
+"""The applier of all other pages: stage them in a temporary table, and apply each effect from there."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StagedPages:
-    """Applies any page; it declines only if the cohort is at its beginning no more.
+    """Applies any page; declines only if the cohort has left the cursor before the page.
 
-    Rows may refer to rows that a later page brings. Then that page is applied in the same transaction, and if that was
-    not enough, twice as many as there are. A page behind which there was no more ends with whole transactions, so this
-    ends there.
+    The rows of a page may refer to rows of a later page. Then both are applied in one transaction. If that fails for
+    the same reason, the number of pages is doubled, and so on. The last page of a backlog ends with a complete
+    transaction of the source, so this comes to an end there.
     """
 
     name: ClassVar[str] = "staged"
     further: Further | None = None
+    """Pulls further pages; None if there is no way to pull."""
 
     def apply(self, cohort: Cohort, page: Page, *, using: str) -> Outcome:
-        """Apply the page, and with it the next ones if rows refer to rows that those may bring."""
+        """Apply the page, together with its successors if its rows refer to rows that a successor may bring."""
         last, count, one_by_one = page, 1, False
         with contextlib.closing(Spool(page)) as pages:
             while True:
@@ -47,9 +48,9 @@ class StagedPages:
                     may_come = state == constraint_errors.FOREIGN_KEY and failed.needs is None
                     if may_come and last.more and self.further:
                         last = _add(pages, last, count, self.further)
-                        count *= 2
+                        count *= 2  # Doubled, so that a row far away needs few attempts.
                     elif state == constraint_errors.UNIQUE and not one_by_one:
-                        one_by_one = True  # a unique value may have moved from row to row within the page
+                        one_by_one = True  # A unique value may have moved from row to row within the page.
                     else:
                         raise failed from error
                 except staging.Unreadable as error:
@@ -59,7 +60,7 @@ class StagedPages:
 
 
 def _add(pages: Spool, last: Page, count: int, further: Further) -> Page:
-    """Pull so many pages more, or as many as there are; return the last."""
+    """Pull up to `count` further pages; return the last one."""
     for _ in range(count):
         if last.more:
             last = further.whole(last.cursor)
@@ -71,7 +72,7 @@ def _apply(cohort: Cohort, pages: Spool, *, one_by_one: bool, using: str) -> boo
     effects = cohort.effects
     tables = [effect.table for effect in effects if effect.table]
     with transaction.atomic(using):
-        # One message. The lock comes first: what is read behind it is as the latest transaction left it.
+        # One message. The lock comes first: the reads after it see the rows of the last committed transaction.
         locked, *columns = sql.run_each(
             using,
             positions.lock_query(cohort.service),
@@ -81,9 +82,10 @@ def _apply(cohort: Cohort, pages: Spool, *, one_by_one: bool, using: str) -> boo
         )
         current = positions.by_name(locked)
         if not cohorts.is_current(cohort, current):
-            transaction.set_rollback(True, using)  # the positions have been moved already
+            transaction.set_rollback(True, using)  # The same message has moved the positions already.
             return False
         types = {table.name: dict(rows) for table, rows in zip(tables, columns, strict=False)}
+        # In this transaction: a key with parked changes must not get a later change applied before them.
         left_out = store.hold(cohort, pages, using=using)
         staging.stage_and_apply(
             pages, effects, current, types=types, one_by_one=one_by_one, left_out=left_out, using=using

@@ -1,1 +1,1 @@
-"""The proof that a replica equals its source."""
+"""Comparison of a replica with its source, and repair."""

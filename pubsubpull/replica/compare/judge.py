@@ -1,9 +1,9 @@
-"""Compare a replica with its source, and repair it, while both go on.
+"""Compare a replica with its source, and repair it, while both are in use.
 
-Hashes of key ranges, then of rows, only find suspects: both sides are hashed at different moments. The verdict is
-exact. The replica's position is locked, so that it stays at one cursor. The suspects' rows are read at the source, and
-after them the changes since that cursor. A suspect without a change is at the source what it was at the cursor, so the
-replica must have just that. A suspect with a change is still to come, and is judged again.
+Hashes of key ranges, and then of rows, find suspects. They prove nothing, since the two sides are hashed at different
+moments. The verdict is exact. It locks the replica's position, which keeps the replica at one cursor. It reads the
+suspects' rows at the source, and after that the changes since the cursor. If a suspect has no change, its row at the
+source is the row at the cursor, so the replica must have the same row. If it has a change, it is judged again later.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 
 Kind = Literal["missing", "extra", "different"]
 KEYS_LENGTH = 2000
-"""How long the keys of one call may be, in a URL; servers take about 4,000 characters."""
+"""The characters of a URL that keys may take; most servers accept about 4,000 in all."""
 ROUNDS = 10
-"""How often a row that changes all the time is looked at."""
+"""The number of attempts to judge a row that changes all the time."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A row that is not as it must be."""
+    """A row that differs between source and replica."""
 
     key: str
-    """The source's key of the row."""
+    """The key of the row at the source, as text."""
     kind: Kind
-    """How it differs."""
+    """`missing` (only at the source), `extra` (only in the replica) or `different`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,29 +55,29 @@ class Result:
     """The result of a comparison."""
 
     rows: int | None
-    """How many rows the source has that concern the replica; None if only a function knows."""
+    """The number of the source's rows that the replica takes; None if `where` is a function."""
     ranges: int
-    """How many key ranges were compared."""
+    """The number of compared key ranges."""
     suspects: int
-    """How many rows had other hashes."""
+    """The number of rows with different hashes."""
     differences: tuple[Difference, ...]
-    """The rows that differ."""
+    """The rows that differ from the source."""
     unsettled: tuple[str, ...] = ()
-    """The keys whose changes had not come to the replica when the comparison ended."""
+    """The keys of rows that kept changing, and so could not be judged."""
     repaired: bool = False
-    """True if the rows that differ were written anew."""
+    """True if the differing rows were repaired."""
     absent: tuple[str, ...] = ()
-    """Columns that the replica takes over and its source does not send: they are not compared."""
+    """The replicated columns that the source does not send; they are not compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a comparison has got."""
+    """The progress of a comparison."""
 
     ranges: int
-    """How many ranges have been compared."""
+    """The number of ranges compared so far."""
     of: int
-    """How many ranges there are."""
+    """The number of all ranges."""
 
 
 def compare(
@@ -90,7 +90,11 @@ def compare(
     progress: Callable[[Progress], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Result:
-    """Compare a replica with its source. Raises `ReplicaError` if it does not follow, and what the client does."""
+    """Compare a replica with its source, and with `repair` correct it.
+
+    `progress` is called after each range. `pause` waits the given seconds before a changing row is judged again.
+    Raises `ReplicaError` if the replica does not follow or cannot be compared, and the errors of the client.
+    """
     sides = suspects.sides(replica, client, sizes=sizes, using=using)
     differences: dict[str, Kind] = {}
     unsettled: list[str] = []
@@ -114,14 +118,14 @@ def compare(
 def _judge_all(
     sides: suspects.Sides, keys: Iterable[str], unsettled: list[str], *, repair: bool, pause: Callable[[float], None]
 ) -> dict[str, Kind]:
-    """Judge suspects, and those with changes under way again after a moment, until the replica has them."""
+    """Judge suspects; judge suspects with changes under way again, up to `ROUNDS` times."""
     differences: dict[str, Kind] = {}
     left = list(keys)
     for number in range(ROUNDS):
         if not left:
             break
         if number:
-            pause(0.2)
+            pause(0.2)  # The replica follows meanwhile, and so takes the changes under way.
         again: list[str] = []
         for some in _chunks(left):
             judged, busy = _judge_in_parts(sides, some, repair=repair)
@@ -133,12 +137,12 @@ def _judge_all(
 
 
 def _judge_in_parts(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
-    """Judge some suspects as `_judge` does; if their rows are too large for one answer, each half by itself."""
+    """Judge suspects as `_judge` does; if their rows are too large for one answer, judge each half alone."""
     try:
         return _judge(sides, keys, repair=repair)
     except exceptions.RequestRefused as error:
         if error.status != 413 or len(keys) == 1:
-            raise
+            raise  # Only too large an answer gets smaller with fewer keys.
     middle = len(keys) // 2
     first, first_busy = _judge_in_parts(sides, keys[:middle], repair=repair)
     second, second_busy = _judge_in_parts(sides, keys[middle:], repair=repair)
@@ -146,11 +150,12 @@ def _judge_in_parts(sides: suspects.Sides, keys: list[str], *, repair: bool) -> 
 
 
 def _judge(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dict[str, Kind], list[str]]:
-    """Judge some suspects; return those that differ, and those with changes that the replica does not have yet."""
+    """Judge some suspects; return the differing rows, and the keys with changes still to be applied."""
     replica, using = sides.replica, sides.using
     try:
         with transaction.atomic(using):
-            # In this order: locked, the replica stays at its cursor; a change after the rows were read is seen last.
+            # The order matters. Lock first: the replica stays at its cursor. Read the rows next, and the changes last,
+            # so that every change before the reading of the rows is among them.
             locked = sql.run(using, sql.compose("queries/replica/position", name=replica.name))
             if not locked:
                 raise exceptions.ReplicaError(f"{replica.name} is being copied again: compare it afterwards.")
@@ -173,18 +178,18 @@ def _judge(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dic
 
 
 def _changed(sides: suspects.Sides, cursor: str) -> set[str] | None:
-    """Return the keys that changed after the cursor; None if any key of the table may have."""
+    """Return the keys that changed after the cursor; None if all keys may have changed."""
     changed: set[str] = set()
     for page in pages.up_to_now(functools.partial(pages.changes, sides.client, [sides.replica.source]), cursor):
         for item in () if page.empty else jsontext.loads(page.body)["items"]:
             if item["op"] in {"truncate", "uncaptured"}:
-                return None
+                return None  # These operations name no keys.
             changed.add(item["key"])
     return changed
 
 
 def _stage(sides: suspects.Sides, body: str, quiet: list[str]) -> None:
-    """Stage the quiet suspects' rows, as the source has them."""
+    """Stage the source's rows of the suspects without changes."""
     items = {item["key"] for item in jsontext.loads(body)["items"]}
     gone = [
         {"key": key, "data": dict(zip(sides.keys, sides.parts(key) or (), strict=True))}
@@ -220,7 +225,7 @@ def _kind(text: str) -> Kind:
 
 
 def get(name: str) -> Replica:
-    """Return a replica by its model's label. Raises `ReplicaError` for one that is none."""
+    """Return the replica with a model's label. Raises `ReplicaError` if there is none."""
     replica = declaration.get(name)
     if replica is None:
         known = ", ".join(declaration.all_replicas()) or "none"

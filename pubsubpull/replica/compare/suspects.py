@@ -1,4 +1,4 @@
-"""Which keys seem to differ: hashes of key ranges, and then of rows, at the source and here."""
+"""Find suspects: keys with different hashes at the source and in the local table."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
     from pubsubpull.replica.declaration import Replica
 
 RANGES_A_CALL = 8
-"""How many ranges one call asks for."""
+"""The number of ranges in one call."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sides:
-    """Both sides of a comparison: how the source is asked, and how the local table is."""
+    """Both sides of a comparison: the calls to the source, and the local table."""
 
     replica: Replica
-    """The replica that is compared."""
+    """The compared replica."""
     client: Client
-    """The client of its service."""
+    """The client of the replica's service."""
     using: str
     """The local database."""
     params: dict[str, str]
-    """The columns and the rows that are hashed, as the source is asked for them."""
+    """The columns and rows to hash, as query parameters of the source's API."""
     keys: list[str]
     """The source's key columns, in its order."""
     local: Table
-    """The local table, as the same hashes are taken of it."""
+    """The local table, with the same columns in the same order."""
     sizes: Sizes
-    """How many rows a hash covers."""
+    """The number of rows that a hash covers, among others."""
     absent: tuple[str, ...] = ()
     """The columns that the source was seen not to send."""
 
     @property
     def unmarked(self) -> str:
-        """The filter for the local rows that are not marked as gone from the source."""
+        """The filter, as JSON, for local rows that are not marked as deleted."""
         return json.dumps(removal.unmarked(self.replica))
 
     @property
     def url(self) -> str:
-        """The path of the model at the source."""
+        """The path of the model in the source's API."""
         return f"models/{quote(self.replica.source)}/"
 
     def remote_ranges(self, keys: Sequence[str | None]) -> list[tuple[int, int]]:
-        """Return how many rows the source has between each two keys, and their hash."""
+        """Return for each range between two neighbouring keys the number of the source's rows, and their hash."""
         answer = self.client.get(f"{self.url}hashes/", params={**self.params, "bounds": json.dumps(list(keys))})
         return [(each["count"], _signed(each["hash"])) for each in answer["ranges"]]
 
     def remote_rows(self, begin: str | None, end: str | None) -> dict[str, int]:
-        """Return the hash of each row that the source has between two keys."""
+        """Return the hash of each of the source's rows between two keys, by key."""
         hashes: dict[str, int] = {}
         after = begin
         while True:
@@ -75,19 +75,23 @@ class Sides:
             after = items[-1]["key"]
 
     def parts(self, key: str | None) -> Key:
-        """Return the text of each of a key's columns."""
+        """Return the texts of a key's columns."""
         if key is None or len(self.keys) == 1:
             return None if key is None else [key]
+        # As texts: a number may have more digits than a float holds.
         values = json.loads(key, parse_int=str, parse_float=str)
         return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, using: str) -> Sides:
-    """Agree on the hashed columns: those that are taken over as they are, in the order of the source's names."""
+    """Return both sides, with the columns to hash: those copied unchanged, sorted by the source's names.
+
+    Raises `ReplicaError` if the replica cannot be compared.
+    """
     if replica.write is not None:
         raise exceptions.ReplicaError(
-            f"{replica.name} is written by {writing.name(replica)}: only that function knows what its rows should be, "
-            "and they cannot be compared. To have all rows handed to it again: pubsubpull_follow --refresh."
+            f"{replica.name} is written by the function {writing.name(replica)}, so its rows cannot be compared. "
+            "To pass all rows to the function again, run pubsubpull_follow --refresh."
         )
     state = ReplicaState.objects.using(using).filter(name=replica.name).first()
     if state is None or not (state.cursor and state.shape):
@@ -95,11 +99,12 @@ def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, us
     keys = client.get(f"models/{quote(replica.source)}/")["key"]
     if sorted(keys) != sorted(replica.key_source):
         raise exceptions.ReplicaError(
-            f"{replica.name} is not by the primary key of {replica.source} ({', '.join(keys)}), and cannot be compared."
+            f"{replica.name} cannot be compared: its key is not the key of {replica.source} ({', '.join(keys)})."
         )
     local_key = dict(zip(replica.key_source, replica.key, strict=True))
     taken: dict[str, str] = {}
     for column in replica.columns:
+        # A kept column holds the user's value, which may rightly differ.
         if isinstance(column.source, str) and not column.kept and column.source not in state.absent:
             taken.setdefault(column.source, column.name)
     params = {"columns": ",".join(sorted(taken))}
@@ -125,7 +130,7 @@ def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, us
 
 
 def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
-    """Give for each range how many rows the source has in it, and the keys of the rows that seem to differ."""
+    """Yield for each range the number of the source's rows, and the keys of rows with different hashes."""
     for begin in range(0, len(bounds) - 1, RANGES_A_CALL):
         keys = bounds[begin : begin + RANGES_A_CALL + 1]
         ends = list(itertools.pairwise(keys))
@@ -136,7 +141,8 @@ def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, 
 def _both(
     sides: Sides, keys: Sequence[str | None], ends: Sequence[tuple[str | None, str | None]]
 ) -> tuple[list[Any], list[Any]]:
-    """Take the hashes of some ranges on both sides at the same time."""
+    """Return the hashes of some ranges on both sides, taken at the same time."""
+    # The closer the two moments, the fewer rows change between them, and become suspects for nothing.
     with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
         remote = thread.submit(sides.remote_ranges, keys)
         bounds = [(sides.parts(low), sides.parts(high)) for low, high in ends]
@@ -151,5 +157,5 @@ def _differing(sides: Sides, low: str | None, high: str | None) -> list[str]:
 
 
 def _signed(text: str) -> int:
-    number = int(text, 16)
+    number = int(text, 16)  # The source sends the 64 bits unsigned, but PostgreSQL's bigint is signed.
     return number - 2**64 if number >= 2**63 else number

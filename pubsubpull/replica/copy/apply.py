@@ -1,4 +1,4 @@
-"""A copy's pages, applied: rows first, then the changes since."""
+"""Apply the pages of a copy: the rows first, then the changes since."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from pubsubpull.replica.tables.values import Target
 
 PAGES_AT_ONCE = 10
-"""How many kept pages one statement applies."""
+"""The number of stored pages that one statement applies."""
 
 
 def apply_all(copy: Copy, cohort: Cohort, using: str) -> None:
-    """Apply the pages of a copy in the transaction at hand, and let the cohort follow from its cursor."""
+    """Apply the pages of a copy in the caller's transaction, and move the cohort to the copy's cursor."""
     sql.run(using, sql.template("queries/replica/roomy"))
     sql.run(using, sql.compose("queries/replica/touched_table", copy=str(copy.pk)))
     sql.run(using, sql.template("queries/replica/touched_index"))
@@ -41,12 +41,13 @@ def apply_all(copy: Copy, cohort: Cohort, using: str) -> None:
         numbers = [number for number, of in kept if of == source]
         own = [effect for effect in tables if effect.source == source]
         _apply_pages("queries/replica/stage_copied", numbers, own, absent, using)
-    # Before the changes, one of which may say that all rows are to be copied again.
+    # Before the changes are applied: a change may require a new copy of all rows, and moving would undo that.
     for effect in cohort.members:
         ReplicaState.objects.using(using).filter(name=effect.name).update(shape=effect.shape, source=effect.source)
     positions.move(cohort.members, copy.cursor, using=using)
     changes = [number for number, of in kept if of == ""]
     _apply_pages("queries/replica/stage_kept_changes", changes, tables, absent, using)
+    # After all tables: handlers read the rows as the changes leave them.
     others = [effect for effect in cohort.effects if effect.table is None]
     _apply_changes(changes, others, using)
     store.forget([effect.name for effect in cohort.members], using, why="all rows were copied again")
@@ -67,7 +68,7 @@ def _apply_pages(
 
 
 def _apply_changes(numbers: list[int], effects: Sequence[Effect], using: str) -> None:
-    """Apply the changes to the effects that look at each, once all tables are as they leave them."""
+    """Apply the stored changes to effects that look at each change."""
     if not effects:
         return
     summaries = {effect.source: Summary() for effect in effects}
@@ -76,16 +77,16 @@ def _apply_changes(numbers: list[int], effects: Sequence[Effect], using: str) ->
 
 
 def _kept(numbers: list[int], using: str) -> Iterator[pages.Page]:
-    """Give the kept pages one by one: together they may not fit into memory."""
+    """Yield the stored pages one by one, since all of them may not fit into memory."""
     bodies = CopyPage.objects.using(using).filter(pk__in=numbers).order_by("id").values_list("body", flat=True)
     for body in bodies.iterator(chunk_size=1):
         yield pages.Page(body=body, previous="", cursor="", more=False)
 
 
 def _remove_gone(copy: Copy, replica: Replica, using: str) -> None:
-    """Remove the rows that the copy does not have."""
+    """Remove the rows that are not in the copy."""
     if not replica.model._default_manager.using(using).exists():
-        return
+        return  # A first copy has nothing to remove, and is spared the comparison of all keys.
     target = values.target(replica, using)
     parts = {"copy": str(copy.pk), "source": replica.source, **values.key_parts(target)}
     if replica.write is not None:
@@ -97,7 +98,7 @@ def _remove_gone(copy: Copy, replica: Replica, using: str) -> None:
 
 
 def _hand_over_gone(target: Target, parts: dict[str, Any], using: str) -> None:
-    """Tell the function that writes the replica's rows of those that the copy does not have."""
+    """Pass deletes of the rows that are not in the copy to the function that writes the replica's rows."""
     replica = target.replica
     keys = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(values.COMMA)
     rows = sql.run(using, sql.compose("queries/replica/gone_keys", keys=keys, target=target.relation, **parts))

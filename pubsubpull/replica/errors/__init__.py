@@ -1,1 +1,1 @@
-"""What the database says when a page does not go in: whose fault it is, and what to do."""
+"""Errors of the database: find the replica that fails, and the reason."""

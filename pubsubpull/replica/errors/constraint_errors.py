@@ -1,4 +1,4 @@
-"""Constraint errors: whose failure they are, and what to do if the constraint is of a table that is no replica."""
+"""Constraint errors: find the replica that fails, and explain constraints of tables that are no replicas."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from pubsubpull.replica.pages import Page
 
 FOREIGN_KEY, UNIQUE = "23503", "23505"
+"""The SQLSTATE of each violation."""
 NOT_OURS = (
-    "{error}. {table} is no replica: let its rows refer only to rows that are here and stay, take them away in a "
-    "handler of the replica, or declare its foreign key with db_constraint=False"
+    "{error}. {table} is no replica: let its rows refer only to rows that stay here, delete them in a handler of the "
+    "replica, or declare its foreign key with db_constraint=False"
 )
 
 
 def failure(effects: Collection[Effect], error: Exception, *, using: str) -> exceptions.ReplicaFailed:
-    """Return the failure of the effect in whose table a constraint does not hold.
+    """Return the failure of the effect that owns the table with the violated constraint.
 
-    If another table refers to that of an effect, the failure is of the effect that is referred to.
+    If a table outside `effects` refers to an effect's table, the failure belongs to the effect referred to.
     """
     schema, table, constraint = _named_by(error)
     ends: list[tuple[Any, ...]] = [(schema, table)]
@@ -47,7 +48,7 @@ def failure(effects: Collection[Effect], error: Exception, *, using: str) -> exc
     if other := next(filter(None, others), None):
         reason = f"it needs {other.name}, which is not as far: {first_line(error)}"
         return exceptions.ReplicaFailed(failed.name, reason, needs=other.name)
-    if own[0] is None:
+    if own[0] is None:  # The referring table belongs to no replica at all, so a person has to act.
         reason = NOT_OURS.format(error=first_line(error), table=f"{schema}.{table}")
         return exceptions.ReplicaFailed(failed.name, reason)
     return exceptions.ReplicaFailed(failed.name, first_line(error) + _unfilled(failed, error))
@@ -56,7 +57,7 @@ def failure(effects: Collection[Effect], error: Exception, *, using: str) -> exc
 def unreadable_change(
     effects: Collection[Effect], pages: Iterable[Page], error: Exception, *, using: str
 ) -> exceptions.ReplicaFailed:
-    """Return the failure of the effect whose source has a change in the pages that PostgreSQL cannot read; name it."""
+    """Return the failure that names the first change in the pages that PostgreSQL cannot read."""
     by_source = {effect.source: effect for effect in effects}
     for page in pages:
         for item in jsontext.row(page.body)["items"]:
@@ -72,19 +73,19 @@ def _alone(item: Any) -> str:
 
 
 def _unread(page: Page, effect: Effect, using: str) -> str | None:
-    """Try to stage a page, and take that back; return why it cannot be staged."""
+    """Stage a page and roll back; return the reason if it cannot be staged, else None."""
     try:
         with transaction.atomic(using):
             staging.begin(using)
             staging.stage([page], effects=[effect], using=using)
-            transaction.set_rollback(True, using)
+            transaction.set_rollback(True, using)  # Only a trial: the page is not to be applied.
     except DatabaseError as error:
         return first_line(error)
     return None
 
 
 def lacks_row(error: exceptions.ReplicaFailed) -> bool:
-    """Return True if a replica failed since a row that it refers to is missing: others may have to bring that first."""
+    """Return True if a replica failed for want of a row that another replica may still bring."""
     cause = error.__cause__
     if cause is None or _state(cause) != FOREIGN_KEY:
         return False
@@ -97,7 +98,7 @@ def _state(error: BaseException) -> str | None:
 
 
 def _unfilled(replica: Replica, error: Exception) -> str:
-    """Return the sentence that names the source of a column which needs a value and got none."""
+    """Return a sentence that names the source of a NOT NULL column that got no value; else an empty text."""
     name = getattr(getattr(error.__cause__, "diag", None), "column_name", None)
     sources = (column.source for column in replica.columns if name is not None and column.name == name)
     if not isinstance(source := next(sources, None), str):
@@ -106,12 +107,13 @@ def _unfilled(replica: Replica, error: Exception) -> str:
 
 
 def _named_by(error: BaseException) -> tuple[str | None, str | None, str | None]:
-    """Return the schema, the table and the name of the constraint that PostgreSQL names."""
+    """Return the schema, the table and the constraint in PostgreSQL's error."""
     diag: Any = getattr(error.__cause__, "diag", None)
     return tuple(getattr(diag, f"{part}_name", None) for part in ("schema", "table", "constraint"))  # type: ignore[return-value]
 
 
 def _with_table(replicas: Iterable[Replica], schema: str | None, table: str | None) -> Replica | None:
-    """Return the replica that has a table, which its declaration may name without the schema."""
+    """Return the replica with a table; None if there is none."""
+    # A declaration may name the table without its schema; a full match goes first.
     named = [replica for replica in replicas if replica.table[1] == table]
     return next((replica for where in (schema, None) for replica in named if replica.table[0] == where), None)

@@ -1,1 +1,1 @@
-"""Changes that a replica cannot take: set aside, retried and dropped."""
+"""Parking: set aside changes on which a replica fails; retry or drop them later."""

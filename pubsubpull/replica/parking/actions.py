@@ -1,4 +1,4 @@
-"""Parking: the change that a replica cannot take is found and set aside, and later applied or dropped."""
+"""Find and park the change on which a replica fails; retry or drop parked changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Culprit:
-    """The change that a replica could not take."""
+    """The change on which a replica fails."""
 
     replica: str
     """The replica's name."""
@@ -39,13 +39,13 @@ class Culprit:
     version: int
     """The version of the change."""
     error: str
-    """Why it could not be taken."""
+    """The reason of the failure."""
 
 
 def is_due(error: exceptions.ReplicaFailed, using: str) -> bool:
-    """Return True if a replica that was declared with `on_failure="park"` has failed often enough for that."""
+    """Return True if a replica declared with `on_failure="park"` has failed often enough to park a change."""
     if error.needs is not None or constraint_errors.lacks_row(error):
-        return False  # it waits for another's rows, which will come
+        return False  # The missing row will come: another replica has yet to apply it.
     effect = next((known for known in cohorts.all_effects() if known.name == error.name), None)
     state = ReplicaState.objects.using(using).filter(name=error.name).first()
     return (
@@ -72,10 +72,12 @@ def park(name: str, client: Client | None, *, sizes: Sizes = STANDARD_SIZES, usi
         return None
     limit = conf.get().SET_ASIDE_LIMIT
     if store.of(name, using).count() >= limit:
-        raise exceptions.ReplicaError(f"{name}: {limit} changes are set aside already: retry or drop them first.")
+        raise exceptions.ReplicaError(
+            f"{name}: {limit} changes are set aside already, which is the limit: retry or drop them first."
+        )
     with transaction.atomic(using):
         if not cohorts.is_current(cohort, positions.lock_own(cohort.members[0].name, cohort.service, using)):
-            return None  # another process has moved it on
+            return None  # Another process has moved the replica on: its change is no longer the next one.
         store.keep(name, cohort.sources[0], page, [culprit.version], error=culprit.error, passed=False, using=using)
         ReplicaState.objects.using(using).filter(name=name).update(
             state=ReplicaState.State.FOLLOWING, attempts=0, failing_since=None, next_attempt=None, last_error=""
@@ -85,15 +87,16 @@ def park(name: str, client: Client | None, *, sizes: Sizes = STANDARD_SIZES, usi
 
 
 def retry(name: str, *, key: str | None = None, using: str) -> list[Culprit]:
-    """Apply what is set aside of a replica, each key's changes in order; return the keys that still fail."""
+    """Apply the parked changes of a replica, or of one key, each key's in order; return the changes that still fail."""
+    # A transaction for each key: a key that still fails must not hold back the others.
     keys = list(dict.fromkeys(store.of(name, using).values_list("key", flat=True))) if key is None else [key]
     return [culprit for each in keys if (culprit := _retry(name, each, using))]
 
 
 def drop(name: str, *, key: str | None = None, using: str) -> int:
-    """Pass what is set aside of a replica for good; return how many changes that were.
+    """Drop the parked changes of a replica, or of one key, for good; return their number.
 
-    The key's next change is applied again.
+    The next change of a dropped key is applied again.
     """
     with transaction.atomic(using):
         positions.lock_own(name, _state(name, using).service, using)
@@ -111,11 +114,12 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
             query = sql.template("queries/replica/parked_page")
             ((body, last),) = sql.run_bound(using, query, replica=name, key=key)
             if last is None:
-                return None  # another process was first
+                return None  # Another process has retried or dropped them meanwhile.
             page = pages.Page(body=body, previous="", cursor="", more=False)
             cohort = cohorts.Cohort(service=effect.service, cursor="", members=(effect,))
             staging.begin(using)
             staging.stage_and_apply([page], cohort.effects, locked, one_by_one=True, using=using)
+            # Check deferred constraints now: at the commit, the error could not be given to this key any more.
             sql.run(using, sql.template("queries/replica/check_now"))
             store.finish(name, using, key=key, upto=last)
     except (exceptions.ReplicaFailed, IntegrityError) as error:
@@ -128,7 +132,7 @@ def _retry(name: str, key: str, using: str) -> Culprit | None:
 
 
 def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
-    """Return the first change of a page that fails as the whole of it does."""
+    """Return the first change that fails for the same reason as its page; None if the page does not fail."""
     (effect,) = cohort.members
     aside = Parked.objects.using(using).filter(replica=effect.name)
     keys = set(aside.filter(done=False).values_list("key", flat=True))
@@ -140,7 +144,10 @@ def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
     if whole is None:
         return None
     if isinstance(whole, staging.Unreadable):
-        raise exceptions.ReplicaError(f"{effect.name}: {whole.reason}. What cannot be read cannot be set aside either.")
+        raise exceptions.ReplicaError(
+            f"{effect.name}: {whole.reason}. A change that PostgreSQL cannot read cannot be set aside."
+        )
+    # Bisect: the first `good` changes apply without that failure, the first `bad` changes fail.
     good, bad = 0, len(items)
     while bad - good > 1:
         middle = (good + bad) // 2
@@ -152,18 +159,18 @@ def _culprit(cohort: Cohort, page: pages.Page, using: str) -> Culprit | None:
             good = middle
     item = items[bad - 1]
     if whole.needs is not None or item["key"] is None:
-        raise exceptions.ReplicaError(f"{effect.name}: {whole.reason}. That is no change of one key, to be set aside.")
+        raise exceptions.ReplicaError(f"{effect.name}: {whole.reason}. Only a change of a single key can be set aside.")
     return Culprit(replica=effect.name, key=item["key"], version=item["version"], error=whole.reason[:1000])
 
 
 def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str) -> exceptions.ReplicaFailed | None:
-    """Apply a page without some of its changes, and take it back; return what failed."""
+    """Apply a page without the versions `left_out`, and roll back; return the failure, or None."""
     try:
         with transaction.atomic(using):
             locked = positions.lock_own(cohort.members[0].name, cohort.service, using)
             staging.begin(using)
             staging.stage_and_apply([page], cohort.effects, locked, one_by_one=True, left_out=left_out, using=using)
-            sql.run(using, sql.template("queries/replica/check_now"))
+            sql.run(using, sql.template("queries/replica/check_now"))  # A rollback checks no deferred constraint.
             transaction.set_rollback(True, using)
     except exceptions.ReplicaFailed as error:
         return error
@@ -175,6 +182,7 @@ def _fails(cohort: Cohort, page: pages.Page, left_out: Sequence[int], using: str
 
 
 def _kind(error: exceptions.ReplicaFailed) -> tuple[Any, ...]:
+    # The kind, not the text: texts name rows, and leaving out changes may only bring another row to the fore.
     cause = getattr(error.__cause__, "__cause__", None)
     return type(error.__cause__), getattr(cause, "sqlstate", None)
 
@@ -198,12 +206,12 @@ def _state(name: str, using: str) -> ReplicaState:
     state = ReplicaState.objects.using(using).filter(name=name).first()
     if state is None:
         known = ", ".join(ReplicaState.objects.using(using).values_list("name", flat=True))
-        raise exceptions.ReplicaError(f"{name} is not followed; there are: {known or 'none'}.")
+        raise exceptions.ReplicaError(f"{name} is not followed. Followed are: {known or 'none'}.")
     return state
 
 
 def _effect(name: str) -> Effect:
     effect = next((known for known in cohorts.all_effects() if known.name == name), None)
     if effect is None:
-        raise exceptions.ReplicaError(f"{name} is not declared (any more).")
+        raise exceptions.ReplicaError(f"{name} is not declared, or no longer.")
     return effect

@@ -1,4 +1,4 @@
-"""The changes that replicas have set aside: by key, with all that follow for the key, until a person decides."""
+"""Parked changes: for each key, the change that failed and all later ones, until they are retried or dropped."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 def of(name: str, using: str) -> QuerySet[Parked]:
-    """Return what is set aside of a replica, in order."""
+    """Return the parked changes of a replica, in order."""
     return Parked.objects.using(using).filter(replica=name, done=False).order_by("version")
 
 
 def hold(cohort: Cohort, pages: Iterable[Page], *, using: str) -> list[int]:
-    """Set aside the changes, in pages about to be applied, of keys that have some set aside; return their versions.
-
-    A truncate removes the rows of all keys: with it, nothing stays set aside.
-    """
+    """Park the changes of keys with parked changes, in pages about to be applied; return the versions to leave out."""
     if not cohort.apart:
         return []
     (effect,) = cohort.members
@@ -39,6 +36,7 @@ def hold(cohort: Cohort, pages: Iterable[Page], *, using: str) -> list[int]:
         done = Parked.objects.using(using).filter(replica=effect.name, done=True)
         items = [item for item in jsontext.loads(page.body)["items"] if item["model"] == effect.source]
         if keys and any(item["op"] == "truncate" for item in items):
+            # A truncate removes the rows of all keys, so their parked changes mean nothing any more.
             forget([effect.name], using, why="its table was truncated at the source")
             return held
         left = set(done.values_list("version", flat=True)) & {item["version"] for item in items}
@@ -50,10 +48,8 @@ def hold(cohort: Cohort, pages: Iterable[Page], *, using: str) -> list[int]:
 
 
 def finish(name: str, using: str, *, key: str | None = None, upto: int | None = None) -> int:
-    """Forget what has been applied or dropped, of one key or all; return how many changes that were.
-
-    Changes that the replica has not passed yet are kept, to be left out when it does.
-    """
+    """Remove parked changes that were applied or dropped, of one key or all; return their number."""
+    # A change that the cursor has not passed yet stays, marked as done: its page is still to come, and must skip it.
     finished = of(name, using)
     finished = finished if key is None else finished.filter(key=key)
     finished = finished if upto is None else finished.filter(version__lte=upto)
@@ -63,7 +59,7 @@ def finish(name: str, using: str, *, key: str | None = None, upto: int | None = 
 
 
 def forget(names: Collection[str], using: str, *, why: str) -> None:
-    """Drop what is set aside of replicas, for a reason that is told."""
+    """Drop all parked changes of replicas, and log the reason."""
     for name in names:
         count = of(name, using).count()
         Parked.objects.using(using).filter(replica=name).delete()
@@ -74,8 +70,8 @@ def forget(names: Collection[str], using: str, *, why: str) -> None:
 def keep(
     name: str, source: str, page: Page, versions: Sequence[int], *, error: str = "", passed: bool, using: str
 ) -> None:
-    """Set changes of a page aside for a replica that follows `source`."""
+    """Park some changes of a page, given by their versions."""
     if versions:
         query = sql.template("queries/replica/park")
-        given = {"replica": name, "source": source, "versions": list(versions), "error": error, "passed": passed}
-        sql.run_bound(using, query, body=page.body, **given)
+        values = {"replica": name, "source": source, "versions": list(versions), "error": error, "passed": passed}
+        sql.run_bound(using, query, body=page.body, **values)

@@ -1,1 +1,1 @@
-"""Replicas whose sources push to them."""
+"""Replicas that get pushes from their sources."""

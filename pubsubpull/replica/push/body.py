@@ -1,4 +1,4 @@
-"""A notification's body looked at: whether it is a page of changes, before anything is done with it."""
+"""Validation of a notification's body: it must be a page of changes."""
 
 from __future__ import annotations
 
@@ -16,40 +16,43 @@ if TYPE_CHECKING:
 NO_TEXT = re.compile(
     r"(?<!\\)(?:\\\\)*\\u(?:0000|d[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2}\\u)d[c-f])", re.IGNORECASE
 )
-"""What PostgreSQL takes in no text, as JSON escapes it: the character NUL, and one half of a surrogate pair alone."""
+"""JSON escapes that PostgreSQL accepts in no text: the character NUL, and an unpaired surrogate."""
 
 
 class Malformed(Exception):
-    """A body is no page of changes; says which part of it is not."""
+    """The body is no page of changes; the text names the wrong part."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Notified:
-    """The subscription that a notification is of, and its page."""
+    """A valid notification."""
 
     subscription: str
+    """The name of its subscription."""
     page: Page
+    """Its changes."""
 
 
 def read(body: bytes) -> Notified:
-    """Return what a notification brings. Raises `Malformed`, which names what is wrong."""
+    """Return the notification in a body. Raises `Malformed`."""
     try:
         text = body.decode()
-        given = jsontext.loads(text)
+        content = jsontext.loads(text)
     except ValueError as error:
         raise Malformed("The body is not JSON in UTF-8.") from error
+    # The cheap test comes first: most bodies have no escapes, and the expression is slow on large ones.
     if "\\u" in text and NO_TEXT.search(text):
         raise Malformed("The body has a text with the character NUL, or with half of a surrogate pair.")
-    if not isinstance(given, dict):
+    if not isinstance(content, dict):
         raise Malformed("The body is not an object.")
     for field, fits in _PAGE.items():
-        if not fits(given.get(field)):
-            raise Malformed(f"{field}: is not as the wire format has it.")
-    for index, item in enumerate(given["items"]):
+        if not fits(content.get(field)):
+            raise Malformed(f"{field}: does not match the wire format.")
+    for index, item in enumerate(content["items"]):
         if wrong := next((field for field, fits in _CHANGE.items() if not fits(item.get(field))), None):
-            raise Malformed(f"items[{index}].{wrong}: is not as the wire format has it.")
-    page = Page(body=text, previous=given["previous"], cursor=given["cursor"], more=given["more"])
-    return Notified(subscription=given["subscription"], page=page)
+            raise Malformed(f"items[{index}].{wrong}: does not match the wire format.")
+    page = Page(body=text, previous=content["previous"], cursor=content["cursor"], more=content["more"])
+    return Notified(subscription=content["subscription"], page=page)
 
 
 def _is_text(value: Any) -> bool:
@@ -68,6 +71,7 @@ _PAGE: dict[str, Callable[[Any], bool]] = {
     "items": lambda value: isinstance(value, list) and all(isinstance(item, dict) for item in value),
 }
 _CHANGE: dict[str, Callable[[Any], bool]] = {
+    # The exact type: True and False are instances of int.
     "version": lambda value: type(value) is int and abs(value) <= LARGEST_ID,
     "model": _is_text,
     "key": lambda value: value is None or _is_text(value),

@@ -1,4 +1,4 @@
-"""The receiving view: a notification is verified, and applied as a page that was pulled would be."""
+"""The receiving view: verify a notification, and apply its page as if it had been pulled."""
 
 from __future__ import annotations
 
@@ -34,63 +34,69 @@ if TYPE_CHECKING:
     from pubsubpull.replica.services import Service
 
 logger = logging.getLogger(__name__)
-PREFIX = "replica-"
-BATCH = 1000
-"""How many changes a notification may bring."""
+SUBSCRIPTION_PREFIX = "replica-"
+"""The first part of the names of subscriptions for replicas."""
+PUSH_BATCH = 1000
+"""The most changes of a notification."""
 ELSEWHERE = (
-    "Consent to %s was asked for under the name %r, and is given to %r only: "
-    "if that is how the service calls itself, give its name as PUBSUBPULL['SERVICES'][%r]['origin']"
+    "%s asked for consent under the name %r, but is known as %r: "
+    "if the name is right, set it in PUBSUBPULL['SERVICES'][%r]['origin']"
 )
 refused = Once()
 """The names under which consent was asked for in vain, by service."""
 RETRY = "1"
-"""Seconds after which a notification that could not be applied now is to come again."""
+"""The seconds after which the service sends a notification again."""
 
 
 def subscription_name(sources: list[str]) -> str:
-    """Return the name of the subscription for these models: of others it is another, so that none is missed."""
-    return PREFIX + hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
+    """Return the name of the subscription for some models."""
+    # The name depends on the models: a subscription for other models would lack changes, so it must be another one.
+    return SUBSCRIPTION_PREFIX + hashlib.sha256("\n".join(sources).encode()).hexdigest()[:12]
 
 
-def subscribe(service: Service, callback: str, *, using: str, batch: int = BATCH) -> str:
-    """Let a service push to the receiving view at `callback`; return the subscription's name.
+def subscribe(service: Service, callback: str, *, using: str, batch: int = PUSH_BATCH) -> str:
+    """Let a service push to the receiving view at the URL `callback`; return the subscription's name.
 
-    It goes on from the replicas' cursor. Subscriptions of earlier declarations are removed. Raises `ReplicaError` if
-    the replicas have no cursor yet, or the service has no secret.
+    The subscription starts at the replicas' cursor, with at most `batch` changes in a notification. Subscriptions of
+    earlier declarations are deleted. Raises `ReplicaError` if the replicas have no cursor yet or the settings have no
+    secret for the service, and the errors of the client.
     """
     if not service.secrets:
-        raise exceptions.ReplicaError(f"PUBSUBPULL['SERVICES'][{service.name!r}] has no secrets to verify pushes by.")
+        raise exceptions.ReplicaError(f"PUBSUBPULL['SERVICES'][{service.name!r}] has no secrets to verify pushes with.")
     cohort = _main(service.name, using)
     if cohort is None:
         raise exceptions.ReplicaError(f"The replicas of {service.name} have no rows yet: follow it first.")
     sources = sorted({follows.source for follows in cohorts.of_service(service.name)})
     name = subscription_name(sources)
     with service.client() as client:
+        # Subscribe before the old subscriptions are deleted: their receiver gets changes in between.
         client.subscribe(name, callback, sources, after=cohort.cursor, batch=batch, secret=service.secrets[0])
         for other in client.subscriptions():
-            if other["name"].startswith(PREFIX) and other["name"] != name:
+            if other["name"].startswith(SUBSCRIPTION_PREFIX) and other["name"] != name:
                 client.unsubscribe(other["name"])
     return name
 
 
+# Not atomic: each applied page commits by itself, also under ATOMIC_REQUESTS. The signature replaces the CSRF token.
 @method_decorator([csrf_exempt, transaction.non_atomic_requests], name="dispatch")
 class Receive(View):
-    """Takes a service's notifications: 204 when applied, 409 with our cursor when a page does not go on from there."""
+    """Takes notifications: answers 204 once applied, or 409 with the replicas' cursor if the page starts elsewhere."""
 
     http_method_names = ("put", "options")
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer; if the database is away, ask for the notification again."""
+        """Answer a request; if the database is unavailable, ask for the notification again."""
         try:
             return super().dispatch(request, *args, **kwargs)
         except Error as error:
             logger.warning("A notification could not be applied: %s", type(error).__name__)
             if not is_away(error):
-                return _answer(422, "The database does not take what this page holds.")
-            return _again("The database is away.")
+                return _answer(422, "The database refuses a value of this page.")
+            return _again("The database is unavailable.")
 
+    # An answer without WebHook-Allowed-Origin denies consent, without telling strangers which services are known.
     def options(self, request: HttpRequest, *_: Any, service: str, **__: Any) -> HttpResponse:
-        """Consent to the notifications of a service that is followed by pushes, asked for under its own name."""
+        """Give consent to the notifications of a service in the settings, under its own name only."""
         origin = request.headers.get("WebHook-Request-Origin", "").strip().lower()
         known = services.get(service) if service in services.names() else None
         if not origin or known is None or not known.secrets:
@@ -108,30 +114,31 @@ class Receive(View):
             known = services.get(service)
         except exceptions.ReplicaError:
             return _answer(404, "There is no such service.")
-        body = request.read(conf.get().RECEIVE_LIMIT + 1)
+        body = request.read(conf.get().RECEIVE_LIMIT + 1)  # One byte too many tells a body that is too large.
         if len(body) > conf.get().RECEIVE_LIMIT:
             return _answer(413, f"A notification has at most {conf.get().RECEIVE_LIMIT} bytes.")
         headers = {name.lower(): value for name, value in request.headers.items()}
         now = clock.now(conf.get().DATABASE)
+        # Before the body is parsed: an unsigned body must cost little.
         if not known.secrets or not signing.verify(known.secrets, headers=headers, body=body, now=now):
             return _answer(401, "The signature is wrong, or too old.")
         try:
-            given = notification.read(body)
+            notified = notification.read(body)
         except notification.Malformed as error:
             return _answer(400, f"This is no page of changes. {error}")
-        return self._take(known, given.subscription, given.page)
+        return self._take(known, notified.subscription, notified.page)
 
     def _take(self, service: Service, name: str, page: pages.Page) -> HttpResponse:
         using = conf.get().DATABASE
         if name != subscription_name(sorted({follows.source for follows in cohorts.of_service(service.name)})):
-            # One of another version of this service's code, which may be running beside this one.
-            return _again("This subscription is not of the models that are followed.")
+            # During a deployment, another version of this code may run beside this one, with other models.
+            return _again("This subscription has other models than the replicas here.")
         with service.client(timeout=10.0) as client:
             return _apply(service, page, client, using)
 
 
 def _apply(service: Service, page: pages.Page, client: Client, using: str) -> HttpResponse:
-    """Apply a page to all replicas that are before it. A replica that fails stays behind, to be brought up by pull."""
+    """Apply a page to all replicas at the cursor before it. A failing replica stays behind, and pulls later."""
     failed: list[str] = []
     moved, unread = False, None
     while cohort := _at(service.name, page.previous, failed, using):
@@ -142,13 +149,13 @@ def _apply(service: Service, page: pages.Page, client: Client, using: str) -> Ht
         except exceptions.ReplicaFailed as error:
             following = cohorts.following(service.name, using, clock.moment(using), without=failed)
             if constraint_errors.lacks_row(error) and len(following) > 1:
-                break  # the row may be one of a replica that is behind: that comes up first
+                break  # A replica that is behind may have the missing row, and catches up first, below.
             positions.fail(error, using, clock.moment(using))
             logger.warning("Replica %s: %s", error.name, error.reason)
             unread = unread or (error if isinstance(error.__cause__, staging.Unreadable) else None)
             failed.append(error.name)
         except exceptions.ServiceError as error:
-            return _again(f"What is missing cannot be pulled: {error}")
+            return _again(f"A further page cannot be pulled: {error}")
     _pull_laggards(service, client, using)
     if moved:
         return HttpResponse(status=204)
@@ -156,7 +163,7 @@ def _apply(service: Service, page: pages.Page, client: Client, using: str) -> Ht
         return _answer(422, unread.reason)
     main = _main(service.name, using)
     if main is None or main.cursor == page.previous:
-        return _again("There is no replica that could take it now.")
+        return _again("No replica can take the page now.")
     return JsonResponse({"cursor": main.cursor}, status=409)
 
 
@@ -175,7 +182,8 @@ def _main(service: str, using: str) -> Cohort | None:
 
 
 def _pull_laggards(service: Service, client: Client, using: str) -> None:
-    """Bring up the replicas that are behind, a page at a time: where nothing follows by pull, nothing else does."""
+    """Let replicas that are behind catch up by one page."""
+    # Without a follower beside the pushes, nothing else brings them up.
     following = cohorts.following(service.name, using, clock.moment(using))
     if len(following) < 2:
         return
@@ -184,11 +192,12 @@ def _pull_laggards(service: Service, client: Client, using: str) -> None:
     except exceptions.ReplicaFailed as error:
         positions.fail(error, using, clock.moment(using))
     except exceptions.PubSubPullError as error:
-        # Swallowed: the page itself was applied, and the next push tries again.
-        logger.warning("%s: what is missing cannot be pulled: %s", service.name, error)
+        # Swallowed: the page itself was applied, and the next push tries this again.
+        logger.warning("%s: replicas that are behind cannot pull: %s", service.name, error)
 
 
 def _again(detail: str) -> HttpResponse:
+    # 503, not 409: the subscription must send the same page again, and not move its cursor.
     answer = _answer(503, detail)
     answer.headers["Retry-After"] = RETRY
     return answer

@@ -1,1 +1,1 @@
-"""Tables that follow a model of another service: what is written to them, and how."""
+"""The table effect: the statements that fill a replica's table."""

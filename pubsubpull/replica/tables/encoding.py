@@ -1,4 +1,4 @@
-"""Values of Python on their way into a table: as JSON that PostgreSQL reads by the column's type."""
+"""Encode Python values as JSON that PostgreSQL reads by the column's type."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from django.db import connections, models
 
 
 class Encoder(DjangoJSONEncoder):
-    """Writes what a function gave so that PostgreSQL reads it by the column's type."""
+    """Writes the result of a function so that PostgreSQL reads it by the column's type."""
 
     def default(self, o: Any) -> Any:
-        """Write bytes as PostgreSQL does, what JSON holds as it is, and all else as its text."""
+        """Write bytes in PostgreSQL's hex form, and values that JSON does not know as text."""
         if isinstance(o, bytes | bytearray | memoryview):
             return "\\x" + bytes(o).hex()
         try:
             return super().default(o)
         except TypeError:
-            return str(o)
+            return str(o)  # PostgreSQL parses the text by the column's type, or refuses it.
 
 
 def prepared(field: models.Field[Any, Any], value: Any, using: str) -> Any:
-    """Return a value as it goes into JSON for the field's column."""
+    """Return the value, prepared by the field, for `Encoder`."""
     if isinstance(field, models.JSONField):
         return value
     adapted = field.get_db_prep_save(value, connections[using])

@@ -1,4 +1,4 @@
-"""The statements that write what is staged, or what a compact page holds, to a table."""
+"""The SQL statements that apply staged changes, or a compact page, to a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pubsubpull.replica.tables.values import Target
 
 STAGED = psql.SQL("pg_temp.pubsubpull_page")
-"""The temporary table of what is staged."""
+"""The temporary table of the stage."""
 
 
 def merge(
@@ -30,7 +30,10 @@ def merge(
     using: str,
     page: psql.Composable = STAGED,
 ) -> psql.Composed:
-    """Return the statement that applies the changes above one ordinal of the page, up to another."""
+    """Return the statement that applies the changes above the first ordinal, up to the second.
+
+    `extra` is the JSON text of computed columns.
+    """
     after, upto = between
     return sql.compose(
         "queries/replica/apply",
@@ -46,7 +49,7 @@ def merge(
 
 
 def upsert(target: Target, page: psql.Composable, using: str) -> psql.Composed:
-    """Return the statement that applies a page which removes no row, and has none twice."""
+    """Return the statement that applies a page without deletes and without two changes of one row."""
     columns = target.replica.columns
     return sql.compose(
         "queries/replica/upsert", page=page, source=target.replica.source, **values.insert_parts(target, columns, using)
@@ -54,14 +57,14 @@ def upsert(target: Target, page: psql.Composable, using: str) -> psql.Composed:
 
 
 def apply_compact(target: Target, names: Sequence[str], using: str) -> psql.SQL:
-    """Return the statement that applies rows which are arrays: the values of the source's columns `names`.
+    """Return the statement that applies a part of a compact page, with the placeholder `%(items)s`.
 
-    It has `%(items)s` for them.
+    Its rows are arrays of the values of the source's columns `names`.
     """
     replica, indexes = target.replica, {name: index for index, name in enumerate(names)}
     by_name = {column.name: column for column in replica.columns}
     key = tuple(by_name[name] for name in replica.key)
-    # Exact, since it is compared: the table would have shortened or rounded it.
+    # Exact, since the key is compared with the table's values, which are shortened or rounded to their type.
     wanted = values.columns_of(target, key, using, indexes, exact=True)
     local = psql.Composed([psql.Identifier("t", name) for name in replica.key]).join(values.COMMA)
     parts = {
@@ -72,6 +75,7 @@ def apply_compact(target: Target, names: Sequence[str], using: str) -> psql.SQL:
         "width": psql.Literal(len(names)),
     }
     connection = connections[using].connection
+    # The text is bound with `%(items)s`, so every other per cent sign must be doubled.
     doubled = {name: psql.SQL(part.as_string(connection).replace("%", "%%")) for name, part in parts.items()}
     return psql.SQL(sql.compose("queries/replica/apply_compact", **doubled).as_string(connection))
 
@@ -79,7 +83,7 @@ def apply_compact(target: Target, names: Sequence[str], using: str) -> psql.SQL:
 def writes(
     target: Target, columns: tuple[Column, ...], between: tuple[int, int], *, extra: str | None, using: str
 ) -> psql.Composed:
-    """Return the query for what the changes between two ordinals come to: each row's key, and its values."""
+    """Return the query for the net effect of the changes between two ordinals: each row's key and values."""
     replica, (after, upto) = target.replica, between
     return sql.compose(
         "queries/replica/writes",
@@ -96,7 +100,8 @@ def writes(
 
 
 def differences(target: Target, columns: tuple[Column, ...], *, extra: str | None, using: str) -> psql.Composed:
-    """Return the query for how the table's rows differ from the staged ones; versions and kept columns never do."""
+    """Return the query for the differences between the table's rows and the staged rows."""
+    # A version or a kept column may differ rightly: it depends on when the row was written here.
     shown = tuple(column for column in columns if not column.kept and column.source is not declaration.VERSION)
     records = values.columns_of(target, shown, using)
     old = psql.Composed([psql.SQL("t.{}").format(psql.Identifier(column.name)) for column in shown]).join(values.COMMA)

@@ -1,4 +1,4 @@
-"""The table effect: applies staged changes to a declared table, by statements or by the user's function."""
+"""The table effect: apply staged changes to a replica's table, by SQL statements or by the user's function."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from pubsubpull.replica.effects import Staged, Summary
     from pubsubpull.replica.tables.values import Target
 
-ALL = (0, 2**62)
-"""All ordinals of what is staged."""
+ALL_ORDINALS = (0, 2**62)
+"""All ordinals of the stage."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Which of the source's columns that a table takes over the staged rows have."""
+    """The replicated columns that the staged rows have or lack."""
 
     absent: frozenset[str] = frozenset()
-    """The columns that some rows lack."""
+    """The columns that at least one row lacks."""
     present: frozenset[str] = frozenset()
-    """The columns that some rows have."""
+    """The columns that at least one row has."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """An effect: the table of a declared replica is filled with its source's rows."""
+    """An effect: fills the table of a replica with the rows of its source."""
 
     table: Replica
-    """What is declared of the table."""
+    """The declaration of the replica."""
 
     @property
     def name(self) -> str:
@@ -59,12 +59,12 @@ class Table:
 
     @property
     def service(self) -> str:
-        """Return the service that has the source."""
+        """Return the service of the source."""
         return self.table.service
 
     @property
     def on_failure(self) -> OnFailure:
-        """Return what becomes of a change that the table cannot take."""
+        """Return the reaction to a change that fails."""
         return self.table.on_failure
 
     @property
@@ -73,38 +73,38 @@ class Table:
         return self.table.shape
 
     def reads(self) -> frozenset[str]:
-        """Return the source's columns that are taken over, and those that pick the rows."""
+        """Return the source's columns that are copied unchanged or that filter the rows."""
         where = () if callable(self.table.where) else self.table.where or ()
         return frozenset({*self.table.source_columns, *where})
 
     def plain(self) -> bool:
-        """Return True if PostgreSQL fills the table by itself."""
+        """Return True if SQL statements alone fill the table."""
         return self.table.write is None and not self.table.in_python
 
     def copies(self) -> bool:
-        """Return True unless the user's function writes: that may do more than copy."""
+        """Return True unless the user's function writes the rows, which may do more than copy."""
         return self.table.write is None
 
     def apply(self, staged: Staged, *, using: str) -> None:
-        """Apply the staged changes: of each row the last change, or each change in order if they go one by one."""
+        """Apply the staged changes: the last change of each row, or with `one_by_one` each change in order."""
         summary = staged.summaries[self.source]
         target = values.target(self.table, using, types=staged.types.get(self.name))
         seen = self._seen(summary, using)
         self._require_needed(seen)
-        # If a column came or went within the page, each change has to be written with the columns that it has.
+        # If a column appeared or disappeared within the page, write each change with the columns that it has.
         if staged.one_by_one or seen.absent & seen.present:
             _write_each(target, using)
         else:
             if summary.truncated:
                 _empty(target, using)
-            _write(target, seen.absent, (summary.truncated, ALL[1]), using)
+            _write(target, seen.absent, (summary.truncated, ALL_ORDINALS[1]), using)
         self._note(seen, summary, staged, using)
 
     def differences(self, absent: Collection[str], *, using: str) -> list[tuple[str, str]]:
-        """Return how the table differs from the staged rows: keys, each `missing`, `extra` or `different`."""
+        """Return the differing keys, each with `missing`, `extra` or `different`; `absent` columns are not compared."""
         target = values.target(self.table, using)
         columns = values.written(self.table, absent)
-        extra = computed.results(self.table, columns, ALL, using)
+        extra = computed.results(self.table, columns, ALL_ORDINALS, using)
         query = statements.differences(target, columns, extra=extra, using=using)
         return [(key, kind) for key, kind in sql.run(using, query)]
 
@@ -122,15 +122,13 @@ class Table:
         needed = {*self.table.key_source, *(() if callable(self.table.where) else self.table.where or ())}
         if missing := ", ".join(sorted(needed & seen.absent)):
             raise exceptions.ReplicaError(
-                f"{self.name}: {self.source} does not send {missing}, which the replica cannot do without."
+                f"{self.name}: {self.source} does not send {missing}, which the replica needs for its key or filter."
             )
 
     def _note(self, seen: Seen, summary: Summary, staged: Staged, using: str) -> None:
-        """Note which columns the source does not send.
-
-        A column that was missing and is sent now is in all rows of the source, changed or not: they have to be copied
-        again, and so do rows that may have changed without changes.
-        """
+        """Store the columns that the source does not send, and request a new copy where rows are incomplete."""
+        # A column that was absent and appears now is in all rows of the source, also in those without a change, so
+        # all rows must be copied again. The same holds for rows that changed without an entry in the log.
         known = staged.absent.get(self.name, frozenset())
         absent = known | seen.absent
         if absent & seen.present or summary.uncaptured:
@@ -148,13 +146,13 @@ def _write_each(target: Target, using: str) -> None:
             continue
         only = (ordinal - 1, ordinal)
         rows = computed.rows(target.replica, only, using)
-        absent = taken - set(jsontext.loads(rows[0][1] or "{}")) if rows else set()  # a delete writes no column
+        absent = taken - set(jsontext.loads(rows[0][1] or "{}")) if rows else set()  # A delete writes no column.
         _write(target, absent, only, using)
 
 
 def _empty(target: Target, using: str) -> None:
     if target.replica.write is not None:
-        writing.hand_over(target.replica, [writing.TRUNCATED_WRITE])
+        writing.hand_over(target.replica, [writing.TRUNCATE_TABLE])
         return
     parts = removal.parts(target.replica, target.relation)
     sql.run(using, sql.compose("queries/replica/empty_table", clearing=parts["clearing"], removable=parts["removable"]))
@@ -166,18 +164,18 @@ def _write(target: Target, absent: Collection[str], between: tuple[int, int], us
         columns = values.written(replica, absent)
         extra = computed.results(replica, columns, between, using)
         writing.hand_over(replica, writing.staged_writes(target, columns, between, extra=extra, using=using))
-    elif replica.in_python or between != ALL:
+    elif replica.in_python or between != ALL_ORDINALS:
         sql.run(using, _statement(target, absent, between, using))
     else:
         sql.run(using, _kept_statement(target, absent, using))
 
 
 def _kept_statement(target: Target, absent: Collection[str], using: str) -> psql.SQL:
-    """Return the statement for a whole page, which is put together once for as long as the table stays as it is."""
+    """Return the cached statement for a whole page, or build it for the table's present columns."""
     made_for = (*target.types.items(), *sorted(absent))
-    kept: psql.SQL | None = target.replica.statements.get(made_for)  # read once: another thread may forget it any time
+    kept: psql.SQL | None = target.replica.statements.get(made_for)  # Read once: another thread may remove it.
     if kept is None:
-        text = _statement(target, absent, ALL, using).as_string(connections[using].connection)
+        text = _statement(target, absent, ALL_ORDINALS, using).as_string(connections[using].connection)
         kept = target.replica.statements[made_for] = psql.SQL(text)
     return kept
 

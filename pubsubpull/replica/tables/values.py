@@ -1,4 +1,4 @@
-"""The parts of a table's statements: its columns' types, the values that go into them, the rows that are picked."""
+"""The parts of a table's SQL statements: types and values of columns, and the filter of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AS_TEXT = frozenset({
     "bigint", "boolean", "bytea", "character varying", "date", "double precision", "inet", "integer", "numeric", "real",
     "smallint", "text", "time without time zone", "timestamp with time zone", "timestamp without time zone", "uuid",
 })  # fmt: skip
-"""Types that take the text of a JSON value as it is; the table itself applies their length or precision."""
+"""Types that parse the text of a JSON value. The table itself applies their length or precision."""
 BUILT_IN = AS_TEXT | frozenset({
     '"char"', "bit", "bit varying", "box", "character", "cidr", "circle", "interval", "json", "jsonb", "line", "lseg",
     "macaddr", "macaddr8", "money", "name", "oid", "path", "pg_lsn", "point", "polygon", "time with time zone",
@@ -33,24 +33,24 @@ BUILT_IN = AS_TEXT | frozenset({
     "int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange",
     "int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange",
 })  # fmt: skip
-"""Types of PostgreSQL's own, which hold no hstore: neither these nor their arrays are looked at for it."""
+"""Types of PostgreSQL itself. Neither these nor their arrays can hold an hstore."""
 _LENGTH = re.compile(r"\([0-9, ]+\)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
-    """A replica's table as the database has it now."""
+    """A replica's table, with the types that its columns have now."""
 
     replica: Replica
-    """What is declared of the table."""
+    """The declaration of the replica."""
     types: Mapping[str, str]
-    """The types of its columns, by name."""
+    """The types of the table's columns, by name."""
 
     def type_of(self, column: str) -> psql.SQL:
-        """Return a column's type, as PostgreSQL itself wrote it."""
+        """Return a column's type as SQL. Raises `ReplicaError` if the table has no such column."""
         if column not in self.types:
             raise exceptions.ReplicaError(f"The table of {self.replica.name} has no column {column!r}: migrate it.")
-        return psql.SQL(self.types[column])  # from the catalogue, quoted there
+        return psql.SQL(self.types[column])  # Safe as SQL: format_type has quoted it.
 
     @property
     def relation(self) -> psql.Identifier:
@@ -64,7 +64,7 @@ def table_columns(replica: Replica) -> psql.Composed:
 
 
 def target(replica: Replica, using: str, *, types: Mapping[str, str] | None = None) -> Target:
-    """Look up the replica's table, unless the types of its columns are known. Raises `ReplicaError` if it has none."""
+    """Return the replica's table; `types` are read if not given. Raises `ReplicaError` if there is no table."""
     types = dict(sql.run(using, table_columns(replica))) if types is None else types
     if not types:
         raise exceptions.ReplicaError(f"{replica.name} has no table {_name(replica)}: migrate it.")
@@ -76,10 +76,8 @@ def _name(replica: Replica) -> str:
 
 
 def written(replica: Replica, absent: Collection[str]) -> tuple[Column, ...]:
-    """Return the columns to write if the source does not send those `absent`: of new rows they get their defaults.
-
-    A column that needs a value and has no default is left to PostgreSQL to refuse: nothing is made up.
-    """
+    """Return the columns to write if the source does not send the columns `absent`: new rows get their defaults."""
+    # A column without a default is left out, and PostgreSQL refuses a NOT NULL column: no value is invented.
     columns: list[Column] = []
     for column in replica.columns:
         if not (isinstance(column.source, str) and column.source in absent):
@@ -105,19 +103,20 @@ def by_name(name: str) -> psql.Composable:
 
 
 def where(replica: Replica, read: Callable[[str], psql.Composable] = by_name) -> psql.Composable:
-    """Return the condition for the rows that the replica takes; `read` gives the value of a column of the source."""
+    """Return the condition for rows that the replica takes; `read` returns the SQL of a source's column."""
     if callable(replica.where):
         return psql.SQL("coalesce(e.keep, false)")
     parts: list[psql.Composable] = [psql.SQL("true")]
     for name, value in (replica.where or {}).items():
         accepted = value if isinstance(value, list | tuple | set | frozenset) else [value]
+        # Compared as jsonb, in which 1 equals 1.0. A NULL counts as no match.
         texts = psql.Literal([json.dumps(each, cls=encoding.Encoder) for each in accepted])
         parts.append(psql.SQL("coalesce({} = ANY ({}::jsonb[]), false)").format(read(name), texts))
     return psql.Composed(parts).join(AND)
 
 
 def computed_rows(extra: str | None) -> psql.Composable:
-    """Return the join with what the declaration's functions made of the rows."""
+    """Return the join with the results of the declaration's functions, given as JSON text."""
     if extra is None:
         return psql.SQL("CROSS JOIN (VALUES (NULL::jsonb)) AS e(data)")
     text = "LEFT JOIN jsonb_to_recordset({}::jsonb) AS e(n bigint, keep boolean, data jsonb) ON e.n = l.n"
@@ -131,7 +130,9 @@ def _definitions(types: Mapping[str, psql.SQL]) -> psql.Composable:
 
 
 def _on_conflict(columns: tuple[Column, ...], key: tuple[str, ...]) -> psql.Composable:
-    """Return what is done if the row exists already: nothing if nothing differs."""
+    """Return the ON CONFLICT action for a row that exists already."""
+    # An equal row is not written again: no dead row, no trigger, no WAL. Images are compared, since equal values may
+    # be written in two ways, as the numbers 1.0 and 1.00.
     changing = [psql.Identifier(column.name) for column in columns if column.name not in key and not column.kept]
     if not changing:
         return psql.SQL("DO NOTHING")
@@ -151,12 +152,12 @@ def columns_of(
     *,
     exact: bool = False,
 ) -> dict[str, psql.Composable]:
-    """Return each column's value, and the records that the values are of.
+    """Return the SQL of the columns' values, and of the records that the values are read from.
 
-    A record has each name once: a source column that serves twice, perhaps with another type, gets another record. If
-    rows are arrays, `indexes` says where each source column is in them, and most values are taken from there. Such a
-    value has its column's length and precision only once it is in the table, unless it is to be `exact`.
+    `indexes` is for rows that are arrays: the index of each source column. With `exact`, values have the length and
+    precision of their column already before they are in the table.
     """
+    # A record has each name once, so a source column that fills two columns, maybe of two types, needs two records.
     records: dict[str, dict[str, psql.SQL]] = {}
     constants: dict[str, Any] = {}
     values: list[psql.Composable] = []
@@ -201,7 +202,7 @@ def _joins(
 def insert_parts(
     target: Target, columns: tuple[Column, ...], using: str, indexes: Mapping[str, int] | None = None
 ) -> dict[str, psql.Composable]:
-    """Return the parts of a statement that inserts or updates the rows, and removes those that are gone."""
+    """Return the parts of a statement that inserts or updates rows and removes deleted rows."""
     replica = target.replica
     return {
         "target": target.relation,
@@ -214,10 +215,8 @@ def insert_parts(
 
 
 def _readable(row: psql.Composable, types: Mapping[str, psql.SQL]) -> psql.Composable:
-    """Return a row whose values of hstore, which are objects in it, are as hstore reads them.
-
-    PostgreSQL finds the columns that hold any, once a statement: a type may be altered while the table stays as it is.
-    """
+    """Return a row with its hstore values, which are JSON objects in it, in the text form of hstore."""
+    # PostgreSQL finds the hstore columns in each statement: a composite type may be altered without the table.
     kinds = {name: kind.as_string() for name, kind in types.items() if not _is_built_in(kind.as_string())}
     if not kinds:
         return row
@@ -231,7 +230,7 @@ def _is_built_in(kind: str) -> bool:
 
 
 def _element(index: int, kind: psql.SQL, *, exact: bool) -> psql.Composable | None:
-    """Return the value at an index of a row that is an array; None if its type needs a record."""
+    """Return the SQL of a value in an array; None if the type needs a record."""
     plain = kind.as_string() if exact else _LENGTH.sub("", kind.as_string())
     if plain == "jsonb":
         return psql.SQL("nullif(p.data -> {}, 'null')").format(index)
@@ -239,11 +238,11 @@ def _element(index: int, kind: psql.SQL, *, exact: bool) -> psql.Composable | No
 
 
 def _object(names: Iterable[str], indexes: Mapping[str, int] | None) -> psql.Composable:
-    """Return a row as an object; of a row that is an array, the columns that are needed."""
+    """Return the SQL of a row as an object; of an array, only with the needed columns."""
     if indexes is None:
         return psql.SQL("p.data")
     pairs = [psql.SQL("{}::text, p.data -> {}").format(name, indexes[name]) for name in names]
-    objects = [  # a function takes a hundred arguments
+    objects = [  # PostgreSQL allows a function 100 arguments.
         psql.SQL("jsonb_build_object({})").format(psql.Composed(pairs[begin : begin + 50]).join(COMMA))
         for begin in range(0, len(pairs), 50)
     ]

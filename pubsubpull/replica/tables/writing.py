@@ -1,4 +1,4 @@
-"""Rows that the user's function writes: it is handed what PostgreSQL would have written."""
+"""Rows for the user's function: hand over the writes that SQL statements would have done."""
 
 from __future__ import annotations
 
@@ -21,34 +21,35 @@ if TYPE_CHECKING:
     from pubsubpull.replica.tables.values import Target
 
 GONE_AT_ONCE = 1000
-"""The most deletes that are handed over at once, of rows that a copy does not have."""
+"""The most deletes in one call, for rows that are not in a copy."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Write:
-    """What is to become of a row. Fields are named as on an instance, a foreign key's as `customer_id`."""
+    """A write of one row. Fields have the names of instance attributes, for a foreign key `customer_id`."""
 
     op: Literal["put", "delete", "truncate"]
-    """`put`: the row is to be so, new or not. `delete`: the source has it no more. `truncate`: it has no row at all."""
+    """`put`: insert or update the row. `delete`: remove the row. `truncate`: remove all rows."""
     version: int
-    """The version of the change; 0 where there is none."""
+    """The version of the change; 0 for a write without a change."""
     key: dict[str, Any]
-    """The replica's key fields; empty for a truncate."""
+    """The values of the replica's key fields; empty for a truncate."""
     values: dict[str, Any]
-    """All other fields that the replica takes over, of a put."""
+    """The values of all other replicated fields; empty unless `op` is `put`."""
 
 
-TRUNCATED_WRITE = Write(op="truncate", version=0, key={}, values={})
+TRUNCATE_TABLE = Write(op="truncate", version=0, key={}, values={})
+"""The write of a truncate."""
 
 
 def hand_over(replica: Replica, writes: Sequence[Write]) -> None:
-    """Call the replica's function. Raises `ReplicaFailed` for what it raises, unless the database is away."""
+    """Call the replica's function. Raises `ReplicaFailed` for its errors, unless the database is unavailable."""
     if not writes or replica.write is None:
         return
     try:
-        replica.write(list(writes))
+        replica.write(list(writes))  # A list of its own: the function may change it.
     except (OperationalError, InterfaceError):
-        raise  # the database is away: that is no failure of the replica
+        raise  # An unavailable database is no failure of the replica.
     except Exception as error:
         first, last = writes[0].version, writes[-1].version
         versions = f"version {first}" + (f" to {last}" if last != first else "")
@@ -57,15 +58,17 @@ def hand_over(replica: Replica, writes: Sequence[Write]) -> None:
 
 
 def name(replica: Replica) -> str:
-    """Return the function's name, with its module's."""
+    """Return the dotted path of the replica's function."""
     return f"{replica.write.__module__}.{getattr(replica.write, '__qualname__', repr(replica.write))}"
 
 
 def staged_writes(
     target: Target, columns: tuple[Column, ...], between: tuple[int, int], *, extra: str | None, using: str
 ) -> list[Write]:
-    """Return what the staged changes between two ordinals come to: one write for each key."""
-    columns = tuple(column for column in columns if not column.kept)  # the function sees to what is the user's own
+    """Return the net effect of the staged changes between two ordinals: one write for each key."""
+    columns = tuple(
+        column for column in columns if not column.kept
+    )  # The function fills fields that are not replicated.
     query = statements.writes(target, columns, between, extra=extra, using=using)
     keys, others = _readers(_keys(target.replica), using), _readers(columns, using)
     writes: list[Write] = []
@@ -78,7 +81,7 @@ def staged_writes(
 
 
 def gone(replica: Replica, rows: Iterable[tuple[Any, ...]], using: str) -> list[Write]:
-    """Return the deletes of rows, given their keys as the database has them."""
+    """Return the deletes of rows, given their keys as read from the database."""
     keys = _readers(_keys(replica), using)
     return [
         Write(
@@ -93,13 +96,18 @@ def gone(replica: Replica, rows: Iterable[tuple[Any, ...]], using: str) -> list[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Reader:
-    """Makes of what the database gives for a field what an instance has."""
+    """Converts a field's value from the database to the value of an instance."""
 
     name: str
+    """The attribute's name."""
     converters: list[Any]
+    """Django's converters of the field, in order."""
     expression: Any
+    """The column, which the converters take."""
     using: str
+    """The database."""
 
+    # The converters that a queryset applies, so that the function sees the values of instances.
     def read(self, value: Any) -> Any:
         for convert in self.converters:
             value = convert(value, self.expression, connections[self.using])
