@@ -12,9 +12,14 @@ from django.test import override_settings
 
 import pubsubpull
 from pubsubpull import exceptions
+from pubsubpull.checks import publications
+from pubsubpull.events import declare as events
 from pubsubpull.log import feed
+from pubsubpull.pull import consumers
 from pubsubpull.replica import checks, health, positions
 from pubsubpull.replica.handlers import declare
+from pubsubpull.replica.handlers import positions as local_positions
+from pubsubpull.replica.handlers.local import Local
 from pubsubpull.replica.handlers.loop import Loop
 from pubsubpull.replica.models import Parked, ReplicaState
 from pubsubpull.replica.parking import actions
@@ -300,6 +305,16 @@ def test_a_position_that_another_process_has_is_passed_by_and_the_others_go_on(r
     assert (notes(), len(came)) == (["1"], 1)
 
 
+def test_a_failure_on_a_page_that_another_process_has_handled_meanwhile_is_not_noted(react):
+    react(note)
+    work()
+    (before,) = local_positions.due("default")
+    place(1)
+    work()
+    Local(using="default")._fail(before, exceptions.ReplicaFailed("test.0", "too late"))
+    assert health.checks("default")["replica test.0"] == "ok"
+
+
 def test_a_renamed_handler_keeps_its_position_by_its_name(react):
     def before(event):
         note(event)
@@ -365,3 +380,66 @@ def test_wrong_declarations_are_found(react):
         pubsubpull.on_event(OrderPlaced, start="yesterday")
     with pytest.raises(exceptions.ReplicaError, match="app_label.modelname"):
         pubsubpull.on_event("orderplaced")
+
+
+def test_an_event_must_not_have_the_label_of_a_published_model():
+    @pubsubpull.event(key="number", label="shop.customer")
+    class Taken:
+        number: int
+
+    try:
+        messages = [message for message in publications.check_publications() if message.id == "pubsubpull.E015"]
+    finally:
+        events._kinds.pop(Taken.pubsubpull_kind.label)
+    assert "shop.customer is the label of a published model and of an event" in messages[0].msg
+
+
+def test_events_of_another_service_are_handled_with_a_position_each(shop, follow, react):
+    """The class is known here, so data come as its instance; a handler that fails waits alone."""
+    consumers.change(consumers.consumers().get(name="billing"), grant=["event:*"])
+    place(1)
+    wrong = {"2"}
+
+    def typed(event):
+        Note.objects.create(text=f"typed {event.data.order}")
+
+    def early(event):
+        Note.objects.create(text=f"early {event.key}")
+
+    def fail(event):
+        note(event)
+        if event.key in wrong:
+            raise ValueError("not this one")
+
+    react(typed, "shop.orderplaced", service="shop")
+    react(early, "shop.orderplaced", service="shop", start="start")
+    react(fail, service="shop", on_failure="park")
+    follower = follow()
+    follower.run_once()
+    place(2, 3)
+    with pytest.raises(exceptions.ReplicaFailed, match="not this one"):
+        follower.run_once()
+    assert sorted(notes()) == ["early 1", "early 2", "early 3", "typed 2", "typed 3"]
+    wrong.clear()
+    positions.hurry("shop", "default")
+    follower.run_once()
+    assert notes()[5:] == ["2", "3"]
+
+
+def test_work_once_follows_handles_and_says_what_is_left(shop, react, only):
+    out = io.StringIO()
+    wrong = {"1"}
+
+    def fail(event):
+        if event.key in wrong:
+            raise ValueError("not this one")
+
+    only()
+    react(fail, name="mail")
+    work()
+    place(1)
+    with pytest.raises(CommandError, match="not this one"):
+        call_command("pubsubpull_work", "--once", stdout=out)
+    wrong.clear()
+    call_command("pubsubpull_work", "--once", stdout=out)
+    assert "Up to date." in out.getvalue()

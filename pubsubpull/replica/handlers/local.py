@@ -117,7 +117,7 @@ class Local:
                 return moved
             count = _before(page, place.effect.source, failure.version)
             if not count:
-                return self._fail(failure)
+                return self._fail(place, failure)
             # What comes before the failing change is not to wait for it.
             page = self._part(place, page, count, now)
 
@@ -148,9 +148,13 @@ class Local:
         elif took < SHORT and name in self._limits:
             self._limits[name] = min(self._page, self._limits[name] * 2)
 
-    def _fail(self, error: exceptions.ReplicaFailed) -> bool:
+    def _fail(self, place: Place, error: exceptions.ReplicaFailed) -> bool:
         """Let a handler wait, or set aside the change that it cannot take; return True if it goes on at once."""
-        wait = replica_positions.fail(error, self._using, clock.moment(self._using))
+        with transaction.atomic(self._using):
+            # Since the rollback another process may have handled the page: then there is no failure to note.
+            if positions.take(place, self._using) is None:
+                return False
+            wait = replica_positions.fail(error, self._using, clock.moment(self._using))
         if actions.is_due(error, self._using) and self._park(error.name):
             return True
         logger.warning("Handler %s: %s; again in %.1f s", error.name, error.reason, wait)
