@@ -41,7 +41,7 @@ class Settings:
     HEALTH_LAG: float = 300.0
     """How far an active subscription may be behind before the service is not well, in seconds."""
     POLL_INTERVAL: float = 0.02
-    """The wait of a busy worker between two looks at the log, in seconds."""
+    """The wait of a busy worker, and of `pubsubpull_work`, between two looks at the log, in seconds."""
     IDLE_INTERVAL: float = 0.25
     """The longest wait of an idle worker between two looks at the log, in seconds."""
     LEASE: float = 15.0
