@@ -44,14 +44,15 @@ def pull(
 ) -> str:
     """Enqueue a task for each instance of a model: existing ones, newest first, and changes from now on.
 
-    `callback` is a task of Django's, at a module's level, that takes `instance`: a dict of key, version, op and data,
-    in which numbers with a point are texts; of one that was there the op is `snapshot`. It takes `callback_kwargs` too,
-    a dict of what JSON can hold, the same at each call. `ops` are the changes from now on that it is called for: of
-    insert, update and delete, whose data is the row that went. Where capture was switched off at the source, a job for
-    inserts calls for all rows once more, as snapshots: nothing tells which of them are new. The job's own steps run
-    with `pull_priority`, the callback with `job_priority`. A job has a name, by default one of its kind, service,
-    source and callback; to start one again that is there already changes nothing but wakes it. Returned is the name.
-    Raises `ReplicaError`, and what the client does.
+    `callback` is a Django task at module level. Its argument `instance` is a dict of key, version, op and data, with
+    decimal numbers as texts. For existing instances, the op is `snapshot`. The task also takes `callback_kwargs`, a
+    dict that JSON can hold. `ops` names the operations of later changes: insert, update or delete (with the deleted
+    row as data). If capture was switched off at the source, a job for inserts enqueues all rows once more as
+    snapshots, since nothing tells new rows apart. The job's own steps run with `pull_priority`, the tasks with
+    `job_priority`.
+
+    Return the job's name, by default made of kind, service, source and callback. If the job exists already, it is only
+    woken. Raises `ReplicaError` and the errors of the client.
     """
     options = _options(callback_kwargs, pull_priority, job_priority, ops=ops)
     return _start("pull", source, callback, options, service=service, name=name)
