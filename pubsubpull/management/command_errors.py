@@ -17,10 +17,10 @@ MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColu
 
 
 class RefusingCommand(BaseCommand):
-    """A command that ends with a `CommandError` for every error of ours and of the database."""
+    """A command that ends with a `CommandError` for every error of this package and of the database."""
 
     failed = 1
-    """The status that it then ends with."""
+    """The exit status of such an end."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command, and translate its errors."""
@@ -28,6 +28,7 @@ class RefusingCommand(BaseCommand):
             return super().execute(*args, **options)
         except exceptions.PubSubPullError as error:
             raise CommandError(str(error), returncode=self.failed) from error
+        # Known errors only: any other is a fault of the code, and its traceback is needed.
         except DatabaseError as error:
             using = options.get("database") or conf.get().DATABASE
             raise CommandError(advice(error, using), returncode=self.failed) from error
@@ -37,6 +38,7 @@ def require_log(using: str) -> None:
     """Raise a `CommandError` if the database has no log. A database that does not answer is left to the caller."""
     try:
         schema = triggers.log_schema(using)
+    # Swallowed: a worker waits for its database, also at its start.
     except OperationalError:
         return
     if schema is None:
@@ -51,6 +53,7 @@ def without_log(using: str) -> str:
 def advice(error: DatabaseError, using: str) -> str:
     """Return the database's error in a line, with the remedy if it is known."""
     cause = error.__cause__
+    # The first line: the others quote the statement, and may quote a row.
     told = next(iter(str(error).strip().splitlines()), type(error).__name__)
     if isinstance(cause, MISSING):
         return f"{told}. Are all migrations applied? Run: manage.py migrate --database {using}"

@@ -82,6 +82,6 @@ def report(command: BaseCommand, names: Collection[str], using: str) -> None:
     refuse_failures([f"{name}: {why}" for name, why in left.items()])
     if aside:
         told = ", ".join(f"{count} of {name}" for name, count in aside.items())
-        command.stdout.write(command.style.WARNING(f"Up to date, but for changes that are set aside: {told}."))
+        command.stdout.write(command.style.WARNING(f"Up to date, except for parked changes: {told}."))
         return
     command.stdout.write(command.style.SUCCESS("Up to date."))

@@ -28,15 +28,16 @@ ENDED = frozenset({State.DISABLED, State.UNSUBSCRIBED})
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A subscription and how far it is behind."""
+    """A subscription, its lag, and the number of its dead letters."""
 
     subscription: Subscription
     lag: lag.Lag
     failures: int
+    """The number of its dead letters."""
 
     @property
     def name(self) -> str:
-        """The operators' name of it: the consumer's name and its own."""
+        """The subscription's name for operators: the consumer's name and its own."""
         return f"{self.subscription.consumer}/{self.subscription.name}"
 
 
@@ -55,16 +56,17 @@ def everyone(*, state: str | None = None) -> list[Standing]:
 
 
 def find(name: str) -> Subscription:
-    """Return the subscription that operators call `consumer/name`. Raises `SubscriptionError`."""
+    """Return the subscription of the name `consumer/name`. Raises `SubscriptionError`."""
+    # From the right: a consumer's name may have slashes, a subscription's may not.
     consumer, _, own = name.rpartition("/")
     subscription = _all().select_related("consumer").filter(consumer__name=consumer, name=own).first()
     if subscription is None:
-        raise exceptions.SubscriptionError("name", f"there is no subscription {name!r}; `list` shows those there are.")
+        raise exceptions.SubscriptionError("name", f"there is no subscription {name!r}; `list` shows all.")
     return subscription
 
 
 def pause(subscription: Subscription) -> Subscription:
-    """Send nothing more until it is resumed; the cursor stays. Raises `SubscriptionError`."""
+    """Pause a subscription until it is resumed. Its cursor stays. Raises `SubscriptionError` if it is not delivered."""
     return _change(subscription.pk, _expect(SERVED, "delivered to"), {"state": State.PAUSED})
 
 
@@ -79,14 +81,15 @@ def enable(subscription: Subscription) -> Subscription:
 
 
 def retry(subscription: Subscription) -> Subscription:
-    """Let a failing subscription, and its host, be tried at once. Raises `SubscriptionError` if it is not failing."""
+    """Try a failing subscription, and its host, at once. Raises `SubscriptionError` if it is not failing."""
     changed = _change(subscription.pk, _expect({State.FAILING, State.UNVERIFIED}, "failing"), {"next_attempt": None})
+    # The host too: while its breaker is open, the subscription would wait for the breaker's own probe.
     hosts.Store(conf.get().DATABASE).close(registry.of(conf.get()).endpoint(changed.callback))
     return changed
 
 
 def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
-    """Go on from another cursor, "now", "start" or a moment. Raises `SubscriptionError` and `CursorExpired`."""
+    """Rewind a subscription to a cursor, "now", "start" or a moment. Raises `SubscriptionError` and `CursorExpired`."""
     using = conf.get().DATABASE
     moment = to if isinstance(to, dt.datetime) else _moment(to)
     cursor = _cursor_at(to, using) if isinstance(to, str) and moment is None else _cursor_since(moment, using)
@@ -94,15 +97,16 @@ def rewind(subscription: Subscription, to: str | dt.datetime) -> Subscription:
 
 
 def failures(subscription: Subscription, id_: int | None = None) -> QuerySet[Failure]:
-    """Return the dead letters of a subscription, oldest first, or only the one with this id."""
-    found = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
-    return found if id_ is None else found.filter(pk=id_)
+    """Return the dead letters of a subscription, oldest first, or only that with this id."""
+    letters = Failure.objects.using(conf.get().DATABASE).filter(subscription_id=subscription.pk).order_by("version")
+    return letters if id_ is None else letters.filter(pk=id_)
 
 
 def _moment(to: str) -> dt.datetime | None:
-    """Return the moment that a text is, if it is one; no cursor looks like one."""
+    """Return the moment in a text; None for any other text."""
     try:
         return dt.datetime.fromisoformat(to)
+    # Then it is a cursor or a word: no cursor looks like a time.
     except ValueError:
         return None
 
@@ -116,7 +120,7 @@ def _cursor_at(to: str, using: str) -> str | None:
 
 
 def _cursor_since(moment: dt.datetime | None, using: str) -> str:
-    """Return a cursor before every change made at `moment` or later; some earlier changes may come again."""
+    """Return a cursor before every change made at `moment` or later. Some earlier changes may be sent again."""
     if moment is None or moment.tzinfo is None:
         raise exceptions.SubscriptionError("after", "must say its time zone too, as 2026-01-02T03:04:05Z.")
     now = feed.present(using)
@@ -128,18 +132,18 @@ def _all() -> QuerySet[Subscription]:
 
 
 def _expect(states: frozenset[State] | set[State], wanted: str) -> Callable[[Subscription], None]:
-    def check(there: Subscription) -> None:
-        if there.state not in states:
-            raise exceptions.SubscriptionError("state", f"{there.name} is not {wanted}: it is {there.state}.")
+    def check(stored: Subscription) -> None:
+        if stored.state not in states:
+            raise exceptions.SubscriptionError("state", f"{stored.name} is not {wanted}: it is {stored.state}.")
 
     return check
 
 
-def _begin(there: Subscription) -> dict[str, Any]:
-    """Return the fields that let delivery begin afresh: no failures, no back-off, no search."""
-    fields = {"verify": there.verify, "callback": there.callback, "state": State.ACTIVE}
+def _begin(stored: Subscription) -> dict[str, Any]:
+    """Return the fields with which delivery begins afresh: no failures, no back-off, no bisect."""
+    fields = {"verify": stored.verify, "callback": stored.callback, "state": State.ACTIVE}
     return {
-        "state": spec.unless_unverified(fields, there.consented),
+        "state": spec.unless_unverified(fields, stored.consented),
         "attempts": 0,
         "failing_since": None,
         "next_attempt": None,

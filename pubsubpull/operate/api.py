@@ -23,15 +23,16 @@ router = Router()
 CATALOGUE_ERRORS: dict[int, Any] = {401: schemas.Problem}
 OPERATION_ERRORS: dict[int, Any] = dict.fromkeys((401, 403, 501, 503), schemas.Problem)
 NOBODY = "nobody"
-"""Stands for the consumer of a call without a token, where the settings let it have the state."""
+"""The caller of a call without a token, if the setting HEALTH allows it."""
 
 
 class TokenOrNot(consumers.Token):
-    """As a token; where the setting HEALTH is `public`, a call without one gets the state and nothing more."""
+    """Authentication by a token. If the setting HEALTH is `public`, a call without a token may read the state."""
 
     def __call__(self, request: HttpRequest) -> Consumer | str | None:
         """Return the consumer or user that makes the call; None if the call is not allowed."""
         consumer: Consumer | None = super().__call__(request)
+        # A wrong token is refused all the same: its sender has to learn of it.
         if consumer is None and conf.get().HEALTH == "public" and "Authorization" not in request.headers:
             return NOBODY
         return consumer
@@ -45,7 +46,7 @@ class TokenOrNot(consumers.Token):
     operation_id="getHealth",
 )
 def health_(request: HttpRequest) -> HttpResponse:
-    """Say whether all is well, check by check; without a token, in a word, whether the log can be read."""
+    """Return the state, check by check. Without a token, return only whether the log can be read."""
     anonymous = request.auth == NOBODY  # type: ignore[attr-defined]
     values = not anonymous and request.auth.may_monitor  # type: ignore[attr-defined]
     results = capture_health.database(conf.get().DATABASE) if anonymous else checks(values=values)
@@ -57,9 +58,9 @@ def health_(request: HttpRequest) -> HttpResponse:
 
 
 def checks(*, values: bool) -> dict[str, str]:
-    """Return each check with `ok` or the reason of its failure. Without a database, checks that need one are left out.
+    """Return each check with `ok` or the reason of its failure. Without a database, other checks are left out.
 
-    The reasons of replicas may quote rows: without `values`, only the fact of a failure is told.
+    The reasons of replicas may quote rows. With `values=False` they only say that there is a failure.
     """
     using = conf.get().DATABASE
     results = capture_health.checks(using)
@@ -67,8 +68,9 @@ def checks(*, values: bool) -> dict[str, str]:
         return results
     try:
         return results | delivery.checks(conf.get()) | replicas.checks(using, values=values)
+    # The answer of a health check must not be an error itself: a load balancer reads the status.
     except DatabaseError as error:
-        return results | {"database": f"{type(error).__name__}: what belongs to delivery cannot be read"}
+        return results | {"database": f"{type(error).__name__}: the tables of delivery cannot be read"}
 
 
 @router.get(
@@ -87,7 +89,7 @@ def asyncapi_(request: HttpRequest) -> HttpResponse:
     "/metrics/", response={200: None, **OPERATION_ERRORS}, summary="Metrics for Prometheus", operation_id="getMetrics"
 )
 def metrics_(request: HttpRequest) -> HttpResponse:
-    """Give counters, gauges and histograms in Prometheus's text format, to consumers that may monitor."""
+    """Return counters, gauges and histograms in Prometheus's text format, for consumers that may monitor."""
     if not request.auth.may_monitor:  # type: ignore[attr-defined]
         raise problems.forbidden("This consumer was not granted monitoring.")
     return HttpResponse(metrics.text(conf.get()), content_type=metrics.CONTENT_TYPE)

@@ -14,9 +14,10 @@ RUN_SYNC = "run manage.py pubsubpull_triggers --sync"
 
 
 def database(using: str) -> dict[str, str]:
-    """Return the one check without which nothing can be served."""
+    """Return the check of the database, without which nothing can be served."""
     try:
         feed.present(using)
+    # The error's name alone: its text may name the host and the role, and this answer may be public.
     except Error as error:
         return {"database": f"{type(error).__name__}: the log cannot be read"}
     return {"database": OK}
@@ -34,10 +35,11 @@ def checks(using: str) -> dict[str, str]:
     return results
 
 
-def _unreadable(found: dict[str, str], using: str) -> dict[str, str]:
-    """Return the failed check; if the log's functions are not as they should be, with the command that mends them."""
+def _unreadable(results: dict[str, str], using: str) -> dict[str, str]:
+    """Return the failed check, with the command that repairs the log's functions if these are the reason."""
+    # Suppressed: where the plan cannot be read either, the first error is the reason to name.
     with contextlib.suppress(Error):
         plan = planning.plan(using)
         if plan and any(action.function for action in plan.actions):
-            return {"database": f"{found['database']}, as its functions are not up to date; {RUN_SYNC}"}
-    return found
+            return {"database": f"{results['database']}, as its functions are not up to date; {RUN_SYNC}"}
+    return results

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pubsubpull.replica.handlers.declare import Handler
 
 MODE: Literal["serialization"] = "serialization"
-TOLD = ("title", "description", "default", "examples")
-"""Parts of a schema that say nothing of the values: they may change."""
+ANNOTATIONS = ("title", "description", "default", "examples")
+"""Members of a schema that do not restrict the values. A change of these breaks no reader."""
 UNFIT = re.compile(r"[^A-Za-z0-9._-]")
-"""Characters that the name of a component must not have."""
+"""A character that the name of a component must not have."""
 
 
 def document(labels: Collection[str], *, handlers: Iterable[Handler] = ()) -> dict[str, Any]:
@@ -120,15 +120,16 @@ def _change(label: str, names: Collection[str]) -> dict[str, Any]:
 
 
 def _summary(text: str | None) -> str:
-    """Return the first paragraph of a docstring; nothing of the signature that a dataclass writes by itself."""
+    """Return the first paragraph of a docstring; an empty text for a dataclass without a docstring of its own."""
+    # Such a class has its signature as its docstring.
     paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
     return "" if re.match(r"\w+\(", paragraph) else paragraph
 
 
 def breaks(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what readers of the document `before` would miss in the document `now`.
+    """Return the differences that break readers of the document `before`, a sentence each.
 
-    A label or a field that is gone, and a field of another type. New labels and fields break nothing. Raises
+    These are removed labels, removed fields, and fields of another type. New labels and fields break nothing. Raises
     `ValueError` if `before` is no such document.
     """
     try:
@@ -136,33 +137,36 @@ def breaks(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         # What the service receives is not its own to promise.
         sent = [name.removeprefix("send.") for name in before["operations"] if name.startswith("send.")]
         labels = [label for label in before["channels"] if label in sent]
-        found: list[str] = []
+        broken: list[str] = []
         for label in labels:
             if label not in now["channels"]:
-                found.append(f"{label} is gone")
+                broken.append(f"{label} is gone")
             else:
-                found += _broken(label, old[label], new[label], old, new)
+                broken += _broken(label, old[label], new[label], old, new)
+    # The document is a file of the user's: any part of it may be missing or of another kind.
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is no catalogue of pubsubpull: {error!r}") from error
-    return found
+    return broken
 
 
 def _broken(
     where: str, before: Mapping[str, Any], now: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> list[str]:
-    found = []
+    broken = []
     for name, part in before.get("properties", {}).items():
+        # A new version breaks nothing: upcasts read the older ones.
         if name == declare.VERSION_FIELD:
-            continue  # upcasts read older versions
+            continue
         if name not in now.get("properties", {}):
-            found.append(f"{where}.{name} is gone")
+            broken.append(f"{where}.{name} is gone")
         elif _plain(part, old) != _plain(now["properties"][name], new):
-            found.append(f"{where}.{name} has another type")
-    return found
+            broken.append(f"{where}.{name} has another type")
+    return broken
 
 
 def _plain(schema: Any, schemas: Mapping[str, Any], depth: int = 20) -> Any:
-    """Return a schema with the schemas that it refers to in place, without texts for people."""
+    """Return a schema without annotations, with its references replaced by their schemas up to `depth` levels."""
+    # Limited, since a schema may refer to itself.
     if isinstance(schema, list):
         return [_plain(part, schemas, depth) for part in schema]
     if not isinstance(schema, dict):
@@ -170,4 +174,4 @@ def _plain(schema: Any, schemas: Mapping[str, Any], depth: int = 20) -> Any:
     reference = schema.get("$ref")
     if reference and depth:
         return _plain(schemas[reference.rpartition("/")[2]], schemas, depth - 1)
-    return {name: _plain(part, schemas, depth) for name, part in schema.items() if name not in TOLD}
+    return {name: _plain(part, schemas, depth) for name, part in schema.items() if name not in ANNOTATIONS}

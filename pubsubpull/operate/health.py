@@ -1,4 +1,4 @@
-"""Whether changes are kept and delivered: partitions ahead, workers alive, and nobody far behind."""
+"""Health of the log and of delivery: partitions ahead, retention, workers, and the lag of subscriptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY = 86_400.0
 FREE_PART = 0.1
 """The part of a partition that must still be free ahead of the newest id."""
 OVERDUE = 1.5
-"""A change that is older than so many times RETENTION should be gone: it is trimmed at 1.25 times that age."""
+"""The age of the oldest change, as a multiple of RETENTION, that is a fault: changes are trimmed at 1.25 times."""
 
 
 def checks(settings: Settings) -> dict[str, str]:
@@ -39,9 +39,10 @@ def checks(settings: Settings) -> dict[str, str]:
 
 def _partitions(present: Present, settings: Settings) -> str:
     using = settings.DATABASE
-    there = partitions.read(present, using)
-    ahead = partitions.end(there) - 1 - present.reached
-    if partitions.overflowed(there):
+    existing = partitions.read(present, using)
+    ahead = partitions.end(existing) - 1 - present.reached
+    # First: once the default partition has changes, it has to be adopted before others can be made.
+    if partitions.overflowed(existing):
         return f"changes go into the default partition; {_maintain(partitions.ADOPTING, using)}"
     if ahead < settings.PARTITION_SIZE * FREE_PART:
         return f"only {max(ahead, 0)} versions are ahead; {_maintain(partitions.MAKING, using)}"
@@ -58,7 +59,7 @@ def _retention(present: Present, settings: Settings) -> str:
 
 
 def _maintain(functions: Sequence[str], using: str) -> str:
-    """Return the command to run, and the role to run it as if this role may not."""
+    """Return the command to run, with the role that may run it if the present role may not."""
     rights = partitions.rights(using)
     return f"run pubsubpull_maintain{'' if rights.allow(functions) else f' as {rights.owner}'}"
 
@@ -71,7 +72,7 @@ def _delivery(using: str) -> str:
 
 
 def _labels(using: str) -> str:
-    """Look for subscriptions to a label that no published model and no declared event has."""
+    """Return the check of the labels that subscriptions ask for: a published model or a declared event has each."""
     published = {*consumers.known_labels()}
     missing = sorted({label for _, wanted in labels.subscribed(using) for label in wanted} - published)
     if missing:

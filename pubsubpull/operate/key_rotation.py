@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Count:
-    """The number of secrets that could be read, and the owners of the others."""
+    """The result of reading all secrets."""
 
     readable: int
+    """The number of secrets that could be read."""
     unreadable: list[str]
+    """The names of the others."""
 
 
 def count(using: str) -> Count:
-    """Read every secret, and change nothing."""
+    """Return the count of all secrets, and change nothing."""
     return _each(using, vault.unchanged)
 
 
@@ -35,7 +37,10 @@ def reseal(using: str) -> Count:
 
 
 def new_key(using: str, *, overlap: float) -> str:
-    """Make a new key pair, and have workers sign with it from now on; return the public half."""
+    """Make a new key pair that workers sign with from now on; return its public key.
+
+    For `overlap` seconds, notifications are signed with the old key too.
+    """
     with transaction.atomic(using=using):
         key = signing_keys.add(using, overlap=overlap)
         signed = Subscription.objects.using(using).filter(signature=signing.ED25519_VERSION)
@@ -47,6 +52,7 @@ def new_key(using: str, *, overlap: float) -> str:
 
 def _each(using: str, change: Callable[[str], str]) -> Count:
     readable, unreadable = 0, []
+    # One transaction: a crash leaves all secrets under the old key, not some under each.
     with transaction.atomic(using=using):
         for subscription in (
             Subscription.objects.using(using).select_related("consumer").select_for_update(of=("self",))
@@ -55,6 +61,7 @@ def _each(using: str, change: Callable[[str], str]) -> Count:
                 subscription.secrets = [
                     {**secret, "sealed": change(secret["sealed"])} for secret in subscription.secrets
                 ]
+            # Swallowed and counted: a lost key of one subscription must not keep the others from a new one.
             except exceptions.SecretError:
                 unreadable.append(f"The secret of {subscription.consumer.name}/{subscription.name}")
                 continue

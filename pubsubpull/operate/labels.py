@@ -1,4 +1,4 @@
-"""Labels that no published model has, as after a rename, and carrying their history over to a new label."""
+"""Labels that no published model has, as after a rename, and the move of their history to a new label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HINT = (
     'If its model was renamed, publish it under the label it had: publish(Model, label="{label}"); or carry all over '
-    "with `pubsubpull_rename {label} NEW`. If it is published no more, `pubsubpull_consumer revoke` takes its grants."
+    "with `pubsubpull_rename {label} NEW`. If it is no longer published, `pubsubpull_consumer revoke` takes its grants."
 )
 
 
@@ -30,22 +30,22 @@ class Unknown:
 
     label: str
     consumers: tuple[str, ...] = ()
-    """The consumers that it is granted to, by name."""
+    """The names of the consumers that it is granted to."""
     subscriptions: tuple[str, ...] = ()
     """The subscriptions that ask for it, as `consumer/name`."""
     logged: bool = False
-    """Whether the log has changes of it, as far as PostgreSQL's statistics say."""
+    """True if the log has changes of it, as far as PostgreSQL's statistics say."""
 
     @property
     def where(self) -> str:
-        """Return the places that name the label."""
+        """Return the consumers and subscriptions that name the label, and the log."""
         names = [f"consumer {name}" for name in self.consumers]
         names += [f"subscription {name}" for name in self.subscriptions]
         return ", ".join([*names, *(["the log"] if self.logged else [])])
 
 
 def unknown(using: str) -> list[Unknown]:
-    """Return the labels that grants, subscriptions or the log name, and that no published model has; sorted."""
+    """Return the labels of grants, subscriptions and the log that no published model has, sorted."""
     granted, asked = dict[str, list[str]](), dict[str, list[str]]()
     for name, labels in Consumer.objects.using(using).order_by("name").values_list("name", "granted"):
         for label in labels:
@@ -53,6 +53,7 @@ def unknown(using: str) -> list[Unknown]:
     for name, labels in subscribed(using):
         for label in labels:
             asked.setdefault(label, []).append(name)
+    # From the statistics: to look through the log itself would take as long as the log is large.
     logged = {label for (label,) in sql.run(using, sql.template("queries/labels/seen"))}
     published = {consumers.ALL_MODELS, consumers.EVENTS, *consumers.known_labels()}
     return [
@@ -68,13 +69,13 @@ def unknown(using: str) -> list[Unknown]:
 
 def subscribed(using: str) -> list[tuple[str, list[str]]]:
     """Return each subscription, as `consumer/name`, with the labels that it asks for."""
-    found = Subscription.objects.using(using).order_by("consumer__name", "name")
-    return [(f"{of}/{name}", labels) for of, name, labels in found.values_list("consumer__name", "name", "labels")]
+    stored = Subscription.objects.using(using).order_by("consumer__name", "name")
+    return [(f"{of}/{name}", labels) for of, name, labels in stored.values_list("consumer__name", "name", "labels")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Carried:
-    """The rows kept under a label, or carried over to another."""
+    """The numbers of rows under a label, or carried over to another."""
 
     changes: int
     consumers: int
@@ -83,10 +84,10 @@ class Carried:
 
 
 def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carried:
-    """Carry everything kept under the label `of` over to the published label `to`: all of it, or nothing.
+    """Carry all rows under the label `of` over to the published label `to`; return their numbers.
 
-    Versions and cursors stay the same. Raises `PublicationError` if `of` is still published, `to` is not, or changes
-    of `of` are sealed: a seal also proves the label of a change.
+    Versions and cursors stay the same. Raises `PublicationError` if `of` is still published, if `to` is not published,
+    or if changes of `of` are sealed: a seal also proves the label of a change.
     """
     check(of, to, using)
     with transaction.atomic(using):
@@ -114,7 +115,7 @@ def carry_over(of: str, to: str, *, using: str, dry_run: bool = False) -> Carrie
 
 
 def check(of: str, to: str, using: str) -> None:
-    """Raise `PublicationError` unless `of` is published no more, and `to` is and is captured."""
+    """Raise `PublicationError` unless `of` is no longer published, and `to` is published and captured."""
     known = ", ".join(registry.all_publications()) or "none"
     if registry.get(of) is not None:
         raise exceptions.PublicationError(f"{of} is published: its changes are its own. Name a label that was.")
@@ -129,6 +130,7 @@ def check(of: str, to: str, using: str) -> None:
 
 
 def _grants(of: str, to: str, using: str) -> int:
+    # Locked: a grant that an operator changes meanwhile would be overwritten.
     holders = [consumer for consumer in Consumer.objects.using(using).select_for_update() if of in consumer.granted]
     for consumer in holders:
         consumer.granted = sorted({to if label == of else label for label in consumer.granted})
@@ -137,7 +139,7 @@ def _grants(of: str, to: str, using: str) -> int:
 
 
 def _subscriptions(of: str, to: str, using: str) -> int:
-    """Let subscriptions ask for the new label, and take them from their workers, which still read the old one."""
+    """Have subscriptions ask for the new label, and take them from their workers; return their number."""
 
     def replaced(labels: list[Any]) -> list[Any]:
         return list(dict.fromkeys(to if label == of else label for label in labels))
@@ -158,7 +160,9 @@ def _subscriptions(of: str, to: str, using: str) -> int:
     return len(subscriptions)
 
 
-def _backfill(place: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
-    """Return the place in the rows that go before all changes, with the other label."""
-    found = backfill_position.decode(place)
-    return "" if found is None else dataclasses.replace(found, models=tuple(replaced(list(found.models)))).encode()
+def _backfill(text: str, replaced: Callable[[list[Any]], list[Any]]) -> str:
+    """Return the position in a backfill, with the other label."""
+    position = backfill_position.decode(text)
+    if position is None:
+        return ""
+    return dataclasses.replace(position, models=tuple(replaced(list(position.models)))).encode()

@@ -1,4 +1,4 @@
-"""The maintenance pass: partitions ahead, the old changes gone, and the subscriptions told that have not had them."""
+"""The maintenance pass: partitions ahead, the removal of old changes, and the subscriptions that lose changes by it."""
 
 from __future__ import annotations
 
@@ -24,35 +24,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LAPSING_PART = 0.9
-"""A subscription is lapsing once its oldest unread change has reached this part of the retention time."""
+"""The age of a subscription's oldest unread change, as a part of RETENTION, from which on it is lapsing."""
 RETRY_PAUSES = (0.1, 0.2, 0.4, 0.8)
-"""Seconds between attempts to have a lock; each attempt holds writers up for at most its time-out."""
+"""Seconds between attempts to get a lock. Each attempt delays writers for at most its time-out."""
 TRIMS = 20
-"""How many times a pass trims, at most."""
+"""The most batches that a pass trims."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 @dataclasses.dataclass(kw_only=True)
 class Report:
-    """The result of a pass; with `dry_run`, of the pass that would be made.
-
-    `held_up` are the steps that others' locks prevented, `left` the steps that only the log's owner may do.
-    """
+    """The result of a pass; with `dry_run`, of the pass that would be made."""
 
     made: list[str] = dataclasses.field(default_factory=list)
+    """The partitions that were created."""
     dropped: list[str] = dataclasses.field(default_factory=list)
+    """The partitions that were dropped."""
     trimmed: int = 0
+    """The number of changes that were deleted row by row."""
     requests: int = 0
+    """The number of requests that were deleted."""
     lapsing: list[Subscription] = dataclasses.field(default_factory=list)
+    """The subscriptions that lose changes soon."""
     lapsed: list[Subscription] = dataclasses.field(default_factory=list)
+    """The subscriptions that have lost changes."""
     held_up: list[str] = dataclasses.field(default_factory=list)
+    """The steps that the locks of other sessions prevented."""
     left: list[str] = dataclasses.field(default_factory=list)
+    """The steps that only the log's owner may do."""
     owner: str = ""
+    """The role that owns the log."""
 
 
 class Pass:
-    """One pass over the log of `settings.DATABASE`; `now` is the clock, in unix seconds. Several at once do no harm."""
+    """One pass over the log of `settings.DATABASE`. `now` is in unix seconds. Several passes at once do no harm."""
 
     def __init__(self, settings: Settings, *, now: float, dry_run: bool = False) -> None:
         self.settings = settings
@@ -64,7 +70,7 @@ class Pass:
         self.report = Report(owner=self.rights.owner)
 
     def run(self) -> Report:
-        """Do all that is due."""
+        """Do all steps that are due; return the report."""
         # First: partitions are dropped only below the settled id.
         sql.run(self.using, sql.template("queries/feed/settle"))
         self._make()
@@ -80,12 +86,12 @@ class Pass:
         self._mark()
         if not self.dry_run:
             samples.take(self.using)
-        self.report.lapsing = [one for one in self.report.lapsing if one not in self.report.lapsed]
+        self.report.lapsing = [each for each in self.report.lapsing if each not in self.report.lapsed]
         return self.report
 
     def _make(self) -> None:
-        """Make partitions ahead; where changes got into the default one, make that a partition first."""
-        # Read before the partitions: one made in between is seen twice, not missed.
+        """Create partitions ahead. If the default partition has changes, adopt it first."""
+        # Read before the partitions: a partition created in between is seen twice, not missed.
         present, size = feed.present(self.using), self.settings.PARTITION_SIZE
         existing = partitions.read(present, self.using)
         if partitions.overflowed(existing):
@@ -110,7 +116,7 @@ class Pass:
         if not self.dry_run and self._patiently(name, partitions.adopt, below, self.using):
             existing = partitions.read(feed.present(self.using), self.using)
         elif name in self.report.held_up:
-            # A bounded partition takes no ids beyond: if no pass came for long, writes would fail.
+            # A bounded partition takes no ids beyond its bound: if no pass came for long, writes would fail.
             self._patiently("the default partition", partitions.release_default, self.using)
             return existing
         self.report.made.append(name)
@@ -118,10 +124,11 @@ class Pass:
 
     def _drop(self) -> None:
         present = feed.present(self.using)
-        there = partitions.read(present, self.using)
-        for cut in partitions.expired(there, settled=present.settled, before=self.now - self.keep):
+        existing = partitions.read(present, self.using)
+        for cut in partitions.expired(existing, settled=present.settled, before=self.now - self.keep):
             if not self._may(str(cut), partitions.DROPPING):
                 return
+            # Before the changes are gone: an operator can then still stop the worker, and have it sent.
             self._tell(cut)
             if self.dry_run:
                 self.report.dropped.append(str(cut))
@@ -134,11 +141,12 @@ class Pass:
             self.report.dropped.append(name)
 
     def _trim(self) -> None:
-        """Delete old changes whose partition fills too slowly."""
+        """Delete old changes of a partition that fills too slowly to be dropped as a whole."""
         if not partitions.too_old(self._oldest(), now=self.now, keep=self.keep):
             return
         if not self._may("changes older than RETENTION", partitions.DROPPING):
             return
+        # Bounded: the pass's other steps must not wait for a large backlog, and the next pass goes on.
         for _ in range(1 if self.dry_run else TRIMS):
             cut = partitions.first_old(feed.present(self.using), before=self.now - self.keep, using=self.using)
             if cut is None:
@@ -152,7 +160,8 @@ class Pass:
                 return
 
     def _trim_past(self) -> None:
-        """Delete imported changes as they come to their age; no subscription waits for one."""
+        """Delete imported changes that are older than RETENTION."""
+        # Without a warning: no subscription is sent imported changes.
         before = self.now - self.keep
         if not self.rights.allow(partitions.DROPPING):
             if partitions.old_past(before, self.using):
@@ -178,15 +187,15 @@ class Pass:
         return partitions.oldest(feed.present(self.using), self.using)
 
     def _tell(self, cut: Cut) -> None:
-        """Warn of subscriptions that lose changes with the partitions dropped now."""
+        """Warn of subscriptions that lose changes by a cut."""
         for subscription, cursor in retention_warnings.cursors(self.using):
             if expiry.lacks(cursor, cut.upto, cut.xid):
-                logger.warning("pubsubpull: subscription %s has not had all of %s, which goes", subscription, cut)
+                logger.warning("pubsubpull: subscription %s has not been sent all of %s, which goes", subscription, cut)
                 if self.dry_run and subscription not in self.report.lapsed:
                     self.report.lapsed.append(subscription)
 
     def _warn(self) -> None:
-        """Warn of subscriptions that would lose changes with the next partitions."""
+        """Note the subscriptions that will lose changes soon."""
         present = feed.present(self.using)
         reached = [
             (each, cursor, lag.reached(each, present)) for each, cursor in retention_warnings.cursors(self.using)
@@ -209,14 +218,14 @@ class Pass:
                 self.report.lapsed.append(subscription)
 
     def _may(self, name: str, functions: Sequence[str]) -> bool:
-        """Say whether the role may do it; note it where it may not, for the owner."""
+        """True if the role may do a step. If not, the report names it, for the owner."""
         allowed = self.rights.allow(functions)
         if not allowed:
             self.report.left.append(name)
         return allowed
 
     def _patiently(self, name: str, function: Callable[..., T], *arguments: object) -> T | None:
-        """Try until the locks are to be had; note it where they are not, for the next pass."""
+        """Return the function's result, after some tries to get its locks; None if other sessions keep them."""
         for pause in (*RETRY_PAUSES, None):
             try:
                 return function(*arguments)
@@ -227,11 +236,11 @@ class Pass:
                     raise
             if pause is not None:
                 time.sleep(pause)
-        logger.warning("pubsubpull: %s: others' locks are in the way; it is left to the next pass", name)
+        logger.warning("pubsubpull: %s: other sessions have it locked; it is left to the next pass", name)
         self.report.held_up.append(name)
         return None
 
 
 def run(settings: Settings, *, dry_run: bool = False) -> Report:
-    """Do a pass now. Signals and warnings of subscriptions that are lapsing are left to the caller."""
+    """Do a pass now; return its report. The caller warns of the subscriptions that are lapsing."""
     return Pass(settings, now=clock.now(settings.DATABASE), dry_run=dry_run).run()

@@ -1,4 +1,4 @@
-"""The maintenance pass of a worker: made now and then beside delivery, in a thread of its own."""
+"""The maintenance pass of a worker, beside delivery, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("pubsubpull")
 
 
 class Upkeep(loops.Service):
-    """Looks after the log every MAINTAIN_INTERVAL. Workers that do so at the same time leave it to one of them."""
+    """Makes a maintenance pass every MAINTAIN_INTERVAL. Of workers at the same time, one does it."""
 
     def __init__(self, *, settings: Settings) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Upkeep(loops.Service):
         await self._database.close()
 
     async def run_once(self) -> None:
-        """Make a pass. Steps beyond this role's rights are told once, and left to the owner."""
+        """Make a pass. Steps beyond this role's rights are logged once, and left to the owner."""
         try:
             report = await self._database(self._pass)
         # The worker itself knows how to wait for a database that is away.

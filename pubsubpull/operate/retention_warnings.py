@@ -1,9 +1,9 @@
-"""Subscriptions that lose changes to retention: found, marked, and told by a signal."""
+"""Subscriptions that lose changes to retention: they are marked, logged, and reported by a signal."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import F
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from django.dispatch import Signal
 
-LAPSING = "Changes that it has not had are dropped soon, as they come to the age of RETENTION."
+LAPSING = "Changes that it has not been sent are dropped soon, as they reach the age of RETENTION."
 LAPSED = (
-    "Changes that it had not had were dropped, as they were older than RETENTION. "
+    "Changes that it had not been sent were dropped, as they were older than RETENTION. "
     "PUT it with instances: true, to be sent all rows anew; or read them, and PUT it with their cursor in after."
 )
 
@@ -27,35 +27,38 @@ logger = logging.getLogger("pubsubpull")
 
 
 def cursors(using: str) -> Iterator[tuple[Subscription, Cursor]]:
-    """Go through the subscriptions that have not lapsed, with the cursor of each."""
-    for one in Subscription.objects.using(using).exclude(state=Subscription.State.LAPSED):
+    """Yield the subscriptions that have not lapsed, each with its cursor."""
+    for subscription in Subscription.objects.using(using).exclude(state=Subscription.State.LAPSED):
         try:
-            yield one, Cursor.decode(one.cursor)
-        except exceptions.CursorInvalid:  # the worker that claims it disables it
+            yield subscription, Cursor.decode(subscription.cursor)
+        # The worker that claims it disables it, and says why.
+        except exceptions.CursorInvalid:
             continue
 
 
-def mark(one: Subscription, using: str) -> bool:
-    """Mark one as lapsed, and take it from its worker; say whether it was as it had been read."""
+def mark(subscription: Subscription, using: str) -> bool:
+    """Mark a subscription as lapsed, and take it from its worker; False if it has gone on meanwhile."""
     lapsed = Subscription.State.LAPSED
-    there = Subscription.objects.using(using).filter(pk=one.pk, cursor=one.cursor).exclude(state=lapsed)
-    # Only if its cursor is still the one that was looked at: it may have gone on meanwhile.
-    if not there.update(state=lapsed, last_error=LAPSED, next_attempt=None, worker=None, lease=F("lease") + 1):
+    # The cursor is compared in the same statement: the worker may have moved it since it was read.
+    same = Subscription.objects.using(using).filter(pk=subscription.pk, cursor=subscription.cursor)
+    fields: dict[str, Any] = {"state": lapsed, "last_error": LAPSED, "next_attempt": None, "worker": None}
+    if not same.exclude(state=lapsed).update(**fields, lease=F("lease") + 1):
         return False
-    one.refresh_from_db(using=using)
-    logger.error("pubsubpull: subscription %s has lapsed: %s", one, LAPSED)
-    send(signals.subscription_lapsed, one, LAPSED)
+    subscription.refresh_from_db(using=using)
+    logger.error("pubsubpull: subscription %s has lapsed: %s", subscription, LAPSED)
+    send(signals.subscription_lapsed, subscription, LAPSED)
     return True
 
 
-def warn(one: Subscription) -> None:
-    """Warn that a subscription has not had changes that are dropped soon."""
-    logger.warning("pubsubpull: subscription %s is lapsing: %s", one, LAPSING)
-    send(signals.subscription_lapsing, one, LAPSING)
+def warn(subscription: Subscription) -> None:
+    """Warn that changes which a subscription has not been sent are dropped soon."""
+    logger.warning("pubsubpull: subscription %s is lapsing: %s", subscription, LAPSING)
+    send(signals.subscription_lapsing, subscription, LAPSING)
 
 
-def send(signal: Signal, one: Subscription, error: str) -> None:
-    """Send a signal; a receiver that fails is logged, and fails nothing."""
-    for receiver, result in signal.send_robust(sender=Subscription, subscription=one, error=error):
+def send(signal: Signal, subscription: Subscription, error: str) -> None:
+    """Send a signal. An exception of a receiver is logged."""
+    # Robust: a receiver of the project's must not end the maintenance pass.
+    for receiver, result in signal.send_robust(sender=Subscription, subscription=subscription, error=error):
         if isinstance(result, Exception):
             logger.error("pubsubpull: the receiver %r of a signal failed", receiver, exc_info=result)

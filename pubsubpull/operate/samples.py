@@ -1,4 +1,4 @@
-"""Samples of capture and delivery: taken by the first process whose turn it is, and few enough to draw."""
+"""Samples of capture and delivery, which the operators' page draws. One process takes each sample."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from pubsubpull.log import feed
 SAMPLE_INTERVAL = 10
 """Seconds between two samples."""
 KEPT_FINE = 4000
-"""Seconds for which every sample is kept: an hour, and the sample that a picture of it begins with."""
+"""Seconds for which every sample is kept: an hour, and the sample that a chart of it begins with."""
 COARSE = 300
-"""Seconds between two of those samples that are kept for longer."""
+"""Seconds between two samples that are kept for longer."""
 KEPT_COARSE = 90_000
-"""Seconds for which coarse samples are kept: a day, and the sample that a picture of it begins with."""
+"""Seconds for which coarse samples are kept: a day, and the sample that a chart of it begins with."""
 DETAILED = 180
-"""How long a sample keeps its details, in seconds: rates are those of the last minute."""
+"""Seconds for which a sample keeps its details: rates are those of the last minute."""
 
 logger = logging.getLogger("pubsubpull")
 
 
 def take(using: str, *, every: int = SAMPLE_INTERVAL) -> bool:
-    """Take a sample, unless there is one of this time already; say whether it was taken. Older ones are thinned out."""
+    """Take a sample, and thin out older samples; False if another process has taken the sample of this time."""
+    # PostgreSQL decides: of several processes at once, the first that inserts the row of this time has taken it.
     query = sql.compose(
         "queries/samples/take",
         every=every,
@@ -45,7 +46,7 @@ def take(using: str, *, every: int = SAMPLE_INTERVAL) -> bool:
 
 
 class Sampler(loops.Service):
-    """Takes a sample now and then, in a thread of its own."""
+    """Takes a sample every `SAMPLE_INTERVAL`, in a thread of its own."""
 
     def __init__(self, *, using: str) -> None:
         super().__init__()
@@ -62,13 +63,14 @@ class Sampler(loops.Service):
         await self._database.close()
 
     async def run_once(self) -> None:
-        """Take a sample. If the worker's role may not, say so once: delivery goes on without samples."""
+        """Take a sample. If the worker's role may not, log it once."""
         try:
             await self._database(self._take)
         # The worker itself knows how to wait for a database that is away.
         except OperationalError:
             raise
         except DatabaseError as error:
+            # Swallowed: delivery goes on without samples.
             if not self._refused:
                 logger.warning("pubsubpull: no samples for the operators' page: %s", threads.first_line(error))
             self._refused = True
@@ -76,8 +78,9 @@ class Sampler(loops.Service):
             self._refused = False
 
     def _take(self) -> None:
-        """Take a sample; the connection is not kept until the next."""
+        """Take a sample, and close the connection."""
         try:
             take(self._using)
         finally:
+            # It would lie idle until the next sample, and poolers count it.
             connections[self._using].close()

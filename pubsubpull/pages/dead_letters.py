@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
 
 DEAD_LETTERS_A_PAGE = 50
-"""Changes on a page."""
+"""Dead letters on a page."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Row:
 
     failure: Failure
     key: str | None
+    """The key of the change's row."""
 
 
 def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: bool) -> HttpResponse:
@@ -37,7 +38,7 @@ def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: b
     subscription = page_.find(id_)
     letters = Paginator(actions.failures(subscription), DEAD_LETTERS_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "title": f"Set aside of {subscription.consumer}/{subscription.name}",
+        "title": f"Dead letters of {subscription.consumer}/{subscription.name}",
         "opts": Subscription._meta,
         "one": subscription,
         "page": letters,
@@ -48,8 +49,9 @@ def page(request: HttpRequest, site: AdminSite, id_: uuid.UUID, *, may_change: b
 
 
 def retry(request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int) -> tuple[Subscription, HttpResponse]:
-    """Have a change sent again by the worker that holds the subscription."""
+    """Have a dead letter sent again by the worker that holds the subscription."""
     subscription = page_.find(id_)
+    # Marked, not sent from here: only the holder of the lease sends, and so keeps the order of a key.
     if not actions.failures(subscription, failure).update(retrying=True):
         raise Http404
     messages.success(request, f"Change {failure} is sent again, as soon as a worker holds the subscription.")
@@ -59,7 +61,7 @@ def retry(request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int) -
 def drop(
     request: HttpRequest, site: AdminSite, id_: uuid.UUID, failure: int
 ) -> tuple[Subscription | None, HttpResponse]:
-    """Ask whether a change is to be forgotten; with POST forget it, and return its subscription."""
+    """Ask whether to delete a dead letter. With POST delete it, and return its subscription."""
     subscription = page_.find(id_)
     letter = actions.failures(subscription, failure).first()
     if letter is None:
@@ -77,6 +79,7 @@ def drop(
 
 
 def _row(failure: Failure) -> Row:
+    # The key alone: a user who may see subscriptions need not be allowed to see the rows of the models.
     return Row(failure=failure, key=items.key(failure.item))
 
 

@@ -1,8 +1,7 @@
-"""The History page for every published model, by the setting ADMIN_HISTORY: whenever and wherever it is registered.
+"""The History page for every published model, by the setting ADMIN_HISTORY.
 
-Which view an address of the admin has is known when a request has been resolved, and not before: models may be
-registered with any site, before or after this app is ready. So the page is put in place then, and of Django's own view
-only.
+Models may be registered with any admin site, before or after this app is ready. The page therefore replaces Django's
+own view once a request has been resolved, and replaces no other view.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     restores = request.path_info.endswith(f"/history/{RESTORE}")
     above = _above(request) if restores else match
     admin = None if above is None else _admin(above)
+    # A view that a project has written itself stays.
     if above is None or admin is None or type(admin).history_view is not ModelAdmin.history_view:
         return None
     if registry.get(targets.label(admin.model)) is None:
@@ -42,12 +42,13 @@ def answer(request: HttpRequest) -> HttpResponseBase | None:
     def view(request: HttpRequest) -> Any:
         return (restoring.object_restore if restores else views.object_history)(request, admin, key)
 
-    made: HttpResponseBase = admin.admin_site.admin_view(view)(request)
-    return made
+    # `admin_view` checks that the user is logged in and may use the site, as for the view that is replaced.
+    response: HttpResponseBase = admin.admin_site.admin_view(view)(request)
+    return response
 
 
 def _above(request: HttpRequest) -> ResolverMatch | None:
-    """Return the history page above the page of restoring, which Django's admin does not know."""
+    """Return the match of the history page above the page that restores, which Django's admin does not know."""
     try:
         return resolve(request.path_info.removesuffix(RESTORE), getattr(request, "urlconf", None))
     except Resolver404:
@@ -55,8 +56,9 @@ def _above(request: HttpRequest) -> ResolverMatch | None:
 
 
 def _admin(match: ResolverMatch) -> ModelAdmin[Any] | None:
-    """Return the admin whose history an address shows; None if it shows none."""
-    admin = getattr(match.func, "model_admin", None)  # Django's admin notes it at each of its views
+    """Return the admin whose history an address shows; None for any other address."""
+    # Django's admin sets this attribute on each of its views.
+    admin = getattr(match.func, "model_admin", None)
     if not isinstance(admin, ModelAdmin):
         return None
     mine = f"{admin.opts.app_label}_{admin.opts.model_name}_history"

@@ -33,19 +33,19 @@ BUTTONS = {
     "retry": actions.retry,
 }
 REFRESH = 10
-"""How often the page fetches itself, in seconds."""
+"""Seconds after which the page fetches itself."""
 
 
 class RewindForm(forms.Form):
-    """Where a subscription is to go on from."""
+    """The position to rewind a subscription to."""
 
-    PLACES = (
+    POSITIONS = (
         ("moment", "a moment: everything since then is sent again"),
         ("start", "the beginning of what the log keeps"),
-        ("now", "now: what it has not had is never sent"),
+        ("now", "now: changes that were not sent yet are never sent"),
         ("cursor", "a cursor that its receiver has kept"),
     )
-    place = forms.ChoiceField(choices=PLACES, widget=forms.RadioSelect, label="Go on from", initial="moment")
+    position = forms.ChoiceField(choices=POSITIONS, widget=forms.RadioSelect, label="Go on from", initial="moment")
     moment = forms.DateTimeField(
         required=False,
         label="Moment",
@@ -56,23 +56,26 @@ class RewindForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Require the field that the chosen position needs."""
         cleaned = super().clean() or {}
-        place = cleaned.get("place")
-        if place in {"moment", "cursor"} and not cleaned.get(place) and place not in self.errors:
-            self.add_error(place, f"Say which {place}.")
+        position = cleaned.get("position")
+        # A field with an error of its own, as a moment that is no time, needs no second one.
+        if position in {"moment", "cursor"} and not cleaned.get(position) and position not in self.errors:
+            self.add_error(position, f"Say which {position}.")
         return cleaned
 
     @property
     def to(self) -> str | dt.datetime:
         """The argument of `actions.rewind`."""
-        place = self.cleaned_data["place"]
-        position: str | dt.datetime = self.cleaned_data[place] if place in {"moment", "cursor"} else place
-        naive = isinstance(position, dt.datetime) and timezone.is_naive(position)
-        return timezone.make_aware(position) if naive else position  # type: ignore[arg-type]
+        position = self.cleaned_data["position"]
+        target: str | dt.datetime = self.cleaned_data[position] if position in {"moment", "cursor"} else position
+        # A browser's input of a time has no zone: it is meant as the page shows times.
+        naive = isinstance(target, dt.datetime) and timezone.is_naive(target)
+        return timezone.make_aware(target) if naive else target  # type: ignore[arg-type]
 
 
 def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResponse:
     """Show the state of subscriptions, tables and workers."""
     query = request.GET
+    # Before int(), which also reads other scripts' digits, and fails for thousands of them.
     number = query.get("page", "")
     asked = state.Asked(
         state=query.get("state", "") if query.get("state") in Subscription.State.values else "",
@@ -94,7 +97,7 @@ def page(request: HttpRequest, site: AdminSite, *, may_change: bool) -> HttpResp
 
 
 def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> tuple[Subscription | None, HttpResponse]:
-    """Do the action of a button; return the subscription (None if it failed) and the address to go to."""
+    """Do the action of a button; return the subscription (None if it failed) and the redirect that follows."""
     subscription = find(id_)
     try:
         changed = BUTTONS[action](subscription)
@@ -106,7 +109,7 @@ def act(request: HttpRequest, site: AdminSite, id_: uuid.UUID, action: str) -> t
 
 
 def rewind(request: HttpRequest, site: AdminSite, id_: uuid.UUID) -> tuple[Subscription | None, HttpResponse]:
-    """Ask where a subscription is to go on from; with POST have it do so, and return it."""
+    """Ask for the position to rewind a subscription to. With POST rewind it, and return it."""
     subscription, using = find(id_), conf.get().DATABASE
     form = RewindForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -143,15 +146,15 @@ def find(id_: uuid.UUID) -> Subscription:
 
 
 def _back(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """Return to the page as it was asked for."""
+    """Return a redirect to the page, with its filter."""
     path = reverse(f"{site.name}:pubsubpull_subscription_changelist")
     return HttpResponseRedirect(f"{path}?{request.GET.urlencode()}" if request.GET else path)
 
 
 def _query(request: HttpRequest, number: int) -> str:
-    given = request.GET.copy()
-    given["page"] = str(number)
-    return given.urlencode()
+    query = request.GET.copy()
+    query["page"] = str(number)
+    return query.urlencode()
 
 
 def answer(request: HttpRequest, site: AdminSite, name: str, context: dict[str, Any]) -> HttpResponse:

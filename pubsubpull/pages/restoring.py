@@ -1,4 +1,4 @@
-"""The page that restores: it shows the differences, and asks for values that the log does not know."""
+"""The page that restores a version: it shows the differences, and asks for values that the log does not have."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 
-def may_restore(request: HttpRequest, admin: ModelAdmin[Any], found: Any) -> bool:
-    """Say whether a user may: to bring a deleted object back takes the permission to add."""
-    return admin.has_add_permission(request) if found is None else admin.has_change_permission(request, found)
+def may_restore(request: HttpRequest, admin: ModelAdmin[Any], instance: Any) -> bool:
+    """True if a user may restore an object. For a deleted object, None, this is the permission to add."""
+    return admin.has_add_permission(request) if instance is None else admin.has_change_permission(request, instance)
 
 
 def latest(label: str, key: str, using: str) -> int | None:
@@ -40,8 +40,9 @@ def object_restore(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
     instance, key = sight.object_of(request, admin, key, using=using)
     if not may_restore(request, admin, instance):
         raise PermissionDenied
-    given = request.POST if request.method == "POST" else request.GET
-    version, seen = number(given.get("version")), number(given.get("latest")) or latest(label, key, using)
+    data = request.POST if request.method == "POST" else request.GET
+    # The latest version that the user has seen comes back with the form: a change since then must not be overwritten.
+    version, seen = number(data.get("version")), number(data.get("latest")) or latest(label, key, using)
     if instance is None and not seen:
         raise Http404
     attempt = _Attempt(admin=admin, keep=kept_fields(request, admin, instance))
@@ -100,28 +101,30 @@ class _Attempt:
             fields = {field.name: field for field in preview.unknown if field not in self.keep}
             self.form = unknown_form(fields.values(), data)
             fields = {name: field for name, field in fields.items() if name in self.form.fields}
-            told = {str(field.column): field.pre_save(self.admin.model(), add=False) for field in self.touched}
-            told |= {field.column: field.get_default() for field in preview.unknown if field.name not in fields}
+            # A time that each save sets tells of this save, not of the version's.
+            known = {str(field.column): field.pre_save(self.admin.model(), add=False) for field in self.touched}
+            known |= {field.column: field.get_default() for field in preview.unknown if field.name not in fields}
             if data is not None and self.form.is_valid():
-                told |= {field.column: plain(self.form.cleaned_data[name]) for name, field in fields.items()}
-                restore.restore(model, key, version, values=told, latest=latest, **ways)
+                known |= {field.column: plain(self.form.cleaned_data[name]) for name, field in fields.items()}
+                restore.restore(model, key, version, values=known, latest=latest, **ways)
                 return True
-            self.changes = preview.changes([*told, *(field.column for field in fields.values())])
+            self.changes = preview.changes([*known, *(field.column for field in fields.values())])
         except exceptions.RestoreError as error:
             self.error = str(error)
         return False
 
 
-def kept_fields(request: HttpRequest, admin: ModelAdmin[Any], found: Any) -> list[models.Field[Any, Any]]:
-    """Return the fields that a user may not write by the admin's form: restoring leaves them as they are, or were."""
-    shown = set(flatten_fieldsets(admin.get_fieldsets(request, found)))
-    writable = shown - set(admin.get_readonly_fields(request, found))
+def kept_fields(request: HttpRequest, admin: ModelAdmin[Any], instance: Any) -> list[models.Field[Any, Any]]:
+    """Return the fields that a user may not write by the admin's form. Restoring leaves these as they are, or were."""
+    # Restoring is no way round the form: a field that is read-only there is not written here.
+    shown = set(flatten_fieldsets(admin.get_fieldsets(request, instance)))
+    writable = shown - set(admin.get_readonly_fields(request, instance))
     fields = admin.model._meta.local_concrete_fields
     return [f for f in fields if f.name not in writable and not f.primary_key and not _touched(f)]
 
 
 def touched_fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
-    """Return the fields that saving sets to its moment."""
+    """Return the fields that each save sets to its time."""
     return [field for field in model._meta.local_concrete_fields if _touched(field)]
 
 
@@ -130,9 +133,10 @@ def _touched(field: Any) -> bool:
 
 
 def unknown_form(fields: Iterable[models.Field[Any, Any]], data: Any) -> forms.Form:
-    """Return a form that asks for columns of a deleted row, with the defaults of a new row as a start."""
+    """Return a form for columns of a deleted row. Its initial values are the defaults of a new row."""
     form = forms.Form(data, prefix="unknown")
     for field in fields:
+        # A file's column is its name: the form must not upload another file.
         is_file = isinstance(field, models.FileField)
         form_field = forms.CharField(required=not field.blank) if is_file else field.formfield()
         if form_field is not None:
@@ -147,5 +151,5 @@ def plain(value: Any) -> Any:
 
 
 def titles(fields: Iterable[models.Field[Any, Any]]) -> str:
-    """Return the names of fields as people read them."""
+    """Return the names of fields for people, with commas between them."""
     return ", ".join(str(field.verbose_name) for field in fields)

@@ -1,4 +1,4 @@
-"""The pictures of the operators' page, drawn from samples."""
+"""The charts of the operators' page, drawn from samples."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pubsubpull.subscriptions.models import Sample
 
 
 def draw(now: dt.datetime, using: str) -> list[charts.Chart]:
-    """Draw captured and delivered changes and the log's size over the last hour and day."""
+    """Return the charts of captured and delivered changes, and of the log's size, over the last hour and day."""
     after = now - dt.timedelta(seconds=samples.KEPT_COARSE)
     columns = ("at", "captured", "delivered", "bytes")
     taken = list(Sample.objects.using(using).filter(at__gt=after).order_by("at").values_list(*columns))
     stamps = [at.timestamp() for at, *_ in taken]
     captured, delivered, sizes = (
-        [(at, float(row[place])) for at, row in zip(stamps, taken, strict=True)] for place in (1, 2, 3)
+        [(at, float(row[column])) for at, row in zip(stamps, taken, strict=True)] for column in (1, 2, 3)
     )
     hour = charts.span(now.timestamp(), every=samples.SAMPLE_INTERVAL, step=60, count=60)
     day = charts.span(now.timestamp(), every=samples.SAMPLE_INTERVAL, step=900, count=96)

@@ -1,4 +1,4 @@
-"""The data of the operators' page: read by a fixed number of queries, none of which counts over the log."""
+"""The data of the operators' page: a fixed number of queries, none of which counts over the log."""
 
 from __future__ import annotations
 
@@ -29,57 +29,69 @@ SHOWN_A_PAGE = 50
 BARS = 12
 """The most bars in the picture of the subscriptions furthest behind."""
 HOSTS = 50
+"""The most hosts on the page."""
 WORST = ("lapsed", "disabled", "failing", "unverified", "active", "paused", "unsubscribed")
-"""The states in the order in which an operator wants to see them."""
+"""The states, the most urgent first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which subscriptions are asked for: of a state, with a text in their name, and which page of them."""
+    """The filter of the subscriptions, and the number of the page."""
 
     state: str = ""
+    """The state; empty for all."""
     text: str = ""
+    """A part of the name, in any case."""
     page: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
-    """A subscription and how far it has been served."""
+class Summary:
+    """The facts of a subscription by which the list is filtered and sorted."""
 
     id: uuid.UUID
     name: str
+    """The consumer's name and the subscription's own."""
     state: str
     seen: int
+    """The id that it has reached in the log."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A subscription as the page shows it. `rate` is in changes a second; `actions` are the buttons that it offers."""
+    """A subscription as the page shows it."""
 
     subscription: Subscription
     name: str
     host: str
     changes: int
+    """The most changes that it is behind."""
     lag: str
+    """The time that it is behind."""
     rate: str
+    """Changes a second."""
     aside: int
+    """The number of its dead letters."""
     held: bool
+    """True if its consumer is inactive or may not subscribe."""
     actions: tuple[str, ...]
+    """The names of its buttons."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One subscription in the picture of the lag; `width` is a part of a hundred."""
+    """One subscription in the picture of the lag."""
 
     name: str
     state: str
     lag: str
     width: str
+    """The length of the bar, in percent."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """All that the page shows."""
+    """The data of the whole page."""
 
     now: dt.datetime
     counts: list[tuple[str, int]]
@@ -95,18 +107,19 @@ class State:
 
 
 def read(settings: Settings, asked: Asked, *, now: dt.datetime) -> State:
-    """Read the state of everything."""
+    """Return the data of the page at the time `now`."""
     using = settings.DATABASE
+    # Read once: all lags of the page are of one moment.
     present = feed.present(using)
-    every = _places(present, using)
-    fitting = sorted(filter(lambda one: _fits(one, asked), every), key=_worst)
+    # Few columns of all subscriptions, since the order depends on cursors, which SQL cannot read; the rest by page.
+    every = _summaries(present, using)
+    fitting = sorted(filter(lambda summary: _fits(summary, asked), every), key=_worst)
     pages = max(-(-len(fitting) // SHOWN_A_PAGE), 1)
     asked = dataclasses.replace(asked, page=min(asked.page, pages))
     page = fitting[(asked.page - 1) * SHOWN_A_PAGE : asked.page * SHOWN_A_PAGE]
-    late = sorted(
-        (one for one in every if one.state != Subscription.State.UNSUBSCRIBED), key=operator.attrgetter("seen")
-    )
-    waited = lag.waits([one.seen for one in [*page, *late[:BARS]]], present, using)
+    alive = [summary for summary in every if summary.state != Subscription.State.UNSUBSCRIBED]
+    late = sorted(alive, key=operator.attrgetter("seen"))
+    waited = lag.waits([summary.seen for summary in [*page, *late[:BARS]]], present, using)
     since = tables.since(now, using)
     return State(
         now=now,
@@ -137,64 +150,67 @@ def actions(state: str) -> tuple[str, ...]:
     return tuple(allowed)
 
 
-def _places(present: Present, using: str) -> list[Place]:
+def _summaries(present: Present, using: str) -> list[Summary]:
     stored = Subscription.objects.using(using).order_by()
     columns = ("pk", "consumer__name", "name", "state", "cursor")
     return [
-        Place(id=id_, name=f"{consumer}/{name}", state=state, seen=lag.reached_by(cursor, present))
+        Summary(id=id_, name=f"{consumer}/{name}", state=state, seen=lag.reached_by(cursor, present))
         for id_, consumer, name, state, cursor in stored.values_list(*columns)
     ]
 
 
-def _fits(one: Place, asked: Asked) -> bool:
-    return asked.state in {"", one.state} and asked.text.lower() in one.name.lower()
+def _fits(summary: Summary, asked: Asked) -> bool:
+    return asked.state in {"", summary.state} and asked.text.lower() in summary.name.lower()
 
 
-def _worst(one: Place) -> tuple[int, int, str]:
-    return WORST.index(one.state), one.seen, one.name
+def _worst(summary: Summary) -> tuple[int, int, str]:
+    # The name last, so that two pages never show one subscription twice.
+    return WORST.index(summary.state), summary.seen, summary.name
 
 
-def _counts(every: Iterable[Place]) -> list[tuple[str, int]]:
-    found = collections.Counter(one.state for one in every)
-    return [(state, found[state]) for state in WORST if found[state]]
+def _counts(every: Iterable[Summary]) -> list[tuple[str, int]]:
+    counts = collections.Counter(summary.state for summary in every)
+    return [(state, counts[state]) for state in WORST if counts[state]]
 
 
 def _rows(
-    page: list[Place], waited: dict[int, float], present: Present, since: tables.Since, settings: Settings
+    page: list[Summary], waited: dict[int, float], present: Present, since: tables.Since, settings: Settings
 ) -> list[Row]:
-    """Return the page's subscriptions, whole."""
-    there = Subscription.objects.using(settings.DATABASE).select_related("consumer").annotate(aside=Count("failures"))
-    whole = there.in_bulk([one.id for one in page])
+    """Return the rows of the subscriptions of one page."""
+    query = Subscription.objects.using(settings.DATABASE).select_related("consumer").annotate(aside=Count("failures"))
+    subscriptions = query.in_bulk([summary.id for summary in page])
     transports = registry.of(settings)
     return [
         Row(
-            subscription=one,
-            name=place.name,
-            host=transports.endpoint(one.callback),
-            changes=max(present.seq - place.seen, 0),
-            lag=charts.duration(waited.get(place.seen, 0.0)),
-            rate=since.rate("subscriptions", str(one.pk), one.delivered),
-            aside=getattr(one, "aside", 0),
-            held=not (one.consumer.active and one.consumer.may_subscribe),
-            actions=actions(one.state),
+            subscription=subscription,
+            name=summary.name,
+            host=transports.endpoint(subscription.callback),
+            changes=max(present.seq - summary.seen, 0),
+            lag=charts.duration(waited.get(summary.seen, 0.0)),
+            rate=since.rate("subscriptions", str(subscription.pk), subscription.delivered),
+            aside=getattr(subscription, "aside", 0),
+            held=not (subscription.consumer.active and subscription.consumer.may_subscribe),
+            actions=actions(subscription.state),
         )
-        for place in page
-        if (one := whole.get(place.id)) is not None
+        for summary in page
+        # A subscription may have been deleted since the first query.
+        if (subscription := subscriptions.get(summary.id)) is not None
     ]
 
 
-def _bars(late: list[Place], waited: dict[int, float]) -> list[Bar]:
-    """Return a bar for each subscription that is behind, as a part of the one furthest behind."""
-    behind = sorted(((waited.get(place.seen, 0.0), place) for place in late), key=lambda pair: -pair[0])
+def _bars(late: list[Summary], waited: dict[int, float]) -> list[Bar]:
+    """Return a bar for each subscription that is behind. The longest bar is that of the largest lag."""
+    behind = sorted(((waited.get(summary.seen, 0.0), summary) for summary in late), key=lambda pair: -pair[0])
     most = behind[0][0] if behind else 0.0
     return [
-        Bar(name=place.name, state=place.state, lag=charts.duration(lag), width=f"{max(100 * lag / most, 0.5):.1f}")
-        for lag, place in behind
+        # At least half a percent: a bar of no width would not be seen.
+        Bar(name=each.name, state=each.state, lag=charts.duration(lag), width=f"{max(100 * lag / most, 0.5):.1f}")
+        for lag, each in behind
         if lag > 0
     ]
 
 
 def _hosts(settings: Settings) -> list[Host]:
-    """Return the hosts that are given up; they are tried by one notification alone."""
-    there = Host.objects.using(settings.DATABASE).filter(failures__gte=settings.BREAKER_FAILURES)
-    return list(there.order_by("-failures", "host")[:HOSTS])
+    """Return the hosts whose breaker is open, those with the most failures first."""
+    open_ = Host.objects.using(settings.DATABASE).filter(failures__gte=settings.BREAKER_FAILURES)
+    return list(open_.order_by("-failures", "host")[:HOSTS])

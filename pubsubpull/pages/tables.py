@@ -15,34 +15,43 @@ if TYPE_CHECKING:
     from pubsubpull.capture.planning import Plan
 
 MINUTE = 50.0
-"""A rate is over the time since a sample at least so old, in seconds."""
+"""The least age in seconds of the sample that a rate is computed from."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Since:
-    """The counts of written and delivered changes some seconds ago; None if there is no sample of then."""
+    """The counts of written and delivered changes at an earlier moment."""
 
     seconds: float
+    """The seconds since then."""
     details: dict[str, dict[str, int] | None] | None
+    """The counts by kind and key; None if there is no sample of that time."""
 
     def rate(self, kind: str, key: str, value: int, *, per: float = 1.0) -> str:
-        """Return the growth of a counter in `per` seconds; a counter without a sample began at 0."""
+        """Return the growth of a counter in `per` seconds, as text. A counter without a sample began at 0."""
         if self.details is None:
             return "—"
         grown = value - ((self.details.get(kind) or {}).get(key) or 0)
+        # PostgreSQL's counters may be reset, and would then seem to shrink.
         return charts.count(max(grown, 0) / self.seconds * per)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A captured table; `wrong` is the fault of its triggers, or empty."""
+    """A captured table, in texts."""
 
     label: str
+    """The label of the model."""
     name: str
+    """The table's schema and name."""
     level: str
+    """The level of its triggers: row or statement."""
     wrong: str
+    """The fault of its triggers; empty if there is none."""
     size: str
+    """The size on the disk."""
     rate: str
+    """Rows written a minute."""
 
 
 def read(since: Since, using: str) -> list[Table]:
@@ -50,36 +59,40 @@ def read(since: Since, using: str) -> list[Table]:
     plan = planning.plan(using)
     if plan is None:
         return []
-    tables = _there(plan, since, using)
+    tables = _existing(plan, since, using)
     tables += [_lost(label) for label in plan.without_table]
-    return sorted(tables, key=lambda one: (not one.wrong, one.label))
+    return sorted(tables, key=lambda table: (not table.wrong, table.label))
 
 
-def _there(plan: Plan, since: Since, using: str) -> list[Table]:
+def _existing(plan: Plan, since: Since, using: str) -> list[Table]:
     """Return the tables that exist. Written rows are PostgreSQL's own count: it includes rolled back transactions."""
     wrong: dict[tuple[str, str], list[str]] = {}
     for action in plan.actions:
         wrong.setdefault((action.schema, action.table), []).append(f"{action.verb} {action.name}")
-    by_row = {(one.schema, one.table) for one in plan.wanted if one.name == f"{triggers.NAME_PREFIX}row"}
-    places = {label: (table.schema, table.table) for label, table in plan.tables.items()}
+    by_row = {
+        (trigger.schema, trigger.table) for trigger in plan.wanted if trigger.name == f"{triggers.NAME_PREFIX}row"
+    }
+    names = {label: (table.schema, table.table) for label, table in plan.tables.items()}
+    # One query for all tables: the page fetches itself every few seconds.
     query = sql.compose(
         "queries/samples/tables",
-        schemas=[schema for schema, _ in places.values()],
-        tables=[table for _, table in places.values()],
+        schemas=[schema for schema, _ in names.values()],
+        tables=[table for _, table in names.values()],
         writes=sql.template("queries/samples/writes"),
     )
     rows = {(schema, table): rest for schema, table, *rest in sql.run(using, query)}
     return [
         Table(
             label=label,
-            name=".".join(place),
-            level="row" if place in by_row else "statement",
-            wrong="; ".join([*wrong[place], capture_health.RUN_SYNC]) if place in wrong else "",
-            size=charts.size(rows[place][1]),
-            rate=since.rate("tables", rows[place][0], rows[place][2], per=60),
+            name=".".join(name),
+            level="row" if name in by_row else "statement",
+            wrong="; ".join([*wrong[name], capture_health.RUN_SYNC]) if name in wrong else "",
+            size=charts.size(rows[name][1]),
+            rate=since.rate("tables", rows[name][0], rows[name][2], per=60),
         )
-        for label, place in places.items()
-        if place in rows
+        for label, name in names.items()
+        # A table may have been dropped since the plan was read.
+        if name in rows
     ]
 
 
@@ -89,10 +102,11 @@ def _lost(label: str) -> Table:
 
 
 def since(now: dt.datetime, using: str) -> Since:
-    """Return the sample that rates are reckoned from."""
+    """Return the counts of the latest sample that rates can be computed from."""
     before, after = now - dt.timedelta(seconds=MINUTE), now - dt.timedelta(seconds=samples.DETAILED)
-    there = Sample.objects.using(using).filter(at__lte=before, at__gte=after, details__isnull=False)
-    sample = there.order_by("-at").first()
+    # The details of older samples are stripped.
+    usable = Sample.objects.using(using).filter(at__lte=before, at__gte=after, details__isnull=False)
+    sample = usable.order_by("-at").first()
     if sample is None:
         return Since(seconds=0.0, details=None)
     return Since(seconds=(now - sample.at).total_seconds(), details=sample.details)

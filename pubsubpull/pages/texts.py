@@ -1,4 +1,4 @@
-"""Differences of texts, word by word, within a bounded effort: any writer of a row can make the texts hostile."""
+"""Differences of texts, word by word, with a limited effort: any writer of a row can make the texts hostile."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import dataclasses
 import re
 
 MOST_WORDS = 5000
-"""Characters of a text that are shown and compared; more is cut."""
+"""The most characters of a text that are shown and compared."""
 EDITS = 200
-"""Words that may have come and gone; a text with more differs in nearly everything, and is shown whole."""
+"""The most words that were added or removed. A text with more of them is shown whole, before and after."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,17 @@ class Piece:
 
 @dataclasses.dataclass(kw_only=True)
 class Effort:
-    """The comparisons of words that a page has left: 1,000,000 take half a second."""
+    """The effort that a page has left."""
 
     left: int = 1_000_000
+    """Comparisons of words: so many take half a second."""
 
 
 def pieces(old: str, new: str, effort: Effort) -> tuple[Piece, ...]:
     """Return the kept, removed and added words of a text; nothing if finding them takes too much effort."""
+    # The spaces are kept as words of their own, so that the pieces joined are the text again.
     before, after = (re.split(r"(\s+)", text[:MOST_WORDS]) for text in (old, new))
+    # Most edits leave the beginning and the end as they were: the search is for what lies between.
     start = _common(before, after, effort)
     end = _common(before[start:][::-1], after[start:][::-1], effort)
     inner = _path(before[start : len(before) - end], after[start : len(after) - end], effort)
@@ -39,7 +42,7 @@ def pieces(old: str, new: str, effort: Effort) -> tuple[Piece, ...]:
 
 
 def _common(before: list[str], after: list[str], effort: Effort) -> int:
-    """Return how many words at the beginning are the same."""
+    """Return the number of equal words at the beginning."""
     count = next(
         (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
     )
@@ -48,12 +51,13 @@ def _common(before: list[str], after: list[str], effort: Effort) -> int:
 
 
 def _path(before: list[str], after: list[str], effort: Effort) -> list[tuple[str, str]] | None:
-    """Return the fewest words that went and came, with those between; None where there are too many.
+    """Return the shortest list of kept, removed and added words; None if there are too many edits.
 
-    The algorithm is that of E. Myers, An O(ND) Difference Algorithm and Its Variations (1986): for each number of
-    edits, and on each diagonal, how far one comes.
+    The algorithm is that of E. Myers, An O(ND) Difference Algorithm and Its Variations (1986). For each number of
+    edits it finds the furthest point on each diagonal.
     """
     furthest, trails = {1: 0}, []
+    # Twice bounded: by the edits of this text, and by the comparisons of the whole page.
     for edits in range(EDITS + 1):
         trails.append(dict(furthest))
         for diagonal in range(-edits, edits + 1, 2):
@@ -74,7 +78,7 @@ def _path(before: list[str], after: list[str], effort: Effort) -> list[tuple[str
 
 
 def _back(before: list[str], after: list[str], trails: list[dict[int, int]]) -> list[tuple[str, str]]:
-    """Return the words along the path that led to the end, from the beginning on."""
+    """Return the words along the path to the end, from the beginning on."""
     x, y, steps = len(before), len(after), list[tuple[str, str]]()
     for edits, furthest in reversed(list(enumerate(trails))):
         diagonal = x - y
@@ -93,7 +97,7 @@ def _back(before: list[str], after: list[str], trails: list[dict[int, int]]) -> 
 
 
 def _joined(words: list[tuple[str, str]]) -> tuple[Piece, ...]:
-    """Return words as pieces: between two that stayed, all that went and then all that came."""
+    """Return words as pieces: between two kept words, first all removed words and then all added words."""
     joined: list[Piece] = []
     texts = {"same": "", "gone": "", "new": ""}
 

@@ -25,21 +25,23 @@ Names = dict[tuple[str, str, str], str]
 REASON = "reason"
 """The metadata that is shown beside the person."""
 LONG = 60
-"""Characters from which on a text is shown by its differences."""
+"""The length in characters from which on a text is shown by its differences."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A column before and after; `pieces` where these are long texts."""
+    """A column before and after."""
 
     name: str
+    """The column's name for people."""
     old: str
     new: str
     pieces: tuple[texts.Piece, ...] = ()
+    """The differences of two long texts."""
 
 
 def differences(entry: Entry, names: Names, effort: texts.Effort) -> list[Difference]:
-    """Return the differences of an entry; `names` has the names of related objects, `effort` is left for the page."""
+    """Return the differences of an entry. `effort` is that of the whole page."""
     if entry.is_baseline and entry.new:
         pairs = [(column, (None, value)) for column, value in sorted(entry.new.items())]
     else:
@@ -50,6 +52,7 @@ def differences(entry: Entry, names: Names, effort: texts.Effort) -> list[Differ
 def difference(label: str, column: str, pair: tuple[Any, Any], names: Names, effort: texts.Effort) -> Difference:
     """Return one column before and after, as the pair of its values."""
     old, new = pair
+    # The log is older than the model: a column may have been renamed or dropped since.
     field = _fields(label).get(column)
     title = str(field.verbose_name) if field is not None else f"{column} (no longer a column)"
     shown = [_shown(label, column, field, value, names) for value in (old, new)]
@@ -58,13 +61,14 @@ def difference(label: str, column: str, pair: tuple[Any, Any], names: Names, eff
 
 
 def shown(entry: Entry, names: Names, effort: texts.Effort) -> dict[str, Any]:
-    """Return the shown parts of an entry: numbers as texts, so that no locale adds separators."""
-    told = metadata(entry.request)
+    """Return the shown parts of an entry by the names that the templates use."""
+    pairs = metadata(entry.request)
     return {
+        # As text: a template would write a number with the separators of the user's locale.
         "version": str(entry.version),
         "changes": differences(entry, names, effort),
-        "reason": next((text for name, text in told if name == REASON), ""),
-        "metadata": [(name, text) for name, text in told if name != REASON],
+        "reason": next((text for name, text in pairs if name == REASON), ""),
+        "metadata": [(name, text) for name, text in pairs if name != REASON],
     }
 
 
@@ -79,11 +83,12 @@ def names_of(
     using: str,
     rows: Callable[[type[Model]], QuerySet[Any] | None],
 ) -> Names:
-    """Return the names of all objects that changed foreign keys name: one query for each column that they name.
+    """Return the names of the objects that changed foreign keys refer to.
 
-    `changed` has models' labels with columns before and after, `rows` gives those of a model that may be seen. A value
-    that no longer fits, as of a column that was something else once, names nothing.
+    `changed` are models' labels with their columns before and after. `rows` returns the rows of a model that the user
+    may see; None if the user may see none.
     """
+    # Collected first: one query for each column that is referred to, however long the page is.
     wanted: dict[tuple[type[Model], Any], set[Any]] = {}
     for label, columns in changed:
         for column, pair in columns.items():
@@ -92,7 +97,7 @@ def names_of(
                 fitting = (_fitting(field.target_field, value) for value in pair if isinstance(value, (str, int)))
                 wanted.setdefault((field.related_model, field.target_field), set()).update(fitting)
     return {
-        _place(target, getattr(row, target.attname)): str(row)
+        _name_key(target, getattr(row, target.attname)): str(row)
         for (model, target), keys in wanted.items()
         if keys - {None} and (seen := rows(model)) is not None
         for row in seen.using(using).filter(**{f"{target.attname}__in": keys - {None}})
@@ -102,11 +107,12 @@ def names_of(
 def _fitting(target: Any, value: Any) -> Any:
     try:
         return target.to_python(value)
+    # Swallowed: the column may have had another type when the change was written, and refers to nothing now.
     except (ValidationError, ValueError, TypeError):
         return None
 
 
-def _place(target: Any, value: Any) -> tuple[str, str, str]:
+def _name_key(target: Any, value: Any) -> tuple[str, str, str]:
     return registry.label_of(target.model), target.attname, str(value)
 
 
@@ -119,10 +125,11 @@ def _shown(label: str, column: str, field: Any, value: Any, names: Names) -> str
     publication = registry.get(label)
     if value is None:
         return "—"
+    # First: no other way of showing a value may show a masked one.
     if publication is not None and column in publication.masked_columns:
         return "(hidden)"
     if field is not None and field.remote_field:
-        name = names.get(_place(field.target_field, value))
+        name = names.get(_name_key(field.target_field, value))
         return f"{name} ({value})" if name else str(value)
     if field is not None and field.flatchoices and isinstance(value, Hashable):
         return str(dict(field.flatchoices).get(value, value))

@@ -27,7 +27,7 @@ CHANGES_A_PAGE = 50
 
 
 def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> HttpResponseBase:
-    """Show the timeline of one object, which may be gone."""
+    """Show the timeline of one object, which may have been deleted."""
     label, using = targets.label(admin.model), using_now()
     instance, key = sight.object_of(request, admin, key, using=using)
     asked, errors = _asked(request.GET)
@@ -35,6 +35,7 @@ def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
         changes = export.entries(label, key, **asked, using=using)
         return export.response(request, changes, kind=kind, name=f"{label}-{key}", mark=True)
     page = history.history(label, key, **asked, limit=CHANGES_A_PAGE, using=using)
+    # Without a filter: with one, an empty page of a deleted object is an answer.
     if instance is None and not page.entries and not request.GET:
         raise Http404
     context = {
@@ -52,8 +53,9 @@ def object_history(request: HttpRequest, admin: ModelAdmin[Any], key: str) -> Ht
 
 
 def request_page(request: HttpRequest, site: AdminSite, request_id: uuid.UUID) -> HttpResponse:
-    """Show a request and everything it changed, of the models that may be seen."""
+    """Show a request and all its changes of the models that the user may see."""
     before = number(request.GET.get("before")) or None
+    # All that follows is limited to these, exports too: the log has the changes of every model.
     visible = sight.models(request, site)
     page = history.history(request=request_id, models=visible, before=before, limit=CHANGES_A_PAGE, using=using_now())
     if not page.entries:
@@ -67,6 +69,7 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     """Show the log: searched by model, key, person, path and time."""
     asked, errors = _asked(request.GET)
     visible = sight.models(request, site)
+    # PostgreSQL refuses a text with a NUL.
     model, key = request.GET.get("model", ""), request.GET.get("key", "").strip().replace("\0", "")
     target: tuple[str, ...] = (model, key) if model in visible and key else ()
     chosen = [model] if model in visible else visible
@@ -86,23 +89,23 @@ def log_page(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
 
 
 def _columns(label: str, page: results.History) -> list[str]:
-    """Return the columns to choose from: the model's, and former columns that these changes have."""
-    there = [str(field.column) for field in targets.published(label).model._meta.local_concrete_fields]
-    return there + sorted({column for entry in page for column in entry.changed} - set(there))
+    """Return the columns to choose from: the model's present columns, and former columns of these changes."""
+    present = [str(field.column) for field in targets.published(label).model._meta.local_concrete_fields]
+    return present + sorted({column for entry in page for column in entry.changed} - set(present))
 
 
-def _asked(given: Any) -> tuple[dict[str, Any], list[str]]:
+def _asked(query: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of a form as arguments of `history`, and the form's errors."""
     errors: list[str] = []
-    asked: dict[str, Any] = {name: given.get(name, "").strip() or None for name in ("user", "column", "path")}
+    asked: dict[str, Any] = {name: query.get(name, "").strip() or None for name in ("user", "column", "path")}
     for name in ("since", "until"):
-        asked[name] = moment = _moment(given.get(name, ""))
-        if given.get(name) and moment is None:
+        asked[name] = moment = _moment(query.get(name, ""))
+        if query.get(name) and moment is None:
             errors.append(f"{name}: it is a date or a date and a time.")
-    if any("\0" in text for text in given.values()):
-        errors.append("There are no NUL characters to search for.")
+    if any("\0" in text for text in query.values()):
+        errors.append("A search cannot have NUL characters.")
         asked = dict.fromkeys(asked)
-    asked["before"] = number(given.get("before")) or None
+    asked["before"] = number(query.get("before")) or None
     return asked, errors
 
 
@@ -122,6 +125,7 @@ def _moment(text: str) -> dt.datetime | None:
     moment = timezone.make_aware(moment) if moment and timezone.is_naive(moment) else moment
     try:
         return moment and moment.astimezone(dt.UTC)
+    # The calendar's first and last days have no time in UTC in some zones.
     except OverflowError:
         return None
 
@@ -133,6 +137,7 @@ def _timeline(request: HttpRequest, site: AdminSite, page: results.History, erro
     older = urlencode({**query, "before": page.next}) if page.next else None
     chosen = {name: value for name, value in query.items() if name != "before"}
     files = [(kind.upper(), urlencode({**chosen, "format": kind})) for kind in export.MEDIA_TYPES]
+    # One effort for the page: a request may have changed any number of long texts.
     effort = texts.Effort()
     rows = [{"entry": e, "url": _history_url(site, e), **values.shown(e, names, effort)} for e in page]
     return {"rows": rows, "older": older, "files": files, "given": request.GET, "errors": errors}
@@ -145,5 +150,6 @@ def _history_url(site: AdminSite, entry: results.Entry) -> str | None:
     opts = publication.model._meta
     try:
         return reverse(f"{site.name}:{opts.app_label}_{opts.model_name}_history", args=[quote(entry.key)])
+    # The model is not registered with this site.
     except NoReverseMatch:
         return None

@@ -94,4 +94,4 @@ def test_the_wheel_works_in_a_clean_environment(wheel, tmp_path):
         run(python, "-m", "django", "migrate", cwd=tmp_path, **env)
         run(python, "-m", "django", "check", "--database", "default", "--fail-level", "WARNING", cwd=tmp_path, **env)
         assert '"model":"kiosk.paper"' in run(python, "-c", USE, cwd=tmp_path, **env)
-        assert "are in place" in run(python, "-m", "django", "pubsubpull_triggers", "--check", cwd=tmp_path, **env)
+        assert "are installed" in run(python, "-m", "django", "pubsubpull_triggers", "--check", cwd=tmp_path, **env)

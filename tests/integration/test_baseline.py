@@ -88,7 +88,7 @@ def test_recording_all_rows_again_goes_on_where_it_was_interrupted():
     Customer.objects.bulk_create(Customer(name=str(number)) for number in range(5))
     before = baseline.last_version("default")
     out = record("shop.customer", "shop.order", again=True)
-    assert f"it goes on with --since {before} in place of --again" in out
+    assert f"go on with --since {before} instead of --again" in out
     run("DELETE FROM pubsubpull_change WHERE id > (SELECT min(id) + 2 FROM pubsubpull_change WHERE op = 'U')")
     assert "shop.customer: 2 of 5 rows" in record("shop.customer", since=before)
     assert sorted(name for op, name in names() if op == "U") == list("01234")

@@ -91,7 +91,7 @@ def test_the_command_lists_prints_and_checks(tmp_path):
     assert "shop.lineadded: key order, line, version 3" in run()
     file = tmp_path / "asyncapi.json"
     file.write_text(run("--asyncapi"))
-    assert "Nothing that others may read" in run("--check", str(file))
+    assert "No label and no field is gone" in run("--check", str(file))
     document = json.loads(file.read_text())
     document["components"]["schemas"]["shop.orderplaced"]["properties"]["coupon"] = {"type": "string"}
     file.write_text(json.dumps(document))

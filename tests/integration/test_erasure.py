@@ -167,7 +167,7 @@ def aside():
 
 
 def test_a_dead_letter_of_an_erased_object_keeps_the_delete_with_its_key_only(aside):
-    assert "2 set aside for subscriptions: the rows of these too" in erase("shop.customer", aside)
+    assert "2 dead letters of subscriptions: their rows too" in erase("shop.customer", aside)
     assert "2 changes of" in erase("shop.customer", aside, "--yes")
     left = [json.loads(failure.item) for failure in Failure.objects.order_by("version")]
     assert [(item["op"], item["old"]) for item in left] == [("insert", None), ("delete", {"id": int(aside)})]
@@ -268,7 +268,7 @@ def test_changes_staged_by_an_interrupted_import_are_erased_for_good():
         "('shop.customer', now() - interval '1 day', 1, 1, 'I', '17', %s, '{}')",
         [json.dumps({"id": 17, "email": SECRET})],
     )
-    assert "1 written down by an import, not in the log yet: these too" in erase("shop.customer", "17")
+    assert "1 staged by an import, not in the log yet: these too" in erase("shop.customer", "17")
     assert "0 changes of" in erase("shop.customer", "17", "--yes")
     assert run("SELECT count(*) FROM pubsubpull_import") == [(0,)]
 

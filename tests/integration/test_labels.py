@@ -99,9 +99,7 @@ def test_health_and_the_lists_tell_of_it(kept, capsys):
 
 def test_carrying_over_reports_its_plan_first(kept, capsys):
     said = run("pubsubpull_rename", OLD, "shop.place", capsys=capsys)
-    assert said.startswith(
-        "2 changes, the grants of 1 consumers, 1 subscriptions and 0 changes that are set aside would"
-    )
+    assert said.startswith("2 changes, the grants of 1 consumers, 1 subscriptions and 0 dead letters would")
     assert len(pubsubpull.history(kept)) == 0
     assert Subscription.objects.get().labels == ["shop.order", OLD]
 

@@ -372,7 +372,7 @@ def test_a_subscription_that_lacks_dropped_changes_is_marked_and_reported(start,
     finally:
         signals.subscription_lapsed.disconnect(receive)
     assert [one.name for one in report.lapsed] == told == ["lagging"]
-    assert "lagging has not had all of" in caplog.text
+    assert "lagging has not been sent all of" in caplog.text
     lagging.refresh_from_db()
     keen.refresh_from_db()
     assert (lagging.state, keen.state, keen.worker) == ("lapsed", "active", keen.pk)
@@ -390,7 +390,7 @@ def test_a_receiver_of_the_signal_that_fails_fails_nothing(subscribe, caplog):
         retention_warnings.warn(subscribe())
     finally:
         signals.subscription_lapsing.disconnect(fail)
-    assert "Changes that it has not had are dropped soon" in caplog.text
+    assert "Changes that it has not been sent are dropped soon" in caplog.text
     assert any(record.exc_info for record in caplog.records if record.levelno == logging.ERROR)
 
 
@@ -447,7 +447,7 @@ def test_the_command_fails_where_locks_are_in_the_way(start, settings):
     with session() as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM pubsubpull_change")
-        with pytest.raises(CommandError, match="Others' locks"):
+        with pytest.raises(CommandError, match="Other sessions' locks"):
             call_command("pubsubpull_maintain", stdout=io.StringIO())
 
 

@@ -66,7 +66,7 @@ def test_list_tells_state_lag_and_the_last_error(made):
     )
     first, second = command("list").splitlines()
     assert first.startswith("billing/main: failing, 1 changes and ")
-    assert first.endswith("2 set aside, next attempt 2030-01-01T00:00:00Z. The receiver answered 500.")
+    assert first.endswith("2 dead letters, next attempt 2030-01-01T00:00:00Z. The receiver answered 500.")
     assert second.startswith("billing/paused: paused, 1 changes")
     (only,) = command("list", "--state", "paused").splitlines()
     assert command("list", "--state", "lapsed") == "No subscription is lapsed.\n"
@@ -170,7 +170,7 @@ def test_an_action_that_does_not_fit_the_state_is_refused_with_the_state(made, a
 
 @pytest.mark.parametrize("name", ["main", "other/main", "billing/none", ""])
 def test_an_invalid_name_is_refused_with_a_remedy(made, name):
-    with pytest.raises(CommandError, match="`list` shows those there are"):
+    with pytest.raises(CommandError, match="`list` shows all"):
         command("pause", name)
 
 
@@ -185,7 +185,7 @@ def test_dead_letters_are_listed_sent_again_and_dropped(made):
     run(lambda *_: until(lambda: Failure.objects.count() == 2), transport)
     assert [json.loads(sent.body)["items"] for sent in transport.sent] == [[{"version": 2, "old": None, "new": None}]]
     assert command("drop-failures", "billing/main", "--id", str(third.pk)) == "1 changes are dropped.\n"
-    with pytest.raises(CommandError, match="No such change is set aside"):
+    with pytest.raises(CommandError, match="There is no such dead letter"):
         command("drop-failures", "billing/main", "--id", str(third.pk))
     with pytest.raises(CommandError, match="one of the arguments --id --all is required"):
         command("drop-failures", "billing/main")

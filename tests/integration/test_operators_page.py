@@ -213,11 +213,11 @@ def test_rewinding_explains_itself_first(boss, made):
 def test_a_subscription_is_rewound_to_the_start_to_now_and_to_a_cursor(boss, made):
     Customer.objects.create(name="a")
     there = made.cursor
-    assert "goes on from there" in press(boss, made, "rewind", place="start")
+    assert "goes on from there" in press(boss, made, "rewind", position="start")
     assert made.cursor == feed.present().start().encode()
-    press(boss, made, "rewind", place="now")
+    press(boss, made, "rewind", position="now")
     assert Cursor.decode(made.cursor).seq == feed.present().seq
-    press(boss, made, "rewind", place="cursor", cursor=there)
+    press(boss, made, "rewind", position="cursor", cursor=there)
     assert made.cursor == there
     assert made.lease == 3
     assert LogEntry.objects.count() == 3
@@ -231,7 +231,7 @@ def test_a_subscription_rewound_to_a_moment_gets_everything_since_again(boss, ma
         last = cursor.fetchone()[0]
         cursor.execute("UPDATE pubsubpull_change SET at = at - interval '1 day' WHERE id < %s", [last])
     moment = timezone.now() - dt.timedelta(hours=2)
-    press(boss, made, "rewind", place="moment", moment=timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M"))
+    press(boss, made, "rewind", position="moment", moment=timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M"))
     found = feed.page(Cursor.decode(made.cursor), models=["shop.customer"], limit=10)
     assert re.findall(rb'"version":(\d+)', found.items) == [str(last).encode()]
     Customer.objects.create(name="d")
@@ -246,7 +246,7 @@ def test_where_django_knows_no_zones_times_are_those_of_its_own(boss, made, sett
     local = timezone.localtime(dt.datetime.now(tz=dt.UTC)).strftime("%Y-%m-%d %H:")
     html = page(boss, path=f"{PAGE}{made.pk}/rewind/")
     assert f"the log begins at {local}" in html
-    press(boss, made, "rewind", place="moment", moment="2001-01-01T00:00")
+    press(boss, made, "rewind", position="moment", moment="2001-01-01T00:00")
     assert feed.page(Cursor.decode(made.cursor), models=["shop.customer"], limit=10).count == 1
     assert f"<span>{local[-3:]}" in page(boss)
 
@@ -255,15 +255,15 @@ def test_where_django_knows_no_zones_times_are_those_of_its_own(boss, made, sett
     ("given", "reason"),
     [
         ({}, "This field is required"),
-        ({"place": "moment"}, "Say which moment."),
-        ({"place": "moment", "moment": "soon"}, "Enter a valid date/time."),
-        ({"place": "cursor"}, "Say which cursor."),
-        ({"place": "cursor", "cursor": "nonsense"}, "must be a cursor"),
-        ({"place": "elsewhere"}, "Select a valid choice"),
+        ({"position": "moment"}, "Say which moment."),
+        ({"position": "moment", "moment": "soon"}, "Enter a valid date/time."),
+        ({"position": "cursor"}, "Say which cursor."),
+        ({"position": "cursor", "cursor": "nonsense"}, "must be a cursor"),
+        ({"position": "elsewhere"}, "Select a valid choice"),
     ],
 )
 def test_a_place_that_is_none_is_refused_with_the_reason(boss, made, given, reason):
-    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "", **given})
+    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"position": "", **given})
     assert reason in answer.content.decode()
     before = made.cursor
     made.refresh_from_db()
@@ -274,7 +274,7 @@ def test_a_cursor_of_another_history_is_refused(boss, made):
     import dataclasses
 
     cursor = dataclasses.replace(feed.present().cursor(), history=99).encode()
-    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "cursor", "cursor": cursor})
+    answer = boss.post(f"{PAGE}{made.pk}/rewind/", {"position": "cursor", "cursor": cursor})
     assert "another history of the log" in answer.content.decode()
 
 
@@ -286,7 +286,7 @@ def test_seeing_takes_the_permission_to_view_and_the_buttons_that_to_change(cler
     assert "/pause/" not in html
     assert "/rewind/" not in html
     for action in ("pause", "retry", "rewind"):
-        assert clerk.post(f"{PAGE}{made.pk}/{action}/", {"place": "now"}).status_code == 403
+        assert clerk.post(f"{PAGE}{made.pk}/{action}/", {"position": "now"}).status_code == 403
     page(clerk, 403, path=f"{PAGE}{made.pk}/rewind/")
     clerk.allow("change_subscription")
     assert "/pause/" in page(clerk)
@@ -298,7 +298,7 @@ def test_a_button_takes_post_and_a_token_against_forgery(boss, made):
     page(boss, 405, path=f"{PAGE}{made.pk}/pause/")
     boss.handler.enforce_csrf_checks = True
     assert boss.post(f"{PAGE}{made.pk}/pause/").status_code == 403
-    assert boss.post(f"{PAGE}{made.pk}/rewind/", {"place": "start"}).status_code == 403
+    assert boss.post(f"{PAGE}{made.pk}/rewind/", {"position": "start"}).status_code == 403
     made.refresh_from_db()
     assert made.state == "active"
 

@@ -83,12 +83,12 @@ def test_without_being_asked_a_replica_passes_nothing_by(follower, refusing):
 def test_a_person_has_it_pass_one_change_and_other_keys_go_on(follower, refusing, command):
     one, two = there.Customer.objects.create(name="one"), there.Customer.objects.create(name="two")
     follower.run_once()
-    assert "nothing is set aside" in command("park", NAME)
+    assert "no change is parked" in command("park", NAME)
     there.Customer.objects.filter(pk=two.pk).update(name="two again")
     there.Customer.objects.filter(pk=one.pk).update(name="bad")
     there.Customer.objects.filter(pk=two.pk).update(name="and again")
     assert not follow(follower)
-    assert f"of {one.pk} is set aside: " in command("park", NAME)
+    assert f"of {one.pk} is parked: " in command("park", NAME)
     assert follow(follower)
     assert rows() == {one.pk: "one", two.pk: "and again"}
     there.Customer.objects.filter(pk=one.pk).update(name="fine again")
@@ -98,7 +98,7 @@ def test_a_person_has_it_pass_one_change_and_other_keys_go_on(follower, refusing
     assert len(rows()) == 3
     told = command("parked", NAME)
     assert "no_bad" in told
-    assert "it comes after another" in told
+    assert "it follows a parked change" in told
     assert "2 changes are set aside" in health.checks("default")[f"replica {NAME}"]
     assert store.of(NAME, "default").count() == 2
     with pytest.raises(CommandError, match="no_bad"):
@@ -268,7 +268,7 @@ def test_once_says_that_it_is_up_to_date_only_where_every_replica_is(follower, r
         with pytest.raises(CommandError, match=r"(?s)Not up to date.*replicas.customer.*no_bad"):
             once()
     command("park", NAME)
-    assert f"Up to date, but for changes that are set aside: 1 of {NAME}." in once()
+    assert f"Up to date, except for parked changes: 1 of {NAME}." in once()
     refusing()
     command("retry", NAME, "--all")
     assert "Up to date." in once()

@@ -207,7 +207,7 @@ def test_an_older_hash_is_told_to_prove_nothing_after_it():
     run("DELETE FROM pubsubpull_seal WHERE id = 4")
     assert seal() != second
     found = command("verify", "--expect", first)
-    assert "1 seals were made after the one that is expected: it does not prove what they stand for" in found
+    assert "1 seals are later than the expected seal, which does not prove the changes they cover" in found
     assert "No seal has the expected hash" in command("verify", "--expect", second)
 
 

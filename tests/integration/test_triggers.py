@@ -183,13 +183,13 @@ def test_replacing_triggers_loses_no_write():
 
 def test_the_command_lists_syncs_and_checks():
     assert "public.shop_customer: 00_pubsubpull_insert" in call()
-    assert "are in place" in call("--check")
+    assert "are installed" in call("--check")
     pubsubpull.publish(Secret)
     assert "to do: create 00_pubsubpull_insert on public.shop_secret" in call()
     with pytest.raises(CommandError, match="pubsubpull_triggers --sync"):
         call("--check")
     assert "done: create 00_pubsubpull_insert on public.shop_secret" in call("--sync")
-    assert "are in place" in call("--check")
+    assert "are installed" in call("--check")
 
 
 def test_a_published_model_without_a_table_is_said_and_harms_nothing(caplog):

@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_compare`: proves that replicas equal their sources, or says where not, and repairs them."""
+"""`manage.py pubsubpull_compare`: compares replicas with their sources, names the differences, and repairs them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Command(RefusingCommand):
 
     help = (
         "Compares replicas with their sources, by hashes of key ranges, while both go on. Nothing is written without "
-        "--repair. Ends with status 1 where rows differ and were not repaired, or could not be judged."
+        "--repair. Ends with status 1 if rows differ and were not repaired, or could not be judged."
     )
 
     failed = 2
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("models", nargs="*", metavar="MODEL", help="Labels of replicas; all without.")
-        parser.add_argument("--repair", action="store_true", help="Make the rows that differ what the source has.")
-        parser.add_argument("--show", type=int, default=20, help="How many rows that differ are named.")
+        parser.add_argument("models", nargs="*", metavar="MODEL", help="Labels of replicas; by default all.")
+        parser.add_argument("--repair", action="store_true", help="Replace the rows that differ by the source's.")
+        parser.add_argument("--show", type=int, default=20, help="The most rows that are named; by default 20.")
 
     def handle(self, *, models: list[str], repair: bool, show: int, **_: Any) -> None:
         names = models or list(declaration.all_replicas())
@@ -41,6 +41,7 @@ class Command(RefusingCommand):
             raise CommandError("There are no replicas. Declare one with @pubsubpull.replicates(…).")
         if not models:
             names = list(filter(self._comparable, names))
+        # A list, so that all are compared after the first that differs.
         well = [self._compare(judge.get(name), repair=repair, show=show) for name in names]
         if not all(well):
             sys.exit(1)
@@ -69,7 +70,7 @@ class Command(RefusingCommand):
         if len(result.differences) > show:
             self.stdout.write(f"  … and {len(result.differences) - show:,} more")
         if aside := store.of(replica.name, conf.get().DATABASE).count():
-            self.stdout.write(f"  {aside:,} changes are set aside: see pubsubpull_replicas parked {replica.name}")
+            self.stdout.write(f"  {aside:,} changes are parked: see pubsubpull_replicas parked {replica.name}")
         if result.unsettled:
             self.stdout.write(
                 f"  {len(result.unsettled):,} rows have changes that the replica has not applied: is it being followed?"

@@ -29,36 +29,40 @@ class Command(RefusingCommand):
     """Adds, lists, renews and removes."""
 
     help = (
-        "Adds a consumer of the HTTP API and prints its token, once: only a hash of it is kept. "
-        "Also lists consumers, changes what one may do, gives one a new token, and removes one with its subscriptions."
+        "Adds a consumer of the HTTP API and prints its token, once: only a hash is stored. "
+        "Also lists consumers, changes their grants, gives a consumer a new token, and removes a consumer with its "
+        "subscriptions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         add = actions.add_parser("add", help="Add a consumer, and print its token.")
-        add.add_argument("name", type=_name, help="How it is called, here and in the list of subscriptions.")
-        add.add_argument("--models", default="", help="What it may read: labels with commas between, or * for all.")
-        add.add_argument("--audit", action="store_true", help="It may read who changed what.")
-        add.add_argument("--subscribe", action="store_true", help="It may have changes pushed to it.")
-        add.add_argument("--monitor", action="store_true", help="It may read the metrics.")
-        actions.add_parser("list", help="List the consumers and what each was granted.")
+        add.add_argument("name", type=_name, help="The consumer's name, here and in the list of subscriptions.")
+        add.add_argument("--models", default="", help="Models that it may read: labels with commas, or * for all.")
+        add.add_argument("--audit", action="store_true", help="Allow to read histories, with users and requests.")
+        add.add_argument("--subscribe", action="store_true", help="Allow to subscribe.")
+        add.add_argument("--monitor", action="store_true", help="Allow to read the metrics.")
+        actions.add_parser("list", help="List the consumers and their grants.")
         for name, text in (
-            ("grant", "Grant a consumer more; its token and its subscriptions stay."),
-            ("revoke", "Take from a consumer what it was granted; its token and its subscriptions stay."),
+            ("grant", "Add grants; the token and the subscriptions stay."),
+            ("revoke", "Remove grants; the token and the subscriptions stay."),
         ):
             change = actions.add_parser(name, help=text)
             change.add_argument("name")
-            change.add_argument("--models", default="", help="Labels with commas between, or * for all.")
+            change.add_argument("--models", default="", help="Labels with commas, or * for all.")
             for right in consumers.RIGHTS:
                 change.add_argument(f"--{right}", action="store_true", help=f"The right that `add --{right}` gives.")
-        for name, text in (("rotate", "Print a new token; the old one ends."), ("remove", "Remove a consumer.")):
+        for name, text in (
+            ("rotate", "Print a new token; the old token is invalid at once."),
+            ("remove", "Remove a consumer and its subscriptions."),
+        ):
             actions.add_parser(name, help=text).add_argument("name")
 
     def handle(self, *, action: str, **options: Any) -> None:
         getattr(self, "show" if action == "list" else action)(**options)
 
     def add(self, *, name: str, models: str, audit: bool, subscribe: bool, monitor: bool, **_: Any) -> None:
-        """Make a consumer."""
+        """Add a consumer, and print its token."""
         if not (models.strip(" ,") or monitor):
             raise CommandError("--models: name one at least, as shop.order, or * for all that is published.")
         try:
@@ -82,11 +86,11 @@ class Command(RefusingCommand):
             self.stdout.write("There are no consumers. `add` makes one.")
 
     def grant(self, *, name: str, models: str, **options: Any) -> None:
-        """Grant a consumer more."""
+        """Add grants."""
         self._change(name, options, may=True, grant=_labels(models))
 
     def revoke(self, *, name: str, models: str, **options: Any) -> None:
-        """Take from a consumer."""
+        """Remove grants."""
         self._change(name, options, may=False, revoke=_labels(models))
 
     def _change(
@@ -116,7 +120,7 @@ class Command(RefusingCommand):
     def _named(self, name: str) -> Consumer:
         consumer = consumers.consumers().filter(name=name).first()
         if consumer is None:
-            raise CommandError(f"There is no consumer {name}. `list` shows those there are.")
+            raise CommandError(f"There is no consumer {name}. `list` shows all.")
         return consumer
 
 

@@ -21,13 +21,13 @@ class Command(RefusingCommand):
     """Runs a worker until it is told to stop."""
 
     help = (
-        "Delivers changes to subscriptions, until SIGTERM or SIGINT. Run as many as you like, on as many machines: "
-        "they share the subscriptions among them, and each takes over from one that dies."
+        "Delivers changes to subscriptions, until SIGTERM or SIGINT. Run any number of workers, on any number of "
+        "machines: they share the subscriptions, and take over those of a worker that dies."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Deliver what there is now, and end.")
-        parser.add_argument("--name", help="How the worker is called in the database; else host and process id.")
+        parser.add_argument("--once", action="store_true", help="Deliver the present changes, and end.")
+        parser.add_argument("--name", help="The worker's name in the database; by default host and process id.")
 
     def handle(self, *, once: bool, name: str | None, **_: Any) -> None:
         settings = conf.get()
@@ -41,8 +41,6 @@ class Command(RefusingCommand):
 
 
 def _operations(settings: conf.Settings) -> tuple[loops.Service, ...]:
-    """Return what a worker does for operators beside delivery."""
-    return (
-        Upkeep(settings=settings),  # makes partitions ahead, and drops those past retention
-        Sampler(using=settings.DATABASE),  # counts what is captured and delivered, for the operators' page
-    )
+    """Return the services that a worker runs for operators beside delivery."""
+    # Here, so that a service with a worker needs no cron, and delivery itself imports nothing of operation.
+    return Upkeep(settings=settings), Sampler(using=settings.DATABASE)

@@ -23,14 +23,14 @@ class Command(RefusingCommand):
     """Dumps a model."""
 
     help = (
-        "Writes all rows of a published model, as readers get them, and the cursor of the changes that follow: "
-        "compressed lines of JSON, for pubsubpull_load."
+        "Writes all rows of a published model, as readers get them, with the cursor of the changes that follow. "
+        "The file has compressed lines of JSON, for pubsubpull_load."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", help="The label of a published model.")
-        parser.add_argument("--to", metavar="FILE", help="Write there, not to the standard output.")
-        parser.add_argument("--resume", action="store_true", help="Go on with FILE, where it was interrupted.")
+        parser.add_argument("--to", metavar="FILE", help="The file to write; by default the standard output.")
+        parser.add_argument("--resume", action="store_true", help="Complete FILE after an interruption.")
 
     def handle(self, *, model: str, to: str | None, resume: bool, **_: Any) -> None:
         publication = registry.get(model.lower())
@@ -51,13 +51,16 @@ class Command(RefusingCommand):
             raise CommandError(f"{to} exists: name another file, or go on with it by --resume.") from error
         except OSError as error:
             raise CommandError(str(error)) from error
+        # Not to the standard output, which may be the file.
         self.stderr.write(f"{count:,} rows of {publication.label}.")
 
 
 def _new(publication: Publication, path: pathlib.Path, using: str) -> int:
+    # Exclusive: an earlier dump is not overwritten by mistake.
     with path.open("xb") as file:
         try:
             return dump.dump(publication, file, using=using)
         finally:
-            if not file.tell():  # it failed before its first byte: there is nothing to go on with
+            # It failed before its first byte: there is nothing to resume.
+            if not file.tell():
                 path.unlink()

@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Erases; without `--yes` it only tells what it would erase."""
+    """Erases; without `--yes` it only counts the changes that it would erase."""
 
     help = (
-        "Erases the rows, old and new, of every change of one object from the log, on a person's request, and what is "
-        "set aside of it for subscriptions. That there were changes, when, and by which request stays; so does a "
-        "record of that. Without --yes it only says how many. It does not touch the object itself, nor what "
-        "subscribers have: delete it first, and they hear of it, also those that are behind."
+        "Erases the rows, old and new, of every change of one object from the log, on a person's request, and those "
+        "of its dead letters. The time and the request of each change stay, and a record of the erasure. Without "
+        "--yes the changes are only counted. The object itself and the data of subscribers stay: delete the object "
+        "first, and all subscribers get the delete, including those that are behind."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", help="The model's label, as shop.customer.")
         parser.add_argument(
-            "keys", nargs="+", metavar="key", help="The key; of a composite one, a JSON array. Several: all of them."
+            "keys", nargs="+", metavar="key", help="The key of the object; a composite key is a JSON array."
         )
-        parser.add_argument("--reason", default="", help="Kept with the record.")
-        parser.add_argument("--by", default="", help="Who erases; kept with the record.")
+        parser.add_argument("--reason", default="", help="The reason; kept with the record.")
+        parser.add_argument("--by", default="", help="The name of the person; kept with the record.")
         parser.add_argument(
             "--resend",
             action="store_true",
-            help="Where the object is still in its table: put it into the log again, as it is now, for all readers.",
+            help="If the object is still in its table: write its present row into the log, for all readers.",
         )
-        parser.add_argument("--yes", action="store_true", help="Do it: there is no way back.")
+        parser.add_argument("--yes", action="store_true", help="Do it. It cannot be undone.")
 
     def handle(self, *, model: str, keys: list[str], reason: str, by: str, resend: bool, yes: bool, **_: Any) -> None:
         using, publication = conf.get().DATABASE, erasure.publication(model.lower())
@@ -62,6 +62,7 @@ class Command(RefusingCommand):
                     f"{label} {key} is still in its table. Nothing was erased. Delete it first; or take out of it what "
                     "must go, and erase with --resend, which tells readers that were behind how it is now."
                 )
+        # One transaction: a person's request is fulfilled for all keys, or for none.
         with transaction.atomic(using):
             erased = {
                 key: self._erase(using, publication, key, trace, by=by, reason=reason) for key, trace in traces.items()
@@ -72,22 +73,23 @@ class Command(RefusingCommand):
 
     def _erase(self, using: str, of: Publication, key: str, found: Traces, *, by: str, reason: str) -> int:
         erased = erasure.erase(using, of.label, key, by=by, reason=reason)
+        # After the erasure, which would empty the new change too.
         if found.has_row:
             resending.write(of, erasure.rows(using, of, key), using=using)
         return erased
 
     def _tell(self, of: Publication, found: Traces, *, given: list[str]) -> None:
-        """Tell of further traces of the object, and of data that is not erased."""
+        """Print further traces of the object, and the data that is not erased."""
         if found.dead_letters:
-            self.stdout.write(f"  {found.dead_letters} set aside for subscriptions: the rows of these too.")
+            self.stdout.write(f"  {found.dead_letters} dead letters of subscriptions: their rows too.")
         if found.imported:
-            self.stdout.write(f"  {found.imported} written down by an import, not in the log yet: these too.")
+            self.stdout.write(f"  {found.imported} staged by an import, not in the log yet: these too.")
         if found.has_row:
-            self.stdout.write("  It is still in its table, as which it comes into the log again.")
+            self.stdout.write("  The object is still in its table: its present row is written into the log again.")
         for earlier in found.earlier:
             if earlier not in given:
                 self.stdout.write(f"  Its key may have been {earlier} before: erase that too, as another key.")
         for other in erasure.relatives(of):
             self.stdout.write(f"  {other} has rows of the same object: erase these by their model.")
         if found.requests:
-            self.stdout.write(f"  Who made them, from where and by which path stays, in {found.requests} requests.")
+            self.stdout.write(f"  The users, addresses and paths of {found.requests} requests stay.")

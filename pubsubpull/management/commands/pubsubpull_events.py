@@ -1,4 +1,4 @@
-"""`manage.py pubsubpull_events`: the events of this service, its catalogue, and a check of what changed in it."""
+"""`manage.py pubsubpull_events`: the events of this service, its catalogue, and a check for breaking changes."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Command(RefusingCommand):
         except (OSError, ValueError) as error:
             raise CommandError(f"{file}: {error}") from error
         if broken:
-            raise CommandError("Readers of the earlier document would miss:\n" + "\n".join(broken))
-        self.stdout.write(self.style.SUCCESS("Nothing that others may read is gone or of another type."))
+            raise CommandError("Readers of the earlier document would break:\n" + "\n".join(broken))
+        self.stdout.write(self.style.SUCCESS("No label and no field is gone or has another type."))
 
     def _list(self) -> None:
         kinds = declare.all_kinds()

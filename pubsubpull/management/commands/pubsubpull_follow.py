@@ -32,21 +32,21 @@ class Command(RefusingCommand):
 
     help = (
         "Copies all rows of the replicas' sources, then follows their changes, until SIGTERM or SIGINT. "
-        "It may be killed at any moment, and run more than once at a time."
+        "The command may be killed at any moment, and may run several times at once."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("services", nargs="*", help="The services to follow; else all that have replicas.")
+        parser.add_argument("services", nargs="*", help="The services to follow; by default all with replicas.")
         parser.add_argument(
             "--push",
             metavar="URL",
-            help="Let the services push to where pubsubpull.replica.urls is mounted, and pull only what they leave.",
+            help="Have the services push to this URL, where pubsubpull.replica.urls is mounted, and pull the rest.",
         )
         parser.add_argument(
             "--refresh", metavar="MODEL", action="append", default=[], help="Copy all rows of this replica again."
         )
-        parser.add_argument("--once", action="store_true", help="Follow up to what there is now, and end.")
-        parser.add_argument("--workers", type=int, default=2, help="How many copy rows at once.")
+        parser.add_argument("--once", action="store_true", help="Follow up to the present, and end.")
+        parser.add_argument("--workers", type=int, default=2, help="The ranges of rows copied at once; by default 2.")
 
     def handle(
         self, *, services: list[str], once: bool, workers: int, push: str | None, refresh: list[str], **_: Any
@@ -59,6 +59,7 @@ class Command(RefusingCommand):
         using = conf.get().DATABASE
         command_errors.require_log(using)
         _refresh(refresh, using)
+        # Before the threads: with many connections open, a file may not be opened any more.
         sql.preload()
         with _bars(names) as bars:
             followers = [
@@ -97,7 +98,8 @@ def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
 
 @contextlib.contextmanager
 def _bars(names: list[str]) -> Iterator[dict[str, Callable[[Progress], None]]]:
-    """Give a progress bar for each service, on a terminal and where rich is installed."""
+    """Yield a function for each service that shows its progress, on a terminal and if rich is installed."""
+    # rich is an extra.
     try:
         import rich.progress
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

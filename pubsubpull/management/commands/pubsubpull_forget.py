@@ -21,19 +21,19 @@ class Command(RefusingCommand):
     """Forgets columns; without `--yes` it only counts the changes that have them."""
 
     help = (
-        "Takes columns out of all changes of a model in the log: those that were excluded or masked after they had "
-        "been captured, and those that no field has any more. Readers do not get the excluded and masked ones in any "
-        "case; afterwards the log does not hold them either. A record says which changes had them, and seals still "
-        "verify. Without --yes it only says how many there are. It does not touch "
-        "the table itself, backups, nor what subscribers have had."
+        "Removes columns from all changes of a model in the log: columns that were excluded or masked after they had "
+        "been captured, and columns that no field has any more. Readers do not get excluded and masked columns in any "
+        "case; afterwards the log does not have them either. A record names the changes that had them, and seals still "
+        "verify. Without --yes the changes are only counted. The table itself, backups and the data of subscribers "
+        "stay."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("model", help="The model's label, as shop.customer.")
-        parser.add_argument("columns", nargs="+", metavar="COLUMN", help="A column, by the name it had in the log.")
-        parser.add_argument("--reason", default="", help="Kept with the record.")
-        parser.add_argument("--by", default="", help="Who does it; kept with the record.")
-        parser.add_argument("--yes", action="store_true", help="Do it: there is no way back.")
+        parser.add_argument("columns", nargs="+", metavar="COLUMN", help="A column, by its name in the log.")
+        parser.add_argument("--reason", default="", help="The reason; kept with the record.")
+        parser.add_argument("--by", default="", help="The name of the person; kept with the record.")
+        parser.add_argument("--yes", action="store_true", help="Do it. It cannot be undone.")
         parser.add_argument("--batch", type=int, default=forgetting.CHANGES_AT_ONCE, help="Changes of one transaction.")
 
     def handle(self, *, model: str, columns: list[str], reason: str, by: str, yes: bool, batch: int, **_: Any) -> None:

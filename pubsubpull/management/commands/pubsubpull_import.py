@@ -32,16 +32,15 @@ class Command(RefusingCommand):
     """Imports, or with `--dry-run` counts the rows that it would import."""
 
     help = (
-        "Brings the changes that django-simple-history, django-auditlog or django-pghistory wrote down of published "
-        "models into the log, with their times, values and users. They are there for histories, not for the feed: "
-        "no subscriber and no replica gets them. Run again after an interruption, it goes on; nothing is brought in "
-        "twice."
+        "Imports the changes of published models that django-simple-history, django-auditlog or django-pghistory has "
+        "recorded, with their times, values and users. They belong to histories, not to the feed: no subscriber and "
+        "no replica gets them. After an interruption, run the command again: no change is imported twice."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("package", choices=sorted(packages.PACKAGES), help="Whose past.")
-        parser.add_argument("models", nargs="*", metavar="MODEL", help="Published models, as shop.order; else all.")
-        parser.add_argument("--dry-run", action="store_true", help="Only say what would be brought in.")
+        parser.add_argument("package", choices=sorted(packages.PACKAGES), help="The package that recorded the changes.")
+        parser.add_argument("models", nargs="*", metavar="MODEL", help="Published models; by default all.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count the changes to import.")
 
     def handle(self, *, package: str, models: list[str], dry_run: bool, **_: Any) -> None:
         settings = conf.get()

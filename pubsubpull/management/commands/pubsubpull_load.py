@@ -21,13 +21,13 @@ class Command(RefusingCommand):
     """Loads a dump."""
 
     help = (
-        "Loads what pubsubpull_dump wrote into the replicas of its model, which then follow from the dump's cursor. "
-        "It may be killed and begun again with the same file."
+        "Loads a file of pubsubpull_dump into the replicas of its model, which then follow from the dump's cursor. "
+        "The command may be killed and run again with the same file."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="The file, or - for the standard input.")
-        parser.add_argument("--service", help="Whose model it is, where several services have one of its name.")
+        parser.add_argument("--service", help="The service, if several have a model of this name.")
         parser.add_argument("--again", action="store_true", help="Also into replicas that follow already.")
 
     def handle(self, *, file: str, service: str | None, again: bool, **_: Any) -> None:

@@ -18,14 +18,14 @@ class Command(RefusingCommand):
     """Makes one pass, or with `--dry-run` shows its steps."""
 
     help = (
-        "Makes partitions of the change log ahead, drops those of which every change is older than RETENTION, and the "
-        "requests that no change refers to any more. The delivery workers do the same from time to time; run it by "
-        "cron where there are none. Where the log is protected (pubsubpull_protect), what is old takes the log's "
-        "owner: run it by cron as that."
+        "Creates partitions of the change log ahead, and drops partitions whose changes are all older than RETENTION, "
+        "with the requests that no change refers to any more. Delivery workers do the same every MAINTAIN_INTERVAL: "
+        "without workers, run the command by cron. If the log is protected (pubsubpull_protect), only its owner may "
+        "drop old changes: run the command by cron as the owner."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only show what there is to do.")
+        parser.add_argument("--dry-run", action="store_true", help="Only show the steps that are due.")
 
     def handle(self, *, dry_run: bool, **_: Any) -> None:
         report = maintenance.run(conf.get(), dry_run=dry_run)
@@ -37,16 +37,16 @@ class Command(RefusingCommand):
         if report.trimmed or report.requests:
             self.stdout.write(f"deleted: {report.trimmed} changes, {report.requests} requests")
         for subscription in report.lapsing:
-            self.stderr.write(f"lapsing: {subscription} has not had changes that are dropped soon")
+            self.stderr.write(f"lapsing: {subscription} has not been sent changes that are dropped soon")
             if not dry_run:
                 retention_warnings.warn(subscription)
         for subscription in report.lapsed:
-            self.stderr.write(f"{would}lapsed: {subscription} has not had changes that are dropped")
+            self.stderr.write(f"{would}lapsed: {subscription} has not been sent changes that are dropped")
         if report.left:
             raise CommandError(
                 f"This role may not do what is due: {'; '.join(report.left)}. The log is protected from it: run this "
                 f"as {report.owner}, its owner."
             )
         if report.held_up:
-            raise CommandError(f"Others' locks were in the way of: {'; '.join(report.held_up)}. Run it again.")
+            raise CommandError(f"Other sessions' locks prevented: {'; '.join(report.held_up)}. Run it again.")
         self.stdout.write(self.style.SUCCESS("The log is in order." if not dry_run else "Nothing was changed."))

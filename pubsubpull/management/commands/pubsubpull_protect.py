@@ -20,17 +20,17 @@ class Command(RefusingCommand):
     """Protects the log, takes the protection back, or with `--dry-run` shows the statements."""
 
     help = (
-        "Takes from the application's role every right to change the log but through the triggers, and shows what it "
-        "may do with each table. Run it as the log's owner, or with --owner as a superuser. Afterwards "
+        "Takes from the application's role every right to change the log except through the triggers, and shows its "
+        "rights on each table. Run it as the log's owner, or with --owner as a superuser. Afterwards "
         "migrate, pubsubpull_maintain, _seal, _erase, _resend, _import and _triggers --sync need the owner's rights; "
         "the application, pubsubpull_deliver and pubsubpull_verify do not."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--role", help="The application's role; by default the user of the database's settings.")
-        parser.add_argument("--owner", help="The role that is to own the log from now on.")
+        parser.add_argument("--owner", help="The role that owns the log from now on.")
         parser.add_argument("--undo", action="store_true", help="Give the rights back, and with --owner the log.")
-        parser.add_argument("--dry-run", action="store_true", help="Only show the statements, and what holds now.")
+        parser.add_argument("--dry-run", action="store_true", help="Only show the statements and the present rights.")
 
     def handle(self, *, role: str | None, owner: str | None, undo: bool, dry_run: bool, **_: Any) -> None:
         using = conf.get().DATABASE
@@ -42,6 +42,7 @@ class Command(RefusingCommand):
             for statement in todo if dry_run else ():
                 self.stdout.write(f"{statement};")
             self._show(role, using)
+            # Asked of the database, not inferred from the statements: another role may have granted rights too.
             left = protection.holes(role, using=using)
         except exceptions.ProtectionError as error:
             raise CommandError(str(error)) from error
@@ -54,12 +55,12 @@ class Command(RefusingCommand):
         self.stdout.write(self.style.SUCCESS(f"The log is append-only for {role}."))
         if protection.owned_by_superuser(using):
             self.stdout.write(
-                "Its functions run with the rights of a superuser. Give it, by --owner, a role of its own that nobody "
-                "logs in as."
+                "The log's functions run with the rights of a superuser. Name, by --owner, a role "
+                "of the log's own that nobody logs in as."
             )
         if conf.get().RETENTION:
             owner = protection.tables(role, using=using)[0].owner
-            self.stdout.write(f"RETENTION is set: run pubsubpull_maintain by cron as {owner}, which drops what is old.")
+            self.stdout.write(f"RETENTION is set: run pubsubpull_maintain by cron as {owner}, to drop old changes.")
 
     def _show(self, role: str, using: str) -> None:
         """Print the rights of a role on each table; partitions with the same owner and rights share a line."""

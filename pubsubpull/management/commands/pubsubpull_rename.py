@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Lists such labels, or carries one over; without `--yes` it only counts."""
+    """Lists labels that no published model has, or carries one over; without `--yes` it only counts."""
 
     help = (
-        "Carries over what is kept under the label of a model that was renamed, or whose app was: its changes in the "
-        "log, and so its history, consumers' grants, and subscriptions. Without --yes it only says what that is; "
-        "without labels it lists those that no published model has. Versions and cursors stay what they are. "
+        "Carries the changes, grants, subscriptions and dead letters of a renamed model, or of a model of a renamed "
+        "app, over to its new label. Without --yes they are only counted. Without labels, the command lists the labels "
+        "that no published model has. Versions and cursors stay the same. "
         'To keep the old label in use instead, publish the model with it: publish(Model, label="shop.order").'
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("old", nargs="?", help="The label that there was, as shop.order.")
+        parser.add_argument("old", nargs="?", help="The old label, as shop.order.")
         parser.add_argument("new", nargs="?", help="The label that the model is published under now.")
         parser.add_argument("--yes", action="store_true", help="Do it.")
 
@@ -39,7 +39,7 @@ class Command(RefusingCommand):
         carried = labels.carry_over(old.lower(), new.lower(), using=using, dry_run=not yes)
         said = (
             f"{carried.changes:,} changes, the grants of {carried.consumers} consumers, {carried.subscriptions} "
-            f"subscriptions and {carried.failures} changes that are set aside"
+            f"subscriptions and {carried.failures} dead letters"
         )
         if not yes:
             self.stdout.write(f"{said} would be carried over from {old} to {new}. Do it with --yes.")
@@ -52,7 +52,7 @@ class Command(RefusingCommand):
 
     def _show(self, using: str) -> None:
         unknown = labels.unknown(using)
-        for one in unknown:
-            self.stdout.write(f"{one.label}: {one.where}")
+        for each in unknown:
+            self.stdout.write(f"{each.label}: {each.where}")
         if not unknown:
             self.stdout.write("Each label in grants, subscriptions and the log is a published model's.")

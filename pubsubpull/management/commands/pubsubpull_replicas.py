@@ -22,20 +22,20 @@ class Command(RefusingCommand):
     """Lists replicas; parks changes; lists, retries and drops parked changes."""
 
     help = (
-        "Lists the replicas with what holds each up. A change that one cannot take, for its handler or a constraint, "
-        "is set aside with `park`, and with it all that follows for the same key, so that the replica goes on. What is "
-        "set aside is listed with `parked`, applied with `retry`, and passed for good with `drop`."
+        "Lists the replicas with the reasons why they wait. `park` keeps a change that a replica cannot take, because "
+        "of its handler or a constraint, by itself, with all later changes of the same key, so that the replica goes "
+        "on. `parked` lists parked changes, `retry` applies them, and `drop` skips them for good."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        actions.add_parser("list", help="List the replicas, and how each fares.")
-        park = actions.add_parser("park", help="Set the change aside that a replica cannot take now.")
+        actions.add_parser("list", help="List the replicas and their state.")
+        park = actions.add_parser("park", help="Park the change that a replica cannot take now.")
         park.add_argument("name", help="The replica, as billing.order.")
         for name, text in (
-            ("parked", "List what is set aside of a replica."),
-            ("retry", "Apply what is set aside, each key's changes in order."),
-            ("drop", "Pass what is set aside for good: it is never applied."),
+            ("parked", "List the parked changes of a replica."),
+            ("retry", "Apply parked changes, those of each key in order."),
+            ("drop", "Drop parked changes: they are never applied."),
         ):
             action = actions.add_parser(name, help=text)
             action.add_argument("name", help="The replica, as billing.order.")
@@ -75,14 +75,14 @@ class Command(RefusingCommand):
         else:
             change = actions.park(name, None, using=using)
         if change is None:
-            self.stdout.write(f"{name} can take what comes next: nothing is set aside.")
+            self.stdout.write(f"{name} can take the next change: no change is parked.")
         else:
-            self.stdout.write(f"Version {change.version} of {change.key} is set aside: {change.error}")
+            self.stdout.write(f"Version {change.version} of {change.key} is parked: {change.error}")
 
     def _parked(self, name: str, key: str | None, using: str) -> None:
-        there = store.of(name, using)
-        for change in there if key is None else there.filter(key=key):
-            why = change.error or "it comes after another that is set aside"
+        parked = store.of(name, using)
+        for change in parked if key is None else parked.filter(key=key):
+            why = change.error or "it follows a parked change of its key"
             self.stdout.write(
                 f"{change.key}: version {change.version}, {change.item['op']}, "
                 f"since {change.since:%Y-%m-%d %H:%M:%S}: {why}"

@@ -22,8 +22,8 @@ class Command(RefusingCommand):
     """Resends rows."""
 
     help = (
-        "Puts rows of a published model into the log once more, as they are now: as updates whose old and new row are "
-        "the same. All its readers get them again."
+        "Writes the present rows of a published model into the log once more: as updates whose old and new row are "
+        "equal. All readers of the model get them again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,12 +36,13 @@ class Command(RefusingCommand):
             help="As in a query: status=paid, id__gt=7.",
         )
         parser.add_argument("--all", action="store_true", help="All rows.")
-        parser.add_argument("--dry-run", action="store_true", help="Only say how many rows they are.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count the rows.")
 
     def handle(self, *, model: str, filter: list[str], dry_run: bool, **options: Any) -> None:  # noqa: A002
         publication = registry.get(model.lower())
         if publication is None:
             raise CommandError(f"{model} is not published. Published are: {', '.join(registry.all_publications())}.")
+        # Neither is an error as well: all rows of a large table are much to send by mistake.
         if bool(filter) == options["all"]:
             raise CommandError("Say which rows with --filter, or --all.")
         using = conf.get().DATABASE
@@ -60,6 +61,7 @@ def _lookup(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign:
         raise CommandError(f"--filter {text}: it is LOOKUP=VALUE.")
+    # JSON first, for numbers, booleans and lists; any other text is a text.
     try:
         return name, json.loads(value)
     except ValueError:

@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 SEALS_PER_LINE = 100
-"""After how many seals progress is printed."""
+"""Seals between two lines of progress."""
 
 
 class Command(RefusingCommand):
     """Seals."""
 
     help = (
-        "Seals the changes of the log that are settled, what was imported, what was erased and what had gone by "
-        "RETENTION. Each seal stands for the next ones and for all seals before. "
-        "Keep the hash that is printed at the end where nobody who may write to the database can change it; "
-        "pubsubpull_verify --expect takes it. Run it regularly, daily say."
+        "Seals the settled changes of the log, the imported changes, and the records of erasures and of RETENTION. "
+        "Each seal covers a range of changes and the seal before, and so all seals before. "
+        "Keep the printed hash out of the reach of people with write access to the database; "
+        "pubsubpull_verify --expect takes it. Run the command regularly, for example daily."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,7 +34,6 @@ class Command(RefusingCommand):
             default=86_400.0,
             help="Only changes older than so many seconds, whose requests have ended; a day by default.",
         )
-
         parser.add_argument("--size", type=int, default=seals.SEAL_SIZE, help="The most changes that a seal covers.")
 
     def handle(self, *, age: float, size: int, **_: Any) -> None:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Command(RefusingCommand):
-    """Lists, encrypts again, makes a new key."""
+    """Counts secrets, encrypts them again, and makes a new key."""
 
     help = (
-        "Says how many stored secrets there are, and which can no longer be read. --reseal encrypts all again with "
-        "the first of SECRET_KEYS (or with SECRET_KEY), after which the older keys may go. --new-key makes a key pair "
-        "for signatures v1a; the one before it signs beside it for --overlap seconds. Secrets are never shown."
+        "Counts the stored secrets, and names those that can no longer be read. --reseal encrypts all again with the "
+        "first of SECRET_KEYS (or with SECRET_KEY); the older keys may be removed afterwards. --new-key makes a key "
+        "pair for signatures v1a; the key before it also signs for --overlap seconds. Secrets are never shown."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,7 +28,7 @@ class Command(RefusingCommand):
         what.add_argument("--reseal", action="store_true", help="Encrypt every secret again, with the first key.")
         what.add_argument("--new-key", action="store_true", help="Make a new key pair for signatures v1a.")
         parser.add_argument(
-            "--overlap", type=float, default=None, help="Seconds that the old key goes on signing; SECRET_OVERLAP."
+            "--overlap", type=float, default=None, help="Seconds that the old key also signs; default SECRET_OVERLAP."
         )
 
     def handle(self, *, reseal: bool, new_key: bool, overlap: float | None, **_: Any) -> None:
@@ -36,8 +36,8 @@ class Command(RefusingCommand):
         if overlap is not None and overlap < 0:
             raise CommandError("--overlap must be 0 or more.")
         if new_key:
-            made = key_rotation.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
-            self.stdout.write(self.style.SUCCESS(f"Signatures v1a are made with a new key: {made}"))
+            public = key_rotation.new_key(using, overlap=conf.get().SECRET_OVERLAP if overlap is None else overlap)
+            self.stdout.write(self.style.SUCCESS(f"Signatures v1a are made with a new key: {public}"))
             return
         count = key_rotation.reseal(using) if reseal else key_rotation.count(using)
         self.stdout.write(f"{count.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from pubsubpull.operate.actions import Standing
 
 ACTION_HELP = {
-    "pause": "Send nothing more until it is resumed.",
-    "resume": "Go on with one that was paused.",
-    "enable": "Go on with one that was disabled, or whose receiver unsubscribed, from where it was.",
-    "retry": "Try one that is failing at once.",
+    "pause": "Pause a subscription until it is resumed.",
+    "resume": "Resume a paused subscription.",
+    "enable": "Enable a disabled or unsubscribed subscription, at its old cursor.",
+    "retry": "Try a failing subscription at once.",
 }
 
 
@@ -31,30 +31,32 @@ class Command(RefusingCommand):
     """Lists, pauses, resumes, enables, retries and rewinds subscriptions, and shows their dead letters."""
 
     help = (
-        "Lists subscriptions with their state, lag and last error; pauses, resumes, enables, retries and rewinds one; "
-        "lists what is set aside of one, has it tried again, or drops it. A subscription is named consumer/name."
+        "Lists subscriptions with their state, lag and last error. Pauses, resumes, enables, retries or rewinds a "
+        "subscription. Lists, sends again or drops its dead letters: the changes that its receiver refuses. A "
+        "subscription is named consumer/name."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        list_ = actions.add_parser("list", help="List the subscriptions, and how each fares.")
-        list_.add_argument("--state", choices=Subscription.State.values, help="Only those of this state.")
-        list_.add_argument("--json", action="store_true", help="As JSON, one a line.")
+        list_ = actions.add_parser("list", help="List the subscriptions and their state.")
+        list_.add_argument("--state", choices=Subscription.State.values, help="Only subscriptions of this state.")
+        list_.add_argument("--json", action="store_true", help="Print JSON, a subscription a line.")
         for name, text in ACTION_HELP.items():
             actions.add_parser(name, help=text).add_argument("name")
-        rewind = actions.add_parser("rewind", help="Go on from another place in the log.")
+        rewind = actions.add_parser("rewind", help="Go on from another cursor.")
         rewind.add_argument("name")
         rewind.add_argument("--to", required=True, help="A cursor, now, start, or a time with its zone.")
-        actions.add_parser("failures", help="List the changes that are set aside.").add_argument("name")
+        actions.add_parser("failures", help="List the dead letters.").add_argument("name")
         for name, text in (
-            ("retry-failures", "Have changes that are set aside sent again."),
-            ("drop-failures", "Forget changes that are set aside: they are never sent."),
+            ("retry-failures", "Send dead letters again."),
+            ("drop-failures", "Drop dead letters: they are never sent."),
         ):
             action = actions.add_parser(name, help=text)
             action.add_argument("name")
+            # Required, so that a forgotten --id is not taken for all.
             which = action.add_mutually_exclusive_group(required=True)
-            which.add_argument("--id", type=int, help="Only the one of this id.")
-            which.add_argument("--all", action="store_true", help="All of them.")
+            which.add_argument("--id", type=int, help="Only the dead letter with this id.")
+            which.add_argument("--all", action="store_true", help="All dead letters.")
 
     def handle(self, *, action: str, **options: Any) -> None:
         try:
@@ -95,18 +97,19 @@ class Command(RefusingCommand):
             )
 
     def retry_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002  the option's name
-        """Have changes that are set aside sent again by the worker."""
+        """Have dead letters sent again by the worker."""
+        # Marked, not sent from here: only the holder of the lease sends.
         count = self._some(actions.failures(actions.find(name), id).update(retrying=True))
         self.stdout.write(self.style.SUCCESS(f"{count} changes are sent again."))
 
     def drop_failures(self, *, name: str, id: int | None, **_: Any) -> None:  # noqa: A002
-        """Forget changes that are set aside."""
+        """Drop dead letters."""
         count = self._some(actions.failures(actions.find(name), id).delete()[0])
         self.stdout.write(self.style.SUCCESS(f"{count} changes are dropped."))
 
     def _some(self, count: int) -> int:
         if not count:
-            raise CommandError("No such change is set aside. `failures` lists those that are.")
+            raise CommandError("There is no such dead letter. `failures` lists them.")
         return count
 
 
@@ -118,7 +121,7 @@ def _line(standing: Standing) -> str:
     if missing := _unpublished(standing):
         parts.append(f", {', '.join(missing)} not published")
     if standing.failures:
-        parts.append(f", {standing.failures} set aside")
+        parts.append(f", {standing.failures} dead letters")
     if subscription.next_attempt:
         parts.append(f", next attempt {times.text(subscription.next_attempt)}")
     if subscription.last_error:

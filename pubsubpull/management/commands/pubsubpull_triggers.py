@@ -22,43 +22,42 @@ PROGRESS_ROWS = 50_000
 
 
 class Command(RefusingCommand):
-    """Lists, syncs or checks."""
+    """Lists the triggers, syncs or checks them, and records baselines."""
 
     help = (
-        "Lists the triggers that capture the published models, and what is to do until the database agrees with what "
-        "is published. --sync does it, as each migrate does; --check only looks, and fails where they differ. "
-        "--baseline records the rows that a table has by now, so that their histories begin with them."
+        "Lists the triggers that capture the published models, and the steps until the database agrees with the "
+        "publications. --sync does these steps, as each migrate does. --check fails if there are any. "
+        "--baseline records the present rows of a table, so that their histories begin with them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--database", choices=tuple(connections), help="The database's alias; without, the setting DATABASE."
+            "--database", choices=tuple(connections), help="The database's alias; by default the setting DATABASE."
         )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--sync", action="store_true", help="Create, replace and drop triggers as needed.")
-        what.add_argument("--check", action="store_true", help="End with an error where anything is to do.")
-
+        what.add_argument("--check", action="store_true", help="End with an error if there are steps to do.")
         parser.add_argument(
             "--wait",
             type=float,
             metavar="SECONDS",
-            help="With --sync: how long to try for tables that others have locked; without, the setting LOCK_WAIT.",
+            help="With --sync: the longest wait for locked tables; by default the setting LOCK_WAIT.",
         )
         parser.add_argument(
             "--baseline",
             nargs="+",
             default=[],
             metavar="MODEL",
-            help="Record the rows of these models that the log has no change of. It may be interrupted and run again.",
+            help="Record the rows of these models without a change in the log. It may be interrupted and run again.",
         )
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
             "--again",
             action="store_true",
-            help="With --baseline: rows that have changes too. It says with which --since to go on.",
+            help="With --baseline: also rows that have changes. It prints the --since with which to go on.",
         )
         which.add_argument(
-            "--since", type=int, metavar="VERSION", help="With --baseline: rows that have no change after this version."
+            "--since", type=int, metavar="VERSION", help="With --baseline: rows without a change after this version."
         )
 
     def handle(
@@ -86,12 +85,12 @@ class Command(RefusingCommand):
             self._baseline(label, database, since)
 
     def _now(self, database: str) -> int:
-        """Return the version that all rows are recorded after, once it is said how to go on from it."""
+        """Return the version after which all rows are recorded. Print first how to go on after an interruption."""
         try:
             since = recording.last_version(database)
         except DatabaseError as error:
             raise CommandError(f"The log cannot be read: {str(error).splitlines()[0]}") from error
-        self.stderr.write(f"Should this be interrupted, it goes on with --since {since} in place of --again.")
+        self.stderr.write(f"If this is interrupted, go on with --since {since} instead of --again.")
         return since
 
     def _baseline(self, label: str, database: str, since: int | None) -> None:
@@ -128,6 +127,6 @@ class Command(RefusingCommand):
         if check and (plan.actions or gaps):
             raise CommandError("The triggers differ from what is published. Run: manage.py pubsubpull_triggers --sync")
         if sync and synced.left:
-            raise CommandError("Some tables were in use all the while. Run it again, or with a longer --wait.")
+            raise CommandError("Some tables were in use all the time. Run it again, or with a longer --wait.")
         if not plan.actions:
-            self.stdout.write(self.style.SUCCESS(f"All {len(plan.wanted)} triggers are in place."))
+            self.stdout.write(self.style.SUCCESS(f"All {len(plan.wanted)} triggers are installed."))

@@ -20,13 +20,13 @@ SEALS_PER_LINE = 100
 
 
 class Command(RefusingCommand):
-    """Verifies."""
+    """Verifies the log by its seals."""
 
     help = (
-        "Compares the log with its seals, names each change that was altered, taken out or put in, and fails where "
-        "there is one. The digests are made here, of the rows: no function of the database is believed. Without "
-        "--expect somebody who may write to the database could have sealed it anew. Give it the newest hash that was "
-        "kept: of what was sealed after it nothing is proved."
+        "Compares the log with its seals, and names each change that was altered, removed or inserted; fails if there "
+        "is such a change. The digests are computed here from the rows: no function of the database is trusted. A "
+        "person with write access to the database could seal an altered log again: --expect proves that nobody has. "
+        "Pass the newest hash that was kept, since later seals are not proved by it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -63,7 +63,7 @@ class Command(RefusingCommand):
         if rest.erased:
             self.stdout.write(f"{rest.erased} changes were erased on request.")
         if rest.erasures:
-            self.stdout.write("Of these no seal that is proved tells yet; compare them with what was asked for:")
+            self.stdout.write("No proved seal covers these erasures yet; compare them with the requests for them:")
         for erasure in rest.erasures:
             who = f" by {erasure.by}" if erasure.by else ""
             why = f": {erasure.reason}" if erasure.reason else ""
@@ -75,6 +75,6 @@ class Command(RefusingCommand):
             self.stdout.write(f"{rest.imported} imported changes are not sealed yet: pubsubpull_seal does.")
         if rest.after:
             self.stdout.write(
-                f"{rest.after} seals were made after the one that is expected: it does not prove what they stand for. "
-                "Give the newest hash that was kept."
+                f"{rest.after} seals are later than the expected seal, which does not prove the changes they cover. "
+                "Pass the newest hash that was kept."
             )
