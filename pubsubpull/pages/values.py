@@ -24,7 +24,7 @@ Names = dict[tuple[str, str, str], str]
 """Names of related objects by their model, the column that refers to them, and its value."""
 REASON = "reason"
 """The metadata that is shown beside the person."""
-LONG = 60
+LONG_TEXT = 60
 """The length in characters from which on a text is shown by its differences."""
 
 
@@ -56,7 +56,7 @@ def difference(label: str, column: str, pair: tuple[Any, Any], names: Names, eff
     field = _fields(label).get(column)
     title = str(field.verbose_name) if field is not None else f"{column} (no longer a column)"
     shown = [_shown(label, column, field, value, names) for value in (old, new)]
-    long = isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > LONG
+    long = isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > LONG_TEXT
     return Difference(name=title, old=shown[0], new=shown[1], pieces=texts.pieces(old, new, effort) if long else ())
 
 
