@@ -188,7 +188,7 @@ def test_a_failing_page_names_its_replica_and_is_tried_as_a_single_message_once(
     try:
         follower.run_once()
         there.Stock.objects.update(amount=6)
-        for reason in ("the message did not apply it", "PostgreSQL would log the page once more"):
+        for reason in ("the message did not apply the page", "PostgreSQL would log its contents again"):
             outcomes.clear()
             positions.hurry("shop", "default")
             with pytest.raises(Exception, match=r'replicas\.stock: .*violates check constraint "few"'):
