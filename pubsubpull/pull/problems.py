@@ -136,7 +136,14 @@ def from_error(error: Exception) -> Problem | None:  # noqa: C901, PLR0911, PLR0
             return unavailable(
                 "Row level security hides rows of this table from the service. Its operator sees to that."
             )
-        # The answers below name no table and quote no statement: the errors' own texts would.
+        case OperationalError() | ProgrammingError():
+            return _of_database(error)
+    return None
+
+
+def _of_database(error: OperationalError | ProgrammingError) -> Problem | None:
+    """Return the problem of an error of the database. It names no table and quotes no statement."""
+    match error:
         case OperationalError():
             slow = isinstance(error.__cause__, QueryCanceled)
             return unavailable(TOOK_TOO_LONG if slow else "The database does not answer. Try again.")

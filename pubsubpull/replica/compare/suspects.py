@@ -102,18 +102,8 @@ def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, us
             f"{replica.name} cannot be compared: its key is not the key of {replica.source} ({', '.join(keys)})."
         )
     local_key = dict(zip(replica.key_source, replica.key, strict=True))
-    taken: dict[str, str] = {}
-    for column in replica.columns:
-        # A kept column holds the user's value, which may rightly differ.
-        if isinstance(column.source, str) and not column.kept and column.source not in state.absent:
-            taken.setdefault(column.source, column.name)
-    params = {"columns": ",".join(sorted(taken))}
-    if isinstance(replica.where, dict):
-        values = {
-            name: list(value) if isinstance(value, list | tuple | set) else [value]
-            for name, value in replica.where.items()
-        }
-        params["where"] = json.dumps(values, default=str)
+    taken = _columns(replica, state)
+    params = {"columns": ",".join(sorted(taken)), **_where(replica)}
     relation = ".".join(f'"{part.replace(chr(34), chr(34) * 2)}"' for part in replica.table if part)
     local = Table(relation=relation, keys=[local_key[name] for name in keys], columns=[taken[n] for n in sorted(taken)])
     absent = tuple(sorted(state.absent))
@@ -127,6 +117,26 @@ def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, us
         sizes=sizes,
         absent=absent,
     )
+
+
+def _columns(replica: Replica, state: ReplicaState) -> dict[str, str]:
+    """Return the columns to hash, those copied unchanged: the replica's name of each by the source's."""
+    taken: dict[str, str] = {}
+    for column in replica.columns:
+        # A kept column holds the user's value, which may rightly differ.
+        if isinstance(column.source, str) and not column.kept and column.source not in state.absent:
+            taken.setdefault(column.source, column.name)
+    return taken
+
+
+def _where(replica: Replica) -> dict[str, str]:
+    """Return the parameter that limits the source's rows to those of the replica; none if it takes all."""
+    if not isinstance(replica.where, dict):
+        return {}
+    values = {
+        name: list(value) if isinstance(value, list | tuple | set) else [value] for name, value in replica.where.items()
+    }
+    return {"where": json.dumps(values, default=str)}
 
 
 def suspects(sides: Sides, bounds: Sequence[str | None]) -> Iterator[tuple[int, list[str]]]:
