@@ -44,6 +44,7 @@ def install():
 
 def _tables():
     """Return the log's last id and each table's rows by key; None if they cannot be read, as after an error."""
+    queries = list(connection.queries_log)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             for name, value in PINNED:
@@ -61,6 +62,10 @@ def _tables():
     except DatabaseError:
         COUNTS["tests that could not be looked at"] += 1
         return None
+    finally:
+        # A test may look at the queries of its own.
+        connection.queries_log.clear()
+        connection.queries_log.extend(queries)
     return last, rows
 
 
