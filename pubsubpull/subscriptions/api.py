@@ -60,6 +60,7 @@ class Subscriptions(Schema):
 def list_(request: HttpRequest, limit: int | None = None, after: str | None = None) -> HttpResponse:
     """Page through the consumer's subscriptions and their states, by name."""
     consumer, limit = _consumer(request), calls.checked_limit(limit, usual=SUBSCRIPTIONS_A_PAGE)
+    # PostgreSQL's text holds no NUL: the query would fail.
     if after is not None and "\0" in after:
         raise problems.invalid("after", "is a subscription's name.")
     subscriptions = service.page(consumer, after=after, limit=limit)
@@ -81,6 +82,7 @@ def put(request: HttpRequest, name: str, payload: spec.SubscriptionSpec) -> Http
     subscription, new = service.put(_consumer(request), name, payload)
     answer = service.describe(subscription, _present())
     if new:
+        # Only in the first answer: the token alone must not reveal the secret later.
         answer["secret"] = service.secret_of(subscription)
     return _json(answer, status=201 if new else 200)
 
@@ -123,6 +125,7 @@ def keys_(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  ninja passes i
 
 def _consumer(request: HttpRequest) -> Any:
     consumer = request.auth  # type: ignore[attr-defined]
+    # Checked in each call: the grant may be withdrawn while subscriptions exist.
     if not consumer.may_subscribe:
         raise problems.forbidden("This consumer was not granted subscribing.")
     return consumer

@@ -56,6 +56,7 @@ def list_(request: HttpRequest, name: str, limit: int | None = None, after: int 
     subscription = _subscription(request, name)
     failures = dead_letters.page(subscription, after=after, limit=limit)
     following = None
+    # Asked for: a page may end early by its size, so its length does not tell if more follow.
     if failures and dead_letters.page(subscription, after=failures[-1].version, limit=1):
         query = urlencode({"limit": limit, "after": failures[-1].version})
         following = f"{request.build_absolute_uri(request.path)}?{query}"
@@ -73,6 +74,7 @@ def retry(request: HttpRequest, name: str, failure: int) -> HttpResponse:
     """Have the change sent again by itself, soon. It leaves this list once the receiver has taken it."""
     subscription = _subscription(request, name)
     dead_letters.retry(subscription, failure)
+    # Read after the update, so that the answer shows it, and an id of another subscription is not found.
     retried = dead_letters.of(subscription).filter(pk=failure).first()
     if retried is None:
         raise _unknown()

@@ -71,6 +71,7 @@ def of(subscription: models.Subscription, *, lag: lag.Lag, failures: int) -> dic
 
 def _end_of_old(subscription: models.Subscription) -> str | None:
     now = clock.now(conf.get().DATABASE)
+    # Without decryption: the ends are stored in the clear, and a description must not need the keys.
     older = subscription.secrets[1:]
     ends = [sealed["until"] for sealed in older if sealed["until"] and sealed["until"] > now]
     return times.text(dt.datetime.fromtimestamp(ends[0], dt.UTC)) if ends else None

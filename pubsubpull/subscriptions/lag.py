@@ -47,6 +47,7 @@ def waits(versions: Collection[int], present: Present, using: str) -> dict[int, 
     A version that the present has not passed is left out: nothing waits behind it.
     """
     behind = sorted({version for version in versions if version < present.seq})
+    # One query for all: each is a search in the log, and a page has many subscriptions.
     return dict(sql.run(using, sql.compose("queries/delivery/lags", seen=behind))) if behind else {}
 
 

@@ -199,8 +199,10 @@ class Failure(models.Model):
     id = models.BigAutoField(primary_key=True)
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="failures")
     version = models.BigIntegerField()
+    # Beside the item, which names it, too: a query filters by the consumer's grants.
     model = models.TextField()
     op = models.TextField()
+    # Text, not JSON: the change is sent again exactly as it was written.
     item = models.TextField()
     set_aside = models.DateTimeField(db_default=Now())
     attempts = models.IntegerField()

@@ -42,9 +42,11 @@ def put(consumer: Consumer, name: str, requested: spec.SubscriptionSpec) -> tupl
         existing = _locked(consumer, name)
         if existing is not None:
             return _replace(existing, fields, requested), False
+        # Behind the consumer's lock: two creations at once would otherwise both pass.
         _check_count(consumer)
         created, new = _create(consumer, name, fields, requested)
         if not new:
+            # Locked before it is replaced, as in `_locked`: its worker may be writing a checkpoint.
             created = _replace(_own(consumer).select_for_update().get(pk=created.pk), fields, requested)
     return created, new
 
@@ -101,6 +103,7 @@ def page(consumer: Consumer, *, after: str | None, limit: int) -> list[dict[str,
 
 def get(consumer: Consumer, name: str) -> Subscription | None:
     """Return a consumer's subscription by name, or None."""
+    # No other name is asked for: with a NUL in it, the query would fail.
     return _own(consumer).filter(name=name).first() if spec.NAME_PATTERN.fullmatch(name) else None
 
 
@@ -123,14 +126,17 @@ def _own(consumer: Consumer) -> QuerySet[Subscription]:
 def _replace(subscription: Subscription, fields: dict[str, Any], requested: SubscriptionSpec) -> Subscription:
     """Set other fields of a locked subscription, and take it from its worker."""
     subscription.replace_options(fields)
+    # After the options, which reset the consent of another callback.
     subscription.state = spec.unless_unverified(fields, subscription.consented)
     if requested.instances:
         # The backfill sends the rows behind the dead letters, in their present state.
         subscription.failures.all().delete()
     subscription.secrets = _secrets(subscription, requested.secret)
+    # After a new secret is in front: the end is for the older ones, and spares the first.
     if requested.old_secret_until is not None:
         until = spec.seconds(requested.old_secret_until)
         subscription.secrets = vault.ended(subscription.secrets, until=until, now=_now())
+    # Tried again at once: the new options may mend what failed.
     subscription.attempts, subscription.failing_since = 0, None
     subscription.next_attempt, subscription.last_error = None, ""
     subscription.worker = None
@@ -154,6 +160,7 @@ def _secrets(subscription: Subscription, secret: str | None) -> list[vault.Seale
     if not subscription.secrets:
         raise exceptions.SubscriptionError("secret", "must be given: the subscription has had none so far.")
     try:
+        # For its error only: without a readable secret, each send would fail.
         vault.opened(subscription.secrets)
     except exceptions.SecretError as error:
         raise exceptions.SubscriptionError("secret", "must be given: the stored one can no longer be read.") from error

@@ -50,6 +50,7 @@ def _keys(using: str) -> list[SigningKey]:
 
 
 def _signing(using: str) -> QuerySet[SigningKey]:
+    # By the database's clock: the clocks of several machines may disagree about a key's end.
     still = models.Q(until=None) | models.Q(until__gt=clock.moment(using))
     return SigningKey.objects.using(using).filter(still).order_by("-id")
 
@@ -67,6 +68,7 @@ def _create(using: str, id_: int) -> SigningKey:
 
 
 def _described(key: SigningKey) -> dict[str, Any]:
+    # From the stored public half: this needs no settings that can decrypt the private one.
     raw = binascii.a2b_base64(key.public.removeprefix(PUBLIC_PREFIX))
     return {
         "kty": "OKP",
@@ -74,6 +76,7 @@ def _described(key: SigningKey) -> dict[str, Any]:
         "alg": "EdDSA",
         "use": "sig",
         "kid": str(key.pk),
+        # RFC 7515 wants base64url without padding.
         "x": base64.urlsafe_b64encode(raw).decode().rstrip("="),
         "whpk": key.public,
     }

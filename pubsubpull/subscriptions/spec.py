@@ -40,6 +40,7 @@ class SubscriptionSpec(BaseModel):
     comes from the settings. With `instances`, all rows are sent first, then the changes.
     """
 
+    # Forbidden, since a misspelt option would silently have its default. Strict, since pydantic reads "yes" as true.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     callback: StrictStr
@@ -124,8 +125,10 @@ def fields(consumer: Consumer, name: str, requested: SubscriptionSpec) -> dict[s
             "name", "must be 1 to 100 letters, digits, '.', '_', '~' or '-', and begin with a letter or digit."
         )
     if requested.secret is not None:
+        # For its error only: the secret is stored as text.
         signing.key(requested.secret)
     if requested.old_secret_until is not None:
+        # For its error only, before anything is changed.
         seconds(requested.old_secret_until)
     if requested.batch not in BATCH_SIZES:
         raise exceptions.SubscriptionError("batch", f"must be from {BATCH_SIZES[0]} to {BATCH_SIZES[-1]}.")
@@ -169,6 +172,7 @@ def _models(consumer: Consumer, models: list[str]) -> list[str]:
         raise exceptions.SubscriptionError("models", "must name at least one model.")
     may = consumers.granted(consumer)
     for model in models:
+        # One answer for both: a consumer must not learn which other models there are.
         if model.lower() not in may:
             raise exceptions.SubscriptionError(
                 "models", f"{model[:200]!r} is not a published model that this consumer may read."
@@ -187,6 +191,7 @@ def _ops(ops: list[str] | None) -> list[str]:
 def _concurrency(requested: SubscriptionSpec) -> int:
     if requested.concurrency not in CONCURRENCY:
         raise exceptions.SubscriptionError("concurrency", f"must be from {CONCURRENCY[0]} to {CONCURRENCY[-1]}.")
+    # One URL gets its changes in order, so one notification at a time.
     if requested.concurrency > 1 and not takes_single(requested.callback):
         raise exceptions.SubscriptionError(
             "concurrency",
@@ -222,6 +227,7 @@ def seconds(moment: str) -> float:
         end = dt.datetime.fromisoformat(moment)
     except ValueError:
         raise wrong from None
+    # timestamp() would read it in the time zone of this machine.
     if end.tzinfo is None:
         raise wrong
     return end.timestamp()

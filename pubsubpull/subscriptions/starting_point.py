@@ -35,5 +35,6 @@ def cursor_at(after: str | None, using: str) -> str | None:
         cursor = Cursor.decode(after)
     except exceptions.CursorInvalid as error:
         raise exceptions.SubscriptionError("after", 'must be a cursor, "now" or "start".') from error
+    # Checked now: the consumer gets the error at once, not a subscription that lapses with its first read.
     expiry.check(cursor, present)
     return after

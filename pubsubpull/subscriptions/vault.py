@@ -41,10 +41,12 @@ def _box() -> MultiFernet:
         django_settings.SECRET_KEY,
         *django_settings.SECRET_KEY_FALLBACKS,
     )
+    # The first key encrypts, all decrypt: so SECRET_KEY is changed without losing the stored secrets.
     return MultiFernet([Fernet(_derived(key)) for key in keys])
 
 
 def _derived(key: str | bytes) -> bytes:
+    # Derived without salt: all processes must get the same key. SECRET_KEY has any length, Fernet's key 32 bytes.
     data = key.encode() if isinstance(key, str) else key
     return base64.urlsafe_b64encode(HKDF(algorithm=SHA256(), length=32, salt=None, info=PURPOSE).derive(data))
 
@@ -84,10 +86,12 @@ def added(stored: Sequence[Sealed], text: str, *, now: float, overlap: float) ->
     Duplicates and unreadable secrets are dropped. The same call again changes nothing.
     """
     readable = [secret for secret in stored if _text(secret) is not None]
+    # A repeated call must not put off the end of the older secret.
     if readable and _text(readable[0]) == text:
         return list(readable)
     end = now + overlap
     rest = [secret for secret in readable if _text(secret) != text and not _ended(secret, now)]
+    # An end is never put off: repeated rotations must not keep an old secret valid.
     ending = [Sealed(sealed=secret["sealed"], until=min(end, secret["until"] or end)) for secret in rest]
     return [*first(text), *ending][:SECRETS_KEPT]
 
@@ -95,6 +99,7 @@ def added(stored: Sequence[Sealed], text: str, *, now: float, overlap: float) ->
 def ended(stored: Sequence[Sealed], *, until: float, now: float) -> list[Sealed]:
     """Return the stored secrets with an earlier end for all but the newest: `until`, unless theirs is earlier."""
     older = [Sealed(sealed=secret["sealed"], until=min(until, secret["until"] or until)) for secret in stored[1:]]
+    # The newest stays in any case: it signs.
     return [*stored[:1], *(secret for secret in older if not _ended(secret, now))]
 
 

@@ -27,6 +27,7 @@ def takes_single(address: str) -> bool:
 
 def beginning(answer: bytes) -> str:
     """Return the beginning of an answer as text that PostgreSQL can store."""
+    # Cut before it is decoded: the answer comes from outside. A character that is cut in two is replaced.
     return answer[:ANSWER_KEPT].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -30,6 +30,7 @@ def signed(target: Target, message: Message, *, now: float | None = None) -> dic
     `now` is in unix seconds, by default from the database's clock.
     """
     now = clock.of(conf.get().DATABASE).now() if now is None else now
+    # With each message: a key may end while a worker keeps the subscription.
     secrets = valid(target.keys, now)
     if not secrets:
         raise exceptions.SecretError(UNREADABLE)

@@ -76,6 +76,7 @@ class RecordingTransport(Transport):
         except exceptions.SecretError as error:
             return Retry(error=str(error), unsent=True)
         sent = Sent(target=target, message=message, signature=signature)
+        # Before the answer, which may raise or wait: the message has been sent by then.
         self.sent.append(sent)
         self._arrived.set()
         if not callable(self.answer):

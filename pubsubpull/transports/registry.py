@@ -26,6 +26,7 @@ class Transports(Transport):
     def __init__(self, transports: Iterable[Transport]) -> None:
         self._all = tuple(transports)
         self.schemes = frozenset().union(*(transport.schemes for transport in self._all))
+        # In this order: of two transports for one scheme, the later one replaces the earlier.
         self._by_scheme = {scheme: transport for transport in self._all for scheme in transport.schemes}
 
     def chosen(self, address: str) -> Transport | None:
@@ -68,6 +69,7 @@ class Transports(Transport):
 
 def of(settings: Settings) -> Transports:
     """Return the transports of the settings: HTTP, then TRANSPORTS. Of two for one scheme, the later counts."""
+    # Imported here: the settings name classes of projects, whose modules may import this package.
     others: list[type[Transport]] = [import_string(name) for name in settings.TRANSPORTS]
     return Transports([HttpTransport.of(settings), *(other.of(settings) for other in others)])
 
@@ -88,4 +90,5 @@ def scheme(address: str) -> str:
 
 
 def _missing(target: Target) -> Retry:
+    # Unsent: the settings of this worker are no fault of the endpoint.
     return Retry(error=f"This worker has no transport for {scheme(target.address)}: addresses.", unsent=True)

@@ -29,6 +29,7 @@ IPV4 = tuple(
         ("240.0.0.0/4", "reserved"),
     )
 )
+# The first match counts: a narrow range stands before the wide one around it.
 IPV6 = tuple(
     (ipaddress.IPv6Network(network), word)
     for network, word in (

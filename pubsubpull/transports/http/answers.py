@@ -45,6 +45,7 @@ def _said(response: Response) -> dict[str, Any]:
 def _failed(response: Response, *, now: float) -> Retry:
     error = f"The receiver answered {response.status}."
     said = _said(response)
+    # Not refused, which could set changes aside: the address is wrong, not the message.
     if 300 <= response.status < 400:
         return Retry(error=f"{error} A redirect is not followed: register the address that it leads to.", **said)
     if response.status in BUSY | AWAY:
@@ -56,6 +57,7 @@ def _failed(response: Response, *, now: float) -> Retry:
 def retry_after(value: str, *, now: float) -> float:
     """Return the seconds of a Retry-After header, which holds a number or a date; 0 if it holds neither."""
     value = value.strip()
+    # isdigit() alone takes digits at which float() fails. Cut: nine digits say any pause up to the limit.
     if value.isascii() and value.isdigit():
         return min(float(value[:9]), HOLD_LIMIT)
     try:
@@ -69,6 +71,7 @@ def _conflict(response: Response) -> Rewind | Retry:
     said = _said(response)
     try:
         answer = json.loads(response.body_start)
+    # The body comes from outside: JSON that is nested too deeply is as wrong as none.
     except (ValueError, RecursionError):
         answer = None
     text = answer.get("cursor") if isinstance(answer, dict) else None

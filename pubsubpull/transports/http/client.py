@@ -83,6 +83,7 @@ class AiohttpClient:
         self.connect = connect
         self.read = read
         self.guard = guard or Guard()
+        # In total, too: with a byte now and then, a receiver could hold a turn for ever.
         self._timeout = aiohttp.ClientTimeout(total=connect + read, sock_connect=connect, sock_read=read)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._trusted: dict[str, bool] = {}
@@ -131,6 +132,7 @@ class AiohttpClient:
             address, trusted = self._url(url)
             data = io.BytesIO(body) if body is not None and len(body) > ONE_PIECE_LIMIT else body
             headers = _sendable(headers) if self._keeps(address) else {**_sendable(headers), "Connection": "close"}
+            # No redirect: from a trusted host, whose session checks no address, it could lead anywhere.
             async with self._session(trusted).request(
                 method, address, data=data, headers=headers, allow_redirects=False
             ) as response:
@@ -139,6 +141,7 @@ class AiohttpClient:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body_start=await _beginning(response),
                 )
+        # Before the others: a TimeoutError is an OSError, too.
         except TimeoutError as error:
             raise exceptions.Unavailable(
                 f"no answer in time ({self.connect:g} s to connect, {self.read:g} s to answer)"
@@ -154,12 +157,14 @@ class AiohttpClient:
         if trusted not in self._sessions:
             self._sessions[trusted] = aiohttp.ClientSession(
                 connector=connector(self.guard, trusted=trusted),
+                # All subscriptions share the session: no cookie of one must go out with the messages of another.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=self._timeout,
                 # An answer of a few bytes could unpack to gigabytes.
                 auto_decompress=False,
                 # No proxy from the environment: it would connect where the guard cannot see.
                 trust_env=False,
+                # Compressed answers are not unpacked, so none are asked for.
                 skip_auto_headers=("Accept-Encoding",),
             )
         return self._sessions[trusted]

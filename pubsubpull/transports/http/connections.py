@@ -142,6 +142,7 @@ class Answers(ResponseHandler):
     def _gather(self, data: bytes, before: int) -> int:
         """Append data to a head in pieces; return how many of its bytes belong to the head."""
         self._head += data
+        # The end may lie across two pieces: up to two of its bytes came before.
         end = HEAD_END.search(self._head, max(before - 2, 0))
         if end is None:
             return len(data)
@@ -152,8 +153,10 @@ class Answers(ResponseHandler):
     def _judge(self, head: bytes, end: int) -> None:
         """Note from a whole head if another head, a body or nothing must follow."""
         status = head[9:12]
+        # After 101 no further head follows: the connection has another protocol then.
         self._in_head = status[:1] == b"1" and status != b"101"
         self._bodiless = status in BODILESS
+        # The announced body may still come: it must not be taken for the next answer.
         if self._bodiless and FRAMED.search(head, 0, end):
             self.force_close()
 
@@ -163,6 +166,7 @@ class Answers(ResponseHandler):
             self._payload.set_exception(error)
         self.force_close()
         if self.transport is not None:
+            # Not close(), which waits until a receiver that may not read has taken all data.
             self.transport.abort()
 
 

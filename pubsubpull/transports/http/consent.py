@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pubsubpull.transports.http.client import Response
 
 NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
+# At most nine digits: the number must fit the column, an integer of 32 bits.
 RATE_PATTERN = re.compile(r"[1-9][0-9]{0,8}")
 
 

@@ -32,6 +32,7 @@ NAMES_REMEMBERED = 10_000
 
 def within(resolve: Resolve, host: str, *, limit: float) -> list[str]:
     """Return a name's addresses; none if the lookup fails or takes longer than `limit` seconds."""
+    # No refusal: each connection is checked anyway.
     if not AT_REGISTRATION.acquire(timeout=limit):
         return []
     answer: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
@@ -70,6 +71,7 @@ class Lookups:
         _thread(functools.partial(self._work, host, port, room, answer))
         try:
             addresses = await answer
+        # BaseException: a cancelled wait shows a name that resolves slowly, too.
         except BaseException:
             self._known.discard(host)
             raise

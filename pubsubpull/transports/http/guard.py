@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 URL_LIMIT = 2000
 """The most characters of a callback."""
+# No URL has them, and parsers disagree on them: some read a backslash as a slash, and so see another host.
 NOT_IN_URLS = frozenset(' "<>\\^`{|}')
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 """A label of a host name, in lower case."""
@@ -63,6 +64,7 @@ class Guard:
 
     def trusts(self, host: str) -> bool:
         """True if a host may have any address: it or its domain is in the list."""
+        # A name's last dot changes nothing. `.domain` keeps its first dot: it must not match the end of another name.
         host = host.lower().removesuffix(".")
         return any(host == name.removeprefix(".") or (name[0] == "." and host.endswith(name)) for name in self.hosts)
 

@@ -94,10 +94,12 @@ class HttpTransport(Transport):
             url = _url(target.address, message)
             # Signed anew for each attempt: receivers refuse old timestamps.
             signature = keys.signed(target, message, now=self.now())
+        # Refused: no later attempt makes a URL of this key, so `on_failure` may set the change aside.
         except uri_template.Unexpandable as error:
             return Retry(error=str(error), refused=True, unsent=True)
         except exceptions.SecretError as error:
             return Retry(error=str(error), unsent=True)
+        # The signature last: no attribute may replace it.
         headers = {**AGENT, "content-type": message.content_type, **message.attributes, **signature}
         response = await _answer(self.client.put(url, message.body, headers))
         if isinstance(response, Retry):
