@@ -84,6 +84,7 @@ def enter(service: str, using: str) -> None:
             new = ReplicaState(name=replica.name, service=service, source=replica.source)
             if replica.from_start:  # an empty cursor is the log's start, and with a shape nothing is to be copied
                 new.shape, new.state = replica.shape, ReplicaState.State.FOLLOWING
+            # Conflicts are ignored: another process may enter it at the same moment, and the first row counts.
             ReplicaState.objects.using(using).bulk_create([new], ignore_conflicts=True)
             # A row of this name may exist already, if the replica followed another service until now.
             ReplicaState.objects.using(using).filter(name=replica.name).exclude(service=service).update(

@@ -123,6 +123,7 @@ class Replica:
     @property
     def shape(self) -> str:
         """A digest of the declaration. If it differs from the stored digest, the rows must be copied again."""
+        # Sorted, as the keys below: the order of a declaration does not make the copied rows stale.
         columns = sorted([column.name, _shown(column.source), column.kept] for column in self.columns)
         where = _shown(self.where) if callable(self.where) else self.where
         parts = [self.source, self.service, self.key, columns, where, self.on_delete, _shown(self.write)]

@@ -127,6 +127,7 @@ class Follower:
             try:
                 yield
             finally:
+                # Taken away before it is closed: no step may ask a closed one.
                 self.steps.prefetcher = None
 
     def _loop(self, act: Callable[[Client], None]) -> None:
@@ -142,6 +143,7 @@ class Follower:
             except ranges.Stopped:
                 break
             except Exception as error:
+                # Before the pause: a smaller page may go through at once.
                 if self._lower_limit(error):
                     continue
                 # Swallowed: a follower must survive every error. It logs the error and backs off.

@@ -56,6 +56,7 @@ class Prefetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # First the thread, then its client: a pull under way still needs it.
         self._thread.shutdown(cancel_futures=True)
         self._client.close()
 

@@ -156,6 +156,7 @@ class Steps:
             return act()
         except exceptions.ReplicaFailed as error:
             wait = positions.fail(error, self._using, clock.moment(self._using))
+            # After `fail`, whose count decides.
             if actions.is_due(error, self._using) and self._park(error.name):
                 return True
             logger.warning("Replica %s: %s; again in %.1f s", error.name, error.reason, wait)

@@ -168,10 +168,12 @@ def _judge(sides: suspects.Sides, keys: list[str], *, repair: bool) -> tuple[dic
             _stage(sides, body, quiet)
             table, lacking = Table(replica), frozenset(json.loads(absent))
             differences = {key: _kind(kind) for key, kind in table.differences(lacking, using=using)}
+            # Behind the same lock: a page that was applied in between could be overwritten with older rows.
             if repair and differences:
                 summary = staging.summary(replica.source, effects=[table], using=using)
                 staged = Staged(summaries={replica.source: summary}, absent={replica.name: lacking})
                 staging.apply(staged, [table], using=using)
+    # Outside the transaction: deferred constraints fail only as it commits.
     except IntegrityError as error:
         raise constraint_errors.failure([Table(replica)], error, using=using) from error
     return differences, [key for key in keys if key in changed]

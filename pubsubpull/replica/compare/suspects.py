@@ -97,6 +97,7 @@ def sides(replica: Replica, client: Client, *, sizes: Sizes = STANDARD_SIZES, us
     if state is None or not (state.cursor and state.shape):
         raise exceptions.ReplicaError(f"{replica.name} has not been copied yet: run pubsubpull_follow first.")
     keys = client.get(f"models/{quote(replica.source)}/")["key"]
+    # Ranges and rows are named by the source's key: without it, no local row can be found.
     if sorted(keys) != sorted(replica.key_source):
         raise exceptions.ReplicaError(
             f"{replica.name} cannot be compared: its key is not the key of {replica.source} ({', '.join(keys)})."
@@ -154,6 +155,7 @@ def _both(
     """Return the hashes of some ranges on both sides, taken at the same time."""
     # The closer the two moments, the fewer rows change between them, and become suspects for nothing.
     with ThreadPoolExecutor(1, thread_name_prefix="pubsubpull-compare") as thread:
+        # The call in the thread, the query here: a connection of Django's belongs to its thread.
         remote = thread.submit(sides.remote_ranges, keys)
         bounds = [(sides.parts(low), sides.parts(high)) for low, high in ends]
         local = sides.local.ranges(bounds, where=sides.unmarked, using=sides.using)

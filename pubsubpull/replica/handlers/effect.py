@@ -91,6 +91,7 @@ def _call(handler: Handler, items: Sequence[dict[str, Any]]) -> None:
     arguments = [_argument(handler, item) for item in items]
     word = "event" if handler.takes_events else "change"
     argument = {f"{word}s": arguments} if handler.together else {word: arguments[0]}
+    # In the transaction that moves the position: with tasks in this database, each is enqueued once.
     tasks.prioritized(handler.call, handler.job_priority).enqueue(**argument, **handler.callback_kwargs)
 
 

@@ -43,5 +43,6 @@ def read(item: Mapping[str, Any], kind: Kind | None) -> Event:
 def as_argument(item: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
     """Return an event as a task's argument, with its data as JSON has them. Raises `EventError`."""
     event = read(item, kind)
+    # As JSON has them: a tasks backend stores its arguments as JSON.
     data = kind.adapter.dump_python(event.data, mode="json") if kind else tasks.argument(event.data)
     return {**{name: value for name, value in vars(event).items() if name != "data"}, "data": data}

@@ -56,6 +56,7 @@ class Local:
         now = now or feed.present(self._using)
         by_cursor: dict[str, list[Place]] = {}
         for place in positions.due(self._using, without=() if retry else self.failed):
+            # Ahead only of the row that it was noted for: another process may have moved the handler since.
             stored, ahead = self._ahead.get(place.effect.name, ("", ""))
             by_cursor.setdefault(ahead if stored == place.cursor else place.cursor, []).append(place)
         present, worked = now.cursor().encode(), False
@@ -73,6 +74,7 @@ class Local:
             place = by_name.get(name)
             if place and place.cursor == stored != ahead:
                 with transaction.atomic(self._using):
+                    # Taken first: another process may be handling a page from the stored cursor.
                     if positions.take(place, self._using):
                         replica_positions.move([place.effect], ahead, using=self._using)
         self._ahead.clear()
@@ -85,6 +87,7 @@ class Local:
                 {place.effect.source for place in places}, cursor, limit=self._page, using=self._using, now=now
             )
         except exceptions.CursorExpired as error:
+            # In a transaction: `begin_anew` locks each position before it moves it.
             with transaction.atomic(self._using):
                 positions.begin_anew(places, self._using, why=str(error).removesuffix(expiry.EXPIRED).strip())
             return True
@@ -110,6 +113,7 @@ class Local:
                 failure = error
             except IntegrityError as error:  # a constraint that is checked at commit
                 failure = exceptions.ReplicaFailed(place.effect.name, first_line(error))
+                # Set by hand, since it is not raised: `is_due` looks at the cause.
                 failure.__cause__ = error
             else:
                 self._learn(place.effect.name, time.monotonic() - began, count)
@@ -135,6 +139,7 @@ class Local:
                 if isinstance(error, exceptions.ReplicaFailed) or is_away(error):
                     raise
                 raise exceptions.ReplicaFailed(effect.name, first_line(error)) from error
+            # In the handler's transaction: its writes and its move are committed together, or not at all.
             replica_positions.move([effect], page.cursor, using=self._using)
         return True
 
@@ -155,6 +160,7 @@ class Local:
             if positions.take(place, self._using) is None:
                 return False
             wait = replica_positions.fail(error, self._using, clock.moment(self._using))
+        # After the commit: `is_due` reads the count, and parking tries the page in transactions of its own.
         if actions.is_due(error, self._using) and self._park(error.name):
             return True
         logger.warning("Handler %s: %s; again in %.1f s", error.name, error.reason, wait)

@@ -45,11 +45,13 @@ class Loop:
                 logger.warning("Handlers wait: %s; again in %.1f s", first_line(error), pause, exc_info=unknown)
                 connections[self._using].close()
                 self.stopping.wait(pause)
+        # This thread's own: Django closes connections at the end of requests only.
         connections[self._using].close()
 
     def run_once(self) -> list[exceptions.ReplicaFailed]:
         """Call handlers until nothing is left now, also what they emit themselves; return what failed, once each."""
         positions.enter(self._using)
+        # Without retries: a handler that fails each time would keep the loop from ending.
         while self._local.round(retry=False):
             pass
         self._local.record()
@@ -66,6 +68,7 @@ class Loop:
             if cursor != seen or time.monotonic() - looked_at > settings.IDLE_INTERVAL:
                 seen, looked_at = cursor, time.monotonic()
                 if self._local.round(now):
+                    # There may be more at the same present.
                     seen = ""
                     continue
             self.stopping.wait(settings.POLL_INTERVAL)

@@ -22,5 +22,6 @@ def page(sources: Collection[str], after: str, *, limit: int, using: str, now: P
     """Return the page of changes after a cursor, as another service would be given it. Raises `CursorExpired`."""
     read = feed.page(Cursor.decode(after), limit=limit, models=sorted(sources), using=using, now=now)
     cursor = read.cursor.encode()
+    # Written, and read again by the handler: it gets the same values from its own log as from another service.
     body = pages.write(read.items, cursor=cursor, more=read.more)
     return pages.Page(body=body.decode(), previous=after, cursor=cursor, more=read.more)

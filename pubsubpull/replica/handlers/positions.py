@@ -55,6 +55,7 @@ def _begin(effect: Effect, using: str) -> None:
     states = ReplicaState.objects.using(using)
     # Another process may begin it at the same moment: the first position counts.
     states.bulk_create([ReplicaState(name=effect.name, **begun)], ignore_conflicts=True)
+    # A row of this name may exist already, if the handler followed another service until now.
     states.filter(name=effect.name).exclude(service=LOCAL).update(**begun)
 
 
@@ -62,6 +63,7 @@ def due(using: str, *, without: Collection[str] = ()) -> list[Place]:
     """Return the handlers that may go on now: each but those that wait after a failure."""
     effects = {effect.name: effect for effect in cohorts.of_service(LOCAL) if effect.name not in without}
     states = ReplicaState.objects.using(using).filter(service=LOCAL, name__in=effects).order_by("name")
+    # By the database's clock, by which the attempts were put off: the machines' clocks may differ.
     now = clock.moment(using)
     return [
         Place(effect=effects[state.name], cursor=state.cursor)
@@ -85,6 +87,7 @@ def begin_anew(places: Iterable[Place], using: str, *, why: str) -> None:
     """Let handlers go on from now: the log no longer holds what they have yet to see. A warning says so."""
     cursor = feed.present(using).cursor().encode()
     for place in places:
+        # Taken first: another process may have moved it on from the expired cursor.
         if take(place, using):
             positions.move([place.effect], cursor, using=using)
             logger.warning(
