@@ -114,6 +114,7 @@ class Groups:
 
     def begin(self, group: Group) -> bool:
         """Take a group out of the table for a read; return False if it is gone."""
+        # By identity: another group may have come to this cursor.
         if self._groups.get(group.cursor) is not group:
             return False
         # A lease that joins this cursor during the read gets a group of its own: the read does not serve it.

@@ -147,6 +147,7 @@ class Pending:
             while part.next < len(part.rows) and len(taken) < batch:
                 row = part.rows[part.next]
                 size += len(row.item)
+                # Only behind a first one: a change above the limit could otherwise never be sent.
                 if taken and size > NOTIFICATION_SIZE:
                     break
                 taken.append(row)

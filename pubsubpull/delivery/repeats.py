@@ -42,6 +42,7 @@ class Rewinds:
         # Hashes, not cursors: a cursor's snapshot may name thousands of transactions.
         again = hash(cursor) in self._named or self._furthest is not None
         self.repeats = self.repeats + 1 if again else 0
+        # Bounded: a receiver that names new cursors for ever must not fill the memory.
         if len(self._named) >= CURSORS_REMEMBERED:
             self._named.clear()
         self._named.add(hash(cursor))

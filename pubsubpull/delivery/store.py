@@ -99,6 +99,7 @@ class Store:
         leases, unreadable = [], []
         for row in rows:
             try:
+                # Swallowed for this row: one unreadable cursor must not cost the worker the others that it has claimed.
                 leases.append(_lease(row, keyring))
             except exceptions.CursorInvalid:
                 unreadable.append(Unreadable(id=row["id"], lease=row["lease"], state=row["state"]))
@@ -109,6 +110,7 @@ class Store:
         self._run(
             "queries/delivery/disable",
             id=[subscription.id for subscription in unreadable],
+            # A PUT may have mended it since the claim: its new token keeps it from being disabled.
             lease=[subscription.lease for subscription in unreadable],
             state=Subscription.State.DISABLED.value,
             error=error,
@@ -177,6 +179,7 @@ def _columns(checkpoint: Checkpoint) -> dict[str, Any]:
     row["backfill"] = checkpoint.backfill.encode() if checkpoint.backfill else ""
     for name in TIMES & row.keys():
         if row[name] is not None:
+            # As text: the checkpoints go as JSON, which has no times.
             row[name] = dt.datetime.fromtimestamp(row[name], dt.UTC).isoformat()
     return row
 

@@ -132,6 +132,7 @@ def _read(
 
     try:
         return read(past, limit)
+    # JSON can hold half of a surrogate pair, and UTF-8 cannot.
     except UnicodeEncodeError as error:
         raise _no_key(publication) from error
     except DatabaseError as error:
@@ -146,6 +147,7 @@ def _read(
 
 def _fetch(publication: Publication, *, limit: int, using: str, **bounds: Any) -> Instances:
     rows = query(publication, limit=limit, **bounds)
+    # A savepoint: after an error, the search for its row goes on in the same transaction.
     with sql.savepoint(using):
         ((items, count, last, cut),) = sql.run_within(using, rows)
     return Instances(items=items, count=count, last=last, full=cut or count == limit)

@@ -49,8 +49,10 @@ def audit(  # noqa: PLR0917  each is a part of the query
     calls.check_audit(request)
     calls.check_known(request, audit)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
+    # A larger number is no bigint: the query would fail.
     if before is not None and (before == 0 or not -(2**63) <= before < 2**63):
         raise problems.invalid("before", "is a version.")
+    # PostgreSQL's text holds no NUL: the query would fail.
     if "\0" in key:
         raise problems.not_found("There is no such object.", "key")
     only = {"user": user, "since": calls.zoned("since", since), "until": calls.zoned("until", until), "column": column}
@@ -88,10 +90,12 @@ def request_(
     """
     calls.check_audit(request)
     calls.check_known(request, request_)
+    # As for `before`: a larger number is no bigint.
     if after is not None and not -(2**63) <= after < 2**63:
         raise problems.invalid("after", "is a version.")
     models, limit, using = consumers.granted(calls.consumer(request)), calls.checked_limit(limit), calls.using()
     kind = format or _preferred(request)
+    # One change tells if an export has any: once it streams, it cannot become a 404.
     request_trail = trail.request(
         request_id, models=models, after=after, limit=limit if kind == "json" else 1, using=using
     )
@@ -107,5 +111,6 @@ def request_(
 
 def _preferred(request: HttpRequest) -> str:
     """Return the format that the caller prefers: json, csv or ndjson."""
+    # JSON first: it is the answer for a caller that accepts anything.
     kinds = {"application/json": "json"} | {media: kind for kind, media in export.MEDIA_TYPES.items()}
     return kinds.get(request.get_preferred_type(list(kinds)) or "", "json")

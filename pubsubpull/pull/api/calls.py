@@ -51,6 +51,7 @@ def check_known(request: HttpRequest, view: Callable[..., Any]) -> None:
     names = [name for name in _parameters(view) if name not in in_path]
     for name in request.GET:
         if name not in names:
+            # Cut, since it comes from the caller.
             raise problems.invalid(name[:100], f"is no parameter of this call; there are {', '.join(names)}.")
 
 
@@ -95,6 +96,7 @@ def zoned(field: str, moment: dt.datetime | None) -> dt.datetime | None:
         raise problems.invalid(field, "says its time zone: 2026-01-31T12:00:00Z.")
     try:
         return moment.astimezone(dt.UTC)
+    # The first and the last hours of Python's years may have no time in UTC.
     except OverflowError as error:
         raise problems.invalid(field, "is of the years 1 to 9999 in UTC.") from error
 

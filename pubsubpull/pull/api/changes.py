@@ -54,6 +54,7 @@ def changes_(  # noqa: PLR0917  each is a part of the query
     _check_wait(wait)
     cursor = _cursor(after)
     tag = _tag(cursor, chosen, limit, "compact" if compact else "whole" if old else "new")
+    # Before the log is read: an unchanged page costs no read of it.
     if unchanged := _unchanged(request, cursor, tag):
         return unchanged
     return _page(request, cursor, models=chosen, limit=limit, wait=wait, old=old, compact=compact, tag=tag)
@@ -122,6 +123,7 @@ def _answer(page: feed.Page, *, compact: bool, tag: str | None) -> HttpResponse:
 
 def _tag(cursor: Cursor | None, models: list[str], limit: int, form: str) -> str | None:
     """Return the ETag of a page within a window, which never changes; None for any other page."""
+    # Any other page grows with the log.
     if cursor is None or cursor.window is None:
         return None
     # The models are part of it: the same URL shows other changes once a grant has changed.

@@ -26,6 +26,7 @@ def schema(publication: Publication) -> dict[str, Any]:
     """Return the JSON Schema of a row: by column name, excluded columns left out, masked ones as text."""
     excluded = set(publication.excluded_columns)
     fields = publication.model._meta.local_concrete_fields
+    # Excluded columns are not even named: for readers, they do not exist.
     properties = {field.column: _column(field, publication) for field in fields if field.column not in excluded}
     return {"type": "object", "properties": properties}
 
@@ -34,6 +35,7 @@ def _column(field: Any, publication: Publication) -> dict[str, Any]:
     if field.column in publication.masked_columns:
         return {"const": "***"}
     target = field
+    # In a loop: a foreign key may refer to a key that is a foreign key itself.
     while target.is_relation:
         target = target.target_field
     kind = target.get_internal_type()

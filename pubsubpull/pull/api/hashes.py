@@ -68,6 +68,7 @@ def ranges(
         {
             "model": publication.label,
             "columns": table.columns,
+            # As text: many JSON parsers hold numbers as floats, which lose digits of 64 bits.
             "ranges": [{"count": part.rows, "hash": _hex(part.hash)} for part in hashed],
         }
     )
@@ -117,6 +118,7 @@ def some(request: HttpRequest, model: str, wanted: str, seen: str | None = None)
     publication = calls.publication(request, model)
     try:
         keys = json.loads(wanted)
+    # As in `_bounds`: the text comes from the caller.
     except (ValueError, RecursionError):
         keys = None
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or len(keys) > 1000:
@@ -183,8 +185,10 @@ def _named(
     try:
         yield
     except (DatabaseError, UnicodeEncodeError) as error:
+        # Before the queries of `fit`: without the database, they would only fail as well.
         if is_away(error):
             raise
+        # Asked only after a failure: a call that works is spared the queries.
         if not table.fit(ends, where=where, using=calls.using()):
             raise problems.invalid(field, "A key does not fit the table's primary key.") from error
         raise instances.unreadable_row(publication, error, using=calls.using()) from error

@@ -72,6 +72,7 @@ def close(schema: Any) -> None:
     """Let all arrays of a fixed form within a schema end with their fixed items."""
     if isinstance(schema, dict):
         if "prefixItems" in schema:
+            # JSON Schema otherwise allows further items after those.
             schema.setdefault("items", False)
         for part in schema.values():
             close(part)

@@ -39,6 +39,7 @@ def service(request: HttpRequest) -> HttpResponse:
         {
             "service": conf.get().SERVICE_NAME,
             "history": feed.present(calls.using()).history,
+            # A granted label without a publication is an event's, and has no page of its own.
             "models": [{"model": label, "url": f"{base}models/{label}/"} for label in labels if registry.get(label)],
             "events": [label for label in labels if not registry.get(label)],
             "links": {
@@ -96,6 +97,7 @@ def instances_(  # noqa: PLR0917  each is a part of the query
     """
     calls.check_known(request, instances_)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
+    # Before the rows are read, and the same for all pages: each change made meanwhile comes after it.
     taken = calls.cursor(cursor, "cursor") if cursor else feed.present(calls.using()).cursor()
     try:
         page = instances.page(publication, after=after, until=until, limit=limit, using=calls.using(), newest=newest)
@@ -126,6 +128,7 @@ def ranges_(request: HttpRequest, model: str, parts: int = 4) -> HttpResponse:
 
 
 @router.get(
+    # path: a key may hold slashes.
     "/models/{model}/instances/{path:key}/",
     response={200: schemas.Instance, **PAGE_ERRORS},
     summary="One row",
@@ -148,9 +151,12 @@ def instance(request: HttpRequest, model: str, key: str, at: dt.datetime | None 
 
 def _as_of(request: HttpRequest, publication: Publication, key: str, at: dt.datetime) -> str | None:
     """Return a row as it was; None where the log has no change of it, so that it is as it was."""
+    # A past state is a part of the trail, which is granted apart.
     calls.check_audit(request)
+    # For its error only: a malformed key would otherwise look like a row that did not exist then.
     instances.parts(publication, key)
     state = moments.row_as_of(publication.label, key, calls.zoned("at", at), using=calls.using())
+    # Without a change in the log, the present row is the past one, too.
     if state is None:
         return None
     version, data = state
