@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pubsubpull.capture.registry import Publication
     from pubsubpull.capture.tables import Child, Facts
 
+# `_array` quotes each element, so the other forms of PostgreSQL's array literals are not read.
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -47,6 +48,7 @@ class Arguments:
             excluded=_once([*publication.excluded_columns, *table.computed]),
             masked=_once(publication.masked_columns),
             guarded=table.guarded,
+            # By name alone, two columns of a key that are renamed together would take each other's position.
             columns=table.columns if len(publication.key_columns) > 1 else None,
         )
         return plain.hiding(table.columns, publication.shown_columns) if publication.hides else plain
@@ -105,5 +107,6 @@ def _once(names: Iterable[str]) -> tuple[str, ...]:
 
 def _array(names: Iterable[str]) -> str:
     r"""Return names as a PostgreSQL array literal: [] → {}, ["a", 'b"'] → {"a","b\""}."""
+    # Backslashes first: later, those before the quotes would be doubled as well.
     quoted = ('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names)
     return "{" + ",".join(quoted) + "}"

@@ -56,6 +56,7 @@ def of(using: str = DEFAULT_DB_ALIAS) -> Clock:
 def ask(using: str) -> None:
     """Ask a database for its time, and set its clock."""
     clock = of(using)
+    # Before the query: `tell` takes the middle of the round trip.
     asked = clock.count()
     ((seconds,),) = sql.run(using, sql.template("queries/session/clock"))
     clock.tell(seconds, asked=asked)

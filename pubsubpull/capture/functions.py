@@ -133,6 +133,7 @@ def _parse(text: str) -> Function | None:
         name=parts["name"],
         # The file says CREATE alone, so that a first migration fails over a function that is not the log's.
         statement=re.sub(r"(?m)^(CREATE) (?=FUNCTION )", r"\1 OR REPLACE ", text),
+        # Of the body only: PostgreSQL keeps it as it was written, but keeps the head in parsed form.
         digest=hashlib.sha256(parts["body"].encode()).hexdigest(),
         definer="SECURITY DEFINER" in parts["head"],
         settings=frozenset(f"{name}={a or b}" for name, a, b in SETTING.findall(parts["head"])),

@@ -59,6 +59,7 @@ def shown(data: str, models: Collection[Hidden], *, alias: str = "") -> psql.Com
         }
         for label, excluded, masked in models
     ]
+    # A case for each label: another model may show a column of the same name.
     cases = [sql.compose("queries/images/hidden", data=image, model=model, **part) for part in parts]
     return sql.compose("queries/images/shown", data=image, cases=psql.SQL("\n").join(cases))
 

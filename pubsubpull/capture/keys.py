@@ -90,6 +90,7 @@ def _prepared(field: Any, value: Any, connection: Any) -> psql.Composable:
 def parts(publication: Publication, key: str) -> list[str]:
     """Return the text of each column of a key. A composite key is a JSON array. Raises `InvalidKey` if it is none."""
     columns = publication.key_columns
+    # Keys come from addresses, too, and PostgreSQL refuses NUL in a text: the answer would be a 500.
     if "\0" in key:
         raise exceptions.InvalidKey("A key must not contain the NUL character.")
     if len(columns) == 1:
@@ -97,6 +98,7 @@ def parts(publication: Publication, key: str) -> list[str]:
     try:
         # Numbers stay texts: a float would lose digits of a numeric key.
         values = json.loads(key, parse_int=str, parse_float=str)
+    # RecursionError: a client may send a deeply nested array.
     except (ValueError, RecursionError) as error:
         raise exceptions.InvalidKey(f"The key is a JSON array of {', '.join(columns)}.") from error
     if not isinstance(values, list) or len(values) != len(columns):

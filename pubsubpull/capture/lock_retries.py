@@ -32,6 +32,7 @@ def change(table: tuple[str, str], work: Callable[[], object], *, mode: LiteralS
     `mode` is a lock mode of PostgreSQL: with `SHARE ROW EXCLUSIVE` others may go on reading, with `ACCESS EXCLUSIVE`
     not. One statement locks the table with all of its partitions.
     """
+    # Read before the transaction changes them: it sets them back after the lock.
     ((lock, statement),) = sql.run(using, sql.template("queries/locks/limits"))
     try:
         with transaction.atomic(using=using):
@@ -67,6 +68,7 @@ def each(
     end, pause, reported = clock() + within, FIRST_LOCK_PAUSE, float("-inf")
     while left := [item for item in left if not attempt(item)]:
         now = clock()
+        # After the attempts, so that each item has one even if `within` is 0.
         if now >= end:
             break
         if now - reported >= REPORT_EVERY:

@@ -62,6 +62,7 @@ class RunFiles(Operation):
         connection = schema_editor.connection
         if connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label):
             for statement in schema.statements(files, using=connection.alias):
+                # None, and not an empty tuple, with which psycopg would read each % as a placeholder.
                 schema_editor.execute(statement, params=None)
 
     def describe(self) -> str:

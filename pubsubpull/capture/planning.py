@@ -140,6 +140,7 @@ def _triggers(
     for name, trigger in wanted.items():
         if name not in installed:
             actions.append(Action.of("create", trigger))
+        # Statements are not compared: PostgreSQL returns a trigger's definition in a form of its own.
         elif installed[name].fingerprint != trigger.fingerprint:
             actions.append(Action.of("replace", trigger))
     return sorted(actions, key=lambda action: (action.schema, action.table, action.name))
@@ -155,5 +156,6 @@ def _exposed(
         if new.shown is None:
             continue
         columns = (new.hidden & {*(new.columns or ())}) - old.hidden
+        # An installed trigger with a list of shown columns logs no column outside of it.
         exposed.setdefault(old.label, set()).update(columns if old.shown is None else columns & {*old.shown})
     return {label: tuple(sorted(names)) for label, names in sorted(exposed.items()) if names}

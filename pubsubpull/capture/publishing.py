@@ -71,6 +71,7 @@ def publish(
         using=None if using is None else _names("using", [using] if isinstance(using, str) else using),
         given_label=_given_label(label),
     )
+    # Before it is registered: a refused publication leaves the registry unchanged.
     _check(publication)
     registry.register(publication)
     return model

@@ -112,6 +112,7 @@ def _perform(action: Action, using: str) -> None:
         sql.run(using, sql.compose("triggers/drop", **names))
         return
     sql.run(using, action.trigger.statement)
+    # In the transaction of the statement: a trigger with another statement's fingerprint would pass for up to date.
     sql.run(using, sql.compose("triggers/comment", **names, fingerprint=action.trigger.fingerprint))
 
 

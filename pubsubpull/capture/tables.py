@@ -76,6 +76,7 @@ class Facts:
 
     def level(self, asked: registry.Level) -> registry.Level:
         """Return `row` or `statement`: `asked`, or for `auto` the level that the table needs."""
+        # Accepted even if the table needs the other level: a system check warns about it.
         if asked != "auto":
             return asked
         return "row" if self.reasons() else "statement"
@@ -108,6 +109,7 @@ def of(published: Sequence[Publication], using: str) -> list[Facts | None]:
         return []
     query = sql.compose(
         "queries/capture/table_facts",
+        # As texts for to_regclass, which returns NULL for a missing table. A name in the query would be an error.
         relations=[psql.Identifier(*filter(None, publication.table)).as_string() for publication in published],
         keys=json.dumps([publication.key_columns for publication in published]),
     )

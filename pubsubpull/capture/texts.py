@@ -21,6 +21,7 @@ def item(old: psql.Composable = OLD) -> psql.Composed:
     return sql.part("parts/item").format(old=old, op=op_in_item())
 
 
+# Composed once, as the other texts here: they are part of the query of each page.
 @functools.cache
 def op_in_item() -> psql.Composed:
     """Return the SQL expression for an item's text between the key and the time, which names the operation."""

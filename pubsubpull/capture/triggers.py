@@ -93,6 +93,7 @@ def wanted(publication: Publication, table: Facts, *, schema: str) -> list[Trigg
     triggers += [build("truncate_partition", partition, arguments, schema=schema) for partition in table.partitions]
     for child in table.children:
         child_arguments = arguments.of_child(table, child)
+        # By row: a write that names the parent does not fire the statement triggers of the child.
         kinds = ["row", "truncate_partition"]
         triggers += [build(kind, child.qualified_name, child_arguments, schema=schema) for kind in kinds]
     return triggers
@@ -108,6 +109,7 @@ def build(kind: str, table: tuple[str, str], arguments: Arguments, *, schema: st
         name=psql.Identifier(NAME_PREFIX + kind),
         table=psql.Identifier(*table),
         schema=psql.Identifier(schema),
+        # Literals: CREATE TRIGGER accepts no bound parameters.
         arguments=psql.SQL(", ").join(map(psql.Literal, arguments.texts())),
     )
     return Trigger(schema=table[0], table=table[1], name=NAME_PREFIX + kind, statement=statement, arguments=arguments)

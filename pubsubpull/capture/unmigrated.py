@@ -37,7 +37,9 @@ def before_migrate(*, using: str, **_: Any) -> None:
 
 
 def _create(using: str) -> None:
+    # Not by Django's executor: it loads no migrations of an app for which MIGRATION_MODULES has None.
     state = ProjectState()
+    # Sorted: each migration needs the state of the migrations before it.
     for name in sorted(module.name for module in pkgutil.iter_modules(migrations.__path__)):
         migration = importlib.import_module(f"{migrations.__name__}.{name}").Migration(name, APP)
         with connections[using].schema_editor(atomic=migration.atomic) as editor:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Data = dict[str, Any]
 Upcast = "Callable[[Data], Data]"
 
+# The form that the SQL function pubsubpull_emit accepts: any other label would fail at its first emit.
 LABEL_FORM = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 RESERVED = ("upcast", "pubsubpull_kind")
 """Attributes that the decorator adds to the class, so that no field may have these names."""
@@ -52,12 +53,14 @@ class Kind:
         """Return the value of an event's key, or the list of its parts. Raises `EventError` if a part is None."""
         parts = [getattr(event, name) for name in self.fields]
         for name, part in zip(self.fields, parts, strict=True):
+            # str() would turn None into the key "None", as valid as any other.
             if part is None:
                 raise exceptions.EventError(name, "is the key of the event, and must not be None.", label=self.label)
         return parts if len(parts) > 1 else str(parts[0])
 
     def load(self, data: Mapping[str, Any]) -> Any:
         """Return the event of some data from the log, of any version. Raises `EventError`."""
+        # A copy, since the version is taken out of it, and the caller's data keeps it.
         known = dict(data)
         version = known.pop(VERSION_FIELD, 1)
         if not isinstance(version, int) or not 1 <= version <= self.version:
@@ -78,6 +81,7 @@ class Kind:
             )
         try:
             return dict(self.upcasts[version](data))
+        # Any error: the function is the application's, and the error must name the event and the version.
         except Exception as error:
             raise exceptions.EventError(
                 VERSION_FIELD, f"is version {version}, whose upcast failed: {error!r}", label=self.label
@@ -112,11 +116,13 @@ def event(
             event_class=checked,
             adapter=pydantic.TypeAdapter(checked),
         )
+        # Of the finished class: its fields include inherited ones.
         missing = [field for field in fields if field not in {f.name for f in dataclasses.fields(checked)}]
         if missing:
             raise exceptions.EventError("key", f"names {', '.join(missing)}, which is no field.", label=name)
         checked.pubsubpull_kind = kind
         checked.upcast = staticmethod(lambda of: _upcaster(kind, of))
+        # After all checks: a refused declaration is not registered.
         _kinds[name] = kind
         if kind.subject:
             subjects.add(kind.subject, name)
@@ -138,6 +144,7 @@ def _check(declared: type, label: str, fields: tuple[str, ...], version: int) ->
     if not LABEL_FORM.fullmatch(label):
         raise exceptions.EventError("label", f"is {label!r}, and must be as shop.orderplaced.", label=label)
     before = _kinds.get(label)
+    # Names are compared, not classes: a module that is loaded again declares a new class of the same event.
     if before and (before.event_class.__module__, before.event_class.__qualname__) != (
         declared.__module__,
         declared.__qualname__,
@@ -145,6 +152,7 @@ def _check(declared: type, label: str, fields: tuple[str, ...], version: int) ->
         raise exceptions.EventError("label", f"is that of {before.event_class.__qualname__} already.", label=label)
     if not fields:
         raise exceptions.EventError("key", "names no field.", label=label)
+    # For Python, True is the integer 1.
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
         raise exceptions.EventError("version", f"is {version!r}, and must be a whole number from 1 on.", label=label)
     taken = [name for name in RESERVED if name in vars(declared) or name in declared.__annotations__]
@@ -177,6 +185,7 @@ def kind_of(event: Any) -> Kind:
     """Return the kind of an event or of its class. Raises `EventError` for anything else."""
     kind = getattr(event, "pubsubpull_kind", None)
     if not isinstance(kind, Kind):
+        # Cut: any object may be passed by mistake, and its repr may be long.
         raise exceptions.EventError("event", f"is {event!r:.100}: declare its class with @pubsubpull.event.", label="")
     return kind
 

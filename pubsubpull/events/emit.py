@@ -41,6 +41,7 @@ def emit_many(events: Iterable[Any], *, using: str | None = None, alone: bool = 
 
 def _emit(events: list[Any], *, using: str | None, alone: bool) -> list[int]:
     using = using or conf.get().DATABASE
+    # Before the first write: an event that does not fit must not leave earlier ones in the caller's transaction.
     rows = [_row(event) for event in events]
     if not alone and not _in_transaction(using):
         raise exceptions.EventError(
@@ -50,6 +51,7 @@ def _emit(events: list[Any], *, using: str | None, alone: bool) -> list[int]:
             label=rows[0][0] if rows else "",
         )
     versions: list[int] = []
+    # Needed with `alone`, outside of a transaction: the statements then write all events or none.
     with transaction.atomic(using, savepoint=False):
         for start in range(0, len(rows), EVENTS_AT_ONCE):
             versions += _write(rows[start : start + EVENTS_AT_ONCE], using)
@@ -59,11 +61,13 @@ def _emit(events: list[Any], *, using: str | None, alone: bool) -> list[int]:
 def _row(event: Any) -> tuple[str, str, str]:
     """Return the label, the key's text and the data's JSON text of an event."""
     kind = declare.kind_of(event)
+    # `kind_of` accepts classes, too.
     if isinstance(event, type):
         raise exceptions.EventError("event", "is the class itself: emit an instance.", label=kind.label)
     key = kind.key_of(event)
     data = kind.adapter.dump_json(event).decode()
     if kind.version > 1:
+        # The texts are joined, so that the data is not parsed and written a second time.
         head = json.dumps({declare.VERSION_FIELD: kind.version})
         data = head[:-1] + (", " if data != "{}" else "") + data[1:]
     if "\\u0000" in data:
@@ -79,6 +83,7 @@ def _row(event: Any) -> tuple[str, str, str]:
 
 def _in_transaction(using: str) -> bool:
     connection = connections[using]
+    # With AUTOCOMMIT off, Django is in a transaction without an atomic block.
     return connection.in_atomic_block or not connection.get_autocommit()
 
 
@@ -90,6 +95,7 @@ def _write(rows: list[tuple[str, str, str]], using: str) -> list[int]:
     except ProgrammingError as error:
         if not isinstance(error.__cause__, errors.InsufficientPrivilege):
             raise
+        # The first line only: the others of a database error quote the statement, here with the events' data.
         raise exceptions.ProtectionError(
             f"This database role may not emit events ({str(error).splitlines()[0]}). GRANT EXECUTE ON FUNCTION "
             "pubsubpull_emit to it, or run `manage.py pubsubpull_protect --role` with the role that migrates."
