@@ -51,7 +51,9 @@ def response(
         _read_in_threads(parts) if isinstance(request, ASGIRequest) else parts,
         content_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
     )
+    # A key may be any text: a quote or a line break must not end the header.
     answer.headers["Content-Disposition"] = f'attachment; filename="{re.sub(r"[^A-Za-z0-9._-]+", "-", name)}.{kind}"'
+    # The values are written by users: no browser may take the file for HTML.
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 

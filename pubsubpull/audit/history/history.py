@@ -88,6 +88,7 @@ def history(
         # The index finds changes of this user only: no need to compare each of them again.
         filters["user"] = None
     else:
+        # The log has no index on its times: bounds on the ids keep the search from starting at the newest change.
         floor, ceiling = spans.bounds(filters["since"], filters["until"], using)
         parts = {"floor": floor, "since": filters["since"], "until": filters["until"]}
         kind, before = "log", min(before, ceiling)
@@ -110,6 +111,7 @@ def _page(
         # Fewer rows than asked for, and fewer changes than allowed: the history ends here.
         if not rows or (len(rows) < rest and rows[-1][0] < most):
             return results.History(entries=tuple(entries), next=None)
+        # The last change that was examined, even if it does not fit: the next search must not examine it again.
         before = rows[-1][2]
         if len(entries) == limit or time.monotonic() - began > effort.seconds:
             return results.History(entries=tuple(entries), next=before)

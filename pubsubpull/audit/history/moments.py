@@ -63,6 +63,7 @@ def row_as_of(
     hidden = hiding.hidden([name])
     images = {image: hiding.shown(image, hidden) for image in ("old", "new")}
     images |= {f"c_{image}": hiding.shown(image, hidden, alias="c") for image in ("old", "new")}
+    # From the lowest id on: imported changes have ids below 0.
     parts = {"model": name, "key": key, "moment": moment, "first": -spans.LATEST, **images}
     rows = sql.run(using, sql.compose("queries/history/as_of", **parts, ceiling=spans.LATEST, most=recent))
     # The first column says that the object has more changes than were examined: now find its part of the log by time.

@@ -133,6 +133,7 @@ def state_of(
         raise exceptions.RestoreError(
             f"{publication.label} {key} has no row at version {version}, where it {how}: name another version."
         )
+    # Still PostgreSQL's text: Python would round a number of many digits.
     return str(text)
 
 

@@ -72,9 +72,11 @@ def request(
         new=hiding.shown("new", hiding.hidden(models)),
         id=id,
         models=list(models),
+        # Not 0: imported changes have ids below 0.
         after=EARLIEST if after is None else after,
         limit=limit,
         size=sizes.PAGE_BYTES,
     )
     rows = sql.run_within(using, query)
+    # On the first page, no change means that this reader does not know the request. A later page may be empty.
     return rows[0][0] if rows and (rows[0][1] or after) else None

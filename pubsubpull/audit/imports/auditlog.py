@@ -79,20 +79,25 @@ class Source:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Yield the entries in the order of their objects and times."""
+        # The id comes last: entries of one moment keep the order in which they were written.
         entries = _entries(self.publication).using(self.using).order_by("object_pk", "timestamp", "pk")
         names = ("pk", "timestamp", "object_pk", "action", "changes", "changes_text", "actor_id", "cid", "remote_addr")
         # Only some versions of django-auditlog have these fields.
         more = [n for n in ("actor_email", "additional_data") if n in {f.name for f in entries.model._meta.fields}]
         name = f"actor__{auth.get_user_model().USERNAME_FIELD}"
+        # In chunks: a past may be larger than the memory.
         yield from entries.values(*names, *more, actor_name=models.F(name)).iterator(chunk_size=5000)
 
     def _ends(self, some: list[Key], columns: list[str]) -> dict[str, dict[str, Any]]:
         """Return the row after the last entry of each object, as far as the log or the table has it, by key."""
+        # A text that does not fit its column would fail the cast of all keys.
         known = [key for key in some if all(self._values[pair] != UNFIT_TEXT for pair in key.items())]
         meta: Any = self.publication.model._meta
         fields = list(getattr(meta, "pk_fields", None) or [meta.pk])
+        # The type of a reference: the type of an automatic key may be serial, which no value can be cast to.
         types = [psql.SQL(field.rel_db_type(connections[self.using])) for field in fields]
         names = self.publication.key_columns
+        # Other names than the columns': a column called key would clash with the query's own.
         ours = [psql.Identifier(f"part {number}") for number, _ in enumerate(names)]
         arrays = [psql.Literal([key[name] for key in known]) for name in names]
         query = sql.compose(
@@ -138,6 +143,7 @@ class Source:
 
     def _changed(self, entry: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield each column that an entry changes, with the texts of its old and new value."""
+        # Versions of django-auditlog before 3 stored the changes as text.
         pairs = entry["changes"] or (json.loads(entry["changes_text"]) if entry["changes_text"] else {})
         for name, pair in pairs.items():
             # Pairs only: for many-to-many fields django-auditlog has a dictionary.
@@ -158,12 +164,14 @@ class Source:
             names=[name for name, _ in texts],
             values=[text for _, text in texts],
         )
+        # Replaced for each batch, so that memory does not grow with the past.
         self._values = dict.fromkeys(pairs, "null")
         self._values.update({(name, text): value or UNFIT_TEXT for name, text, value in sql.run(self.using, query)})
 
 
 def _entries(publication: Publication) -> models.QuerySet[Any]:
     """Return the entries for a model's objects, without those for read access."""
+    # Late: `packages` imports this module before it checks that the app, which needs contenttypes, is installed.
     from django.contrib.contenttypes.models import ContentType
 
     model: Any = apps.get_model(getattr(settings, "AUDITLOG_LOGENTRY_MODEL", "auditlog.LogEntry"))
@@ -198,6 +206,7 @@ def _text(field: Any, value: Any) -> str | None:
     if value is None or (value == "None" and field.null):
         return None
     if isinstance(value, str):
+        # PostgreSQL stores no NUL, and one such text must not fail the whole batch.
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return json.dumps(value, ensure_ascii=False)
 
@@ -227,5 +236,6 @@ def _each(form: str, values: Iterable[Iterable[psql.Composable]], between: str =
 
 def _object(parts: Mapping[str, str]) -> str:
     """Return a JSON object of JSON texts, without unreadable values."""
+    # The texts are joined as they are: Python's parser would round numbers of many digits.
     known = (f"{json.dumps(name)}:{text}" for name, text in parts.items() if text != UNFIT_TEXT)
     return f"{{{','.join(known)}}}"

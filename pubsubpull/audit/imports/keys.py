@@ -17,6 +17,7 @@ def read(text: str, columns: Sequence[str]) -> dict[str, str] | None:
     if len(columns) == 1:
         return {columns[0]: text}
     try:
+        # Parsed and never evaluated: a text from the table must not run as code.
         tree = ast.parse(text, mode="eval").body
     # The column of django-auditlog may have cut a long text off.
     except (SyntaxError, ValueError, RecursionError, MemoryError):

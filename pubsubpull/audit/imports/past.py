@@ -113,14 +113,16 @@ class Import:
             )
             if looked:
                 yield written
+            # By the examined changes: a full batch may have only changes that the log has already.
             if looked < at_once:
                 break
         self._run("clear")
 
     def _stage(self) -> None:
         """Stage the changes of the source."""
-        # Changes staged by an interrupted import are staged again: their source may have changed since.
+        # First: staged values get the texts that the capture functions give them, whatever the session's settings.
         self._run("settings")
+        # Changes staged by an interrupted import are staged again: their source may have changed since.
         self._run("clear")
         rows = self._run("captured")
         span = Span(captured=rows[0][0] if rows else None, oldest=self._oldest)

@@ -36,6 +36,7 @@ class Labels:
         """Return the labels of trackers. Labels of rows before an update are left out if there are some after it."""
         labels: dict[tuple[str, str], list[str]] = {}
         for tracker in trackers:
+            # Manual trackers have no operation.
             if getattr(tracker, "operation", None) is not None:
                 labels.setdefault((str(tracker.operation).upper(), tracker.row), []).append(tracker.label)
         new, old = labels.get(("UPDATE", "NEW"), []), labels.get(("UPDATE", "OLD"), [])

@@ -44,12 +44,15 @@ def rebuild(
     state: Row = {}
     rows: list[tuple[Row | None, Row | None]] = []
     for step, after in zip(steps, backward, strict=True):
+        # The step's own values come last, as they are certain. Later steps override earlier ones: a value that changed
+        # without an entry is then part of no change.
         before = None if step.op == INSERT.letter else {**state, **_undone(after, step), **step.old}
         if step.op == INSERT.letter:
             state = {**blank, **after, **step.new}
         elif step.op == UPDATE.letter:
             state = {**state, **after, **step.new}
         rows.append((before, None if step.op == DELETE.letter else state))
+        # A later insert may use the key again: it must not get values of the deleted row.
         state = {} if step.op == DELETE.letter else state
     return rows
 

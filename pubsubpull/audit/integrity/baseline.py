@@ -72,6 +72,7 @@ def _record(
     """Record the rows batch by batch, in the order of their keys; yield the progress after each batch."""
     looked, written, past = 0, 0, None
     locked: list[Any] = []
+    # By key and not by offset, which rows inserted or deleted meanwhile would shift.
     while keys := _keys_after(parts, past, at_once, using):
         recorded, skipped = _write(rows, keys, context, using, patient=False)
         looked, written, past = looked + len(keys), written + recorded, keys[-1]

@@ -119,6 +119,7 @@ def _earlier(using: str, of: Publication, key: str) -> tuple[str, ...]:
     while unfollowed and len(earlier) < KEYS_LIMIT:
         parts: dict[str, Any] = {"model": of.label, "key": unfollowed.pop(), "key_columns": of.key_columns}
         moved = _run(using, "queries/audit/erase/moved", at_most=KEYS_LIMIT, **parts)
+        # Known keys are left out: an object that got an old key back would be followed in a circle.
         new = [old_key for (old_key,) in moved if old_key not in (key, *earlier)]
         earlier += new
         unfollowed += new

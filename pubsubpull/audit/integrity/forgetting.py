@@ -88,6 +88,7 @@ def forget(columns: Columns, *, by: str, reason: str, using: str, at_once: int =
             # In the same transaction: an erasure that no seal covers could be altered unseen.
             seals.seal_erasures(using)
         done, low = done + altered, end + 1
+        # Outside of the transaction, which would stay open while the caller does something else.
         yield Progress(first=first, next=low, last=last, changes=done)
 
 

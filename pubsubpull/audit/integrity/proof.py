@@ -28,6 +28,7 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
+# Changes and erasures are tuples, since digests are made of slices: the fields' order is part of each digest.
 class Change(NamedTuple):
     """A change. Texts, times among them, are as PostgreSQL writes them."""
 
@@ -199,4 +200,5 @@ def _pairs(erasures: Sequence[Erasure]) -> Iterable[tuple[Erasure, Erasure]]:
 
 def _digest(*values: Any) -> bytes:
     """Return the digest of values, as JSON: different lists of values never have the same text."""
+    # The form of the JSON must stay: in any other, the seals made so far would not verify.
     return hashlib.sha256(json.dumps(values, separators=(",", ":")).encode()).digest()

@@ -131,6 +131,7 @@ def _locked(using: str, step: Callable[[ChainState], bool]) -> bool:
         _run(using, "queries/audit/seals/lock")
         # A statement of its own: the snapshot of the locking one is older than the seals that its lock waited for.
         rows = _run(using, "queries/audit/seals/standing")
+        # One step for each lock: an interruption loses a single seal.
         return bool(rows) and step(ChainState(*rows[0]))
 
 
@@ -221,6 +222,7 @@ def _add(
         times=times,
         leaves=leaves,
         salts=salts,
+        # Without the salts: an erasure overwrites them, and the seal must still verify.
         digest=proof.listed(ids, times, leaves),
         hash=b"",
         sealed=proof.now(),

@@ -76,6 +76,7 @@ class Verification:
         self.using = using
         rows = self._run("queries/audit/seals/found", expect=None if expect is None else expect.strip().lower())
         ((self.last, self.count, self.expected, suspect),) = rows
+        # Such a table may show other rows to the verifier than to readers.
         self.problems = [f"{name} is not a plain table, or hides some of its rows" for name in suspect]
         if expect is not None and self.expected is None:
             self.problems.append("No seal has the expected hash: seals were deleted or replaced.")
@@ -104,6 +105,7 @@ class Verification:
                 ((self._lowest["changes"], self._lowest["imported"]),) = self._run("queries/audit/seals/lowest")
                 rows = self._run("queries/audit/seals/one", id=id_)
                 looked = self._look(proof.Seal(*rows[0])) if rows else self._missing(id_)
+            # Outside of the transaction, which would stay open while the caller does something else.
             yield looked
 
     def rest(self) -> Rest:
