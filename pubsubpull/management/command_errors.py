@@ -25,6 +25,7 @@ class RefusingCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command, and translate its errors."""
         try:
+            # Here and not around `handle`: Django runs the system checks within, and these may query the database, too.
             return super().execute(*args, **options)
         except exceptions.PubSubPullError as error:
             raise CommandError(str(error), returncode=self.failed) from error
@@ -59,6 +60,7 @@ def advice(error: DatabaseError, using: str) -> str:
         return f"{told}. Are all migrations applied? Run: manage.py migrate --database {using}"
     if isinstance(cause, errors.InsufficientPrivilege):
         return f"{told}. Run it with the role that owns the log: the one that migrates."
+    # An error that the server itself reports has an SQLSTATE. Without one, no server has answered.
     if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
         return (
             f"The database {using} does not answer: {told}. Is it running, and are HOST, PORT, USER and PASSWORD of "

@@ -33,12 +33,15 @@ class Runner(Protocol):
 def always(runners: Sequence[Runner], *, patience: float = 1.0) -> None:
     """Run each in a thread until SIGTERM or SIGINT. Then each has `patience` seconds to finish what it applies."""
     stop = threading.Event()
+    # Before the threads: a signal while they start must stop them as well.
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    # Daemons: a thread that does not end within `patience` must not keep the process alive.
     threads = [threading.Thread(target=runner.run, daemon=True) for runner in runners]
     try:
         for thread in threads:
             thread.start()
         stop.wait()
+        # All are told before the first is waited for, so that they finish side by side.
         for runner in runners:
             runner.stopping.set()
         end = time.monotonic() + patience
@@ -46,12 +49,14 @@ def always(runners: Sequence[Runner], *, patience: float = 1.0) -> None:
             # A transaction that is not done by then is rolled back with the process, and handled by the next one.
             thread.join(max(0.0, end - time.monotonic()))
     finally:
+        # Restored for callers of `call_command`, whose process goes on.
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def once(followers: Iterable[Follower], using: str) -> list[str]:
     """Follow all services up to now, also replicas that wait after a failure; return the failures as texts."""
+    # Collected and not raised: a service that fails must not keep the others from being followed.
     failed: list[str] = []
     for follower in followers:
         try:
@@ -78,6 +83,7 @@ def report(command: BaseCommand, names: Collection[str], using: str) -> None:
             "In `fields`, None says that a field is yours."
         )
     aside = health.parked(names, using)
+    # Parked changes are no failure: an operator has decided that the replica goes on without them.
     left = {name: why for name, why in health.waiting(names, using).items() if name not in aside}
     refuse_failures([f"{name}: {why}" for name, why in left.items()])
     if aside:

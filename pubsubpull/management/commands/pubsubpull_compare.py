@@ -28,6 +28,7 @@ class Command(RefusingCommand):
         "--repair. Ends with status 1 if rows differ and were not repaired, or could not be judged."
     )
 
+    # Status 1 already means that rows differ.
     failed = 2
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -59,6 +59,7 @@ class Command(RefusingCommand):
             actions.add_parser(name, help=text).add_argument("name")
 
     def handle(self, *, action: str, **options: Any) -> None:
+        # argparse has refused all other actions.
         getattr(self, "show" if action == "list" else action)(**options)
 
     def add(self, *, name: str, models: str, audit: bool, subscribe: bool, monitor: bool, **_: Any) -> None:
@@ -71,6 +72,7 @@ class Command(RefusingCommand):
             )
         except exceptions.PublicationError as error:
             raise CommandError(str(error)) from error
+        # The constraint decides, and no query beforehand: another command may add the name in between.
         except IntegrityError as error:
             raise CommandError(
                 f"There is a consumer {name} already. `grant` and `revoke` change what it may do, "
@@ -130,6 +132,7 @@ def _labels(text: str) -> list[str]:
 
 def _line(consumer: Consumer) -> str:
     """Return a consumer's name, the models that it may read, and its rights."""
+    # The wildcards as well: they are grants that no model is published under.
     known = {consumers.ALL_MODELS, consumers.EVENTS, *consumers.known_labels()}
     granted = [label if label in known else f"{label} (not published)" for label in consumer.granted]
     rights = [right for right in consumers.RIGHTS if getattr(consumer, f"may_{right}")]

@@ -35,6 +35,7 @@ class Command(RefusingCommand):
         running = worker.Worker(settings=settings, name=name, beside=_operations(settings))
         if not once:
             self.stdout.write(f"{running.name} delivers, until SIGTERM or Ctrl-C.")
+            # Into a pipe, Python would keep the line until the worker ends.
             self.stdout.flush()
         delivered = worker.run(running, once=once)
         self.stdout.write(self.style.SUCCESS(f"{delivered} changes delivered."))

@@ -43,6 +43,7 @@ class Command(RefusingCommand):
             if to is None:
                 count = dump.dump(publication, sys.stdout.buffer, using=using)
             elif resume and pathlib.Path(to).exists():
+                # For reading, too: the file itself tells how far the interrupted dump came.
                 with pathlib.Path(to).open("r+b") as file:
                     count = dump.resume(publication, file, using=using)
             else:

@@ -46,6 +46,7 @@ class Command(RefusingCommand):
     def handle(self, *, model: str, keys: list[str], reason: str, by: str, resend: bool, yes: bool, **_: Any) -> None:
         using, publication = conf.get().DATABASE, erasure.publication(model.lower())
         label = publication.label
+        # Before any erasure: the report afterwards is on the traces as they were.
         traces = {key: erasure.find(using, publication, key) for key in keys}
         for key, trace in traces.items():
             if not (trace.changes or trace.left):
@@ -57,6 +58,7 @@ class Command(RefusingCommand):
             self.stdout.write("Do it with --yes.")
             return
         for key, trace in traces.items():
+            # For all keys before the first erasure, which cannot be undone.
             if trace.has_row and not resend:
                 raise CommandError(
                     f"{label} {key} is still in its table. Nothing was erased. Delete it first; or take out of it what "

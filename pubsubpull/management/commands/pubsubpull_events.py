@@ -45,6 +45,7 @@ class Command(RefusingCommand):
         try:
             before = json.loads(pathlib.Path(file).read_text("utf-8"))
             broken = catalogue.breaks(before, _document())
+        # ValueError: the file is no JSON, or no catalogue.
         except (OSError, ValueError) as error:
             raise CommandError(f"{file}: {error}") from error
         if broken:
@@ -59,6 +60,7 @@ class Command(RefusingCommand):
             version = f", version {kind.version}" if kind.version > 1 else ""
             subject = f", about {kind.subject}" if kind.subject else ""
             self.stdout.write(f"{label}: key {', '.join(kind.fields)}{version}{subject}")
+            # As readers get the fields: pydantic may accept further types and writes one of them.
             for name, part in kind.adapter.json_schema(mode="serialization").get("properties", {}).items():
                 self.stdout.write(f"  {name}: {_type(part)}")
         for handler in handlers.all_handlers():

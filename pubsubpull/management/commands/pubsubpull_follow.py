@@ -78,6 +78,7 @@ class Command(RefusingCommand):
                 following.report(self, names, using)
                 return
             self.stdout.write(f"Following {', '.join(names)}, until SIGTERM or Ctrl-C.")
+            # Into a pipe, Python would keep the line until the command ends.
             self.stdout.flush()
             following.always(followers)
 
@@ -93,6 +94,7 @@ def _refresh(names: list[str], using: str) -> None:
 def _pushing(name: str, push: str, using: str) -> Callable[[], object]:
     """Return a function that subscribes to a service once its replicas have rows."""
     callback = f"{push.rstrip('/')}/{name}/"
+    # Not at once: the subscription begins at the cursor of the copied rows.
     return lambda: receive.subscribe(known.get(name), callback, using=using)
 
 

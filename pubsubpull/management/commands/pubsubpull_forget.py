@@ -51,6 +51,7 @@ class Command(RefusingCommand):
         for number, done in enumerate(steps, 1):
             changes = done.changes
             if number % PROGRESS_EVERY == 0:
+                # At most 1: the next id is beyond the last at the end.
                 share = min((done.next - done.first) / (done.last - done.first + 1), 1)
                 self.stderr.write(f"{share:.0%} of the log, {changes:,} changes")
         self.stdout.write(self.style.SUCCESS(f"{changes:,} changes are without {names} now."))

@@ -45,6 +45,7 @@ class Command(RefusingCommand):
     def handle(self, *, package: str, models: list[str], dry_run: bool, **_: Any) -> None:
         settings = conf.get()
         keep = settings.RETENTION
+        # By the database's clock: the clocks of several machines may disagree.
         oldest = clock.moment(settings.DATABASE) - dt.timedelta(seconds=keep) if keep else None
         try:
             for one in packages.imports(package, models, using=settings.DATABASE, oldest=oldest):
@@ -82,6 +83,7 @@ class Command(RefusingCommand):
         for part in one.run():
             written += part
             self.stdout.write(f"  {written:,} of {found.new:,}")
+        # Not an error of `run`: the changes that the other import has moved are skipped there.
         if written < found.new:
             raise CommandError(
                 f"{one.publication.label}: another import was at it at the same time, and {found.new - written:,} "

@@ -33,6 +33,7 @@ class Command(RefusingCommand):
     def handle(self, *, file: str, service: str | None, again: bool, **_: Any) -> None:
         try:
             with contextlib.ExitStack() as stack:
+                # Only a file that is opened here is closed: the standard input is not.
                 source = sys.stdin.buffer if file == "-" else stack.enter_context(pathlib.Path(file).open("rb"))
                 loaded = load.load(source, service=service, again=again, using=conf.get().DATABASE)
         except OSError as error:

@@ -42,6 +42,7 @@ class Command(RefusingCommand):
                 retention_warnings.warn(subscription)
         for subscription in report.lapsed:
             self.stderr.write(f"{would}lapsed: {subscription} has not been sent changes that are dropped")
+        # After the lists: steps that were done are printed even if others fail the command.
         if report.left:
             raise CommandError(
                 f"This role may not do what is due: {'; '.join(report.left)}. The log is protected from it: run this "

@@ -36,6 +36,7 @@ class Command(RefusingCommand):
         using = conf.get().DATABASE
         role = role or str(connections[using].settings_dict["USER"])
         try:
+            # All are collected before the first runs, so that --dry-run shows exactly these.
             todo = protection.statements(role, owner=owner, undo=undo, using=using)
             if not dry_run:
                 protection.run(todo, using=using)

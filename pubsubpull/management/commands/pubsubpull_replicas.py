@@ -39,6 +39,7 @@ class Command(RefusingCommand):
         ):
             action = actions.add_parser(name, help=text)
             action.add_argument("name", help="The replica, as billing.order.")
+            # Required, so that a forgotten --key is not taken for all.
             which = action.add_mutually_exclusive_group(required=name != "parked")
             which.add_argument("--key", help="Only of this key.")
             if name != "parked":
@@ -69,6 +70,7 @@ class Command(RefusingCommand):
         state = ReplicaState.objects.using(using).filter(name=name).first()
         if state is None:
             raise CommandError(f"{name} is not followed. See: manage.py pubsubpull_replicas list")
+        # Handlers of the own log have no service to read the change from.
         if state.service:
             with services.get(state.service).client() as client:
                 change = actions.park(name, client, using=using)

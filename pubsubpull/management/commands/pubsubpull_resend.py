@@ -47,6 +47,7 @@ class Command(RefusingCommand):
             raise CommandError("Say which rows with --filter, or --all.")
         using = conf.get().DATABASE
         try:
+            # The base manager: a default manager may hide rows.
             rows = publication.model._base_manager.using(using).filter(**dict(map(_lookup, filter)))
             if dry_run:
                 self.stdout.write(f"{rows.count():,} rows of {publication.label} would be sent again.")

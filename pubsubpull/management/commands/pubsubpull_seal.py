@@ -45,6 +45,7 @@ class Command(RefusingCommand):
             count += 1
             if count % SEALS_PER_LINE == 0:
                 self.stderr.write(f"{count} seals, up to version {seal.last}")
+        # Read again: without a new seal, the hash of an earlier one is still the one to keep.
         newest = seals.last(using)
         if newest is None:
             self.stdout.write("There is nothing to seal yet: no change is settled and older than --age.")

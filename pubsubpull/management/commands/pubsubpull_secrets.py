@@ -41,6 +41,7 @@ class Command(RefusingCommand):
             return
         count = key_rotation.reseal(using) if reseal else key_rotation.count(using)
         self.stdout.write(f"{count.readable} secrets {'are encrypted again' if reseal else 'can be read'}.")
+        # Named and not raised at the first: the other secrets are encrypted again in any case.
         for name in count.unreadable:
             self.stderr.write(f"{name} cannot be read: its key is in none of the settings.")
         if count.unreadable:

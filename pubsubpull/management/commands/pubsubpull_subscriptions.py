@@ -61,6 +61,7 @@ class Command(RefusingCommand):
     def handle(self, *, action: str, **options: Any) -> None:
         try:
             if action in ACTION_HELP:
+                # argparse has refused all other actions.
                 changed = getattr(actions, action)(actions.find(options["name"]))
                 self.stdout.write(self.style.SUCCESS(f"{options['name']} is {changed.state}."))
             else:

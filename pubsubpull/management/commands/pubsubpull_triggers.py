@@ -78,6 +78,7 @@ class Command(RefusingCommand):
         if connections[database].vendor != "postgresql":
             raise CommandError(f"The database {database} is not PostgreSQL. Name the log's by --database.")
         if sync or check or not baseline:
+            # Before baselines, which are refused for tables without their triggers.
             self._reconcile(database, sync=sync, check=check, wait=wait)
         if again:
             since = self._now(database)
@@ -94,6 +95,7 @@ class Command(RefusingCommand):
         return since
 
     def _baseline(self, label: str, database: str, since: int | None) -> None:
+        # For a table without rows, which yields no progress.
         done = recording.Progress(looked=0, written=0)
         try:
             for done in recording.baseline(label, using=database, since=since):
@@ -105,6 +107,7 @@ class Command(RefusingCommand):
 
     def _say(self, text: str) -> None:
         self.stderr.write(text)
+        # The wait for a lock that it reports may take long.
         self.stderr.flush()
 
     def _reconcile(self, database: str, *, sync: bool, check: bool, wait: float | None) -> None:

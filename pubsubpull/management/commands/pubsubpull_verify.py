@@ -46,9 +46,11 @@ class Command(RefusingCommand):
                 self.stderr.write(self.style.ERROR(problem))
             if looked.id % SEALS_PER_LINE == 0:
                 self.stderr.write(f"seal {looked.id} of {verification.last}")
+        # A chain that was deleted must not pass as verified.
         if not verification.count:
             problems.append("There are no seals: nothing is proved. Run pubsubpull_seal, and keep its hash.")
             self.stderr.write(self.style.ERROR(problems[-1]))
+        # After the last seal: reading the seals' results is what determines the rest.
         rest = verification.rest()
         self._tell(rest)
         if problems:

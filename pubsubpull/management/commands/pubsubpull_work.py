@@ -43,6 +43,7 @@ class Command(RefusingCommand):
         local, services = cohorts.of_service(LOCAL), cohorts.services()
         if not local and not services:
             raise CommandError("There is nothing to do. Declare handlers with @pubsubpull.on_event(…).")
+        # Before the threads: with many connections open, a file may not be opened any more.
         sql.preload()
         followers = [Follower(name, using=using, workers=workers) for name in services]
         if once:
@@ -54,7 +55,9 @@ class Command(RefusingCommand):
         for name in services:
             follows = ", ".join(effect.name for effect in cohorts.of_service(name))
             self.stdout.write(f"  {follows} by following {name}")
+        # Into a pipe, Python would keep the lines until the command ends.
         self.stdout.flush()
+        # Without local handlers, a loop would query the log for nothing.
         loops = [Loop(using=using) for _ in range(threads if local else 0)]
         following.always([*followers, *loops], patience=conf.get().DRAIN)
 
