@@ -126,7 +126,11 @@ def test_a_receiver_whose_answers_are_lost_again_and_again_goes_on(subscribe):
         return Response(status=500)
 
     transport = HttpRecorder(answer)
-    run(lambda *_: until(lambda: len(had) == 5 and now(made).state == "active"), transport, BACKOFF_LIMIT=0.02)
+    run(
+        lambda *_: until(lambda: len(transport.sent) == 10 and now(made).state == "active"),
+        transport,
+        BACKOFF_LIMIT=0.02,
+    )
     assert names(transport) == [name for name in "abcde" for _ in range(2)]
 
 
