@@ -21,6 +21,8 @@ Data = dict[str, Any]
 Upcast = "Callable[[Data], Data]"
 
 # The form that the SQL function pubsubpull_emit accepts: any other label would fail at its first emit.
+LONGEST_LABEL = 200
+"""The most characters of a label that `pubsubpull_emit` takes."""
 LABEL_FORM = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 RESERVED = ("upcast", "pubsubpull_kind")
 """Attributes that the decorator adds to the class, so that no field may have these names."""
@@ -141,7 +143,7 @@ def _app_label(declared: type) -> str:
 
 
 def _check(declared: type, label: str, fields: tuple[str, ...], version: int) -> None:
-    if not LABEL_FORM.fullmatch(label):
+    if not LABEL_FORM.fullmatch(label) or len(label) > LONGEST_LABEL:
         raise exceptions.EventError("label", f"is {label!r}, and must be as shop.orderplaced.", label=label)
     before = _kinds.get(label)
     # Names are compared, not classes: a module that is loaded again declares a new class of the same event.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from django.db import ProgrammingError, connections, transaction
@@ -15,6 +16,8 @@ from pubsubpull.events import declare
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of NUL in a JSON text; not a backslash that happens to stand before the letters u0000."""
 EVENTS_AT_ONCE = 1000
 """The most events that one statement of `emit_many` writes: all of them are in the statement's text."""
 
@@ -70,7 +73,7 @@ def _row(event: Any) -> tuple[str, str, str]:
         # The texts are joined, so that the data is not parsed and written a second time.
         head = json.dumps({declare.VERSION_FIELD: kind.version})
         data = head[:-1] + (", " if data != "{}" else "") + data[1:]
-    if "\\u0000" in data:
+    if NUL.search(data):
         raise exceptions.EventError("data", "has the character NUL, which PostgreSQL cannot store.", label=kind.label)
     if len(data) > conf.get().EVENT_LIMIT:
         raise exceptions.EventError(

@@ -246,3 +246,10 @@ def test_a_subscription_to_an_event_is_healthy():
     consumer, _ = consumers.add("events", ["event:*"], may_subscribe=True)
     service.put(consumer, "all", service.SubscriptionSpec(callback="https://a.example/", models=["shop.orderplaced"]))
     assert health.checks(conf.get())["labels"] == "ok"
+
+
+def test_a_backslash_before_u0000_is_no_nul_character():
+    start = now()
+    pubsubpull.emit(OrderPlaced(order=1, total=1, currency="a\\u0000b"), alone=True)
+    (event,) = items(start, "shop.orderplaced")
+    assert event["new"]["currency"] == "a\\u0000b"

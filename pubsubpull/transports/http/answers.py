@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import json
 from typing import TYPE_CHECKING, Any
@@ -62,9 +63,11 @@ def retry_after(value: str, *, now: float) -> float:
         return min(float(value[:9]), HOLD_LIMIT)
     try:
         date = email.utils.parsedate_to_datetime(value)
+        # A date without a zone is GMT, not this process's own zone; the last of all dates overflows in some zones.
+        until = (date if date.tzinfo else date.replace(tzinfo=dt.UTC)).timestamp()
     except (ValueError, IndexError, OverflowError):
         return 0.0
-    return min(max(date.timestamp() - now, 0.0), HOLD_LIMIT)
+    return min(max(until - now, 0.0), HOLD_LIMIT)
 
 
 def _conflict(response: Response) -> Rewind | Retry:
