@@ -8,6 +8,7 @@ import threading
 
 from pubsubpull import conf
 from pubsubpull.delivery import worker
+from pubsubpull.delivery.store import Store
 from pubsubpull.operate.maintenance_loop import Upkeep
 from pubsubpull.operate.samples import Sampler
 from pubsubpull.transports.recording import RecordingTransport
@@ -17,7 +18,7 @@ SETTINGS = conf.Settings(
 )
 
 
-def run(work, transport=None, **settings):
+def run(work, transport=None, make_store=Store, **settings):
     """Run a worker in a thread while `work(worker, transport)` does something; return the worker."""
     transport = transport or RecordingTransport()
     settings = dataclasses.replace(SETTINGS, **settings)
@@ -26,6 +27,7 @@ def run(work, transport=None, **settings):
         name="test",
         transport=transport,
         beside=[Upkeep(settings=settings), Sampler(using=settings.DATABASE)],
+        make_store=make_store,
     )
     loops, started = [], threading.Event()
 

@@ -31,7 +31,7 @@ from pubsubpull.delivery.transitions import Progress
 from pubsubpull.transports import registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from pubsubpull.conf import Settings
     from pubsubpull.transports.base import Transport
@@ -42,7 +42,7 @@ logger = logging.getLogger("pubsubpull")
 class Worker:
     """One delivery process. `run` goes on until `stop`; `run_once` delivers the changes of now.
 
-    `beside` holds further loops to run meanwhile, such as maintenance.
+    `beside` holds further loops to run meanwhile, such as maintenance. `make_store` makes the access to the database.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Worker:
         name: str | None = None,
         transport: Transport | None = None,
         beside: Sequence[loops.Service] = (),
+        make_store: Callable[..., Store] = Store,
     ) -> None:
         using = settings.DATABASE
         self.settings = settings
@@ -66,7 +67,7 @@ class Worker:
         self.notices = threads.Database(using, "signals")
 
         # From the ground up: each part gets only parts above it.
-        self.store = Store(using=using, worker=self.id)
+        self.store = make_store(using=using, worker=self.id)
         self.signals = Signals(using=using, thread=self.notices)
         self.groups = Groups()
         self.leases = Leases(groups=self.groups)

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from pubsubpull.delivery import store as stores
+from pubsubpull.delivery.store import Store
 from pubsubpull.models import Subscription
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
@@ -18,20 +18,19 @@ from tests.shop.models import Customer, Order
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(monkeypatch):
+def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on():
     consumer, _ = consumers.add("mirror", ["*"], may_subscribe=True)
     Order.objects.create()
     for name, model, after in (("bad", "shop.order", "start"), ("good", "shop.customer", None)):
         wish = service.SubscriptionSpec(callback=f"https://{name}.example/", models=[model], after=after)
         service.put(consumer, name, wish)
-    read, fails = stores.Store.read, [True]
+    fails = [True]
 
-    def reading(self, after, *, limit, models, now):
-        if "shop.order" in models and fails[0]:
-            raise RecursionError("too deep")
-        return read(self, after, limit=limit, models=models, now=now)
-
-    monkeypatch.setattr(stores.Store, "read", reading)
+    class FailingStore(Store):
+        def read(self, after, *, limit, models, now):
+            if "shop.order" in models and fails[0]:
+                raise RecursionError("too deep")
+            return super().read(after, limit=limit, models=models, now=now)
 
     def work(_worker, sending):
         Customer.objects.create(name="a")
@@ -42,7 +41,7 @@ def test_an_error_in_the_reading_for_some_subscriptions_lets_the_others_go_on(mo
         until(lambda: any("bad" in one.target.address for one in sending.sent))
         until(lambda: Subscription.objects.get(name="bad").state == "active")
 
-    run(work)
+    run(work, make_store=FailingStore)
     assert Subscription.objects.get(name="good").state == "active"
 
 

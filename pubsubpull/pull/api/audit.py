@@ -49,8 +49,7 @@ def audit(  # noqa: PLR0917  each is a part of the query
     calls.check_audit(request)
     calls.check_known(request, audit)
     publication, limit = calls.publication(request, model), calls.checked_limit(limit)
-    # A larger number is no bigint: the query would fail.
-    if before is not None and (before == 0 or not -(2**63) <= before < 2**63):
+    if before is not None and (before == 0 or not -(2**63) <= before < 2**63):  # no bigint: the query would fail
         raise problems.invalid("before", "is a version.")
     # PostgreSQL's text holds no NUL: the query would fail.
     if "\0" in key:

@@ -63,8 +63,7 @@ def copy(
 
     Each of the `workers` threads has a client of its own. Raises `Stopped`, `ReplicaFailed` and the client's errors.
     """
-    # Swallowed: the record of the copy is gone, since another process has applied it.
-    with make_client() as client, contextlib.suppress(ObjectDoesNotExist):
+    with make_client() as client, contextlib.suppress(ObjectDoesNotExist):  # another process has applied the copy
         record = _begin(cohort, client, workers=workers, using=using)
 
         def work(number: int) -> None:
