@@ -9,6 +9,7 @@ import threading
 import pytest
 from django.db import connection
 
+from pubsubpull.capture import sql
 from pubsubpull.models import Failure, Host, Subscription, Worker
 from pubsubpull.pull import consumers
 from pubsubpull.subscriptions import service
@@ -103,10 +104,12 @@ def test_a_worker_that_dies_as_it_sets_a_change_aside_loses_neither_it_nor_the_p
 
 
 def setting_aside(call="pid"):
+    opening = sql.read("queries/dead_letters/put").splitlines()[0]
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {call} FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND state = 'active' AND query LIKE '-- Makes a change a dead letter%'"
+            " AND state = 'active' AND starts_with(query, %s)",
+            [opening],
         )
         return cursor.fetchall()
 
