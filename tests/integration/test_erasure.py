@@ -207,7 +207,7 @@ def test_a_worker_that_holds_a_page_for_a_failing_receiver_reads_it_again():
 
 def test_an_object_that_is_still_there_is_refused_and_nothing_is_erased():
     row = person()
-    assert "It is still in its table" in erase("shop.customer", str(row.pk))
+    assert "The object is still in its table" in erase("shop.customer", str(row.pk))
     found = erase("shop.customer", str(row.pk), "--yes")
     assert "Nothing was erased. Delete it first; or take out of it what must go, and erase with --resend" in found
     assert not Change.objects.filter(op="E").exists()
